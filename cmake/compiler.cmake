@@ -1,0 +1,27 @@
+# One set of flags for every file: an inline function compiled under two sets of -m flags is one symbol to the
+# linker, which may then pick the wrong one. No -ffast-math: it removes NaN checks.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fno-math-errno -fno-trapping-math)
+if(IMGCAP_NATIVE)
+  add_compile_options(-march=native)
+endif()
+if(IMGCAP_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(IMGCAP_SANITIZE)
+  add_compile_options(-fsanitize=${IMGCAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
+  add_link_options(-fsanitize=${IMGCAP_SANITIZE})
+endif()
+
+# imgcap_library(NAME [LIBRARIES...]): a static library of the .cc files in the current folder, and its tests' door.
+function(imgcap_library name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(NOT sources)
+    add_library(imgcap_${name} INTERFACE)
+    add_library(imgcap::${name} ALIAS imgcap_${name})
+    return()
+  endif()
+  add_library(imgcap_${name} STATIC ${sources})
+  add_library(imgcap::${name} ALIAS imgcap_${name})
+  target_include_directories(imgcap_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(imgcap_${name} PUBLIC ${ARGN})
+endfunction()

@@ -1,0 +1,38 @@
+// The one exception type of the project, and how to throw it with a formatted sentence.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace tensor {
+
+// What went wrong, so that callers can tell a user's mistake from ours without reading the text.
+enum class ErrorKind { shape, dtype, device, index, argument, autograd, cuda, io, data, internal };
+
+// The text starts with the op or the file, then gives both shapes or the line and column, then what to do:
+// "matmul: inner sizes differ: (2, 3) x (4, 5)".
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& what) : std::runtime_error(what), kind_(kind) {}
+  ErrorKind kind() const noexcept { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+// Throws Error(kind) with the formatted text.
+template <class... Args>
+[[noreturn]] void fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(kind, fmt::format(format, std::forward<Args>(args)...));
+}
+
+// Throws Error(kind) with the formatted text unless `ok`; the text is only made when it is needed.
+template <class... Args>
+void check(bool ok, ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
+  if (!ok) [[unlikely]] fail(kind, format, std::forward<Args>(args)...);
+}
+
+}  // namespace tensor
