@@ -32,7 +32,8 @@ template <class... Args>
 // Throws Error(kind) with the formatted text unless `ok`; the text is only made when it is needed.
 template <class... Args>
 void check(bool ok, ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
-  if (!ok) [[unlikely]] fail(kind, format, std::forward<Args>(args)...);
+  if (!ok) [[unlikely]]
+    fail(kind, format, std::forward<Args>(args)...);
 }
 
 }  // namespace tensor

@@ -7,8 +7,8 @@
 namespace tensor {
 
 Shape::Shape(std::span<const int64_t> values) {
-  check(values.size() <= kMaxRank, ErrorKind::shape, "shape: {} dimensions; at most {} are supported", values.size(),
-        kMaxRank);
+  check(values.size() <= kMaxRank, ErrorKind::shape, "shape: {} dimensions; at most {} are supported",
+        values.size(), kMaxRank);
   std::copy(values.begin(), values.end(), values_.begin());
   rank_ = static_cast<int>(values.size());
 }
@@ -48,7 +48,8 @@ int64_t Shape::numel() const {
     if (size == 0) return 0;
     overflow = overflow || __builtin_mul_overflow(product, size, &product);
   }
-  check(!overflow, ErrorKind::shape, "shape: the number of elements of {} does not fit 64 bits", to_string(*this));
+  check(!overflow, ErrorKind::shape, "shape: the number of elements of {} does not fit 64 bits",
+        to_string(*this));
   return product;
 }
 
@@ -63,7 +64,8 @@ std::string to_string(const Shape& shape) {
 
 Shape contiguous_strides(const Shape& sizes) {
   Shape strides = Shape::filled(sizes.rank(), 1);
-  for (int i = sizes.rank() - 2; i >= 0; --i) strides[i] = strides[i + 1] * std::max<int64_t>(sizes[i + 1], 1);
+  for (int i = sizes.rank() - 2; i >= 0; --i)
+    strides[i] = strides[i + 1] * std::max<int64_t>(sizes[i + 1], 1);
   return strides;
 }
 
@@ -73,16 +75,16 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op) {
   for (int i = 1; i <= rank; ++i) {
     const int64_t x = i <= a.rank() ? a[a.rank() - i] : 1;
     const int64_t y = i <= b.rank() ? b[b.rank() - i] : 1;
-    check(x == y || x == 1 || y == 1, ErrorKind::shape, "{}: shapes do not broadcast: {} and {}", op, to_string(a),
-          to_string(b));
+    check(x == y || x == 1 || y == 1, ErrorKind::shape, "{}: shapes do not broadcast: {} and {}", op,
+          to_string(a), to_string(b));
     out[rank - i] = x == 1 ? y : x;
   }
   return out;
 }
 
 int normalize_dim(int dim, int rank, const char* op) {
-  check(dim >= -rank && dim < rank, ErrorKind::index, "{}: dimension {} is out of range for a tensor of rank {}", op,
-        dim, rank);
+  check(dim >= -rank && dim < rank, ErrorKind::index,
+        "{}: dimension {} is out of range for a tensor of rank {}", op, dim, rank);
   return dim < 0 ? dim + rank : dim;
 }
 

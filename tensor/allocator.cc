@@ -1,0 +1,113 @@
+#include "tensor/allocator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "tensor/error.h"
+
+namespace tensor {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kHugePage = int64_t{2} << 20;
+
+// Size classes: four a power of two, so at most a quarter of a block is unused.
+int64_t size_class(int64_t bytes) {
+  if (bytes <= kAlignment) return kAlignment;
+  const int64_t power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes)));
+  const int64_t step = std::max(power / 4, kAlignment);
+  return (bytes + step - 1) / step * step;
+}
+
+struct Cache {
+  std::mutex mutex;
+  std::map<int64_t, std::vector<void*>> free_blocks;
+  AllocatorStatistics statistics;
+};
+
+// Never destroyed: tensors with static lifetime may be released after it would be.
+Cache& cache() {
+  static Cache* const instance = new Cache;
+  return *instance;
+}
+
+void* system_allocate(int64_t bytes) {
+  const int64_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+  void* block = std::aligned_alloc(static_cast<size_t>(alignment),
+                                   static_cast<size_t>((bytes + alignment - 1) / alignment * alignment));
+#if defined(MADV_HUGEPAGE)
+  if (block != nullptr && alignment == kHugePage) madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+#endif
+  return block;
+}
+
+}  // namespace
+
+void* allocate(int64_t bytes) {
+  check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
+  const int64_t size = size_class(bytes);
+  Cache& c = cache();
+  {
+    const std::lock_guard lock(c.mutex);
+    c.statistics.bytes_in_use += size;
+    c.statistics.blocks_in_use += 1;
+    c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
+    const auto found = c.free_blocks.find(size);
+    if (found != c.free_blocks.end() && !found->second.empty()) {
+      void* block = found->second.back();
+      found->second.pop_back();
+      c.statistics.bytes_cached -= size;
+      return block;
+    }
+  }
+  void* block = system_allocate(size);
+  if (block == nullptr) {
+    empty_cache();
+    block = system_allocate(size);
+  }
+  if (block == nullptr) {
+    const std::lock_guard lock(c.mutex);
+    c.statistics.bytes_in_use -= size;
+    c.statistics.blocks_in_use -= 1;
+    fail(ErrorKind::io, "allocate: the system has no {} bytes of memory left", size);
+  }
+  return block;
+}
+
+void release(void* block, int64_t bytes) noexcept {
+  if (block == nullptr) return;
+  const int64_t size = size_class(bytes);
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  c.statistics.bytes_in_use -= size;
+  c.statistics.blocks_in_use -= 1;
+  try {
+    c.free_blocks[size].push_back(block);
+    c.statistics.bytes_cached += size;
+  } catch (...) {
+    std::free(block);
+  }
+}
+
+AllocatorStatistics allocator_statistics() {
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  return c.statistics;
+}
+
+void empty_cache() {
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  for (auto& [size, blocks] : c.free_blocks)
+    for (void* block : blocks) std::free(block);
+  c.free_blocks.clear();
+  c.statistics.bytes_cached = 0;
+}
+
+}  // namespace tensor

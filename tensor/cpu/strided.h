@@ -1,0 +1,79 @@
+// How kernels walk over tensors with any strides: neighbouring dimensions are merged where all operands allow
+// it, and the innermost one is handed to the kernel as a run.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "tensor/tensor.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+
+inline constexpr int64_t kElementGrain = 16384;  // elements a tile: less is not worth another thread
+
+// The strides of `t` seen as `shape` (broadcasting gives 0).
+inline Shape broadcast_strides(const Tensor& t, const Shape& shape) { return t.expand(shape).strides(); }
+
+template <int N>
+struct StridedLoop {
+  Shape shape;                   // outer sizes, then the run's length
+  std::array<Shape, N> strides;  // in elements
+
+  StridedLoop(const Shape& sizes, const std::array<Shape, N>& all) {
+    for (int d = 0; d < sizes.rank(); ++d) {
+      if (sizes[d] == 1) continue;
+      const int last = shape.rank() - 1;
+      bool mergeable = last >= 0;
+      for (int k = 0; mergeable && k < N; ++k)
+        mergeable = strides[static_cast<size_t>(k)][last] == all[static_cast<size_t>(k)][d] * sizes[d];
+      if (mergeable) {
+        shape[last] *= sizes[d];
+        for (size_t k = 0; k < N; ++k) strides[k][last] = all[k][d];
+      } else {
+        shape.push_back(sizes[d]);
+        for (size_t k = 0; k < N; ++k) strides[k].push_back(all[k][d]);
+      }
+    }
+    if (shape.empty()) {
+      shape.push_back(1);
+      for (size_t k = 0; k < N; ++k) strides[k].push_back(0);
+    }
+  }
+
+  // Calls run(offsets, length, run_strides): offsets[k] is operand k's element offset at the run's start.
+  template <class Run>
+  void for_each(Run run) const {
+    const int inner = shape.rank() - 1;
+    const int64_t length = shape[inner];
+    int64_t outer = 1;
+    for (int d = 0; d < inner; ++d) outer *= shape[d];
+    if (length == 0 || outer == 0) return;
+    std::array<int64_t, N> step;
+    for (size_t k = 0; k < N; ++k) step[k] = strides[k][inner];
+    if (outer == 1) {
+      parallel_for(length, kElementGrain, [&](int64_t begin, int64_t end) {
+        std::array<int64_t, N> offset;
+        for (size_t k = 0; k < N; ++k) offset[k] = begin * step[k];
+        run(offset, end - begin, step);
+      });
+      return;
+    }
+    const int64_t grain = std::max<int64_t>(1, kElementGrain / length);
+    parallel_for(outer, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        std::array<int64_t, N> offset{};
+        int64_t rest = i;
+        for (int d = inner - 1; d >= 0; --d) {
+          const int64_t at = rest % shape[d];
+          rest /= shape[d];
+          for (size_t k = 0; k < N; ++k) offset[k] += at * strides[k][d];
+        }
+        run(offset, length, step);
+      }
+    });
+  }
+};
+
+}  // namespace tensor::cpu

@@ -1,0 +1,87 @@
+#include "tensor/random.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace tensor {
+namespace {
+
+double uniform_double(uint32_t high, uint32_t low) {
+  return static_cast<double>(((uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
+}
+
+// One block gives two numbers of 53 bits, so f32 and f64 tensors are filled with the same values.
+template <class Make>
+void fill_pairs(Tensor& out, Generator& generator, const char* op, Make make) {
+  check(out.is_contiguous(), ErrorKind::argument, "{}: the tensor has to be contiguous", op);
+  const int64_t n = out.numel();
+  const uint64_t seed = generator.seed(), first = generator.reserve(static_cast<uint64_t>((n + 1) / 2));
+  dispatch_float(out.dtype(), op, [&]<class T>() {
+    T* values = out.mutable_data<T>();
+    for (int64_t i = 0; i < n; i += 2) {
+      const auto words = philox(seed, first + static_cast<uint64_t>(i / 2));
+      const auto [a, b] = make(uniform_double(words[0], words[1]), uniform_double(words[2], words[3]));
+      values[i] = static_cast<T>(a);
+      if (i + 1 < n) values[i + 1] = static_cast<T>(b);
+    }
+  });
+}
+
+struct Pair {
+  double a, b;
+};
+
+Pair box_muller(double u, double v) {
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - u)), angle = 2.0 * std::numbers::pi * v;
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+}  // namespace
+
+uint64_t Generator::reserve(uint64_t blocks) {
+  const uint64_t first = offset_;
+  offset_ += blocks;
+  return first;
+}
+
+uint32_t Generator::next_u32() { return philox(seed_, reserve(1))[0]; }
+
+double Generator::uniform() {
+  const auto words = philox(seed_, reserve(1));
+  return uniform_double(words[0], words[1]);
+}
+
+double Generator::normal() {
+  const auto words = philox(seed_, reserve(1));
+  return box_muller(uniform_double(words[0], words[1]), uniform_double(words[2], words[3])).a;
+}
+
+uint64_t Generator::below(uint64_t bound) {
+  check(bound > 0, ErrorKind::argument, "random: a bound of 0");
+  const uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
+  for (;;) {
+    const auto words = philox(seed_, reserve(1));
+    const uint64_t value = (uint64_t{words[0]} << 32) | words[1];
+    if (value < limit) return value % bound;
+  }
+}
+
+Generator& default_generator() {
+  static Generator generator(0);
+  return generator;
+}
+
+void fill_uniform(Tensor& out, double low, double high, Generator& generator) {
+  fill_pairs(out, generator, "fill_uniform", [&](double u, double v) {
+    return Pair{low + (high - low) * u, low + (high - low) * v};
+  });
+}
+
+void fill_normal(Tensor& out, double mean, double stddev, Generator& generator) {
+  fill_pairs(out, generator, "fill_normal", [&](double u, double v) {
+    const auto [a, b] = box_muller(u, v);
+    return Pair{mean + stddev * a, mean + stddev * b};
+  });
+}
+
+}  // namespace tensor

@@ -1,0 +1,356 @@
+#include "tensor/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tensor/allocator.h"
+#include "tensor/kernels.h"
+
+namespace tensor {
+
+Storage::~Storage() {
+  if (!owner) release(data, bytes);
+}
+
+namespace internal {
+void built_without_cuda(const char* kernel) { fail(ErrorKind::device, "{}: built without CUDA", kernel); }
+}  // namespace internal
+
+// --- making
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  check(device.is_cpu(), ErrorKind::device, "empty: {}: built without CUDA", to_string(device));
+  for (const int64_t size : shape)
+    check(size >= 0, ErrorKind::shape, "empty: a negative size in {}", to_string(shape));
+  int64_t bytes = 0;
+  check(!__builtin_mul_overflow(shape.numel(), size_of(dtype), &bytes), ErrorKind::shape,
+        "empty: {} {} does not fit 64 bits", to_string(shape), name_of(dtype));
+  Tensor t;
+  t.storage_ = std::make_shared<Storage>();
+  t.storage_->data = static_cast<std::byte*>(allocate(bytes));
+  t.storage_->bytes = bytes;
+  t.storage_->device = device;
+  t.shape_ = shape;
+  t.strides_ = contiguous_strides(shape);
+  t.dtype_ = dtype;
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) { return full(shape, 0, dtype, device); }
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  t.fill_(value);
+  return t;
+}
+
+Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, dtype); }
+
+Tensor Tensor::arange(int64_t n, DType dtype) {
+  Tensor t = empty({n}, dtype);
+  dispatch_number(dtype, "arange", [&]<class T>() {
+    T* values = t.mutable_data<T>();
+    for (int64_t i = 0; i < n; ++i) values[i] = static_cast<T>(i);
+  });
+  return t;
+}
+
+template <class T>
+Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
+  check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::shape,
+        "from: {} values for shape {}", values.size(), to_string(shape));
+  Tensor t = empty(shape, dtype_of<T>::value);
+  std::copy(values.begin(), values.end(), t.mutable_data<T>());
+  return t;
+}
+
+template Tensor Tensor::from(std::span<const float>, const Shape&);
+template Tensor Tensor::from(std::span<const double>, const Shape&);
+template Tensor Tensor::from(std::span<const int32_t>, const Shape&);
+template Tensor Tensor::from(std::span<const int64_t>, const Shape&);
+template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
+
+Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner) {
+  check(reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(size_of(dtype)) == 0, ErrorKind::argument,
+        "wrap: the memory is not aligned for {}", name_of(dtype));
+  check(owner != nullptr, ErrorKind::argument, "wrap: an owner of the memory is needed");
+  Tensor t;
+  t.storage_ = std::make_shared<Storage>();
+  t.storage_->data = const_cast<std::byte*>(static_cast<const std::byte*>(data));
+  t.storage_->bytes = shape.numel() * size_of(dtype);
+  t.storage_->read_only = true;
+  t.storage_->owner = std::move(owner);
+  t.shape_ = shape;
+  t.strides_ = contiguous_strides(shape);
+  t.dtype_ = dtype;
+  return t;
+}
+
+// --- access
+
+bool Tensor::is_contiguous() const {
+  int64_t expected = 1;
+  for (int i = rank() - 1; i >= 0; --i) {
+    if (shape_[i] == 0) return true;
+    if (shape_[i] != 1 && strides_[i] != expected) return false;
+    expected *= shape_[i];
+  }
+  return true;
+}
+
+bool Tensor::may_overlap(const Tensor& other) const {
+  if (!shares_storage(other) || numel() == 0 || other.numel() == 0) return false;
+  const auto range = [](const Tensor& t) {
+    int64_t low = t.offset_, high = t.offset_;
+    for (int i = 0; i < t.rank(); ++i) (t.strides_[i] < 0 ? low : high) += (t.shape_[i] - 1) * t.strides_[i];
+    return std::pair(low * size_of(t.dtype_), (high + 1) * size_of(t.dtype_));
+  };
+  const auto [a_low, a_high] = range(*this);
+  const auto [b_low, b_high] = range(other);
+  return a_low < b_high && b_low < a_high;
+}
+
+void Tensor::expect_dtype(DType dtype) const {
+  check(dtype == dtype_, ErrorKind::dtype, "data: the tensor is {}, not {}", name_of(dtype_), name_of(dtype));
+}
+
+const std::byte* Tensor::raw() const {
+  check(defined(), ErrorKind::argument, "data: the tensor is undefined");
+  return storage_->data + offset_ * size_of(dtype_);
+}
+
+std::byte* Tensor::mutable_raw() {
+  check(defined(), ErrorKind::argument, "data: the tensor is undefined");
+  check(!storage_->read_only, ErrorKind::argument, "data: {} is read-only memory; clone it first",
+        describe(*this));
+  storage_->version.fetch_add(1, std::memory_order_relaxed);
+  return storage_->data + offset_ * size_of(dtype_);
+}
+
+double Tensor::item() const {
+  check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", to_string(shape_));
+  return dispatch_any(dtype_, "item", [&]<class T>() -> double {
+    if constexpr (std::is_same_v<T, f16> || std::is_same_v<T, bf16>)
+      return static_cast<double>(static_cast<float>(*data<T>()));
+    else
+      return static_cast<double>(*data<T>());
+  });
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  const Tensor source = contiguous();
+  const T* values = source.data<T>();
+  return std::vector<T>(values, values + source.numel());
+}
+
+template std::vector<float> Tensor::to_vector() const;
+template std::vector<double> Tensor::to_vector() const;
+template std::vector<int32_t> Tensor::to_vector() const;
+template std::vector<int64_t> Tensor::to_vector() const;
+template std::vector<uint8_t> Tensor::to_vector() const;
+
+// --- views
+
+namespace {
+
+// Replaces a single -1 by what is left over.
+Shape infer_size(const Shape& wanted, int64_t numel, const Shape& from, const char* op) {
+  Shape shape = wanted;
+  int unknown = -1;
+  int64_t known = 1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] == -1) {
+      check(unknown < 0, ErrorKind::shape, "{}: more than one -1 in {}", op, to_string(wanted));
+      unknown = i;
+    } else {
+      check(shape[i] >= 0, ErrorKind::shape, "{}: a negative size in {}", op, to_string(wanted));
+      known *= shape[i];
+    }
+  }
+  if (unknown >= 0 && known > 0) shape[unknown] = numel / known;
+  check((unknown < 0 || known > 0) && shape.numel() == numel, ErrorKind::shape,
+        "{}: {} elements of {} do not fit {}", op, numel, to_string(from), to_string(wanted));
+  return shape;
+}
+
+}  // namespace
+
+Tensor Tensor::view(const Shape& wanted) const {
+  check(is_contiguous(), ErrorKind::argument, "view: {} is not contiguous; use reshape", describe(*this));
+  Tensor t = *this;
+  t.shape_ = infer_size(wanted, numel(), shape_, "view");
+  t.strides_ = contiguous_strides(t.shape_);
+  return t;
+}
+
+Tensor Tensor::reshape(const Shape& wanted) const {
+  if (is_contiguous()) return view(wanted);
+  infer_size(wanted, numel(), shape_, "reshape");
+  return contiguous().view(wanted);
+}
+
+Tensor Tensor::flatten(int first, int last) const {
+  if (rank() == 0) return reshape({1});
+  const int a = normalize_dim(first, rank(), "flatten"), b = normalize_dim(last, rank(), "flatten");
+  check(a <= b, ErrorKind::argument, "flatten: dimension {} comes after {}", first, last);
+  Shape shape;
+  for (int i = 0; i < rank(); ++i) {
+    if (i > a && i <= b)
+      shape[a] *= shape_[i];
+    else
+      shape.push_back(shape_[i]);
+  }
+  return reshape(shape);
+}
+
+Tensor Tensor::permute(const std::vector<int>& order) const {
+  check(static_cast<int>(order.size()) == rank(), ErrorKind::argument, "permute: {} dimensions given for {}",
+        order.size(), to_string(shape_));
+  Tensor t = *this;
+  unsigned seen = 0;
+  for (int i = 0; i < rank(); ++i) {
+    const int from = normalize_dim(order[static_cast<size_t>(i)], rank(), "permute");
+    check((seen >> from & 1u) == 0, ErrorKind::argument, "permute: dimension {} is given twice", from);
+    seen |= 1u << from;
+    t.shape_[i] = shape_[from];
+    t.strides_[i] = strides_[from];
+  }
+  return t;
+}
+
+Tensor Tensor::transpose(int a, int b) const {
+  a = normalize_dim(a, rank(), "transpose");
+  b = normalize_dim(b, rank(), "transpose");
+  Tensor t = *this;
+  std::swap(t.shape_[a], t.shape_[b]);
+  std::swap(t.strides_[a], t.strides_[b]);
+  return t;
+}
+
+Tensor Tensor::slice(int dim, int64_t start, int64_t stop, int64_t step) const {
+  dim = normalize_dim(dim, rank(), "slice");
+  check(0 <= start && start <= stop && stop <= shape_[dim] && step > 0, ErrorKind::index,
+        "slice: [{}, {}) in steps of {} is not inside dimension {} of {}", start, stop, step, dim,
+        to_string(shape_));
+  Tensor t = *this;
+  t.offset_ += start * strides_[dim];
+  t.shape_[dim] = (stop - start + step - 1) / step;
+  t.strides_[dim] = strides_[dim] * step;
+  return t;
+}
+
+Tensor Tensor::select(int dim, int64_t index) const {
+  dim = normalize_dim(dim, rank(), "select");
+  const int64_t at = index < 0 ? index + shape_[dim] : index;
+  check(at >= 0 && at < shape_[dim], ErrorKind::index, "select: index {} is outside dimension {} of {}",
+        index, dim, to_string(shape_));
+  Tensor t = slice(dim, at, at + 1);
+  t.shape_.erase(dim);
+  t.strides_.erase(dim);
+  return t;
+}
+
+Tensor Tensor::expand(const Shape& shape) const {
+  check(shape.rank() >= rank(), ErrorKind::shape, "expand: {} to {}", to_string(shape_), to_string(shape));
+  Tensor t = *this;
+  t.shape_ = shape;
+  t.strides_ = Shape::filled(shape.rank(), 0);
+  const int lead = shape.rank() - rank();
+  for (int i = 0; i < rank(); ++i) {
+    check(shape_[i] == shape[lead + i] || shape_[i] == 1, ErrorKind::shape, "expand: {} to {}",
+          to_string(shape_), to_string(shape));
+    if (shape_[i] == shape[lead + i]) t.strides_[lead + i] = strides_[i];
+  }
+  return t;
+}
+
+Tensor Tensor::unsqueeze(int dim) const {
+  dim = normalize_dim(dim, rank() + 1, "unsqueeze");
+  Tensor t = *this;
+  t.strides_.insert(dim, dim < rank() ? shape_[dim] * strides_[dim] : 1);
+  t.shape_.insert(dim, 1);
+  return t;
+}
+
+Tensor Tensor::squeeze(int dim) const {
+  dim = normalize_dim(dim, rank(), "squeeze");
+  check(shape_[dim] == 1, ErrorKind::shape, "squeeze: dimension {} of {} does not have size 1", dim,
+        to_string(shape_));
+  Tensor t = *this;
+  t.shape_.erase(dim);
+  t.strides_.erase(dim);
+  return t;
+}
+
+// --- copies
+
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+
+Tensor Tensor::clone() const {
+  Tensor t = empty(shape_, dtype_, device());
+  copy(t, *this);
+  return t;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return *this;
+  Tensor t = empty(shape_, dtype, device());
+  copy(t, *this);
+  return t;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == this->device()) return *this;
+  Tensor t = empty(shape_, dtype_, device);
+  copy(t, *this);
+  return t;
+}
+
+void Tensor::copy_(const Tensor& source) { copy(*this, source); }
+void Tensor::fill_(double value) { fill(*this, value); }
+
+// --- messages
+
+void expect_same_device(const Tensor& a, const Tensor& b, const char* op) {
+  check(a.device() == b.device(), ErrorKind::device,
+        "{}: one tensor is on {}, another on {}; move one with to()", op, to_string(a.device()),
+        to_string(b.device()));
+}
+
+std::string describe(const Tensor& t) {
+  return t.defined() ? fmt::format("{} {}", to_string(t.shape()), name_of(t.dtype())) : "undefined";
+}
+
+namespace {
+
+void print(std::string& text, const Tensor& t, int indent) {
+  constexpr int64_t kEdge = 4;
+  if (t.rank() == 0) {
+    text += fmt::format("{:.5g}", t.item());
+    return;
+  }
+  text += '[';
+  const int64_t n = t.size(0);
+  for (int64_t i = 0; i < n; ++i) {
+    if (i > 0) text += t.rank() == 1 ? ", " : ",\n" + std::string(static_cast<size_t>(indent) + 1, ' ');
+    if (n > 2 * kEdge + 1 && i == kEdge) {
+      text += "...";
+      i = n - kEdge - 1;
+      continue;
+    }
+    print(text, t.select(0, i), indent + 1);
+  }
+  text += ']';
+}
+
+}  // namespace
+
+std::string to_string(const Tensor& t) {
+  if (!t.defined()) return "undefined";
+  std::string text;
+  print(text, t, 0);
+  return fmt::format("{} {} {}", text, to_string(t.shape()), name_of(t.dtype()));
+}
+
+}  // namespace tensor

@@ -1,0 +1,140 @@
+// n-dimensional arrays: shape, strides, offset, dtype and device over shared storage. Views are cheap.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/device.h"
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+namespace tensor {
+
+// Memory shared by a tensor and its views. `version` counts the writes, so that a graph notices when a tensor
+// that it saved was changed in place.
+struct Storage {
+  std::byte* data = nullptr;
+  int64_t bytes = 0;
+  Device device;
+  bool read_only = false;
+  std::shared_ptr<const void> owner;  // keeps foreign memory (a mapped file) alive; empty for our own
+  std::atomic<uint64_t> version{0};
+
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  ~Storage();
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined
+
+  static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = {});
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = {});
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = {});
+  static Tensor arange(int64_t n, DType dtype = DType::i64);
+  static Tensor scalar(double value, DType dtype = DType::f32);
+  // A copy of `values`; a shape error when their number differs from the shape's.
+  template <class T>
+  static Tensor from(std::span<const T> values, const Shape& shape);
+  template <class T>
+  static Tensor from(const std::vector<T>& values, const Shape& shape) {
+    return from(std::span<const T>(values), shape);
+  }
+  // A read-only tensor over foreign memory, which `owner` keeps alive; aligned to the element size.
+  static Tensor wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner);
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  const Shape& strides() const { return strides_; }
+  int64_t offset() const { return offset_; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return storage_ ? storage_->device : Device{}; }
+  int rank() const { return shape_.rank(); }
+  int64_t size(int dim) const { return shape_.at(dim); }
+  int64_t numel() const { return shape_.numel(); }
+  int64_t bytes() const { return numel() * size_of(dtype_); }
+  bool is_contiguous() const;
+  bool shares_storage(const Tensor& other) const { return storage_ && storage_ == other.storage_; }
+  // The lowest and one past the highest element touched overlap with the other's: a conservative test.
+  bool may_overlap(const Tensor& other) const;
+  uint64_t version() const { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }
+
+  // The first element; a dtype error when T is not the element type.
+  template <class T>
+  const T* data() const {
+    expect_dtype(dtype_of<T>::value);
+    return reinterpret_cast<const T*>(raw());
+  }
+  // The same for writing. Counts as a write (see version); an argument error for read-only memory.
+  template <class T>
+  T* mutable_data() {
+    expect_dtype(dtype_of<T>::value);
+    return reinterpret_cast<T*>(mutable_raw());
+  }
+  const std::byte* raw() const;
+  std::byte* mutable_raw();
+  // The value of a tensor of one element.
+  double item() const;
+  // The elements in row-major order.
+  template <class T>
+  std::vector<T> to_vector() const;
+
+  // Views. Index and shape errors name the op and the shape.
+  Tensor view(const Shape& shape) const;  // contiguous tensors only; one size may be -1
+  Tensor reshape(
+      const Shape& shape) const;  // a view where the strides allow it, else a copy; one size may be -1
+  Tensor flatten(int first = 0, int last = -1) const;
+  Tensor permute(const std::vector<int>& order) const;
+  Tensor transpose(int a, int b) const;
+  Tensor t() const { return transpose(-2, -1); }
+  Tensor slice(int dim, int64_t start, int64_t stop,
+               int64_t step = 1) const;         // 0 <= start <= stop <= size, step > 0
+  Tensor select(int dim, int64_t index) const;  // drops the dimension; a negative index counts from the end
+  Tensor expand(const Shape& shape) const;      // size-1 and new leading dimensions get stride 0
+  Tensor unsqueeze(int dim) const;
+  Tensor squeeze(int dim) const;  // the dimension has to have size 1
+
+  // Copies.
+  Tensor contiguous() const;  // itself when it is contiguous
+  Tensor clone() const;       // always new and contiguous
+  Tensor to(DType dtype) const;
+  Tensor to(Device device) const;
+  void copy_(const Tensor& source);  // broadcasts and converts
+  void fill_(double value);
+  void zero_() { fill_(0); }
+
+ private:
+  void expect_dtype(DType dtype) const;
+
+  std::shared_ptr<Storage> storage_;
+  Shape shape_, strides_;
+  int64_t offset_ = 0;
+  DType dtype_ = DType::f32;
+};
+
+// Throws a device error unless both are on one device, naming `op`.
+void expect_same_device(const Tensor& a, const Tensor& b, const char* op);
+// "(2, 3) f32": for error messages.
+std::string describe(const Tensor& t);
+// Values, in rows, with an ellipsis for what is too long: for people.
+std::string to_string(const Tensor& t);
+
+extern template Tensor Tensor::from(std::span<const float>, const Shape&);
+extern template Tensor Tensor::from(std::span<const double>, const Shape&);
+extern template Tensor Tensor::from(std::span<const int32_t>, const Shape&);
+extern template Tensor Tensor::from(std::span<const int64_t>, const Shape&);
+extern template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
+extern template std::vector<float> Tensor::to_vector() const;
+extern template std::vector<double> Tensor::to_vector() const;
+extern template std::vector<int32_t> Tensor::to_vector() const;
+extern template std::vector<int64_t> Tensor::to_vector() const;
+extern template std::vector<uint8_t> Tensor::to_vector() const;
+
+}  // namespace tensor
