@@ -62,6 +62,8 @@ class Tensor {
   int64_t bytes() const { return numel() * size_of(dtype_); }
   bool is_contiguous() const;
   bool shares_storage(const Tensor& other) const { return storage_ && storage_ == other.storage_; }
+  // No other tensor shares the storage.
+  bool is_unique() const { return storage_.use_count() == 1; }
   // The lowest and one past the highest element touched overlap with the other's: a conservative test.
   bool may_overlap(const Tensor& other) const;
   uint64_t version() const { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }

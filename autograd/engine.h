@@ -1,0 +1,25 @@
+// Backward passes through recorded graphs.
+#pragma once
+
+#include "autograd/variable.h"
+
+namespace autograd {
+
+// Adds d(outputs . gradients) / d(leaf) to the grad() of every leaf that the outputs depend on. An undefined
+// gradient stands for 1 and needs an output of one element.
+//   retain_graph  keeps what the nodes saved, for another backward (implied by create_graph)
+//   create_graph  records the backward pass itself, so that gradients can be differentiated
+// Autograd errors: an output without history, a second backward through a freed graph, a gradient of the
+// wrong shape.
+void backward(const Variables& outputs, const Variables& gradients = {}, bool retain_graph = false,
+              bool create_graph = false);
+
+// The gradients of `inputs` (leaves or results) alone, in their order; no grad() is changed. An input that
+// the outputs do not depend on: undefined when `allow_unused`, else an autograd error.
+Variables grad(const Variables& outputs, const Variables& inputs, const Variables& gradients = {},
+               bool retain_graph = false, bool create_graph = false, bool allow_unused = false);
+
+// `x` summed over the dimensions that broadcasting to its shape from `shape` has added or stretched.
+Variable sum_to(const Variable& x, const Shape& shape);
+
+}  // namespace autograd

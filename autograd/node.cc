@@ -1,0 +1,120 @@
+#include "autograd/node.h"
+
+#include <atomic>
+
+#include "autograd/variable_impl.h"
+#include "tensor/error.h"
+
+namespace autograd {
+namespace {
+
+std::atomic<uint64_t> next_sequence_nr{0};
+
+}  // namespace
+
+void release_iteratively(std::shared_ptr<Node> node) noexcept {
+  if (!node) return;
+  // Only the outermost call empties the queue; destructors that run inside it add to the queue and return.
+  thread_local std::vector<std::shared_ptr<Node>>* queue = nullptr;
+  if (queue != nullptr) {
+    queue->push_back(std::move(node));
+    return;
+  }
+  std::vector<std::shared_ptr<Node>> pending;
+  queue = &pending;
+  pending.push_back(std::move(node));
+  while (!pending.empty()) {
+    std::shared_ptr<Node> last = std::move(pending.back());
+    pending.pop_back();
+    last.reset();
+  }
+  queue = nullptr;
+}
+
+Node::Node(std::string_view name) : name_(name), sequence_nr_(next_sequence_nr.fetch_add(1)) {}
+
+Node::~Node() {
+  for (Edge& edge : next_edges_) release_iteratively(std::move(edge.node));
+}
+
+void Node::set_inputs(const Variables& inputs) {
+  next_edges_.reserve(inputs.size());
+  input_metas_.reserve(inputs.size());
+  for (const Variable& input : inputs) {
+    next_edges_.push_back(input.gradient_edge());
+    input_metas_.push_back(input.defined() ? TensorMeta{input.shape(), input.dtype(), input.device()}
+                                           : TensorMeta{});
+  }
+}
+
+void Node::add_output(const Tensor& output) {
+  output_metas_.push_back({output.shape(), output.dtype(), output.device()});
+}
+
+int Node::save(const Variable& input) {
+  saved_.push_back({input, {}, 0, input.defined() ? input.data().version() : 0});
+  return static_cast<int>(saved_.size()) - 1;
+}
+
+int Node::save_output(const Tensor& output, int number) {
+  saved_.push_back({{}, output, number, output.version()});
+  return static_cast<int>(saved_.size()) - 1;
+}
+
+Variable Node::saved(int i) const {
+  tensor::check(
+      !released_, ErrorKind::autograd,
+      "{}: backward through this graph a second time, but what it saved was freed after the first; give the "
+      "first backward retain_graph",
+      name_);
+  const Saved& slot = saved_[static_cast<size_t>(i)];
+  const Tensor& data = slot.output.defined() || !slot.input.defined() ? slot.output : slot.input.data();
+  if (!data.defined()) return {};
+  tensor::check(
+      data.version() == slot.version, ErrorKind::autograd,
+      "{}: a tensor {} that it saved for backward was changed in place (version {}, now {}); clone it before "
+      "the change, or change it after backward",
+      name_, tensor::describe(data), slot.version, data.version());
+  if (slot.input.defined()) return slot.input;
+  return make_output(data, const_cast<Node*>(this)->shared_from_this(), slot.number);
+}
+
+Variable Node::gradient_or_zeros(const Variables& gradients, int i) const {
+  const auto k = static_cast<size_t>(i);
+  if (gradients[k].defined()) return gradients[k];
+  return Tensor::zeros(output_metas_[k].shape, output_metas_[k].dtype, output_metas_[k].device);
+}
+
+void Node::release_saved() {
+  if (saved_.empty()) return;
+  released_ = true;
+  const std::vector<Saved> freed = std::move(saved_);
+  saved_.clear();
+}
+
+Variables OnceDifferentiable::apply(const Variables& gradients) {
+  tensor::check(!grad_enabled(), ErrorKind::autograd,
+                "{}: can be differentiated once only; select the composed version for second derivatives",
+                name());
+  std::vector<Tensor> tensors;
+  tensors.reserve(gradients.size());
+  for (const Variable& gradient : gradients)
+    tensors.push_back(gradient.defined() ? gradient.data() : Tensor());
+  Variables results;
+  for (Tensor& result : apply_once(tensors)) results.emplace_back(std::move(result));
+  return results;
+}
+
+bool should_record(const Variables& inputs) {
+  if (!grad_enabled()) return false;
+  for (const Variable& input : inputs)
+    if (input.requires_grad()) return true;
+  return false;
+}
+
+void reject_gradient(const char* op, const Variables& inputs) {
+  tensor::check(!should_record(inputs), ErrorKind::autograd,
+                "{}: has no backward pass; detach() its input or compute it under NoGrad", op);
+}
+
+}  // namespace autograd

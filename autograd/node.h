@@ -1,0 +1,129 @@
+// One step of a recorded graph: what an op's backward pass needs, and where its results go.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "autograd/variable.h"
+
+namespace autograd {
+
+// What a gradient has to look like: the engine checks it against the forward pass's tensor.
+struct TensorMeta {
+  Shape shape;
+  DType dtype = DType::f32;
+  Device device;
+};
+
+class Node : public std::enable_shared_from_this<Node> {
+ public:
+  explicit Node(std::string_view name);  // a string literal: the op's name
+  virtual ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  std::string_view name() const { return name_; }
+  // Nodes that were recorded later run earlier.
+  uint64_t sequence_nr() const { return sequence_nr_; }
+  const std::vector<Edge>& next_edges() const { return next_edges_; }
+  const std::vector<TensorMeta>& input_metas() const { return input_metas_; }
+  const std::vector<TensorMeta>& output_metas() const { return output_metas_; }
+
+  // From the gradients of the outputs (undefined: none reached that output) to those of the inputs: undefined
+  // only for inputs that need none. A gradient may still have the broadcast shape; the engine reduces it.
+  // With create_graph this runs with grad mode on, so that what it computes is recorded.
+  virtual Variables apply(const Variables& gradients) = 0;
+
+  // Frees what was saved; a later use of it throws.
+  void release_saved();
+
+  // For record(): the op's inputs, and its outputs' shapes.
+  void set_inputs(const Variables& inputs);
+  void add_output(const Tensor& output);
+
+ protected:
+  Node(std::string_view name, uint64_t sequence_nr) : name_(name), sequence_nr_(sequence_nr) {}
+
+  // Saves an input with its version; returns its number for saved(). Undefined variables may be saved too.
+  int save(const Variable& input);
+  // Saves an own output (number `output`) without a reference to this node, which would be a cycle.
+  int save_output(const Tensor& output, int number = 0);
+  // What save number `i` kept. Throws an autograd error when it was freed or changed in place since.
+  Variable saved(int i) const;
+  // Whether input number `i` needs a gradient.
+  bool needs(int i) const { return next_edges_[static_cast<size_t>(i)].node != nullptr; }
+  // The gradient of output `i`, or zeros when none reached it.
+  Variable gradient_or_zeros(const Variables& gradients, int i) const;
+
+ private:
+  struct Saved {
+    Variable input;        // an input, or
+    Tensor output;         // an own output
+    int number = 0;        // its number
+    uint64_t version = 0;  // of the storage when it was saved
+  };
+
+  std::string_view name_;
+  uint64_t sequence_nr_;
+  std::vector<Edge> next_edges_;
+  std::vector<TensorMeta> input_metas_, output_metas_;
+  std::vector<Saved> saved_;
+  bool released_ = false;
+};
+
+// A node whose backward pass works on plain tensors (a fused kernel) and cannot be differentiated again:
+// backward with create_graph through it throws.
+class OnceDifferentiable : public Node {
+ public:
+  using Node::Node;
+  Variables apply(const Variables& gradients) final;
+  virtual std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) = 0;
+};
+
+// Adds what reaches a leaf to its grad().
+class AccumulateGrad final : public Node {
+ public:
+  explicit AccumulateGrad(std::weak_ptr<Variable::Impl> leaf);
+  Variables apply(const Variables& gradients) override;
+
+ private:
+  std::weak_ptr<Variable::Impl> leaf_;
+};
+
+// --- for ops
+
+// True when grad mode is on and an input requires a gradient.
+bool should_record(const Variables& inputs);
+// A variable whose gradient goes to output `number` of `node`.
+Variable make_output(Tensor data, std::shared_ptr<Node> node, int number);
+
+// The results of an op: plain variables, or, when a graph is recorded, outputs of a new node N(args...).
+template <class N, class... Args>
+Variables record_all(const std::vector<Tensor>& outputs, const Variables& inputs, Args&&... args) {
+  Variables results;
+  if (!should_record(inputs)) {
+    for (const Tensor& output : outputs) results.emplace_back(output);
+    return results;
+  }
+  const std::shared_ptr<Node> node = std::make_shared<N>(std::forward<Args>(args)...);
+  node->set_inputs(inputs);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    node->add_output(outputs[i]);
+    results.push_back(make_output(outputs[i], node, static_cast<int>(i)));
+  }
+  return results;
+}
+
+// The same for an op with one result.
+template <class N, class... Args>
+Variable record(const Tensor& output, const Variables& inputs, Args&&... args) {
+  return record_all<N>({output}, inputs, std::forward<Args>(args)...)[0];
+}
+
+// Throws an autograd error when an input requires a gradient: for ops that have no backward pass.
+void reject_gradient(const char* op, const Variables& inputs);
+
+}  // namespace autograd

@@ -1,0 +1,114 @@
+#include "autograd/variable.h"
+
+#include "autograd/engine.h"
+#include "autograd/node.h"
+#include "autograd/ops.h"
+#include "autograd/variable_impl.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace autograd {
+
+using tensor::check;
+
+Variable::Variable(Tensor data, bool requires_grad) {
+  if (!data.defined()) return;
+  impl_ = std::make_shared<Impl>();
+  impl_->data = std::move(data);
+  if (requires_grad) set_requires_grad(true);
+}
+
+Variable::Impl::~Impl() { release_iteratively(std::move(grad_fn)); }
+
+const Tensor& Variable::data() const {
+  check(defined(), ErrorKind::argument, "variable: it is undefined");
+  return impl_->data;
+}
+
+Tensor& Variable::mutable_data() {
+  check(defined(), ErrorKind::argument, "variable: it is undefined");
+  return impl_->data;
+}
+
+bool Variable::requires_grad() const { return impl_ && (impl_->requires_grad || impl_->grad_fn); }
+
+void Variable::set_requires_grad(bool requires_grad) {
+  check(defined(), ErrorKind::argument, "requires_grad: the variable is undefined");
+  check(is_leaf(), ErrorKind::autograd, "requires_grad: {} is a result of {}, not a leaf; detach() it first",
+        tensor::describe(data()), impl_->grad_fn ? impl_->grad_fn->name() : "");
+  check(!requires_grad || tensor::is_floating(dtype()), ErrorKind::dtype,
+        "requires_grad: only floating types have gradients, not {}", tensor::describe(data()));
+  impl_->requires_grad = requires_grad;
+}
+
+bool Variable::is_leaf() const { return !impl_ || !impl_->grad_fn; }
+
+const Variable& Variable::grad() const {
+  check(defined(), ErrorKind::argument, "grad: the variable is undefined");
+  return impl_->grad;
+}
+
+void Variable::set_grad(Variable grad) {
+  check(defined(), ErrorKind::argument, "grad: the variable is undefined");
+  check(!grad.defined() || grad.shape() == shape(), ErrorKind::shape, "grad: a gradient {} for a variable {}",
+        grad.defined() ? to_string(grad.shape()) : "", to_string(shape()));
+  impl_->grad = std::move(grad);
+}
+
+const std::shared_ptr<Node>& Variable::grad_fn() const {
+  static const std::shared_ptr<Node> none;
+  return impl_ ? impl_->grad_fn : none;
+}
+
+Edge Variable::gradient_edge() const {
+  if (!impl_) return {};
+  if (impl_->grad_fn) return {impl_->grad_fn, impl_->output_number};
+  if (!impl_->requires_grad) return {};
+  std::shared_ptr<Node> accumulator = impl_->accumulator.lock();
+  if (!accumulator) {
+    accumulator = std::make_shared<AccumulateGrad>(impl_);
+    impl_->accumulator = accumulator;
+  }
+  return {std::move(accumulator), 0};
+}
+
+void Variable::backward(const Variable& gradient, bool retain_graph, bool create_graph) const {
+  autograd::backward({*this}, {gradient}, retain_graph, create_graph);
+}
+
+Variable make_output(Tensor data, std::shared_ptr<Node> node, int number) {
+  Variable variable(std::move(data));
+  variable.impl_->grad_fn = std::move(node);
+  variable.impl_->output_number = number;
+  return variable;
+}
+
+AccumulateGrad::AccumulateGrad(std::weak_ptr<Variable::Impl> leaf)
+    : Node("accumulate_grad", UINT64_MAX), leaf_(std::move(leaf)) {
+  if (const auto impl = leaf_.lock()) add_output(impl->data);
+}
+
+Variables AccumulateGrad::apply(const Variables& gradients) {
+  const std::shared_ptr<Variable::Impl> leaf = leaf_.lock();
+  if (!leaf || !gradients[0].defined()) return {};
+  const Variable& gradient = gradients[0];
+  if (grad_enabled()) {  // create_graph
+    leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
+    return {};
+  }
+  // The gradient is kept as it is when nobody else holds it; else two leaves could share one buffer, which an
+  // in-place change (clipping) would then change twice.
+  if (!leaf->grad.defined()) {
+    const Tensor& data = gradient.data();
+    leaf->grad = Variable(data.is_unique() && data.is_contiguous() ? data : data.clone());
+  } else if (leaf->grad.data().is_unique() && !leaf->grad.grad_fn()) {
+    tensor::add_inplace(leaf->grad.mutable_data(), gradient.data(), 1.0);
+  } else {
+    Tensor sum = leaf->grad.data().clone();
+    tensor::add_inplace(sum, gradient.data(), 1.0);
+    leaf->grad = Variable(std::move(sum));
+  }
+  return {};
+}
+
+}  // namespace autograd

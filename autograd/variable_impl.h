@@ -1,0 +1,24 @@
+// What a Variable's copies share. For the files of autograd/ only.
+#pragma once
+
+#include <memory>
+
+#include "autograd/variable.h"
+
+namespace autograd {
+
+struct Variable::Impl {
+  ~Impl();
+
+  Tensor data;
+  Variable grad;
+  std::shared_ptr<Node> grad_fn;
+  std::weak_ptr<Node> accumulator;  // weak: the graph owns it
+  int output_number = 0;
+  bool requires_grad = false;
+};
+
+// Destroys a graph without recursion: a chain of a million nodes would overflow the stack.
+void release_iteratively(std::shared_ptr<Node> node) noexcept;
+
+}  // namespace autograd
