@@ -1,0 +1,145 @@
+// What every layer and model is: named parameters, buffers and children, a training mode, a state dict.
+//
+//   class Net : public nn::Module {
+//    public:
+//     Net() { register_module("hidden", hidden_); register_module("out", out_); }
+//     Variable forward(const Variable& x) { return out_(autograd::relu(hidden_(x))); }
+//     std::string describe() const override { return "Net"; }
+//    private:
+//     nn::Linear hidden_{784, 128}, out_{128, 10};
+//   };
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/variable.h"
+
+namespace nn {
+
+using autograd::Device;
+using autograd::DType;
+using autograd::ErrorKind;
+using autograd::Shape;
+using autograd::Tensor;
+using autograd::Variable;
+using autograd::Variables;
+
+using StateDict = std::map<std::string, Tensor>;
+
+// What load_state_dict left undone when it is not strict.
+struct LoadReport {
+  std::vector<std::string> missing;     // names of the module that the state dict does not have
+  std::vector<std::string> unexpected;  // names of the state dict that the module does not have
+};
+
+// Registered parameters and buffers live in the module and keep their address, so a layer may hold references
+// to them. Children are members of the parent (by value, or in a container of pointers) and are registered by
+// reference: the parent has to own them. Hence modules are neither copied nor moved.
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  // One line in the style of PyTorch: "Linear(in_features=3, out_features=4, bias=True)"; a container: "Net".
+  virtual std::string describe() const = 0;
+
+  // Names as in PyTorch, "lstm.weight_ih_l0", in the order of registration: own ones, then the children's.
+  // A parameter with several names (tied weights) is listed once, under its first name, unless `duplicates`.
+  std::vector<std::pair<std::string, Variable>> named_parameters(bool duplicates = false) const;
+  std::vector<std::pair<std::string, Tensor>> named_buffers() const;
+  Variables parameters() const;
+  // This module (with an empty name), its children, theirs, ...; one that is registered twice is listed once.
+  std::vector<std::pair<std::string, Module*>> named_modules();
+  const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
+  // By dotted name; an argument error when there is none.
+  Variable& parameter(const std::string& name);
+  Tensor& buffer(const std::string& name);
+  // Puts another variable of the same shape and dtype in the place of a parameter: how weights are tied.
+  void replace_parameter(const std::string& name, const Variable& shared);
+  // Elements of all parameters, tied ones counted once; `trainable`: of those that require gradients.
+  int64_t parameter_count(bool trainable = false) const;
+
+  // Sets the mode of this module and all below it, except of frozen ones.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+  // Evaluation mode and no gradients for this module and all below it. Neither train() nor requires_grad_()
+  // undoes that, on whatever module it is called: only unfreeze() does.
+  void freeze();
+  // Ends it for all below, too; parameters require gradients again, the mode changes with the next train().
+  void unfreeze();
+  bool frozen() const { return frozen_; }
+  // For all parameters but those of frozen modules.
+  void requires_grad_(bool on);
+  void zero_grad();
+
+  // Converts the parameters and floating buffers, in place; gradients are dropped.
+  void to(DType dtype);
+  void to(Device device);
+
+  // All parameters (under all their names) and buffers, sharing memory with the module.
+  StateDict state_dict() const;
+  // Copies the values into the module, converting between floating types. Throws a data error that lists what
+  // is missing or unexpected (when `strict`), and always one with both shapes and dtypes for what does not
+  // fit; then nothing has been changed. One of the names of a tied parameter is enough.
+  LoadReport load_state_dict(const StateDict& state, bool strict = true);
+
+  // Calls f on this module and all below it, children first.
+  void apply(const std::function<void(Module&)>& f);
+
+ protected:
+  // Adds a parameter that requires gradients. An undefined tensor stands for a parameter that the layer can
+  // have but has not (a bias): it is not listed. Argument error for a name that is taken, empty or has a dot.
+  Variable& register_parameter(const std::string& name, Tensor data);
+  // The same for a variable that already exists, as it is: with another module's, both share it.
+  Variable& register_parameter(const std::string& name, Variable variable);
+  // Adds a tensor that belongs to the state but is not trained.
+  Tensor& register_buffer(const std::string& name, Tensor data);
+  // Adds a child that this module owns.
+  template <class M>
+  M& register_module(const std::string& name, M& child) {
+    add_child(name, child);
+    return child;
+  }
+
+ private:
+  // An own or inherited entry of the state: exactly one pointer is set.
+  struct Entry {
+    std::string name;
+    Variable* parameter;
+    Tensor* buffer;
+  };
+
+  void add_child(const std::string& name, Module& child);
+  void expect_new_name(const std::string& name) const;
+  void collect(const std::string& prefix, std::vector<Entry>& entries) const;
+  std::vector<Entry> entries() const;
+  void convert(const std::function<Tensor(const Tensor&)>& f);
+
+  // Mutable: a listing of a const module hands out handles, which do not change the module.
+  mutable std::deque<std::pair<std::string, Variable>> parameters_;
+  mutable std::deque<std::pair<std::string, Tensor>> buffers_;
+  std::vector<std::pair<std::string, Module*>> children_;
+  bool training_ = true;
+  bool frozen_ = false;
+};
+
+// A module from one variable to one: what Sequential can hold.
+class Layer : public Module {
+ public:
+  virtual Variable forward(const Variable& x) = 0;
+  Variable operator()(const Variable& x) { return forward(x); }
+};
+
+// The module and its children, indented, as PyTorch prints them.
+std::string to_string(const Module& module);
+
+}  // namespace nn
