@@ -1,0 +1,257 @@
+// Element by element; shapes broadcast, and the engine sums the gradients back to the inputs' shapes.
+#include "autograd/ops/common.h"
+
+namespace autograd {
+
+using tensor::BinaryOp;
+using tensor::UnaryOp;
+
+namespace {
+
+Tensor binary(const char* op, const Variable& a, const Variable& b, BinaryOp kind) {
+  expect_floats(op, {&a, &b});
+  Tensor out = empty_like(a.data(), tensor::broadcast(a.shape(), b.shape(), op));
+  tensor::binary(out, a.data(), b.data(), kind);
+  return out;
+}
+
+Tensor unary(const char* op, const Variable& x, UnaryOp kind) {
+  expect_floats(op, {&x});
+  Tensor out = empty_like(x.data(), x.shape());
+  tensor::unary(out, x.data(), kind);
+  return out;
+}
+
+Tensor affine(const Tensor& x, double scale, double shift) {
+  Tensor out = empty_like(x, x.shape());
+  tensor::affine(out, x, scale, shift);
+  return out;
+}
+
+Tensor compare(const Tensor& a, const Tensor& b, BinaryOp kind) {
+  Tensor out = Tensor::empty(tensor::broadcast(a.shape(), b.shape(), "compare"), DType::boolean, a.device());
+  tensor::binary(out, a, b, kind);
+  return out;
+}
+
+// An input that the gradient of another one needs: nothing is kept when that one has none.
+Variable if_needed(const Variable& input, const Variable& other) {
+  return other.requires_grad() ? input : Variable();
+}
+
+}  // namespace
+
+// a + b: da = g, db = g
+class Add final : public Node {
+ public:
+  Add() : Node("add") {}
+  Variables apply(const Variables& g) override {
+    return {needs(0) ? g[0] : Variable(), needs(1) ? g[0] : Variable()};
+  }
+};
+
+Variable add(const Variable& a, const Variable& b) {
+  return record<Add>(binary("add", a, b, BinaryOp::add), {a, b});
+}
+
+// a - b: da = g, db = -g
+class Sub final : public Node {
+ public:
+  Sub() : Node("sub") {}
+  Variables apply(const Variables& g) override {
+    return {needs(0) ? g[0] : Variable(), needs(1) ? neg(g[0]) : Variable()};
+  }
+};
+
+Variable sub(const Variable& a, const Variable& b) {
+  return record<Sub>(binary("sub", a, b, BinaryOp::sub), {a, b});
+}
+
+// a b: da = g b, db = g a
+class Mul final : public Node {
+ public:
+  Mul(const Variable& a, const Variable& b) : Node("mul") {
+    save(if_needed(a, b));
+    save(if_needed(b, a));
+  }
+  Variables apply(const Variables& g) override {
+    return {needs(0) ? mul(g[0], saved(1)) : Variable(), needs(1) ? mul(g[0], saved(0)) : Variable()};
+  }
+};
+
+Variable mul(const Variable& a, const Variable& b) {
+  return record<Mul>(binary("mul", a, b, BinaryOp::mul), {a, b}, a, b);
+}
+
+// a / b: da = g / b, db = -g / b * (a / b)
+class Div final : public Node {
+ public:
+  Div(const Variable& a, const Variable& b) : Node("div") {
+    save(if_needed(a, b));
+    save(b);
+  }
+  Variables apply(const Variables& g) override {
+    const Variable b = saved(1), da = div(g[0], b);
+    return {needs(0) ? da : Variable(), needs(1) ? neg(mul(da, div(saved(0), b))) : Variable()};
+  }
+};
+
+Variable div(const Variable& a, const Variable& b) {
+  return record<Div>(binary("div", a, b, BinaryOp::div), {a, b}, a, b);
+}
+
+// s x + t: dx = s g
+class Affine final : public Node {
+ public:
+  explicit Affine(double scale) : Node("affine"), scale_(scale) {}
+  Variables apply(const Variables& g) override { return {affine(g[0], scale_, 0)}; }
+
+ private:
+  double scale_;
+};
+
+Variable affine(const Variable& x, double scale, double shift) {
+  expect_floats("affine", {&x});
+  return record<Affine>(affine(x.data(), scale, shift), {x}, scale);
+}
+
+// -x: dx = -g
+class Neg final : public Node {
+ public:
+  Neg() : Node("neg") {}
+  Variables apply(const Variables& g) override { return {neg(g[0])}; }
+};
+
+Variable neg(const Variable& x) { return record<Neg>(unary("neg", x, UnaryOp::neg), {x}); }
+
+// x^p: dx = g p x^(p - 1), and 0 everywhere for p = 0
+class Pow final : public Node {
+ public:
+  Pow(const Variable& x, double exponent) : Node("pow"), exponent_(exponent) { save(x); }
+  Variables apply(const Variables& g) override {
+    if (exponent_ == 0) return {Variable(Tensor::zeros(g[0].shape(), g[0].dtype(), g[0].device()))};
+    return {mul(g[0], affine(pow(saved(0), exponent_ - 1), exponent_, 0))};
+  }
+
+ private:
+  double exponent_;
+};
+
+Variable pow(const Variable& x, double exponent) {
+  expect_floats("pow", {&x});
+  Tensor out = empty_like(x.data(), x.shape());
+  if (exponent == 2)
+    tensor::unary(out, x.data(), UnaryOp::square);
+  else if (exponent == -1)
+    tensor::unary(out, x.data(), UnaryOp::reciprocal);
+  else if (exponent == 1)
+    tensor::copy(out, x.data());
+  else
+    tensor::binary(out, x.data(), constant(exponent, x.data()), BinaryOp::pow);
+  return record<Pow>(out, {x}, x, exponent);
+}
+
+// y = e^x: dx = g y
+class Exp final : public Node {
+ public:
+  explicit Exp(const Tensor& y) : Node("exp") { save_output(y); }
+  Variables apply(const Variables& g) override { return {mul(g[0], saved(0))}; }
+};
+
+Variable exp(const Variable& x) {
+  const Tensor y = unary("exp", x, UnaryOp::exp);
+  return record<Exp>(y, {x}, y);
+}
+
+// ln x: dx = g / x
+class Log final : public Node {
+ public:
+  explicit Log(const Variable& x) : Node("log") { save(x); }
+  Variables apply(const Variables& g) override { return {div(g[0], saved(0))}; }
+};
+
+Variable log(const Variable& x) { return record<Log>(unary("log", x, UnaryOp::log), {x}, x); }
+
+// y = sqrt x: dx = g / (2 y)
+class Sqrt final : public Node {
+ public:
+  explicit Sqrt(const Tensor& y) : Node("sqrt") { save_output(y); }
+  Variables apply(const Variables& g) override { return {affine(div(g[0], saved(0)), 0.5, 0)}; }
+};
+
+Variable sqrt(const Variable& x) {
+  const Tensor y = unary("sqrt", x, UnaryOp::sqrt);
+  return record<Sqrt>(y, {x}, y);
+}
+
+// x^2: dx = 2 g x
+class Square final : public Node {
+ public:
+  explicit Square(const Variable& x) : Node("square") { save(x); }
+  Variables apply(const Variables& g) override { return {mul(affine(g[0], 2, 0), saved(0))}; }
+};
+
+Variable square(const Variable& x) { return record<Square>(unary("square", x, UnaryOp::square), {x}, x); }
+
+// |x|: dx = g sign x
+class Abs final : public Node {
+ public:
+  explicit Abs(const Variable& x) : Node("abs") { save(x); }
+  Variables apply(const Variables& g) override {
+    return {mul(g[0], Variable(unary("abs", saved(0), UnaryOp::sign)))};
+  }
+};
+
+Variable abs(const Variable& x) { return record<Abs>(unary("abs", x, UnaryOp::abs), {x}, x); }
+
+// max(a, b) or min(a, b): the gradient goes to the one that won, and half of it to each of equals
+class Extremum final : public Node {
+ public:
+  Extremum(const char* name, const Variable& a, const Variable& b, BinaryOp wins) : Node(name), wins_(wins) {
+    save(a);
+    save(b);
+  }
+  Variables apply(const Variables& g) override {
+    const Tensor a = saved(0).data(), b = saved(1).data();
+    Tensor share = compare(a, b, wins_).to(a.dtype());  // of a: 1, 1/2 or 0; constant almost everywhere
+    tensor::add_inplace(share, compare(a, b, BinaryOp::eq).to(a.dtype()), 0.5);
+    return {needs(0) ? mul(g[0], Variable(share)) : Variable(),
+            needs(1) ? mul(g[0], Variable(affine(share, -1, 1))) : Variable()};
+  }
+
+ private:
+  BinaryOp wins_;
+};
+
+Variable maximum(const Variable& a, const Variable& b) {
+  return record<Extremum>(binary("maximum", a, b, BinaryOp::maximum), {a, b}, "maximum", a, b, BinaryOp::gt);
+}
+
+Variable minimum(const Variable& a, const Variable& b) {
+  return record<Extremum>(binary("minimum", a, b, BinaryOp::minimum), {a, b}, "minimum", a, b, BinaryOp::lt);
+}
+
+// c ? a : b: da = c ? g : 0, db = c ? 0 : g
+class Where final : public Node {
+ public:
+  explicit Where(const Tensor& condition) : Node("where") { save(Variable(condition)); }
+  Variables apply(const Variables& g) override {
+    const Tensor condition = saved(0).data();
+    const Variable zero = constant(0, g[0].data());
+    return {needs(0) ? where(condition, g[0], zero) : Variable(),
+            needs(1) ? where(condition, zero, g[0]) : Variable()};
+  }
+};
+
+Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
+  expect_floats("where", {&a, &b});
+  check(condition.dtype() == DType::boolean, ErrorKind::dtype, "where: the condition is {}, not bool",
+        tensor::describe(condition));
+  expect_same_device(a.data(), condition, "where");
+  const Shape values = tensor::broadcast(a.shape(), b.shape(), "where");
+  Tensor out = empty_like(a.data(), tensor::broadcast(condition.shape(), values, "where"));
+  tensor::where(out, condition, a.data(), b.data());
+  return record<Where>(out, {a, b}, condition);
+}
+
+}  // namespace autograd

@@ -1,0 +1,74 @@
+#include "autograd/ops.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace autograd {
+namespace {
+
+class AdditiveAttentionBackward final : public OnceDifferentiable {
+ public:
+  AdditiveAttentionBackward(const Variable& keys, const Variable& values, const Variable& query,
+                            const Variable& v, const Variable& v_bias, const Tensor& image,
+                            const Tensor& alpha)
+      : OnceDifferentiable("additive_attention"), image_(image) {
+    for (const Variable* x : {&keys, &values, &query, &v, &v_bias}) save(*x);
+    save_output(alpha, 1);
+  }
+
+  std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
+    const Tensor keys = saved(0).data().contiguous(), values = saved(1).data().contiguous();
+    const Tensor query = saved(2).data().contiguous(), v = saved(3).data().contiguous(),
+                 alpha = saved(5).data();
+    const auto zeros = [](const Tensor& like) {
+      return Tensor::zeros(like.shape(), like.dtype(), like.device());
+    };
+    Tensor dquery = zeros(query), dkeys = zeros(keys), dvalues = needs(1) ? zeros(values) : Tensor(),
+           dv = zeros(v);
+    Tensor dv_bias = needs(4) ? Tensor::zeros({1}, v.dtype(), v.device()) : Tensor();
+    const Tensor dcontext = gradients[0].defined() ? gradients[0].contiguous()
+                                                   : Tensor::zeros({query.size(0), values.size(2)},
+                                                                   query.dtype(), query.device());
+    tensor::additive_attention_backward(dquery, dkeys, dvalues, dv, dv_bias, dcontext,
+                                        gradients[1].defined() ? gradients[1].contiguous() : Tensor(), alpha,
+                                        keys, values, query, image_, v);
+    return {needs(0) ? dkeys : Tensor(), dvalues, needs(2) ? dquery : Tensor(), needs(3) ? dv : Tensor(),
+            dv_bias};
+  }
+
+ private:
+  Tensor image_;
+};
+
+}  // namespace
+
+// e_p = v . tanh(key_p + query) + b;  alpha = softmax(e);  context = sum_p alpha_p value_p
+Attention additive_attention(const Variable& keys, const Variable& values, const Variable& query,
+                             const Tensor& image, const Variable& v, const Variable& v_bias) {
+  tensor::check(
+      keys.rank() == 3 && values.rank() == 3 && query.rank() == 2, ErrorKind::shape,
+      "additive_attention: keys {}, values {} and query {} have to be (m, p, a), (m, p, d) and (n, a)",
+      to_string(keys.shape()), to_string(values.shape()), to_string(query.shape()));
+  Tensor context = Tensor::empty({query.size(0), values.size(2)}, query.dtype(), query.device());
+  Tensor alpha = Tensor::empty({query.size(0), keys.size(1)}, query.dtype(), query.device());
+  tensor::additive_attention(context, alpha, keys.data().contiguous(), values.data().contiguous(),
+                             query.data().contiguous(), image, v.data().contiguous(),
+                             v_bias.defined() ? v_bias.data() : Tensor());
+  const Variables out = record_all<AdditiveAttentionBackward>(
+      {context, alpha}, {keys, values, query, v, v_bias}, keys, values, query, v, v_bias, image, alpha);
+  return {out[0], out[1]};
+}
+
+Attention additive_attention_composed(const Variable& keys, const Variable& values, const Variable& query,
+                                      const Tensor& image, const Variable& v, const Variable& v_bias) {
+  const int64_t places = keys.size(1), width = keys.size(2), features = values.size(2), rows = query.size(0);
+  // Each row's own copy of its image: what the kernel avoids.
+  const Variable key = reshape(embedding(reshape(keys, {-1, places * width}), image), {rows, places, width});
+  const Variable value =
+      reshape(embedding(reshape(values, {-1, places * features}), image), {rows, places, features});
+  Variable scores = sum(tanh(key + unsqueeze(query, 1)) * v, {2});
+  if (v_bias.defined()) scores = scores + v_bias;
+  const Variable alpha = softmax(scores, 1);
+  return {reshape(matmul(unsqueeze(alpha, 1), value), {rows, features}), alpha};
+}
+
+}  // namespace autograd

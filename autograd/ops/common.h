@@ -1,0 +1,36 @@
+// What the files of ops/ share.
+#pragma once
+
+#include <initializer_list>
+
+#include "autograd/ops.h"
+#include "tensor/error.h"
+
+namespace autograd {
+
+using tensor::check;
+
+// A new tensor of x's type and device.
+inline Tensor empty_like(const Tensor& x, const Shape& shape) {
+  return Tensor::empty(shape, x.dtype(), x.device());
+}
+
+// A 0-dimensional constant that broadcasts.
+inline Tensor constant(double value, const Tensor& like) {
+  return Tensor::full({}, value, like.dtype(), like.device());
+}
+
+// Throws unless all inputs are defined, of one type, f32 or f64, and on one device.
+inline void expect_floats(const char* op, std::initializer_list<const Variable*> inputs) {
+  const Tensor& first = (*inputs.begin())->data();
+  check(first.dtype() == DType::f32 || first.dtype() == DType::f64, ErrorKind::dtype,
+        "{}: f32 or f64 is needed, not {}", op, tensor::describe(first));
+  for (const Variable* input : inputs) {
+    check(input->dtype() == first.dtype(), ErrorKind::dtype,
+          "{}: {} and {} do not mix; convert one with to()", op, tensor::describe(first),
+          tensor::describe(input->data()));
+    expect_same_device(first, input->data(), op);
+  }
+}
+
+}  // namespace autograd

@@ -1,0 +1,104 @@
+#include "autograd/ops/decoder_plan.h"
+
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace autograd {
+
+using tensor::check;
+
+namespace {
+
+void expect(const Variable& x, const Shape& shape, const char* what) {
+  check(x.defined(), ErrorKind::argument, "decoder_sequence: {} is missing", what);
+  check(x.shape() == shape, ErrorKind::shape, "decoder_sequence: {} is {}, not {}", what,
+        to_string(x.shape()), to_string(shape));
+}
+
+}  // namespace
+
+DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inputs) {
+  check(!weights.layers.empty() && weights.embedding.defined() && weights.embedding.rank() == 2,
+        ErrorKind::argument, "decoder_sequence: an embedding (v, e) and at least one LSTM layer are needed");
+  attention = weights.query_weight.defined();
+  gate = weights.gate_weight.defined();
+  first_input = inputs.first_input.defined();
+  layers = static_cast<int>(weights.layers.size());
+  vocabulary = weights.embedding.size(0);
+  embedding = weights.embedding.size(1);
+  dtype = weights.embedding.dtype();
+  device = weights.embedding.device();
+  check(inputs.words.defined() && inputs.words.rank() == 2 && inputs.words.dtype() == DType::i64,
+        ErrorKind::shape, "decoder_sequence: the words have to be (rows, steps) i64, not {}",
+        describe(inputs.words));
+  rows = inputs.words.size(0);
+  steps = inputs.words.size(1);
+  check(rows > 0 && steps > 0, ErrorKind::shape, "decoder_sequence: no words in {}",
+        to_string(inputs.words.shape()));
+  check(static_cast<int64_t>(inputs.rows.size()) == steps &&
+            static_cast<int64_t>(inputs.teacher.size()) == steps,
+        ErrorKind::argument, "decoder_sequence: {} row counts and {} coins for {} steps", inputs.rows.size(),
+        inputs.teacher.size(), steps);
+  check(inputs.teacher[0], ErrorKind::argument,
+        "decoder_sequence: step 0 has no former step to take its word from");
+  n = inputs.rows;
+  for (size_t t = 0; t < n.size(); ++t) {
+    check(n[t] > 0 && n[t] <= (t == 0 ? rows : n[t - 1]) && (t > 0 || n[t] == rows), ErrorKind::argument,
+          "decoder_sequence: step {} has {} rows; they have to fall from {} and stay positive", t, n[t],
+          rows);
+    start.push_back(total);
+    total += n[t];
+  }
+  check(weights.layers[0].weight_hh.defined() && weights.layers[0].weight_hh.rank() == 2, ErrorKind::argument,
+        "decoder_sequence: layer 0 has no weight_hh");
+  hidden = weights.layers[0].weight_hh.size(1);
+  if (attention) {
+    check(inputs.keys.defined() && inputs.values.defined() && inputs.keys.rank() == 3 &&
+              inputs.values.rank() == 3,
+          ErrorKind::argument, "decoder_sequence: attention needs keys (m, p, a) and values (m, p, d)");
+    check(!first_input, ErrorKind::argument,
+          "decoder_sequence: a first input is for decoders without attention");
+    images = inputs.keys.size(0);
+    places = inputs.keys.size(1);
+    width = inputs.keys.size(2);
+    features = inputs.values.size(2);
+    expect(inputs.values, {images, places, features}, "values");
+    expect(weights.query_weight, {width, hidden}, "query_weight");
+    expect(weights.score_weight, {width}, "score_weight");
+    if (weights.score_bias.defined()) expect(weights.score_bias, {1}, "score_bias");
+    check(inputs.image.defined() && inputs.image.shape() == Shape{rows}, ErrorKind::shape,
+          "decoder_sequence: image {} for {} rows", describe(inputs.image), rows);
+    if (gate) {
+      expect(weights.gate_weight, {features, hidden}, "gate_weight");
+      expect(weights.gate_bias, {features}, "gate_bias");
+    }
+  } else {
+    check(!gate, ErrorKind::argument, "decoder_sequence: a gate needs attention");
+    if (first_input) expect(inputs.first_input, {rows, embedding}, "first_input");
+  }
+  for (int l = 0; l < layers; ++l) {
+    const DecoderWeights::Layer& layer = weights.layers[static_cast<size_t>(l)];
+    expect(layer.weight_ih, {4 * hidden, l == 0 ? embedding + features : hidden}, "weight_ih");
+    expect(layer.weight_hh, {4 * hidden, hidden}, "weight_hh");
+    expect(layer.bias_ih, {4 * hidden}, "bias_ih");
+    expect(layer.bias_hh, {4 * hidden}, "bias_hh");
+  }
+  for (const Variable* state : {&inputs.h0, &inputs.c0})
+    if (state->defined()) expect(*state, {layers, rows, hidden}, "the initial state");
+  for (const bool forced : inputs.teacher)
+    check(forced || weights.output_weight.defined(), ErrorKind::argument,
+          "decoder_sequence: steps without a teacher need output_weight");
+}
+
+Tensor pick_words(const Tensor& hidden, const DecoderWeights& weights) {
+  Tensor logits =
+      Tensor::empty({hidden.size(0), weights.output_weight.size(0)}, hidden.dtype(), hidden.device());
+  const bool bias = weights.output_bias.defined();
+  if (bias) logits.copy_(weights.output_bias);
+  tensor::matmul(logits, hidden, weights.output_weight.t(), 1, bias ? 1 : 0);
+  Tensor words = Tensor::empty({hidden.size(0)}, DType::i64, hidden.device());
+  tensor::argmax(words, logits);
+  return words;
+}
+
+}  // namespace autograd

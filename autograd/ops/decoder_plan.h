@@ -1,0 +1,26 @@
+// Sizes and checks that the fused and the composed decoder sequence share.
+#pragma once
+
+#include <vector>
+
+#include "autograd/decoder_sequence.h"
+
+namespace autograd {
+
+struct DecoderPlan {
+  DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inputs);
+
+  bool attention = false, gate = false, first_input = false;
+  int layers = 0;
+  int64_t rows = 0, steps = 0, total = 0;  // n, t, sum of rows
+  int64_t hidden = 0, embedding = 0, features = 0, width = 0, places = 0, images = 0, vocabulary = 0;
+  std::vector<int64_t> n;      // rows of step t
+  std::vector<int64_t> start;  // first packed row of step t
+  DType dtype = DType::f32;
+  Device device;
+};
+
+// The words that a model without teacher feeds next: argmax of hidden W^T + b. (n) i64
+Tensor pick_words(const Tensor& hidden, const DecoderWeights& weights);
+
+}  // namespace autograd

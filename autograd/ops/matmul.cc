@@ -1,0 +1,96 @@
+#include "autograd/ops.h"
+#include "tensor/error.h"
+
+namespace autograd {
+namespace {
+
+using tensor::check;
+
+// Leading dimensions of `shape` with the last two dropped.
+Shape leading(const Shape& shape) { return Shape(std::span(shape.begin(), shape.end() - 2)); }
+
+Shape with_matrix(Shape lead, int64_t rows, int64_t cols) {
+  lead.push_back(rows);
+  lead.push_back(cols);
+  return lead;
+}
+
+// The product of two matrices or of two stacks of them, on tensors.
+Tensor product(const Tensor& a, const Tensor& b) {
+  check(a.rank() >= 2 && b.rank() >= 2, ErrorKind::shape,
+        "matmul: two dimensions or more are needed: {} x {}", to_string(a.shape()), to_string(b.shape()));
+  check(a.dtype() == b.dtype(), ErrorKind::dtype, "matmul: {} x {}: cast one with to()", tensor::describe(a),
+        tensor::describe(b));
+  tensor::expect_same_device(a, b, "matmul");
+  const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
+  check(b.size(-2) == k, ErrorKind::shape, "matmul: inner sizes differ: {} x {}", to_string(a.shape()),
+        to_string(b.shape()));
+  const Shape lead = tensor::broadcast(leading(a.shape()), leading(b.shape()), "matmul");
+  Tensor out = Tensor::empty(with_matrix(lead, m, n), a.dtype(), a.device());
+  if (lead.empty()) {
+    tensor::matmul(out, a, b, 1, 0);
+  } else {
+    Tensor flat = out.view({-1, m, n});
+    tensor::matmul(flat, a.expand(with_matrix(lead, m, k)).reshape({-1, m, k}),
+                   b.expand(with_matrix(lead, k, n)).reshape({-1, k, n}), 1, 0);
+  }
+  return out;
+}
+
+class MatmulBackward final : public Node {
+ public:
+  MatmulBackward(const Variable& a, const Variable& b) : Node("matmul") { save(a), save(b); }
+  Variables apply(const Variables& gradients) override {
+    const Variable &g = gradients[0], a = saved(0), b = saved(1);
+    return {needs(0) ? matmul(g, transpose(b, -2, -1)) : Variable(),
+            needs(1) ? matmul(transpose(a, -2, -1), g) : Variable()};
+  }
+};
+
+}  // namespace
+
+// c = a b;  da = dc b^T,  db = a^T dc
+Variable matmul(const Variable& a, const Variable& b) {
+  return record<MatmulBackward>(product(a.data(), b.data()), {a, b}, a, b);
+}
+
+namespace {
+
+class LinearBackward final : public Node {
+ public:
+  LinearBackward(const Variable& x, const Variable& weight) : Node("linear") { save(x), save(weight); }
+  Variables apply(const Variables& gradients) override {
+    const Variable &g = gradients[0], x = saved(0), weight = saved(1);
+    const int64_t out = weight.size(0), in = weight.size(1);
+    const Variable rows = reshape(g, {-1, out});
+    return {needs(0) ? reshape(matmul(rows, weight), x.shape()) : Variable(),
+            needs(1) ? matmul(transpose(rows, 0, 1), reshape(x, {-1, in})) : Variable(),
+            needs(2) ? sum(rows, {0}) : Variable()};
+  }
+};
+
+}  // namespace
+
+// y = x W^T + b;  dx = dy W,  dW = dy^T x,  db = sum of dy over the rows
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
+  check(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1), ErrorKind::shape,
+        "linear: input {} with weight {}: the last size has to be {}", to_string(x.shape()),
+        to_string(weight.shape()), weight.rank() == 2 ? weight.size(1) : -1);
+  check(x.dtype() == weight.dtype(), ErrorKind::dtype, "linear: input {} with weight {}: cast one with to()",
+        tensor::describe(x.data()), tensor::describe(weight.data()));
+  check(!bias.defined() || bias.shape() == Shape{weight.size(0)}, ErrorKind::shape,
+        "linear: bias {} with weight {}", bias.defined() ? to_string(bias.shape()) : "",
+        to_string(weight.shape()));
+  tensor::expect_same_device(x.data(), weight.data(), "linear");
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = weight.size(0);
+  Tensor out = Tensor::empty(shape, x.dtype(), x.device());
+  Tensor rows = out.view({x.numel() / std::max<int64_t>(weight.size(1), 1), weight.size(0)});
+  const bool has_bias = bias.defined();
+  if (has_bias) rows.copy_(bias.data());
+  tensor::matmul(rows, x.data().reshape({rows.size(0), weight.size(1)}), weight.data().t(), 1,
+                 has_bias ? 1 : 0);
+  return record<LinearBackward>(out, {x, weight, bias}, x, weight);
+}
+
+}  // namespace autograd

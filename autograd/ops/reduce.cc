@@ -1,0 +1,158 @@
+// Reductions. An empty list of dimensions means all of them.
+#include <limits>
+#include <numeric>
+
+#include "autograd/engine.h"
+#include "autograd/ops/common.h"
+
+namespace autograd {
+
+using tensor::BinaryOp;
+using tensor::ReduceOp;
+using tensor::UnaryOp;
+
+namespace {
+
+struct Reduced {
+  Tensor out;
+  Shape kept;  // with size 1 in place of what was reduced
+};
+
+Reduced reduce(const char* op, const Variable& x, std::vector<int> dims, bool keepdim, ReduceOp kind) {
+  expect_floats(op, {&x});
+  if (dims.empty()) {
+    dims.resize(static_cast<size_t>(x.rank()));
+    std::iota(dims.begin(), dims.end(), 0);
+  }
+  Shape kept = x.shape(), dropped;
+  unsigned mask = 0;
+  for (int& dim : dims) {
+    dim = tensor::normalize_dim(dim, x.rank(), op);
+    mask |= 1u << dim;
+    kept[dim] = 1;
+  }
+  for (int d = 0; d < x.rank(); ++d)
+    if ((mask >> d & 1u) == 0) dropped.push_back(x.size(d));
+  Tensor out = empty_like(x.data(), keepdim ? kept : dropped);
+  tensor::reduce(out, x.data(), dims, kind);
+  return {out, kept};
+}
+
+}  // namespace
+
+// sum: dx = g, spread over what was summed; mean: divided by their number
+class Sum final : public Node {
+ public:
+  Sum(const char* name, const Shape& shape, const Shape& kept, double scale)
+      : Node(name), shape_(shape), kept_(kept), scale_(scale) {}
+  Variables apply(const Variables& g) override {
+    const Variable scaled = scale_ == 1 ? g[0] : affine(g[0], scale_, 0);
+    return {expand(reshape(scaled, kept_), shape_)};
+  }
+
+ private:
+  Shape shape_, kept_;
+  double scale_;
+};
+
+Variable sum(const Variable& x, const std::vector<int>& dims, bool keepdim) {
+  const Reduced r = reduce("sum", x, dims, keepdim, ReduceOp::sum);
+  return record<Sum>(r.out, {x}, "sum", x.shape(), r.kept, 1.0);
+}
+
+Variable mean(const Variable& x, const std::vector<int>& dims, bool keepdim) {
+  const Reduced r = reduce("mean", x, dims, keepdim, ReduceOp::mean);
+  const double share = static_cast<double>(r.out.numel()) / static_cast<double>(x.numel());
+  return record<Sum>(r.out, {x}, "mean", x.shape(), r.kept, share);
+}
+
+// The gradient goes to the first of the greatest: dx[i] = i == argmax ? g : 0
+class Max final : public Node {
+ public:
+  Max(const Tensor& x, int dim, const Shape& kept) : Node("max"), shape_(x.shape()), kept_(kept), dim_(dim) {
+    save(Variable(argmax(x, dim)));
+  }
+  Variables apply(const Variables& g) override {
+    const Tensor winner = saved(0).data().reshape(kept_);
+    Shape column = Shape::filled(shape_.rank(), 1);
+    column[dim_] = shape_[dim_];
+    const Tensor index = Tensor::arange(shape_[dim_]).to(winner.device()).view(column);
+    Tensor is_winner = Tensor::empty(shape_, DType::boolean, winner.device());
+    tensor::binary(is_winner, index, winner, BinaryOp::eq);
+    return {where(is_winner, reshape(g[0], kept_), constant(0, g[0].data()))};
+  }
+
+ private:
+  Shape shape_, kept_;
+  int dim_;
+};
+
+Variable max(const Variable& x, int dim, bool keepdim) {
+  const Reduced r = reduce("max", x, {dim}, keepdim, ReduceOp::max);
+  const int d = tensor::normalize_dim(dim, x.rank(), "max");
+  return record<Max>(r.out, {x}, x.data(), d, r.kept);
+}
+
+// y = ln sum e^x: dx = g e^(x - y)
+class LogSumExp final : public Node {
+ public:
+  LogSumExp(const Variable& x, const Tensor& y, const Shape& kept) : Node("logsumexp"), kept_(kept) {
+    save(x);
+    save_output(y);
+  }
+  Variables apply(const Variables& g) override {
+    const Variable x = saved(0), y = reshape(saved(1), kept_);
+    // Where y is -inf all of x is, and its gradient is 0, not e^(-inf + inf).
+    Tensor finite = Tensor::empty(kept_, DType::boolean, x.device());
+    tensor::binary(finite, y.data(), constant(-std::numeric_limits<double>::infinity(), y.data()),
+                   BinaryOp::ne);
+    const Variable shift = where(finite, y, constant(0, y.data()));
+    return {mul(reshape(g[0], kept_), exp(sub(x, shift)))};
+  }
+
+ private:
+  Shape kept_;
+};
+
+Variable logsumexp(const Variable& x, int dim, bool keepdim) {
+  Tensor y;
+  Shape kept;
+  {
+    const NoGrad guard;  // the node's own formula needs less memory than these ops' nodes
+    const Reduced top = reduce("logsumexp", x.detach(), {dim}, true, ReduceOp::max);
+    kept = top.kept;
+    Tensor size = empty_like(top.out, kept), finite = Tensor::empty(kept, DType::boolean, x.device());
+    tensor::unary(size, top.out, UnaryOp::abs);
+    tensor::binary(finite, size, constant(std::numeric_limits<double>::infinity(), size), BinaryOp::lt);
+    const Variable shift = where(finite, Variable(top.out), constant(0, size));
+    const Variable total = sum(exp(sub(x.detach(), shift)), {dim}, true);
+    y = add(log(total), shift).data();
+  }
+  if (!keepdim) y = y.squeeze(dim);
+  return record<LogSumExp>(y, {x}, x, y, kept);
+}
+
+Tensor argmax(const Tensor& x, int dim) {
+  const int d = tensor::normalize_dim(dim, x.rank(), "argmax");
+  const Tensor rows = x.transpose(d, -1);
+  Shape shape = rows.shape();
+  shape.erase(shape.rank() - 1);
+  Tensor out = Tensor::empty(shape, DType::i64, x.device());
+  tensor::argmax(out, rows);
+  if (d == x.rank() - 1) return out;
+  // `rows` had the last dimension in place d.
+  return out.unsqueeze(-1).transpose(d, -1).squeeze(d);
+}
+
+TopK topk(const Tensor& x, int64_t k) {
+  check(x.rank() > 0, ErrorKind::shape, "topk: a scalar has no last dimension");
+  check(k >= 0 && k <= x.shape().back(), ErrorKind::argument,
+        "topk: k is {}, but the last dimension of {} has {}", k, to_string(x.shape()), x.shape().back());
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = k;
+  TopK best{Tensor::empty(shape, x.dtype(), x.device()), Tensor::empty(shape, DType::i64, x.device())};
+  tensor::topk(best.values, best.indices, x, k);
+  return best;
+}
+
+}  // namespace autograd

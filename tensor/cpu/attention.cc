@@ -1,0 +1,178 @@
+// Additive attention (Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473):
+//   e_p = v . tanh(key_p + query) + b,  alpha = softmax(e),  context = sum_p alpha_p value_p
+#include <algorithm>
+#include <vector>
+
+#include "tensor/cpu/vector_math.h"
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+namespace {
+
+struct Sizes {
+  int64_t images, places, width, features, rows;  // m, p, a, d, n of kernels.h
+};
+
+Sizes expect_shapes(const char* op, const Tensor& context, const Tensor& alpha, const Tensor& keys,
+                    const Tensor& values, const Tensor& query, const Tensor& image, const Tensor& v) {
+  check(keys.rank() == 3 && values.rank() == 3, ErrorKind::shape,
+        "{}: keys {} and values {} have to be (m, p, .)", op, to_string(keys.shape()),
+        to_string(values.shape()));
+  const Sizes s{keys.size(0), keys.size(1), keys.size(2), values.size(2), query.size(0)};
+  check(values.size(0) == s.images && values.size(1) == s.places, ErrorKind::shape,
+        "{}: keys {} with values {}", op, to_string(keys.shape()), to_string(values.shape()));
+  check(s.places > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op, to_string(keys.shape()));
+  check(query.shape() == Shape{s.rows, s.width} && v.shape() == Shape{s.width}, ErrorKind::shape,
+        "{}: query {} and v {} with keys {}", op, to_string(query.shape()), to_string(v.shape()),
+        to_string(keys.shape()));
+  check(image.shape() == Shape{s.rows} && context.shape() == Shape{s.rows, s.features} &&
+            alpha.shape() == Shape{s.rows, s.places},
+        ErrorKind::shape, "{}: image {}, context {} and alpha {} for {} queries", op,
+        to_string(image.shape()), to_string(context.shape()), to_string(alpha.shape()), s.rows);
+  for (const Tensor* x : {&alpha, &keys, &values, &image, &v})
+    check(x->is_contiguous(), ErrorKind::argument, "{}: {} is not contiguous", op, describe(*x));
+  const int64_t* ids = image.data<int64_t>();
+  for (int64_t r = 0; r < s.rows; ++r)
+    check(ids[r] >= 0 && ids[r] < s.images, ErrorKind::index, "{}: row {} asks for image {} of {}", op, r,
+          ids[r], s.images);
+  return s;
+}
+
+// The rows of each image, in rising order: an image's gradients are summed by one thread, in a fixed order.
+struct RowsByImage {
+  std::vector<int64_t> start, rows;
+
+  RowsByImage(const int64_t* image, const Sizes& s)
+      : start(static_cast<size_t>(s.images) + 1), rows(static_cast<size_t>(s.rows)) {
+    for (int64_t r = 0; r < s.rows; ++r) ++start[static_cast<size_t>(image[r]) + 1];
+    for (size_t i = 1; i < start.size(); ++i) start[i] += start[i - 1];
+    std::vector<int64_t> next(start.begin(), start.end() - 1);
+    for (int64_t r = 0; r < s.rows; ++r) rows[static_cast<size_t>(next[static_cast<size_t>(image[r])]++)] = r;
+  }
+};
+
+// v . tanh(key + query), summed in eight lanes so that the loop vectorises without reordering by the
+// compiler.
+template <class T>
+T score(const T* key, const T* query, const T* v, int64_t width) {
+  constexpr int64_t kLanes = 8;
+  T lanes[kLanes] = {};
+  int64_t j = 0;
+  for (; j + kLanes <= width; j += kLanes)
+    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += v[j + l] * fast_tanh(key[j + l] + query[j + l]);
+  T sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+  for (; j < width; ++j) sum += v[j] * fast_tanh(key[j] + query[j]);
+  return sum;
+}
+
+template <class T>
+T dot(const T* a, const T* b, int64_t n) {
+  constexpr int64_t kLanes = 16;
+  T lanes[kLanes] = {};
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes)
+    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += a[j + l] * b[j + l];
+  T sum = 0;
+  for (const T lane : lanes) sum += lane;
+  for (; j < n; ++j) sum += a[j] * b[j];
+  return sum;
+}
+
+}  // namespace
+
+void additive_attention(Tensor& context, Tensor& alpha, const Tensor& keys, const Tensor& values,
+                        const Tensor& query, const Tensor& image, const Tensor& v, const Tensor& v_bias) {
+  const Sizes s = expect_shapes("additive_attention", context, alpha, keys, values, query, image, v);
+  dispatch_float(context.dtype(), "additive_attention", [&]<class T>() {
+    T *out = context.mutable_data<T>(), *weights = alpha.mutable_data<T>();
+    const T *k = keys.data<T>(), *f = values.data<T>(), *q = query.data<T>(), *vv = v.data<T>();
+    const T shift = v_bias.defined() ? *v_bias.data<T>() : T(0);
+    const int64_t* ids = image.data<int64_t>();
+    const int64_t out_row = context.strides()[0], q_row = query.strides()[0];
+    parallel_for(s.rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const T *key = k + ids[r] * s.places * s.width, *value = f + ids[r] * s.places * s.features;
+        T *w = weights + r * s.places, *o = out + r * out_row;
+        for (int64_t p = 0; p < s.places; ++p)
+          w[p] = score(key + p * s.width, q + r * q_row, vv, s.width) + shift;
+        const T top = *std::max_element(w, w + s.places);
+        T sum = 0;
+        for (int64_t p = 0; p < s.places; ++p) sum += w[p] = fast_exp(w[p] - top);
+        for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
+        std::fill(o, o + s.features, T(0));
+        for (int64_t p = 0; p < s.places; ++p) {
+          const T a = w[p];
+          const T* x = value + p * s.features;
+          for (int64_t j = 0; j < s.features; ++j) o[j] += a * x[j];
+        }
+      }
+    });
+  });
+}
+
+void additive_attention_backward(Tensor& dquery, Tensor& dkeys, Tensor& dvalues, Tensor& dv, Tensor& dv_bias,
+                                 const Tensor& dcontext, const Tensor& dalpha, const Tensor& alpha,
+                                 const Tensor& keys, const Tensor& values, const Tensor& query,
+                                 const Tensor& image, const Tensor& v) {
+  const Sizes s =
+      expect_shapes("additive_attention_backward", dcontext, alpha, keys, values, query, image, v);
+  dispatch_float(dquery.dtype(), "additive_attention_backward", [&]<class T>() {
+    T *dq = dquery.mutable_data<T>(), *dk = dkeys.mutable_data<T>();
+    T* df = dvalues.defined() ? dvalues.mutable_data<T>() : nullptr;
+    const T *g = dcontext.data<T>(), *w = alpha.data<T>(), *k = keys.data<T>(), *f = values.data<T>();
+    const T *q = query.data<T>(), *vv = v.data<T>(), *ga = dalpha.defined() ? dalpha.data<T>() : nullptr;
+    const int64_t *ids = image.data<int64_t>(), g_row = dcontext.strides()[0], q_row = query.strides()[0];
+    const int64_t dq_row = dquery.strides()[0];
+    const RowsByImage groups(ids, s);
+    // Every image has its own part of dv and dv_bias; they are added in order of the images afterwards.
+    Tensor dv_parts = Tensor::zeros({s.images, s.width + 1}, dquery.dtype());
+    T* parts = dv_parts.mutable_data<T>();
+    parallel_for(s.images, 1, [&](int64_t begin, int64_t end) {
+      std::vector<T> de(static_cast<size_t>(s.places));
+      for (int64_t m = begin; m < end; ++m) {
+        const T *key = k + m * s.places * s.width, *value = f + m * s.places * s.features;
+        T *dkey = dk + m * s.places * s.width, *part = parts + m * (s.width + 1);
+        for (int64_t i = groups.start[static_cast<size_t>(m)]; i < groups.start[static_cast<size_t>(m) + 1];
+             ++i) {
+          const int64_t r = groups.rows[static_cast<size_t>(i)];
+          const T *gr = g + r * g_row, *wr = w + r * s.places, *qr = q + r * q_row;
+          T mean = 0;
+          for (int64_t p = 0; p < s.places; ++p) {
+            const auto at = static_cast<size_t>(p);
+            de[at] = dot(gr, value + p * s.features, s.features) + (ga ? ga[r * s.places + p] : T(0));
+            mean += wr[p] * de[at];
+          }
+          T* dqr = dq + r * dq_row;
+          std::fill(dqr, dqr + s.width, T(0));
+          for (int64_t p = 0; p < s.places; ++p) {
+            const T e = wr[p] * (de[static_cast<size_t>(p)] - mean);  // d loss / d e_p
+            const T* kp = key + p * s.width;
+            T* dkp = dkey + p * s.width;
+            for (int64_t j = 0; j < s.width; ++j) {
+              const T t = fast_tanh(kp[j] + qr[j]), d = e * vv[j] * (1 - t * t);
+              part[j] += e * t;
+              dkp[j] += d;
+              dqr[j] += d;
+            }
+            part[s.width] += e;
+            if (df != nullptr) {
+              T* dvalue = df + (m * s.places + p) * s.features;
+              const T a = wr[p];
+              for (int64_t j = 0; j < s.features; ++j) dvalue[j] += a * gr[j];
+            }
+          }
+        }
+      }
+    });
+    T* total = dv.mutable_data<T>();
+    for (int64_t m = 0; m < s.images; ++m)
+      for (int64_t j = 0; j < s.width; ++j) total[j] += parts[m * (s.width + 1) + j];
+    if (dv_bias.defined()) {
+      T* bias = dv_bias.mutable_data<T>();
+      for (int64_t m = 0; m < s.images; ++m) *bias += parts[m * (s.width + 1) + s.width];
+    }
+  });
+}
+
+}  // namespace tensor::cpu

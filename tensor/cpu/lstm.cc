@@ -1,0 +1,96 @@
+// The LSTM cell (Hochreiter and Schmidhuber 1997, with forget gate) between its matrix products:
+//   i, f, o = sigmoid(pre),  g = tanh(pre),  c = f c_prev + i g,  h = o tanh(c)
+#include "tensor/cpu/vector_math.h"
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+namespace {
+
+// Rows of a matrix whose columns are next to each other.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  int64_t stride = 0;
+  T* operator[](int64_t i) const { return data + i * stride; }
+};
+
+void expect_rows(const Tensor& x, int64_t n, int64_t columns, const char* op, const char* what) {
+  check(x.rank() == 2 && x.size(0) == n && x.size(1) == columns, ErrorKind::shape, "{}: {} is {}, not {}", op,
+        what, to_string(x.shape()), to_string(Shape{n, columns}));
+  check(columns <= 1 || x.strides()[1] == 1, ErrorKind::argument,
+        "{}: the columns of {} have to be contiguous", op, what);
+}
+
+template <class T>
+Rows<const T> rows(const Tensor& x) {
+  return {x.data<T>(), x.strides()[0]};
+}
+
+template <class T>
+Rows<T> mutable_rows(Tensor& x) {
+  return {x.mutable_data<T>(), x.strides()[0]};
+}
+
+int64_t row_grain(int64_t hidden) { return std::max<int64_t>(1, 4096 / std::max<int64_t>(hidden, 1)); }
+
+}  // namespace
+
+void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Tensor& c_prev) {
+  const int64_t n = h.size(0), hidden = h.size(-1);
+  expect_rows(h, n, hidden, "lstm_cell", "h");
+  expect_rows(c, n, hidden, "lstm_cell", "c");
+  expect_rows(c_prev, n, hidden, "lstm_cell", "the former c");
+  expect_rows(gates, n, 4 * hidden, "lstm_cell", "the gates");
+  expect_rows(pre, n, 4 * hidden, "lstm_cell", "the input of the gates");
+  dispatch_float(h.dtype(), "lstm_cell", [&]<class T>() {
+    const auto out_h = mutable_rows<T>(h), out_c = mutable_rows<T>(c), out_gates = mutable_rows<T>(gates);
+    const auto in = rows<T>(pre), before = rows<T>(c_prev);
+    parallel_for(n, row_grain(hidden), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const T *p = in[r], *cp = before[r];
+        T *g = out_gates[r], *ch = out_c[r], *hh = out_h[r];
+        for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = fast_sigmoid(p[j]);
+        for (int64_t j = 2 * hidden; j < 3 * hidden; ++j) g[j] = fast_tanh(p[j]);
+        for (int64_t j = 3 * hidden; j < 4 * hidden; ++j) g[j] = fast_sigmoid(p[j]);
+        for (int64_t j = 0; j < hidden; ++j) {
+          const T cell = g[hidden + j] * cp[j] + g[j] * g[2 * hidden + j];
+          ch[j] = cell;
+          hh[j] = g[3 * hidden + j] * fast_tanh(cell);
+        }
+      }
+    });
+  });
+}
+
+void lstm_cell_backward(Tensor& dpre, Tensor& dc_prev, const Tensor& dh, const Tensor& dc,
+                        const Tensor& gates, const Tensor& c, const Tensor& c_prev) {
+  const int64_t n = dh.size(0), hidden = dh.size(-1);
+  expect_rows(dpre, n, 4 * hidden, "lstm_cell_backward", "dpre");
+  expect_rows(gates, n, 4 * hidden, "lstm_cell_backward", "the gates");
+  for (const Tensor* x : {&std::as_const(dc_prev), &dh, &dc, &c, &c_prev})
+    expect_rows(*x, n, hidden, "lstm_cell_backward", "a state or its gradient");
+  dispatch_float(dh.dtype(), "lstm_cell_backward", [&]<class T>() {
+    const auto out = mutable_rows<T>(dpre), out_c = mutable_rows<T>(dc_prev);
+    const auto in_h = rows<T>(dh), in_c = rows<T>(dc), g_rows = rows<T>(gates), c_rows = rows<T>(c);
+    const auto before = rows<T>(c_prev);
+    parallel_for(n, row_grain(hidden), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const T *gh = in_h[r], *gc = in_c[r], *g = g_rows[r], *cell = c_rows[r], *cp = before[r];
+        T *d = out[r], *dcp = out_c[r];
+        for (int64_t j = 0; j < hidden; ++j) {
+          const T i = g[j], f = g[hidden + j], z = g[2 * hidden + j], o = g[3 * hidden + j];
+          const T th = fast_tanh(cell[j]);
+          const T dcell = gc[j] + gh[j] * o * (1 - th * th);
+          d[j] = dcell * z * i * (1 - i);
+          d[hidden + j] = dcell * cp[j] * f * (1 - f);
+          d[2 * hidden + j] = dcell * i * (1 - z * z);
+          d[3 * hidden + j] = gh[j] * th * o * (1 - o);
+          dcp[j] = dcell * f;
+        }
+      }
+    });
+  });
+}
+
+}  // namespace tensor::cpu
