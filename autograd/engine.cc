@@ -46,8 +46,11 @@ class Engine {
     }
     check(seed.shape() == output.shape(), ErrorKind::shape, "backward: a gradient {} for an output {}",
           to_string(seed.shape()), to_string(output.shape()));
+    check(seed.dtype() == output.dtype(), ErrorKind::dtype, "backward: a gradient {} for an output {}",
+          tensor::describe(seed.data()), tensor::describe(output.data()));
     const Edge edge = output.gradient_edge();
     roots_.push_back(edge.node);
+    seeds_.push_back(seed.data());
     accumulate(edge, seed);
   }
 
@@ -77,7 +80,11 @@ class Engine {
       for (size_t i = 0; i < edges.size(); ++i) {
         Node* next = edges[i].node.get();
         if (next == nullptr) continue;
-        if (i < results.size() && results[i].defined()) accumulate(edges[i], checked(*node, i, results[i]));
+        if (!results.empty()) {  // else no gradient had reached this node
+          check(results[i].defined(), ErrorKind::internal, "{}: backward gave no gradient for input {}",
+                node->name(), i);
+          accumulate(edges[i], checked(*node, i, results[i]));
+        }
         if (--tasks_[next].dependencies == 0) ready.push(next);
       }
     }
@@ -135,6 +142,7 @@ class Engine {
 
   bool retain_graph_, create_graph_, capturing_ = false;
   std::vector<std::shared_ptr<Node>> roots_, captured_nodes_;
+  std::vector<Tensor> seeds_;  // shared, so that no leaf takes the caller's own tensor for its grad()
   std::unordered_map<Node*, Task> tasks_;
   std::unordered_map<Node*, int> queued_;
   std::unordered_map<Node*, std::vector<Capture>> captures_;

@@ -42,35 +42,35 @@ Variable if_needed(const Variable& input, const Variable& other) {
 }  // namespace
 
 // a + b: da = g, db = g
-class Add final : public Node {
+class AddBackward final : public Node {
  public:
-  Add() : Node("add") {}
+  AddBackward() : Node("add") {}
   Variables apply(const Variables& g) override {
     return {needs(0) ? g[0] : Variable(), needs(1) ? g[0] : Variable()};
   }
 };
 
 Variable add(const Variable& a, const Variable& b) {
-  return record<Add>(binary("add", a, b, BinaryOp::add), {a, b});
+  return record<AddBackward>(binary("add", a, b, BinaryOp::add), {a, b});
 }
 
 // a - b: da = g, db = -g
-class Sub final : public Node {
+class SubBackward final : public Node {
  public:
-  Sub() : Node("sub") {}
+  SubBackward() : Node("sub") {}
   Variables apply(const Variables& g) override {
     return {needs(0) ? g[0] : Variable(), needs(1) ? neg(g[0]) : Variable()};
   }
 };
 
 Variable sub(const Variable& a, const Variable& b) {
-  return record<Sub>(binary("sub", a, b, BinaryOp::sub), {a, b});
+  return record<SubBackward>(binary("sub", a, b, BinaryOp::sub), {a, b});
 }
 
 // a b: da = g b, db = g a
-class Mul final : public Node {
+class MulBackward final : public Node {
  public:
-  Mul(const Variable& a, const Variable& b) : Node("mul") {
+  MulBackward(const Variable& a, const Variable& b) : Node("mul") {
     save(if_needed(a, b));
     save(if_needed(b, a));
   }
@@ -80,13 +80,13 @@ class Mul final : public Node {
 };
 
 Variable mul(const Variable& a, const Variable& b) {
-  return record<Mul>(binary("mul", a, b, BinaryOp::mul), {a, b}, a, b);
+  return record<MulBackward>(binary("mul", a, b, BinaryOp::mul), {a, b}, a, b);
 }
 
 // a / b: da = g / b, db = -g / b * (a / b)
-class Div final : public Node {
+class DivBackward final : public Node {
  public:
-  Div(const Variable& a, const Variable& b) : Node("div") {
+  DivBackward(const Variable& a, const Variable& b) : Node("div") {
     save(if_needed(a, b));
     save(b);
   }
@@ -97,13 +97,13 @@ class Div final : public Node {
 };
 
 Variable div(const Variable& a, const Variable& b) {
-  return record<Div>(binary("div", a, b, BinaryOp::div), {a, b}, a, b);
+  return record<DivBackward>(binary("div", a, b, BinaryOp::div), {a, b}, a, b);
 }
 
 // s x + t: dx = s g
-class Affine final : public Node {
+class AffineBackward final : public Node {
  public:
-  explicit Affine(double scale) : Node("affine"), scale_(scale) {}
+  explicit AffineBackward(double scale) : Node("affine"), scale_(scale) {}
   Variables apply(const Variables& g) override { return {affine(g[0], scale_, 0)}; }
 
  private:
@@ -112,22 +112,22 @@ class Affine final : public Node {
 
 Variable affine(const Variable& x, double scale, double shift) {
   expect_floats("affine", {&x});
-  return record<Affine>(affine(x.data(), scale, shift), {x}, scale);
+  return record<AffineBackward>(affine(x.data(), scale, shift), {x}, scale);
 }
 
 // -x: dx = -g
-class Neg final : public Node {
+class NegBackward final : public Node {
  public:
-  Neg() : Node("neg") {}
+  NegBackward() : Node("neg") {}
   Variables apply(const Variables& g) override { return {neg(g[0])}; }
 };
 
-Variable neg(const Variable& x) { return record<Neg>(unary("neg", x, UnaryOp::neg), {x}); }
+Variable neg(const Variable& x) { return record<NegBackward>(unary("neg", x, UnaryOp::neg), {x}); }
 
 // x^p: dx = g p x^(p - 1), and 0 everywhere for p = 0
-class Pow final : public Node {
+class PowBackward final : public Node {
  public:
-  Pow(const Variable& x, double exponent) : Node("pow"), exponent_(exponent) { save(x); }
+  PowBackward(const Variable& x, double exponent) : Node("pow"), exponent_(exponent) { save(x); }
   Variables apply(const Variables& g) override {
     if (exponent_ == 0) return {Variable(Tensor::zeros(g[0].shape(), g[0].dtype(), g[0].device()))};
     return {mul(g[0], affine(pow(saved(0), exponent_ - 1), exponent_, 0))};
@@ -148,66 +148,69 @@ Variable pow(const Variable& x, double exponent) {
     tensor::copy(out, x.data());
   else
     tensor::binary(out, x.data(), constant(exponent, x.data()), BinaryOp::pow);
-  return record<Pow>(out, {x}, x, exponent);
+  return record<PowBackward>(out, {x}, x, exponent);
 }
 
 // y = e^x: dx = g y
-class Exp final : public Node {
+class ExpBackward final : public Node {
  public:
-  explicit Exp(const Tensor& y) : Node("exp") { save_output(y); }
+  explicit ExpBackward(const Tensor& y) : Node("exp") { save_output(y); }
   Variables apply(const Variables& g) override { return {mul(g[0], saved(0))}; }
 };
 
 Variable exp(const Variable& x) {
   const Tensor y = unary("exp", x, UnaryOp::exp);
-  return record<Exp>(y, {x}, y);
+  return record<ExpBackward>(y, {x}, y);
 }
 
 // ln x: dx = g / x
-class Log final : public Node {
+class LogBackward final : public Node {
  public:
-  explicit Log(const Variable& x) : Node("log") { save(x); }
+  explicit LogBackward(const Variable& x) : Node("log") { save(x); }
   Variables apply(const Variables& g) override { return {div(g[0], saved(0))}; }
 };
 
-Variable log(const Variable& x) { return record<Log>(unary("log", x, UnaryOp::log), {x}, x); }
+Variable log(const Variable& x) { return record<LogBackward>(unary("log", x, UnaryOp::log), {x}, x); }
 
 // y = sqrt x: dx = g / (2 y)
-class Sqrt final : public Node {
+class SqrtBackward final : public Node {
  public:
-  explicit Sqrt(const Tensor& y) : Node("sqrt") { save_output(y); }
+  explicit SqrtBackward(const Tensor& y) : Node("sqrt") { save_output(y); }
   Variables apply(const Variables& g) override { return {affine(div(g[0], saved(0)), 0.5, 0)}; }
 };
 
 Variable sqrt(const Variable& x) {
   const Tensor y = unary("sqrt", x, UnaryOp::sqrt);
-  return record<Sqrt>(y, {x}, y);
+  return record<SqrtBackward>(y, {x}, y);
 }
 
 // x^2: dx = 2 g x
-class Square final : public Node {
+class SquareBackward final : public Node {
  public:
-  explicit Square(const Variable& x) : Node("square") { save(x); }
+  explicit SquareBackward(const Variable& x) : Node("square") { save(x); }
   Variables apply(const Variables& g) override { return {mul(affine(g[0], 2, 0), saved(0))}; }
 };
 
-Variable square(const Variable& x) { return record<Square>(unary("square", x, UnaryOp::square), {x}, x); }
+Variable square(const Variable& x) {
+  return record<SquareBackward>(unary("square", x, UnaryOp::square), {x}, x);
+}
 
 // |x|: dx = g sign x
-class Abs final : public Node {
+class AbsBackward final : public Node {
  public:
-  explicit Abs(const Variable& x) : Node("abs") { save(x); }
+  explicit AbsBackward(const Variable& x) : Node("abs") { save(x); }
   Variables apply(const Variables& g) override {
     return {mul(g[0], Variable(unary("abs", saved(0), UnaryOp::sign)))};
   }
 };
 
-Variable abs(const Variable& x) { return record<Abs>(unary("abs", x, UnaryOp::abs), {x}, x); }
+Variable abs(const Variable& x) { return record<AbsBackward>(unary("abs", x, UnaryOp::abs), {x}, x); }
 
 // max(a, b) or min(a, b): the gradient goes to the one that won, and half of it to each of equals
-class Extremum final : public Node {
+class ExtremumBackward final : public Node {
  public:
-  Extremum(const char* name, const Variable& a, const Variable& b, BinaryOp wins) : Node(name), wins_(wins) {
+  ExtremumBackward(const char* name, const Variable& a, const Variable& b, BinaryOp wins)
+      : Node(name), wins_(wins) {
     save(a);
     save(b);
   }
@@ -224,17 +227,19 @@ class Extremum final : public Node {
 };
 
 Variable maximum(const Variable& a, const Variable& b) {
-  return record<Extremum>(binary("maximum", a, b, BinaryOp::maximum), {a, b}, "maximum", a, b, BinaryOp::gt);
+  return record<ExtremumBackward>(binary("maximum", a, b, BinaryOp::maximum), {a, b}, "maximum", a, b,
+                                  BinaryOp::gt);
 }
 
 Variable minimum(const Variable& a, const Variable& b) {
-  return record<Extremum>(binary("minimum", a, b, BinaryOp::minimum), {a, b}, "minimum", a, b, BinaryOp::lt);
+  return record<ExtremumBackward>(binary("minimum", a, b, BinaryOp::minimum), {a, b}, "minimum", a, b,
+                                  BinaryOp::lt);
 }
 
 // c ? a : b: da = c ? g : 0, db = c ? 0 : g
-class Where final : public Node {
+class WhereBackward final : public Node {
  public:
-  explicit Where(const Tensor& condition) : Node("where") { save(Variable(condition)); }
+  explicit WhereBackward(const Tensor& condition) : Node("where") { save(Variable(condition)); }
   Variables apply(const Variables& g) override {
     const Tensor condition = saved(0).data();
     const Variable zero = constant(0, g[0].data());
@@ -251,7 +256,7 @@ Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
   const Shape values = tensor::broadcast(a.shape(), b.shape(), "where");
   Tensor out = empty_like(a.data(), tensor::broadcast(condition.shape(), values, "where"));
   tensor::where(out, condition, a.data(), b.data());
-  return record<Where>(out, {a, b}, condition);
+  return record<WhereBackward>(out, {a, b}, condition);
 }
 
 }  // namespace autograd

@@ -41,9 +41,9 @@ Reduced reduce(const char* op, const Variable& x, std::vector<int> dims, bool ke
 }  // namespace
 
 // sum: dx = g, spread over what was summed; mean: divided by their number
-class Sum final : public Node {
+class SumBackward final : public Node {
  public:
-  Sum(const char* name, const Shape& shape, const Shape& kept, double scale)
+  SumBackward(const char* name, const Shape& shape, const Shape& kept, double scale)
       : Node(name), shape_(shape), kept_(kept), scale_(scale) {}
   Variables apply(const Variables& g) override {
     const Variable scaled = scale_ == 1 ? g[0] : affine(g[0], scale_, 0);
@@ -57,19 +57,20 @@ class Sum final : public Node {
 
 Variable sum(const Variable& x, const std::vector<int>& dims, bool keepdim) {
   const Reduced r = reduce("sum", x, dims, keepdim, ReduceOp::sum);
-  return record<Sum>(r.out, {x}, "sum", x.shape(), r.kept, 1.0);
+  return record<SumBackward>(r.out, {x}, "sum", x.shape(), r.kept, 1.0);
 }
 
 Variable mean(const Variable& x, const std::vector<int>& dims, bool keepdim) {
   const Reduced r = reduce("mean", x, dims, keepdim, ReduceOp::mean);
   const double share = static_cast<double>(r.out.numel()) / static_cast<double>(x.numel());
-  return record<Sum>(r.out, {x}, "mean", x.shape(), r.kept, share);
+  return record<SumBackward>(r.out, {x}, "mean", x.shape(), r.kept, share);
 }
 
 // The gradient goes to the first of the greatest: dx[i] = i == argmax ? g : 0
-class Max final : public Node {
+class MaxBackward final : public Node {
  public:
-  Max(const Tensor& x, int dim, const Shape& kept) : Node("max"), shape_(x.shape()), kept_(kept), dim_(dim) {
+  MaxBackward(const Tensor& x, int dim, const Shape& kept)
+      : Node("max"), shape_(x.shape()), kept_(kept), dim_(dim) {
     save(Variable(argmax(x, dim)));
   }
   Variables apply(const Variables& g) override {
@@ -90,13 +91,13 @@ class Max final : public Node {
 Variable max(const Variable& x, int dim, bool keepdim) {
   const Reduced r = reduce("max", x, {dim}, keepdim, ReduceOp::max);
   const int d = tensor::normalize_dim(dim, x.rank(), "max");
-  return record<Max>(r.out, {x}, x.data(), d, r.kept);
+  return record<MaxBackward>(r.out, {x}, x.data(), d, r.kept);
 }
 
 // y = ln sum e^x: dx = g e^(x - y)
-class LogSumExp final : public Node {
+class LogSumExpBackward final : public Node {
  public:
-  LogSumExp(const Variable& x, const Tensor& y, const Shape& kept) : Node("logsumexp"), kept_(kept) {
+  LogSumExpBackward(const Variable& x, const Tensor& y, const Shape& kept) : Node("logsumexp"), kept_(kept) {
     save(x);
     save_output(y);
   }
@@ -129,7 +130,7 @@ Variable logsumexp(const Variable& x, int dim, bool keepdim) {
     y = add(log(total), shift).data();
   }
   if (!keepdim) y = y.squeeze(dim);
-  return record<LogSumExp>(y, {x}, x, y, kept);
+  return record<LogSumExpBackward>(y, {x}, x, y, kept);
 }
 
 Tensor argmax(const Tensor& x, int dim) {

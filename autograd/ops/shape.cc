@@ -9,9 +9,9 @@ int dim_of(const Variable& x, int dim, const char* op) { return tensor::normaliz
 }  // namespace
 
 // The gradient in the input's shape. Also for flatten, unsqueeze and squeeze.
-class Reshape final : public Node {
+class ReshapeBackward final : public Node {
  public:
-  Reshape(const char* name, const Shape& shape) : Node(name), shape_(shape) {}
+  ReshapeBackward(const char* name, const Shape& shape) : Node(name), shape_(shape) {}
   Variables apply(const Variables& g) override { return {reshape(g[0], shape_)}; }
 
  private:
@@ -19,25 +19,25 @@ class Reshape final : public Node {
 };
 
 Variable reshape(const Variable& x, const Shape& shape) {
-  return record<Reshape>(x.data().reshape(shape), {x}, "reshape", x.shape());
+  return record<ReshapeBackward>(x.data().reshape(shape), {x}, "reshape", x.shape());
 }
 
 Variable flatten(const Variable& x, int first, int last) {
-  return record<Reshape>(x.data().flatten(first, last), {x}, "flatten", x.shape());
+  return record<ReshapeBackward>(x.data().flatten(first, last), {x}, "flatten", x.shape());
 }
 
 Variable unsqueeze(const Variable& x, int dim) {
-  return record<Reshape>(x.data().unsqueeze(dim), {x}, "unsqueeze", x.shape());
+  return record<ReshapeBackward>(x.data().unsqueeze(dim), {x}, "unsqueeze", x.shape());
 }
 
 Variable squeeze(const Variable& x, int dim) {
-  return record<Reshape>(x.data().squeeze(dim), {x}, "squeeze", x.shape());
+  return record<ReshapeBackward>(x.data().squeeze(dim), {x}, "squeeze", x.shape());
 }
 
 // The gradient in the inverse order.
-class Permute final : public Node {
+class PermuteBackward final : public Node {
  public:
-  explicit Permute(std::vector<int> inverse) : Node("permute"), inverse_(std::move(inverse)) {}
+  explicit PermuteBackward(std::vector<int> inverse) : Node("permute"), inverse_(std::move(inverse)) {}
   Variables apply(const Variables& g) override { return {permute(g[0], inverse_)}; }
 
  private:
@@ -49,12 +49,12 @@ Variable permute(const Variable& x, const std::vector<int>& order) {
   std::vector<int> inverse(order.size());
   for (size_t i = 0; i < order.size(); ++i)
     inverse[static_cast<size_t>(dim_of(x, order[i], "permute"))] = static_cast<int>(i);
-  return record<Permute>(out, {x}, std::move(inverse));
+  return record<PermuteBackward>(out, {x}, std::move(inverse));
 }
 
-class Transpose final : public Node {
+class TransposeBackward final : public Node {
  public:
-  Transpose(int a, int b) : Node("transpose"), a_(a), b_(b) {}
+  TransposeBackward(int a, int b) : Node("transpose"), a_(a), b_(b) {}
   Variables apply(const Variables& g) override { return {transpose(g[0], a_, b_)}; }
 
  private:
@@ -62,17 +62,19 @@ class Transpose final : public Node {
 };
 
 Variable transpose(const Variable& x, int a, int b) {
-  return record<Transpose>(x.data().transpose(a, b), {x}, a, b);
+  return record<TransposeBackward>(x.data().transpose(a, b), {x}, a, b);
 }
 
 // The engine sums the gradient over the dimensions that were stretched.
-class Expand final : public Node {
+class ExpandBackward final : public Node {
  public:
-  Expand() : Node("expand") {}
+  ExpandBackward() : Node("expand") {}
   Variables apply(const Variables& g) override { return {g[0]}; }
 };
 
-Variable expand(const Variable& x, const Shape& shape) { return record<Expand>(x.data().expand(shape), {x}); }
+Variable expand(const Variable& x, const Shape& shape) {
+  return record<ExpandBackward>(x.data().expand(shape), {x});
+}
 
 namespace {
 
@@ -84,9 +86,9 @@ struct Range {
 Variable embed_slice(const Variable& x, const Shape& shape, const Range& range);
 
 // The gradient at the slice's place in zeros of the input's shape.
-class Slice final : public Node {
+class SliceBackward final : public Node {
  public:
-  Slice(const Shape& shape, const Range& range) : Node("slice"), shape_(shape), range_(range) {}
+  SliceBackward(const Shape& shape, const Range& range) : Node("slice"), shape_(shape), range_(range) {}
   Variables apply(const Variables& g) override { return {embed_slice(g[0], shape_, range_)}; }
 
  private:
@@ -94,9 +96,9 @@ class Slice final : public Node {
   Range range_;
 };
 
-class EmbedSlice final : public Node {
+class EmbedSliceBackward final : public Node {
  public:
-  explicit EmbedSlice(const Range& range) : Node("slice_backward"), range_(range) {}
+  explicit EmbedSliceBackward(const Range& range) : Node("slice_backward"), range_(range) {}
   Variables apply(const Variables& g) override {
     return {slice(g[0], range_.dim, range_.start, range_.stop, range_.step)};
   }
@@ -110,19 +112,19 @@ Variable embed_slice(const Variable& x, const Shape& shape, const Range& range) 
   Tensor out = Tensor::zeros(shape, x.dtype(), x.device());
   Tensor part = out.slice(range.dim, range.start, range.stop, range.step);
   tensor::copy(part, x.data());
-  return record<EmbedSlice>(out, {x}, range);
+  return record<EmbedSliceBackward>(out, {x}, range);
 }
 
 }  // namespace
 
 Variable slice(const Variable& x, int dim, int64_t start, int64_t stop, int64_t step) {
   const Tensor out = x.data().slice(dim, start, stop, step);
-  return record<Slice>(out, {x}, x.shape(), Range{dim_of(x, dim, "slice"), start, stop, step});
+  return record<SliceBackward>(out, {x}, x.shape(), Range{dim_of(x, dim, "slice"), start, stop, step});
 }
 
-class Select final : public Node {
+class SelectBackward final : public Node {
  public:
-  Select(const Shape& shape, int dim, int64_t index)
+  SelectBackward(const Shape& shape, int dim, int64_t index)
       : Node("select"), shape_(shape), dim_(dim), index_(index) {}
   Variables apply(const Variables& g) override {
     return {embed_slice(unsqueeze(g[0], dim_), shape_, {dim_, index_, index_ + 1, 1})};
@@ -137,13 +139,13 @@ class Select final : public Node {
 Variable select(const Variable& x, int dim, int64_t index) {
   const Tensor out = x.data().select(dim, index);
   const int d = dim_of(x, dim, "select");
-  return record<Select>(out, {x}, x.shape(), d, index < 0 ? index + x.size(d) : index);
+  return record<SelectBackward>(out, {x}, x.shape(), d, index < 0 ? index + x.size(d) : index);
 }
 
 // Each part gets its slice of the gradient.
-class Cat final : public Node {
+class CatBackward final : public Node {
  public:
-  Cat(int dim, std::vector<int64_t> sizes) : Node("cat"), dim_(dim), sizes_(std::move(sizes)) {}
+  CatBackward(int dim, std::vector<int64_t> sizes) : Node("cat"), dim_(dim), sizes_(std::move(sizes)) {}
   Variables apply(const Variables& g) override {
     Variables parts(sizes_.size());
     int64_t start = 0;
@@ -182,7 +184,7 @@ Variable cat(const Variables& parts, int dim) {
     tensor::copy(place, part.data());
     start += part.size(d);
   }
-  return record<Cat>(out, parts, d, std::move(sizes));
+  return record<CatBackward>(out, parts, d, std::move(sizes));
 }
 
 // cat of the parts with a new dimension, so its backward is theirs.
@@ -197,20 +199,20 @@ Variable stack(const Variables& parts, int dim) {
   return cat(rows, dim);
 }
 
-class Contiguous final : public Node {
+class ContiguousBackward final : public Node {
  public:
-  Contiguous() : Node("contiguous") {}
+  ContiguousBackward() : Node("contiguous") {}
   Variables apply(const Variables& g) override { return {g[0]}; }
 };
 
 Variable contiguous(const Variable& x) {
-  return x.data().is_contiguous() ? x : record<Contiguous>(x.data().contiguous(), {x});
+  return x.data().is_contiguous() ? x : record<ContiguousBackward>(x.data().contiguous(), {x});
 }
 
 // The gradient in the input's type.
-class To final : public Node {
+class ToBackward final : public Node {
  public:
-  explicit To(DType from) : Node("to"), from_(from) {}
+  explicit ToBackward(DType from) : Node("to"), from_(from) {}
   Variables apply(const Variables& g) override { return {to(g[0], from_)}; }
 
  private:
@@ -221,7 +223,7 @@ Variable to(const Variable& x, DType dtype) {
   check(tensor::is_floating(x.dtype()) && tensor::is_floating(dtype), ErrorKind::dtype,
         "to: only floating types are converted with a gradient, not {} to {}", tensor::describe(x.data()),
         tensor::name_of(dtype));
-  return dtype == x.dtype() ? x : record<To>(x.data().to(dtype), {x}, x.dtype());
+  return dtype == x.dtype() ? x : record<ToBackward>(x.data().to(dtype), {x}, x.dtype());
 }
 
 }  // namespace autograd

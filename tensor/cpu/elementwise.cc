@@ -1,0 +1,283 @@
+#include "tensor/cpu/strided.h"
+#include "tensor/cpu/vector_math.h"
+#include "tensor/kernels.h"
+
+namespace tensor::cpu {
+namespace {
+
+// `x`, or a copy where writing `out` would change what is still to be read. The same elements in the same
+// places are safe: each is read before it is written.
+Tensor input_for(const Tensor& out, const Tensor& x) {
+  if (!out.may_overlap(x)) return x;
+  const bool in_place = out.shape() == x.shape() && out.strides() == x.strides() &&
+                        out.offset() == x.offset() && out.dtype() == x.dtype();
+  return in_place ? x : x.clone();
+}
+
+Shape input_strides(const Tensor& out, const Tensor& x, const char* op) {
+  expect_same_device(out, x, op);
+  bool fits = x.rank() <= out.rank();
+  for (int i = 1; fits && i <= x.rank(); ++i) {
+    const int64_t size = x.shape()[x.rank() - i];
+    fits = size == 1 || size == out.shape()[out.rank() - i];
+  }
+  check(fits, ErrorKind::shape, "{}: {} does not broadcast to the output {}", op, to_string(x.shape()),
+        to_string(out.shape()));
+  return broadcast_strides(x, out.shape());
+}
+
+void expect_dtypes(const Tensor& a, const Tensor& b, const char* op) {
+  check(a.dtype() == b.dtype(), ErrorKind::dtype, "{}: {} and {} do not mix; convert one with to()", op,
+        describe(a), describe(b));
+}
+
+// out[i] = f(x[i]).
+template <class To, class From, class F>
+void map(To* out, const From* x, const StridedLoop<2>& loop, F f) {
+  loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
+    To* o = out + offset[0];
+    const From* a = x + offset[1];
+    const int64_t so = step[0], sa = step[1];
+    if (so == 1 && sa == 1) {
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(a[i]);
+    } else {
+      for (int64_t i = 0; i < n; ++i) o[i * so] = f(a[i * sa]);
+    }
+  });
+}
+
+// out[i] = f(a[i], b[i]); the runs with a constant operand are rows or scalars that broadcast.
+template <class To, class From, class F>
+void map2(To* out, const From* a, const From* b, const StridedLoop<3>& loop, F f) {
+  loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
+    To* o = out + offset[0];
+    const From *x = a + offset[1], *y = b + offset[2];
+    const int64_t so = step[0], sx = step[1], sy = step[2];
+    if (so == 1 && sx == 1 && sy == 1) {
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(x[i], y[i]);
+    } else if (so == 1 && sx == 1 && sy == 0) {
+      const From constant = *y;
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(x[i], constant);
+    } else if (so == 1 && sx == 0 && sy == 1) {
+      const From constant = *x;
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(constant, y[i]);
+    } else {
+      for (int64_t i = 0; i < n; ++i) o[i * so] = f(x[i * sx], y[i * sy]);
+    }
+  });
+}
+
+template <class T, class F>
+void unary_loop(Tensor& out, const Tensor& x, const StridedLoop<2>& loop, F f) {
+  const T* source = x.data<T>();
+  map(out.mutable_data<T>(), source, loop, f);
+}
+
+template <class To, class From, class F>
+void binary_loop(Tensor& out, const Tensor& a, const Tensor& b, const StridedLoop<3>& loop, F f) {
+  const From *x = a.data<From>(), *y = b.data<From>();
+  map2(out.mutable_data<To>(), x, y, loop, f);
+}
+
+constexpr const char* kUnaryNames[] = {"neg",  "abs",   "exp",  "log",     "sqrt",   "rsqrt", "reciprocal",
+                                       "relu", "relu6", "tanh", "sigmoid", "square", "sign"};
+constexpr const char* kBinaryNames[] = {"add", "sub", "mul", "div", "pow", "maximum", "minimum",
+                                        "eq",  "ne",  "lt",  "le",  "gt",  "ge"};
+
+template <class T>
+void arithmetic(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op, const StridedLoop<3>& loop) {
+  switch (op) {
+    case BinaryOp::add:
+      return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x + y; });
+    case BinaryOp::sub:
+      return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x - y; });
+    case BinaryOp::mul:
+      return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x * y; });
+    default:
+      break;
+  }
+  if constexpr (!std::is_floating_point_v<T>) {
+    fail(ErrorKind::dtype, "{}: f32 or f64 is needed, not {}", kBinaryNames[static_cast<int>(op)],
+         name_of(a.dtype()));
+  } else {
+    switch (op) {
+      case BinaryOp::div:
+        return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x / y; });
+      case BinaryOp::pow:
+        return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return std::pow(x, y); });
+      case BinaryOp::maximum:  // NaN wins
+        return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x > y || x != x ? x : y; });
+      default:
+        return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x < y || x != x ? x : y; });
+    }
+  }
+}
+
+template <class T>
+void compare(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op, const StridedLoop<3>& loop) {
+  switch (op) {
+    case BinaryOp::eq:
+      return binary_loop<bool, T>(out, a, b, loop, [](T x, T y) { return x == y; });
+    case BinaryOp::ne:
+      return binary_loop<bool, T>(out, a, b, loop, [](T x, T y) { return x != y; });
+    case BinaryOp::lt:
+      return binary_loop<bool, T>(out, a, b, loop, [](T x, T y) { return x < y; });
+    case BinaryOp::le:
+      return binary_loop<bool, T>(out, a, b, loop, [](T x, T y) { return x <= y; });
+    case BinaryOp::gt:
+      return binary_loop<bool, T>(out, a, b, loop, [](T x, T y) { return x > y; });
+    default:
+      return binary_loop<bool, T>(out, a, b, loop, [](T x, T y) { return x >= y; });
+  }
+}
+
+template <class F>
+void dispatch_float_or_index(DType dtype, const char* op, F&& f) {
+  if (dtype == DType::i64)
+    f.template operator()<int64_t>();
+  else
+    dispatch_float(dtype, op, f);
+}
+
+}  // namespace
+
+void unary(Tensor& out, const Tensor& x, UnaryOp op) {
+  const char* name = kUnaryNames[static_cast<int>(op)];
+  expect_dtypes(out, x, name);
+  const Tensor source = input_for(out, x);
+  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source, name)});
+  dispatch_float(x.dtype(), name, [&]<class T>() {
+    switch (op) {
+      case UnaryOp::neg:
+        return unary_loop<T>(out, source, loop, [](T v) { return -v; });
+      case UnaryOp::abs:
+        return unary_loop<T>(out, source, loop, [](T v) { return std::abs(v); });
+      case UnaryOp::exp:
+        return unary_loop<T>(out, source, loop, [](T v) { return fast_exp(v); });
+      case UnaryOp::log:
+        return unary_loop<T>(out, source, loop, [](T v) { return std::log(v); });
+      case UnaryOp::sqrt:
+        return unary_loop<T>(out, source, loop, [](T v) { return std::sqrt(v); });
+      case UnaryOp::rsqrt:
+        return unary_loop<T>(out, source, loop, [](T v) { return T(1) / std::sqrt(v); });
+      case UnaryOp::reciprocal:
+        return unary_loop<T>(out, source, loop, [](T v) { return T(1) / v; });
+      case UnaryOp::relu:  // NaN passes
+        return unary_loop<T>(out, source, loop, [](T v) { return v < T(0) ? T(0) : v; });
+      case UnaryOp::relu6:
+        return unary_loop<T>(out, source, loop, [](T v) { return v < T(0) ? T(0) : (v > T(6) ? T(6) : v); });
+      case UnaryOp::tanh:
+        return unary_loop<T>(out, source, loop, [](T v) { return fast_tanh(v); });
+      case UnaryOp::sigmoid:
+        return unary_loop<T>(out, source, loop, [](T v) { return fast_sigmoid(v); });
+      case UnaryOp::square:
+        return unary_loop<T>(out, source, loop, [](T v) { return v * v; });
+      case UnaryOp::sign:
+        return unary_loop<T>(out, source, loop,
+                             [](T v) { return static_cast<T>((v > T(0) ? 1 : 0) - (v < T(0) ? 1 : 0)); });
+    }
+  });
+}
+
+void binary(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op) {
+  const char* name = kBinaryNames[static_cast<int>(op)];
+  expect_dtypes(a, b, name);
+  const Tensor x = input_for(out, a), y = input_for(out, b);
+  const StridedLoop<3> loop(out.shape(),
+                            {out.strides(), input_strides(out, x, name), input_strides(out, y, name)});
+  dispatch_float_or_index(a.dtype(), name, [&]<class T>() {
+    if (op >= BinaryOp::eq)
+      compare<T>(out, x, y, op, loop);
+    else
+      arithmetic<T>(out, x, y, op, loop);
+  });
+}
+
+void affine(Tensor& out, const Tensor& x, double scale, double shift) {
+  expect_dtypes(out, x, "affine");
+  const Tensor source = input_for(out, x);
+  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source, "affine")});
+  dispatch_float(x.dtype(), "affine", [&]<class T>() {
+    const T a = static_cast<T>(scale), b = static_cast<T>(shift);
+    if (b == T(0))  // keeps -0
+      unary_loop<T>(out, source, loop, [=](T v) { return a * v; });
+    else
+      unary_loop<T>(out, source, loop, [=](T v) { return a * v + b; });
+  });
+}
+
+void clamp(Tensor& out, const Tensor& x, double low, double high) {
+  check(low <= high, ErrorKind::argument, "clamp: the lower bound {} is above the upper one {}", low, high);
+  expect_dtypes(out, x, "clamp");
+  const Tensor source = input_for(out, x);
+  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source, "clamp")});
+  dispatch_float(x.dtype(), "clamp", [&]<class T>() {
+    const T a = static_cast<T>(low), b = static_cast<T>(high);
+    unary_loop<T>(out, source, loop, [=](T v) { return v < a ? a : (v > b ? b : v); });
+  });
+}
+
+void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& b) {
+  check(condition.dtype() == DType::boolean, ErrorKind::dtype, "where: the condition is {}, not bool",
+        describe(condition));
+  expect_dtypes(a, b, "where");
+  const Tensor c = input_for(out, condition), x = input_for(out, a), y = input_for(out, b);
+  const StridedLoop<4> loop(out.shape(), {out.strides(), input_strides(out, c, "where"),
+                                          input_strides(out, x, "where"), input_strides(out, y, "where")});
+  dispatch_float_or_index(a.dtype(), "where", [&]<class T>() {
+    const bool* choose = c.data<bool>();
+    const T *first = x.data<T>(), *second = y.data<T>();
+    T* target = out.mutable_data<T>();
+    loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
+      T* o = target + offset[0];
+      const bool* k = choose + offset[1];
+      const T *p = first + offset[2], *q = second + offset[3];
+      if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1) {
+        IMGCAP_VECTORIZE
+        for (int64_t i = 0; i < n; ++i) {
+          const T u = p[i], v = q[i];
+          o[i] = k[i] ? u : v;
+        }
+      } else if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 0) {
+        const T v = *q;
+        IMGCAP_VECTORIZE
+        for (int64_t i = 0; i < n; ++i) {
+          const T u = p[i];
+          o[i] = k[i] ? u : v;
+        }
+      } else {
+        for (int64_t i = 0; i < n; ++i) o[i * step[0]] = k[i * step[1]] ? p[i * step[2]] : q[i * step[3]];
+      }
+    });
+  });
+}
+
+void add_inplace(Tensor& out, const Tensor& x, double scale) {
+  expect_same_device(out, x, "add_inplace");
+  expect_dtypes(out, x, "add_inplace");
+  check(out.shape() == x.shape(), ErrorKind::shape, "add_inplace: {} into {}", to_string(x.shape()),
+        to_string(out.shape()));
+  const Tensor source = input_for(out, x);
+  const StridedLoop<2> loop(out.shape(), {out.strides(), source.strides()});
+  dispatch_float(out.dtype(), "add_inplace", [&]<class T>() {
+    const T a = static_cast<T>(scale);
+    const T* in = source.data<T>();
+    T* target = out.mutable_data<T>();
+    loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
+      T* o = target + offset[0];
+      const T* v = in + offset[1];
+      if (step[0] == 1 && step[1] == 1) {
+        IMGCAP_VECTORIZE
+        for (int64_t i = 0; i < n; ++i) o[i] += a * v[i];
+      } else {
+        for (int64_t i = 0; i < n; ++i) o[i * step[0]] += a * v[i * step[1]];
+      }
+    });
+  });
+}
+
+}  // namespace tensor::cpu
