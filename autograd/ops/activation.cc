@@ -1,0 +1,104 @@
+#include "autograd/ops/common.h"
+
+namespace autograd {
+
+using tensor::BinaryOp;
+using tensor::UnaryOp;
+
+namespace {
+
+Tensor activate(const char* op, const Variable& x, UnaryOp kind) {
+  expect_floats(op, {&x});
+  Tensor out = empty_like(x.data(), x.shape());
+  tensor::unary(out, x.data(), kind);
+  return out;
+}
+
+// `g` where x compares with the bound, else 0.
+Variable keep_where(const Tensor& x, BinaryOp comparison, double bound, const Variable& g) {
+  Tensor keep = Tensor::empty(x.shape(), DType::boolean, x.device());
+  tensor::binary(keep, x, constant(bound, x), comparison);
+  return where(keep, g, constant(0, g.data()));
+}
+
+}  // namespace
+
+// y = max(x, 0): dx = y > 0 ? g : 0
+class ReluBackward final : public Node {
+ public:
+  explicit ReluBackward(const Tensor& y) : Node("relu") { save_output(y); }
+  Variables apply(const Variables& g) override {
+    return {keep_where(saved(0).data(), BinaryOp::gt, 0, g[0])};
+  }
+};
+
+Variable relu(const Variable& x) {
+  const Tensor y = activate("relu", x, UnaryOp::relu);
+  return record<ReluBackward>(y, {x}, y);
+}
+
+// y = min(max(x, 0), 6): dx = 0 < y < 6 ? g : 0
+class Relu6Backward final : public Node {
+ public:
+  explicit Relu6Backward(const Tensor& y) : Node("relu6") { save_output(y); }
+  Variables apply(const Variables& g) override {
+    const Tensor y = saved(0).data();
+    return {keep_where(y, BinaryOp::gt, 0, keep_where(y, BinaryOp::lt, 6, g[0]))};
+  }
+};
+
+Variable relu6(const Variable& x) {
+  const Tensor y = activate("relu6", x, UnaryOp::relu6);
+  return record<Relu6Backward>(y, {x}, y);
+}
+
+// y = tanh x: dx = g (1 - y^2)
+class TanhBackward final : public Node {
+ public:
+  explicit TanhBackward(const Tensor& y) : Node("tanh") { save_output(y); }
+  Variables apply(const Variables& g) override { return {mul(g[0], affine(square(saved(0)), -1, 1))}; }
+};
+
+Variable tanh(const Variable& x) {
+  const Tensor y = activate("tanh", x, UnaryOp::tanh);
+  return record<TanhBackward>(y, {x}, y);
+}
+
+// y = 1 / (1 + e^-x): dx = g y (1 - y)
+class SigmoidBackward final : public Node {
+ public:
+  explicit SigmoidBackward(const Tensor& y) : Node("sigmoid") { save_output(y); }
+  Variables apply(const Variables& g) override {
+    const Variable y = saved(0);
+    return {mul(g[0], mul(y, affine(y, -1, 1)))};
+  }
+};
+
+Variable sigmoid(const Variable& x) {
+  const Tensor y = activate("sigmoid", x, UnaryOp::sigmoid);
+  return record<SigmoidBackward>(y, {x}, y);
+}
+
+// min(max(x, low), high): dx = low <= x <= high ? g : 0
+class ClampBackward final : public Node {
+ public:
+  ClampBackward(const Variable& x, double low, double high) : Node("clamp"), low_(low), high_(high) {
+    save(x);
+  }
+  Variables apply(const Variables& g) override {
+    const Tensor x = saved(0).data();
+    return {keep_where(x, BinaryOp::ge, low_, keep_where(x, BinaryOp::le, high_, g[0]))};
+  }
+
+ private:
+  double low_, high_;
+};
+
+Variable clamp(const Variable& x, double low, double high) {
+  expect_floats("clamp", {&x});
+  Tensor out = empty_like(x.data(), x.shape());
+  tensor::clamp(out, x.data(), low, high);
+  return record<ClampBackward>(out, {x}, x, low, high);
+}
+
+}  // namespace autograd

@@ -1,0 +1,40 @@
+#include "autograd/ops/common.h"
+
+namespace autograd {
+namespace {
+
+struct Mask {
+  double p;
+  uint64_t seed, offset;
+};
+
+Variable apply_mask(const Variable& x, const Mask& mask);
+
+// y = x m / (1 - p), linear in x: dx = g m / (1 - p). The mask m is made again from seed and offset.
+class DropoutBackward final : public Node {
+ public:
+  explicit DropoutBackward(const Mask& mask) : Node("dropout"), mask_(mask) {}
+  Variables apply(const Variables& g) override { return {apply_mask(g[0], mask_)}; }
+
+ private:
+  Mask mask_;
+};
+
+Variable apply_mask(const Variable& x, const Mask& mask) {
+  Tensor out = empty_like(x.data(), x.shape());
+  tensor::dropout(out, x.data().contiguous(), mask.p, mask.seed, mask.offset);
+  return record<DropoutBackward>(out, {x}, mask);
+}
+
+}  // namespace
+
+Variable dropout(const Variable& x, double p, bool train, tensor::Generator& generator) {
+  expect_floats("dropout", {&x});
+  check(p >= 0 && p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1", p);
+  if (!train || p == 0) return x;
+  const uint64_t seed = generator.seed();
+  const uint64_t offset = generator.reserve(static_cast<uint64_t>((x.numel() + 3) / 4));
+  return apply_mask(x, {p, seed, offset});
+}
+
+}  // namespace autograd

@@ -1,0 +1,56 @@
+#include "autograd/ops/common.h"
+
+namespace autograd {
+namespace {
+
+using Kernel = void (*)(Tensor& out, const Tensor& x);
+
+// The kernels work along a contiguous last dimension.
+Tensor along(const char* op, const Variable& x, int dim, Kernel kernel) {
+  expect_floats(op, {&x});
+  const Tensor rows = x.data().transpose(dim, -1).contiguous();
+  Tensor out = empty_like(rows, rows.shape());
+  kernel(out, rows);
+  return out.transpose(dim, -1).contiguous();
+}
+
+}  // namespace
+
+// y[i] = e^x[i] / sum_j e^x[j]: dx = y (g - sum(g y)). A row of nothing but -inf gives NaN.
+class SoftmaxBackward final : public Node {
+ public:
+  SoftmaxBackward(const Tensor& y, int dim) : Node("softmax"), dim_(dim) { save_output(y); }
+  Variables apply(const Variables& g) override {
+    const Variable y = saved(0), gy = mul(g[0], y);
+    return {sub(gy, mul(y, sum(gy, {dim_}, true)))};
+  }
+
+ private:
+  int dim_;
+};
+
+Variable softmax(const Variable& x, int dim) {
+  const int d = tensor::normalize_dim(dim, x.rank(), "softmax");
+  const Tensor y = along("softmax", x, d, tensor::softmax);
+  return record<SoftmaxBackward>(y, {x}, y, d);
+}
+
+// y[i] = x[i] - ln sum_j e^x[j]: dx = g - e^y sum(g)
+class LogSoftmaxBackward final : public Node {
+ public:
+  LogSoftmaxBackward(const Tensor& y, int dim) : Node("log_softmax"), dim_(dim) { save_output(y); }
+  Variables apply(const Variables& g) override {
+    return {sub(g[0], mul(exp(saved(0)), sum(g[0], {dim_}, true)))};
+  }
+
+ private:
+  int dim_;
+};
+
+Variable log_softmax(const Variable& x, int dim) {
+  const int d = tensor::normalize_dim(dim, x.rank(), "log_softmax");
+  const Tensor y = along("log_softmax", x, d, tensor::log_softmax);
+  return record<LogSoftmaxBackward>(y, {x}, y, d);
+}
+
+}  // namespace autograd

@@ -1,0 +1,108 @@
+#include "tensor/cpu/softmax.h"
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+namespace {
+
+constexpr int64_t kGrain = 8192;  // logits a tile
+
+// The targets, in order of rows, checked.
+Tensor checked_targets(const char* op, const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+  expect_same_device(logits, targets, op);
+  check(logits.rank() == 2 && targets.rank() == 1 && targets.size(0) == logits.size(0), ErrorKind::shape,
+        "{}: logits (rows, classes) and targets (rows) are needed, not {} and {}", op,
+        to_string(logits.shape()), to_string(targets.shape()));
+  check(targets.dtype() == DType::i64, ErrorKind::dtype, "{}: the targets are {}, not i64", op,
+        describe(targets));
+  check(logits.is_contiguous(), ErrorKind::argument, "{}: the logits {} have to be contiguous", op,
+        describe(logits));
+  Tensor rows = targets.contiguous();
+  const int64_t *target = rows.data<int64_t>(), classes = logits.size(1);
+  for (int64_t i = 0; i < rows.numel(); ++i)
+    check(target[i] == ignore_index || (target[i] >= 0 && target[i] < classes), ErrorKind::index,
+          "{}: target {} of row {} is outside the {} classes of logits {}", op, target[i], i, classes,
+          to_string(logits.shape()));
+  return rows;
+}
+
+template <class T>
+double row_mean(const T* x, int64_t n) {
+  double lanes[kRowLanes] = {};
+  int64_t i = 0;
+  for (; i + kRowLanes <= n; i += kRowLanes)
+    for (int k = 0; k < kRowLanes; ++k) lanes[k] += static_cast<double>(x[i + k]);
+  for (; i < n; ++i) lanes[0] += static_cast<double>(x[i]);
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum / static_cast<double>(n);
+}
+
+}  // namespace
+
+void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, int64_t ignore_index,
+                   double smoothing) {
+  const Tensor rows = checked_targets("cross_entropy", logits, targets, ignore_index);
+  check(losses.shape() == rows.shape() && losses.dtype() == logits.dtype() && losses.is_contiguous(),
+        ErrorKind::shape, "cross_entropy: losses {} for logits {}", describe(losses), describe(logits));
+  const int64_t classes = logits.size(1);
+  dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
+    const T* x = logits.data<T>();
+    const int64_t* target = rows.data<int64_t>();
+    T* loss = losses.mutable_data<T>();
+    parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     if (target[i] == ignore_index) {
+                       loss[i] = 0;
+                       continue;
+                     }
+                     // Differences from the maximum, so that logits of 10^4 lose no digits.
+                     const T* row = x + i * classes;
+                     const auto [top, sum] = row_statistics(row, classes);
+                     const double log_sum = std::log(sum), shift = static_cast<double>(top);
+                     double value = log_sum - (static_cast<double>(row[target[i]]) - shift);
+                     if (smoothing != 0)
+                       value =
+                           (1 - smoothing) * value + smoothing * (log_sum - (row_mean(row, classes) - shift));
+                     loss[i] = static_cast<T>(value);
+                   }
+                 });
+  });
+}
+
+void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor& targets,
+                            const Tensor& row_gradient, int64_t ignore_index, double smoothing) {
+  const Tensor rows = checked_targets("cross_entropy", logits, targets, ignore_index);
+  check(dlogits.shape() == logits.shape() && dlogits.dtype() == logits.dtype() && dlogits.is_contiguous(),
+        ErrorKind::shape, "cross_entropy: a gradient {} for logits {}", describe(dlogits), describe(logits));
+  check(row_gradient.shape() == rows.shape() && row_gradient.dtype() == logits.dtype(), ErrorKind::shape,
+        "cross_entropy: row gradients {} for logits {}", describe(row_gradient), describe(logits));
+  const int64_t classes = logits.size(1);
+  const Tensor gradients = row_gradient.contiguous();
+  dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
+    const T *x = logits.data<T>(), *g = gradients.data<T>();
+    const int64_t* target = rows.data<int64_t>();
+    T* out = dlogits.mutable_data<T>();
+    parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     const T* row = x + i * classes;
+                     T* d = out + i * classes;
+                     if (target[i] == ignore_index) {
+                       std::fill(d, d + classes, T(0));
+                       continue;
+                     }
+                     const auto [top, sum] = row_statistics(row, classes);
+                     const T shift = top, scale = static_cast<T>(static_cast<double>(g[i]) / sum);
+                     const T uniform =
+                         static_cast<T>(static_cast<double>(g[i]) * smoothing / static_cast<double>(classes));
+                     IMGCAP_VECTORIZE
+                     for (int64_t k = 0; k < classes; ++k) d[k] = fast_exp(row[k] - shift) * scale - uniform;
+                     d[target[i]] -= static_cast<T>(static_cast<double>(g[i]) * (1 - smoothing));
+                   }
+                 });
+  });
+}
+
+}  // namespace tensor::cpu

@@ -1,0 +1,54 @@
+#include "tensor/cpu/softmax.h"
+
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+namespace {
+
+constexpr int64_t kGrain = 8192;  // elements a tile
+
+// Calls f(out row, x row, length) for each row, in parallel.
+template <class F>
+void for_rows(Tensor& out, const Tensor& x, const char* op, F f) {
+  expect_same_device(out, x, op);
+  check(x.rank() > 0 && out.shape() == x.shape(), ErrorKind::shape, "{}: {} into {}", op,
+        to_string(x.shape()), to_string(out.shape()));
+  check(x.is_contiguous() && out.is_contiguous(), ErrorKind::argument, "{}: {} has to be contiguous", op,
+        describe(x));
+  check(out.dtype() == x.dtype(), ErrorKind::dtype, "{}: {} into {}", op, describe(x), describe(out));
+  if (x.numel() == 0) return;
+  const int64_t length = x.shape().back();
+  dispatch_float(x.dtype(), op, [&]<class T>() {
+    const T* source = x.data<T>();
+    T* target = out.mutable_data<T>();
+    parallel_for(x.numel() / length, std::max<int64_t>(1, kGrain / length), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) f(target + i * length, source + i * length, length);
+    });
+  });
+}
+
+}  // namespace
+
+void softmax(Tensor& out, const Tensor& x) {
+  for_rows(out, x, "softmax", []<class T>(T* y, const T* row, int64_t n) {
+    const T top = row_max(row, n);
+    double sum = 0;
+    for (int64_t first = 0; first < n; first += kRowBlock)
+      sum += exp_block(y + first, row + first, std::min(kRowBlock, n - first), top);
+    const T scale = static_cast<T>(1.0 / sum);
+    IMGCAP_VECTORIZE
+    for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+  });
+}
+
+void log_softmax(Tensor& out, const Tensor& x) {
+  for_rows(out, x, "log_softmax", []<class T>(T* y, const T* row, int64_t n) {
+    const auto [top, sum] = row_statistics(row, n);
+    const T log_sum = static_cast<T>(std::log(sum)), shift = top;
+    IMGCAP_VECTORIZE
+    for (int64_t i = 0; i < n; ++i) y[i] = (row[i] - shift) - log_sum;
+  });
+}
+
+}  // namespace tensor::cpu

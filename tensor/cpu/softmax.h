@@ -1,0 +1,65 @@
+// The greatest element of a row and the sum of e^(x - greatest), in one pass over memory.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "tensor/cpu/vector_math.h"
+
+namespace tensor::cpu {
+
+inline constexpr int kRowLanes = 16;       // independent partial results, so that loops become vector code
+inline constexpr int64_t kRowBlock = 256;  // elements that stay in the first cache between two looks at them
+
+// NaN is lost or kept; row_statistics gets a NaN sum from it either way.
+template <class T>
+T row_max(const T* x, int64_t n) {
+  T lanes[kRowLanes];
+  std::fill(lanes, lanes + kRowLanes, -std::numeric_limits<T>::infinity());
+  int64_t i = 0;
+  for (; i + kRowLanes <= n; i += kRowLanes)
+    for (int k = 0; k < kRowLanes; ++k) lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];
+  for (; i < n; ++i) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+  return *std::max_element(lanes, lanes + kRowLanes);
+}
+
+// y = e^(x - shift) for at most kRowBlock elements; returns their sum. y may be x.
+template <class T>
+double exp_block(T* y, const T* x, int64_t n, T shift) {
+  IMGCAP_VECTORIZE
+  for (int64_t i = 0; i < n; ++i) y[i] = fast_exp(x[i] - shift);
+  T lanes[kRowLanes] = {};
+  int64_t i = 0;
+  for (; i + kRowLanes <= n; i += kRowLanes)
+    for (int k = 0; k < kRowLanes; ++k) lanes[k] += y[i + k];
+  for (; i < n; ++i) lanes[0] += y[i];
+  for (int width = kRowLanes / 2; width > 0; width /= 2)
+    for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
+  return static_cast<double>(lanes[0]);
+}
+
+template <class T>
+struct RowStatistics {
+  T max = -std::numeric_limits<T>::infinity();
+  double sum = 0;  // of e^(x - max); at least 1 unless the row is all -inf (0) or holds NaN or inf (NaN)
+};
+
+template <class T>
+RowStatistics<T> row_statistics(const T* x, int64_t n) {
+  T scratch[kRowBlock];
+  RowStatistics<T> row;
+  for (int64_t first = 0; first < n; first += kRowBlock) {
+    const int64_t count = std::min(kRowBlock, n - first);
+    const T top = row_max(x + first, count);
+    if (top > row.max) {
+      row.sum *= std::exp(static_cast<double>(row.max) - static_cast<double>(top));
+      row.max = top;
+    }
+    // A block of nothing but -inf before the first finite number adds nothing.
+    const T shift = row.max == -std::numeric_limits<T>::infinity() ? T(0) : row.max;
+    row.sum += exp_block(scratch, x + first, count, shift);
+  }
+  return row;
+}
+
+}  // namespace tensor::cpu
