@@ -45,8 +45,6 @@ void Module::expect_new_name(const std::string& name) const {
   check(!has(parameters_) && !has(buffers_) && !has(children_), ErrorKind::argument,
         "register: the module already has a '{}'", name);
 }
-already has a '{}' ", describe(), name);
-}
 
 Variable& Module::register_parameter(const std::string& name, Tensor data) {
   const bool requires_grad = data.defined();
