@@ -1,0 +1,161 @@
+#include "nn/lstm.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "tensor/error.h"
+#include "tests/nn/golden_case.h"
+
+using autograd::Variable;
+using nn::LstmStates;
+using tensor::DType;
+using tensor::Error;
+using tensor::Generator;
+using tensor::Tensor;
+using tests::Named;
+
+namespace {
+
+// (layers, n, h) -> one state a layer.
+LstmStates states_of(const Named& in) {
+  if (!in.contains("h0")) return {};
+  LstmStates states;
+  for (int64_t k = 0; k < in.at("h0").size(0); ++k)
+    states.push_back({autograd::select(in.at("h0"), 0, k), autograd::select(in.at("c0"), 0, k)});
+  return states;
+}
+
+Named stacked(const Variable& y, const LstmStates& states) {
+  autograd::Variables h, c;
+  for (const auto& state : states) h.push_back(state.h), c.push_back(state.c);
+  return {{"y", y}, {"h", autograd::stack(h, 0)}, {"c", autograd::stack(c, 0)}};
+}
+
+Variable random_input(const tensor::Shape& shape, uint64_t seed, DType dtype = DType::f32) {
+  Generator generator(seed);
+  Tensor t = Tensor::empty(shape, dtype);
+  tensor::fill_normal(t, 0, 1, generator);
+  return t;
+}
+
+struct Case {
+  const char* name;
+  int64_t layers;
+  bool bias = true;
+};
+constexpr Case kCases[] = {{"lstm_1_layer_1_step", 1},          {"lstm_1_layer_4_steps", 1},
+                           {"lstm_2_layers_1_step", 2},         {"lstm_2_layers_4_steps", 2},
+                           {"lstm_3_layers_no_bias", 3, false}, {"lstm_no_state", 2}};
+
+}  // namespace
+
+TEST_CASE("sequences through the LSTM agree with PyTorch, fused and composed") {
+  for (const DType dtype : tests::kBothTypes)
+    for (const Case& c : kCases)
+      for (const bool composed : {false, true}) {
+        CAPTURE(composed);
+        nn::LSTM lstm(5, 6, {.num_layers = c.layers, .bias = c.bias});
+        lstm.set_composed(composed);
+        tests::run_golden_case(c.name, dtype, lstm, [&](const Named& in) {
+          const nn::LSTM::Result result = lstm(in.at("x"), states_of(in));
+          return stacked(result.outputs, result.last);
+        });
+      }
+}
+
+TEST_CASE("single steps of the LSTM agree with PyTorch's sequences") {
+  for (const DType dtype : tests::kBothTypes)
+    for (const Case& c : kCases)
+      for (const bool composed : {false, true}) {
+        nn::LSTM lstm(5, 6, {.num_layers = c.layers, .bias = c.bias});
+        lstm.set_composed(composed);
+        tests::run_golden_case(c.name, dtype, lstm, [&](const Named& in) {
+          LstmStates states = states_of(in);
+          autograd::Variables outputs;
+          for (int64_t t = 0; t < in.at("x").size(0); ++t) {
+            states = lstm.step(autograd::select(in.at("x"), 0, t), states);
+            outputs.push_back(states.back().h);
+          }
+          return stacked(autograd::stack(outputs, 0), states);
+        });
+      }
+}
+
+TEST_CASE("the LSTM cell agrees with PyTorch") {
+  for (const DType dtype : tests::kBothTypes)
+    for (const bool bias : {true, false}) {
+      nn::LSTMCell cell(5, 6, bias);
+      tests::run_golden_case(bias ? "lstm_cell" : "lstm_cell_no_bias", dtype, cell, [&](const Named& in) {
+        const nn::LstmState state = cell(in.at("x"), nn::LstmState{in.at("h0"), in.at("c0")});
+        return Named{{"h", state.h}, {"c", state.c}};
+      });
+    }
+  nn::LSTMCell cell(5, 6);
+  const Variable x = random_input({2, 5}, 1);
+  const Tensor zeros = Tensor::zeros({2, 6});
+  CHECK(cell(x).h.data().to_vector<float>() ==
+        cell(x, nn::LstmState{zeros, zeros}).h.data().to_vector<float>());
+}
+
+TEST_CASE("LSTM parameters have PyTorch's names, order, shapes and range") {
+  nn::LSTM lstm(5, 16, {.num_layers = 2, .dropout = 0.5});
+  std::vector<std::string> names;
+  for (const auto& [name, v] : lstm.named_parameters()) {
+    names.push_back(name);
+    double greatest = 0;
+    for (const float value : v.data().to_vector<float>())
+      greatest = std::max(greatest, std::abs(double{value}));
+    CHECK(greatest <= 0.25);
+    CHECK(greatest > 0.2);
+  }
+  CHECK(names == std::vector<std::string>{"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0",
+                                          "weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1"});
+  CHECK(lstm.parameter("weight_ih_l0").shape() == tensor::Shape{64, 5});
+  CHECK(lstm.parameter("weight_ih_l1").shape() == tensor::Shape{64, 16});
+  CHECK(lstm.describe() == "LSTM(5, 16, num_layers=2, dropout=0.5)");
+  CHECK(nn::LSTM(5, 16, {.bias = false}).describe() == "LSTM(5, 16, bias=False)");
+  CHECK(nn::LSTM(48, 32, {.num_layers = 2}).parameter_count() ==
+        4 * 32 * (48 + 32 + 2) + 4 * 32 * (32 + 32 + 2));
+}
+
+TEST_CASE("LSTM dropout acts between layers, in training, on all time steps") {
+  Generator generator(4), again(4);
+  nn::LSTM lstm(5, 64, {.num_layers = 2, .dropout = 0.5}, generator);
+  nn::LSTM same(5, 64, {.num_layers = 2, .dropout = 0.5}, again);
+  nn::LSTM one(5, 64, {.num_layers = 1, .dropout = 0.5});
+  const Variable x = random_input({3, 2, 5}, 2);
+  const auto values = [](const Variable& v) { return v.data().to_vector<float>(); };
+  const nn::LSTM::Result first = lstm(x);
+  CHECK(values(first.outputs) == values(same(x).outputs));
+  CHECK(values(first.outputs) != values(lstm(x).outputs));
+  // Layer 0's own states and the last layer's outputs are not dropped.
+  lstm.eval();
+  const nn::LSTM::Result evaluated = lstm(x);
+  CHECK(values(evaluated.outputs) == values(lstm(x).outputs));
+  CHECK(values(evaluated.last[0].h) == values(first.last[0].h));
+  CHECK(values(evaluated.last[1].h) != values(first.last[1].h));
+  for (const float v : values(first.outputs)) CHECK(v != 0);
+  CHECK(values(one(x).outputs) == values(one(x).outputs));
+  // The same for steps.
+  lstm.train();
+  const LstmStates step = lstm.step(autograd::select(x, 0, 0));
+  const LstmStates other = lstm.step(autograd::select(x, 0, 0));
+  CHECK(values(step[0].h) == values(other[0].h));
+  CHECK(values(step[1].h) != values(other[1].h));
+}
+
+TEST_CASE("the LSTM refuses wrong inputs, states and options") {
+  nn::LSTM lstm(5, 6, {.num_layers = 2});
+  CHECK_THROWS_AS(lstm(Tensor::zeros({2, 5})), Error);
+  CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 4})), Error);
+  CHECK_THROWS_AS(lstm(Tensor::zeros({0, 2, 5})), Error);
+  CHECK_THROWS_AS(lstm.step(Tensor::zeros({2, 4})), Error);
+  LstmStates states = lstm.zero_states(2);
+  states.pop_back();
+  CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 5}), states), Error);
+  CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 5}), lstm.zero_states(3)), Error);
+  CHECK_THROWS_AS(nn::LSTM(0, 6), Error);
+  CHECK_THROWS_AS(nn::LSTM(5, 6, {.num_layers = 0}), Error);
+  CHECK_THROWS_AS(nn::LSTM(5, 6, {.dropout = 1.0}), Error);
+}

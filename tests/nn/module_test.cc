@@ -1,0 +1,230 @@
+#include "nn/module.h"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+
+#include "tensor/error.h"
+
+using autograd::Variable;
+using nn::Module;
+using tensor::DType;
+using tensor::Error;
+using tensor::Tensor;
+
+namespace {
+
+class Leaf : public Module {
+ public:
+  explicit Leaf(int64_t n, bool bias = true)
+      : weight_(register_parameter("weight", Tensor::full({n, 2}, 1))),
+        bias_(register_parameter("bias", bias ? Tensor::zeros({n}) : Tensor())),
+        count_(register_buffer("count", Tensor::zeros({}, DType::i64))) {}
+  std::string describe() const override { return fmt::format("Leaf({}, 2)", weight_.size(0)); }
+  Variable& weight_;
+  Variable& bias_;
+  Tensor& count_;
+};
+
+class Tree : public Module {
+ public:
+  Tree() {
+    scale_ = register_parameter("scale", Tensor::full({1}, 3));
+    register_module("left", left_);
+    for (int i = 0; i < 2; ++i)
+      register_module("block" + std::to_string(i),
+                      *blocks_.emplace_back(std::make_unique<Leaf>(i + 1, false)));
+  }
+  std::string describe() const override { return "Tree(depth=2)"; }
+  Variable scale_;
+  Leaf left_{3};
+  std::vector<std::unique_ptr<Leaf>> blocks_;
+};
+
+std::vector<std::string> names(const Module& module, bool duplicates = false) {
+  std::vector<std::string> result;
+  for (const auto& [name, variable] : module.named_parameters(duplicates)) result.push_back(name);
+  return result;
+}
+
+std::string message(const std::function<void()>& f, tensor::ErrorKind kind) {
+  try {
+    f();
+  } catch (const Error& e) {
+    CHECK(e.kind() == kind);
+    return e.what();
+  }
+  FAIL("nothing was thrown");
+  return {};
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("parameters have dotted names in the order of registration") {
+  Tree tree;
+  CHECK(names(tree) ==
+        std::vector<std::string>{"scale", "left.weight", "left.bias", "block0.weight", "block1.weight"});
+  CHECK(tree.named_buffers().size() == 3);
+  CHECK(tree.named_buffers()[0].first == "left.count");
+  CHECK(tree.parameter_count() == 1 + 6 + 3 + 2 + 4);
+  CHECK(tree.parameter("left.bias") == tree.left_.bias_);
+  CHECK(tree.named_modules().size() == 4);
+  CHECK(tree.named_modules()[3].first == "block1");
+  CHECK(contains(message([&] { tree.parameter("left.b"); }, tensor::ErrorKind::argument), "'left.b'"));
+  CHECK_THROWS_AS(tree.buffer("scale"), Error);
+  for (const Variable& p : tree.parameters()) CHECK(p.requires_grad());
+}
+
+TEST_CASE("names are unique, not empty and without dots") {
+  struct Bad : Module {
+    std::string describe() const override { return "Bad"; }
+    void parameter_named(const std::string& name) { register_parameter(name, Tensor::zeros({1})); }
+    void buffer_named(const std::string& name) { register_buffer(name, Tensor::zeros({1})); }
+    void self() { register_module("self", *this); }
+  } bad;
+  bad.parameter_named("a");
+  CHECK_THROWS_AS(bad.parameter_named("a"), Error);
+  CHECK_THROWS_AS(bad.buffer_named("a"), Error);
+  CHECK_THROWS_AS(bad.parameter_named(""), Error);
+  CHECK_THROWS_AS(bad.parameter_named("a.b"), Error);
+  CHECK_THROWS_AS(bad.self(), Error);
+}
+
+TEST_CASE("train and eval reach all children, frozen ones excepted") {
+  Tree tree;
+  CHECK(tree.training());
+  tree.eval();
+  CHECK_FALSE(tree.blocks_[1]->training());
+  tree.train();
+  CHECK(tree.blocks_[1]->training());
+
+  tree.left_.weight_.set_grad(Tensor::zeros({3, 2}));
+  tree.left_.freeze();
+  CHECK_FALSE(tree.left_.weight_.grad().defined());
+  tree.train();
+  tree.left_.train();
+  tree.requires_grad_(true);
+  tree.left_.requires_grad_(true);
+  CHECK(tree.training());
+  CHECK_FALSE(tree.left_.training());
+  CHECK_FALSE(tree.left_.weight_.requires_grad());
+  CHECK(tree.scale_.requires_grad());
+  CHECK(tree.parameter_count(true) == 1 + 2 + 4);
+  tree.left_.unfreeze();
+  CHECK_FALSE(tree.left_.training());
+  tree.train();
+  CHECK(tree.left_.training());
+  CHECK(tree.parameter_count(true) == tree.parameter_count());
+
+  tree.freeze();
+  tree.blocks_[0]->train();
+  CHECK_FALSE(tree.blocks_[0]->training());
+  CHECK(tree.parameter_count(true) == 0);
+  tree.unfreeze();
+  tree.requires_grad_(false);
+  CHECK(tree.parameter_count(true) == 0);
+}
+
+TEST_CASE("tied parameters are counted once, and are found under all names in the state dict") {
+  Tree tree;
+  Leaf other(3);
+  tree.replace_parameter("left.weight", other.weight_);
+  CHECK(tree.left_.weight_ == other.weight_);
+  tree.blocks_.push_back(nullptr);  // no effect on the registered ones
+  struct Pair : Module {
+    Leaf a{3}, b{3};
+    Pair() { register_module("a", a), register_module("b", b), replace_parameter("b.weight", a.weight_); }
+    std::string describe() const override { return "Pair"; }
+  } pair;
+  CHECK(names(pair) == std::vector<std::string>{"a.weight", "a.bias", "b.bias"});
+  CHECK(names(pair, true).size() == 4);
+  CHECK(pair.parameter_count() == 6 + 3 + 3);
+  nn::StateDict state = pair.state_dict();
+  CHECK(state.size() == 6);
+  CHECK(state.at("a.weight").shares_storage(state.at("b.weight")));
+  state.erase("b.weight");
+  state["a.weight"] = Tensor::full({3, 2}, 7);
+  pair.load_state_dict(state);
+  CHECK(pair.b.weight_.data().to_vector<float>()[5] == 7);
+
+  CHECK(contains(
+      message([&] { pair.replace_parameter("b.bias", Tensor::zeros({2})); }, tensor::ErrorKind::shape),
+      "'b.bias' is (3) f32, the new variable (2) f32"));
+  CHECK_THROWS_AS(pair.replace_parameter("b.bias", Tensor::zeros({3}, DType::f64)), Error);
+}
+
+TEST_CASE("a state dict goes from one module into another") {
+  Tree from, to;
+  float value = 0;
+  for (Variable& p : from.parameters()) p.mutable_data().fill_(++value);
+  from.left_.count_.fill_(17);
+  nn::StateDict copy;
+  for (auto& [name, t] : from.state_dict()) copy.emplace(name, t.clone());
+  CHECK(copy.size() == 8);
+  const nn::LoadReport report = to.load_state_dict(copy);
+  CHECK(report.missing.empty());
+  CHECK(report.unexpected.empty());
+  CHECK(to.left_.count_.item() == 17);
+  for (const auto& [name, t] : to.state_dict())
+    if (t.dtype() == DType::f32) CHECK(t.to_vector<float>() == copy.at(name).to_vector<float>());
+  // 16-bit and 64-bit files load into f32.
+  copy["scale"] = Tensor::full({1}, 0.5, DType::bf16);
+  copy["left.bias"] = Tensor::full({3}, 0.25, DType::f64);
+  to.load_state_dict(copy);
+  CHECK(to.scale_.dtype() == DType::f32);
+  CHECK(to.scale_.item() == 0.5);
+  CHECK(to.left_.bias_.data().to_vector<float>() == std::vector<float>(3, 0.25f));
+}
+
+TEST_CASE("a state dict that does not fit changes nothing and says what is wrong") {
+  Tree tree;
+  nn::StateDict state = tree.state_dict();
+  for (auto& [name, t] : state) t = t.clone(), t.fill_(9);
+  state.erase("left.bias");
+  state["lef.bias"] = Tensor::zeros({3});
+  std::string text = message([&] { tree.load_state_dict(state); }, tensor::ErrorKind::data);
+  CHECK(contains(text, "load_state_dict: the state dict is not one of this Tree:"));
+  CHECK(contains(text, "missing: left.bias"));
+  CHECK(contains(text, "unexpected: lef.bias"));
+  CHECK(tree.scale_.item() == 3);
+  state["left.weight"] = Tensor::zeros({2, 3}, DType::f64);
+  state["left.count"] = Tensor::zeros({});
+  text = message([&] { tree.load_state_dict(state, false); }, tensor::ErrorKind::data);
+  CHECK(contains(text, "left.weight: (3, 2) f32 in the module, (2, 3) f64 in the state dict"));
+  CHECK(contains(text, "left.count: () i64 in the module, () f32 in the state dict"));
+  CHECK_FALSE(contains(text, "missing"));
+  CHECK(tree.scale_.item() == 3);
+  state.erase("left.weight"), state.erase("left.count");
+  const nn::LoadReport report = tree.load_state_dict(state, false);
+  CHECK(report.missing == std::vector<std::string>{"left.weight", "left.bias", "left.count"});
+  CHECK(report.unexpected == std::vector<std::string>{"lef.bias"});
+  CHECK(tree.scale_.item() == 9);
+  for (int i = 0; i < 100; ++i) state[fmt::format("x{:03}", i)] = Tensor::zeros({1});
+  CHECK(contains(message([&] { tree.load_state_dict(state); }, tensor::ErrorKind::data), "and 81 more"));
+}
+
+TEST_CASE("to() converts floating tensors and keeps integers and ties") {
+  Tree tree;
+  tree.scale_.set_grad(Tensor::zeros({1}));
+  const Variable shared = tree.left_.weight_;
+  tree.to(DType::f64);
+  CHECK(shared.dtype() == DType::f64);
+  CHECK(tree.left_.count_.dtype() == DType::i64);
+  CHECK_FALSE(tree.scale_.grad().defined());
+  CHECK(tree.scale_.requires_grad());
+  CHECK_THROWS_AS(tree.to(DType::i64), Error);
+}
+
+TEST_CASE("a module prints as in PyTorch") {
+  Tree tree;
+  CHECK(nn::to_string(tree) ==
+        "Tree(\n  depth=2\n  (left): Leaf(3, 2)\n  (block0): Leaf(1, 2)\n  (block1): Leaf(2, 2)\n)");
+  struct Empty : Module {
+    std::string describe() const override { return "Empty"; }
+  } empty;
+  CHECK(nn::to_string(empty) == "Empty()");
+}
