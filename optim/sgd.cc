@@ -1,0 +1,33 @@
+#include "optim/sgd.h"
+
+#include <cmath>
+
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace optim {
+
+using tensor::check;
+
+SGD::SGD(NamedParameters parameters, const SgdOptions& options)
+    : SGD({GroupOptions{std::move(parameters)}}, options) {}
+
+SGD::SGD(std::vector<GroupOptions> groups, const SgdOptions& options)
+    : Optimizer("SGD", std::move(groups), options.lr, options.weight_decay,
+                options.momentum == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
+      options_(options) {
+  check(std::isfinite(options.momentum) && options.momentum >= 0 && std::isfinite(options.dampening),
+        ErrorKind::argument, "SGD: momentum {} or dampening {} is not possible", options.momentum,
+        options.dampening);
+  check(!options.nesterov || (options.momentum > 0 && options.dampening == 0), ErrorKind::argument,
+        "SGD: Nesterov needs momentum and no dampening, not {} and {}", options.momentum, options.dampening);
+}
+
+void SGD::update(Batch& batch, const ParameterGroup& group, double gradient_scale) {
+  std::vector<Tensor> none;
+  tensor::sgd(batch.weights, batch.gradients, options_.momentum == 0 ? none : batch.state[0], group.lr,
+              options_.momentum, options_.dampening, group.weight_decay, options_.nesterov, batch.step == 1,
+              gradient_scale);
+}
+
+}  // namespace optim

@@ -1,0 +1,157 @@
+// Multi-tensor optimiser steps: one parallel pass over tiles of all tensors of a group, each element read and
+// written once. The order of operations is PyTorch's (torch/optim/adam.py, adamw.py, sgd.py), so that runs
+// can be compared digit by digit.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+namespace {
+
+constexpr int64_t kTile = 16384;
+
+// One tensor: its weights and what belongs to them.
+template <class T>
+struct Slot {
+  T* weight;
+  const T* gradient;
+  T* a;  // m or the momentum buffer
+  T* b;  // v
+};
+
+// A piece of one tensor.
+struct Tile {
+  size_t slot;
+  int64_t begin, end;
+};
+
+using Tensors = std::vector<Tensor>;
+
+void expect(const char* op, const Tensors& weights, const Tensors& others, const char* what) {
+  check(weights.size() == others.size(), ErrorKind::argument, "{}: {} weights, but {} {}", op, weights.size(),
+        others.size(), what);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    check(weights[i].shape() == others[i].shape(), ErrorKind::shape, "{}: weight {} is {}, its {} {}", op, i,
+          describe(weights[i]), what, describe(others[i]));
+    check(weights[i].dtype() == others[i].dtype(), ErrorKind::dtype, "{}: weight {} is {}, its {} {}", op, i,
+          describe(weights[i]), what, describe(others[i]));
+    check(weights[i].is_contiguous() && others[i].is_contiguous(), ErrorKind::argument,
+          "{}: weight {} or its {} is not contiguous", op, i, what);
+  }
+}
+
+// Calls step(slot, begin, end) for every tile of the tensors of type T.
+template <class T, class Step>
+void for_each_tile(Tensors& weights, const Tensors& gradients, Tensors* a, Tensors* b, Step step) {
+  std::vector<Slot<T>> slots;
+  std::vector<Tile> tiles;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i].dtype() != dtype_of<T>::value) continue;
+    const int64_t n = weights[i].numel();
+    for (int64_t begin = 0; begin < n; begin += kTile)
+      tiles.push_back({slots.size(), begin, std::min(n, begin + kTile)});
+    slots.push_back({weights[i].mutable_data<T>(), gradients[i].data<T>(),
+                     a ? (*a)[i].mutable_data<T>() : nullptr, b ? (*b)[i].mutable_data<T>() : nullptr});
+  }
+  parallel_for(static_cast<int64_t>(tiles.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Tile& tile = tiles[static_cast<size_t>(i)];
+      step(slots[tile.slot], tile.begin, tile.end);
+    }
+  });
+}
+
+template <class T>
+void adamw_of(Tensors& weights, const Tensors& gradients, Tensors& m, Tensors& v, const AdamWParameters& p,
+              double gradient_scale) {
+  const double correction1 = 1 - std::pow(p.beta1, static_cast<double>(p.step));
+  const double correction2 = 1 - std::pow(p.beta2, static_cast<double>(p.step));
+  const T scale = static_cast<T>(gradient_scale);
+  const T keep = static_cast<T>(p.decoupled ? 1 - p.lr * p.weight_decay : 1);
+  const T added = static_cast<T>(p.decoupled ? 0 : p.weight_decay);
+  const T beta1 = static_cast<T>(p.beta1), rest1 = static_cast<T>(1 - p.beta1);
+  const T beta2 = static_cast<T>(p.beta2), rest2 = static_cast<T>(1 - p.beta2);
+  const T step_size = static_cast<T>(p.lr / correction1);
+  const T root2 = static_cast<T>(std::sqrt(correction2));
+  const T eps = static_cast<T>(p.eps);
+  const bool near = 1 - p.beta1 < 0.5;  // torch.lerp's two forms: exact at both ends
+  for_each_tile<T>(weights, gradients, &m, &v, [&](const Slot<T>& slot, int64_t begin, int64_t end) {
+    T* __restrict w = slot.weight;
+    const T* __restrict g = slot.gradient;
+    T* __restrict first = slot.a;
+    T* __restrict second = slot.b;
+    for (int64_t i = begin; i < end; ++i) {
+      const T weight = w[i] * keep;
+      const T gradient = g[i] * scale + added * w[i];
+      const T difference = gradient - first[i];
+      const T mean = near ? first[i] + rest1 * difference : gradient - difference * beta1;
+      const T square = second[i] * beta2 + rest2 * (gradient * gradient);
+      first[i] = mean;
+      second[i] = square;
+      w[i] = weight - step_size * (mean / (std::sqrt(square) / root2 + eps));
+    }
+  });
+}
+
+template <class T>
+void sgd_of(Tensors& weights, const Tensors& gradients, Tensors& buffers, double learning_rate,
+            double momentum, double dampening, double weight_decay, bool nesterov, bool is_first,
+            double gradient_scale) {
+  const T scale = static_cast<T>(gradient_scale), decay = static_cast<T>(weight_decay);
+  const T lr = static_cast<T>(learning_rate), mu = static_cast<T>(momentum);
+  // The first buffer is the gradient itself.
+  const T kept = is_first ? T(0) : mu, taken = is_first ? T(1) : static_cast<T>(1 - dampening);
+  // weight -= lr (gradient * own + buffer * past)
+  const T own = nesterov ? T(1) : T(0), past = nesterov ? mu : T(1);
+  const bool has_buffer = momentum != 0;
+  for_each_tile<T>(weights, gradients, has_buffer ? &buffers : nullptr, nullptr,
+                   [&](const Slot<T>& slot, int64_t begin, int64_t end) {
+                     T* __restrict w = slot.weight;
+                     const T* __restrict g = slot.gradient;
+                     T* __restrict b = slot.a;
+                     if (!has_buffer) {
+                       for (int64_t i = begin; i < end; ++i) w[i] -= lr * (g[i] * scale + decay * w[i]);
+                       return;
+                     }
+                     if (is_first) std::fill(b + begin, b + end, T(0));  // it may hold anything, NaN included
+                     for (int64_t i = begin; i < end; ++i) {
+                       const T gradient = g[i] * scale + decay * w[i];
+                       b[i] = b[i] * kept + taken * gradient;
+                       w[i] -= lr * (gradient * own + past * b[i]);
+                     }
+                   });
+}
+
+void expect_float(const char* op, const Tensors& weights) {
+  for (const Tensor& weight : weights) dispatch_float(weight.dtype(), op, []<class T>() {});
+}
+
+}  // namespace
+
+void adamw(std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& m,
+           std::vector<Tensor>& v, const AdamWParameters& parameters, double gradient_scale) {
+  expect("adamw", weights, gradients, "gradient");
+  expect("adamw", weights, m, "m");
+  expect("adamw", weights, v, "v");
+  expect_float("adamw", weights);
+  check(parameters.step >= 1, ErrorKind::argument, "adamw: steps count from 1, not {}", parameters.step);
+  adamw_of<float>(weights, gradients, m, v, parameters, gradient_scale);
+  adamw_of<double>(weights, gradients, m, v, parameters, gradient_scale);
+}
+
+void sgd(std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& buffers,
+         double lr, double momentum, double dampening, double weight_decay, bool nesterov, bool first,
+         double gradient_scale) {
+  expect("sgd", weights, gradients, "gradient");
+  if (momentum != 0) expect("sgd", weights, buffers, "momentum buffer");
+  expect_float("sgd", weights);
+  sgd_of<float>(weights, gradients, buffers, lr, momentum, dampening, weight_decay, nesterov, first,
+                gradient_scale);
+  sgd_of<double>(weights, gradients, buffers, lr, momentum, dampening, weight_decay, nesterov, first,
+                 gradient_scale);
+}
+
+}  // namespace tensor::cpu
