@@ -1,0 +1,142 @@
+#include "imgcap/models/attention_decoder.h"
+
+#include <cmath>
+
+#include "autograd/ops.h"
+#include "imgcap/models/decoder_batch.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace imgcap {
+
+AttentionDecoder::AttentionDecoder(const DecoderConfig& config, tensor::Generator& generator)
+    : Decoder(config),
+      embedding_(config.vocabulary, config.embedding, generator),
+      attention_(config.features, config.hidden, config.attention, generator),
+      lstm_(config.embedding + config.features, config.hidden, {config.layers, config.layer_dropout, true},
+            generator),
+      fc_(config.hidden, config.vocabulary, true, generator) {
+  register_module("embedding", embedding_);
+  register_module("attention", attention_);
+  register_module("lstm", lstm_);
+  register_module("fc", fc_);
+  if (config.gate) {
+    gate_.emplace(config.hidden, config.features, true, generator);
+    register_module("gate", *gate_);
+  }
+  if (config.initial_state) {
+    const int64_t size = config.layers * config.hidden;
+    init_h_.emplace(config.features, size, true, generator);
+    init_c_.emplace(config.features, size, true, generator);
+    register_module("init_h", *init_h_);
+    register_module("init_c", *init_c_);
+  }
+  if (config.tie_weights) {
+    // One matrix serves two ends: the smaller spread of the output layer suits both (Press and Wolf 2017).
+    tensor::fill_uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
+    replace_parameter("fc.weight", parameter("embedding.weight"));
+  }
+}
+
+autograd::LstmState AttentionDecoder::initial_state(const Variable& features) {
+  if (!init_h_) return {};
+  const Variable mean = autograd::mean(features, {1});
+  const auto state = [&](nn::Linear& layer) {
+    const Variable all = autograd::tanh(layer(mean));  // (m, layers * hidden)
+    return autograd::permute(autograd::reshape(all, {features.size(0), config().layers, config().hidden}),
+                             {1, 0, 2});
+  };
+  return {state(*init_h_), state(*init_c_)};
+}
+
+autograd::DecoderWeights AttentionDecoder::weights() {
+  autograd::DecoderWeights w;
+  w.embedding = embedding_.weight();
+  w.layers = internal::layer_weights(lstm_);
+  if (gate_) w.gate_weight = gate_->weight(), w.gate_bias = gate_->bias();
+  w.output_weight = fc_.weight().data();
+  w.output_bias = fc_.bias().data();
+  return w;
+}
+
+CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions& options) {
+  internal::expect_batch(batch, config());
+  tensor::Generator& generator = internal::generator_of(options);
+  const nn::AdditiveAttention::Prepared prepared = attention_.prepare(batch.features);
+  autograd::DecoderWeights w = weights();
+  w.query_weight = prepared.query_weight;
+  w.score_weight = prepared.v;
+  w.score_bias = attention_.attn_weights().bias();
+  autograd::DecoderInputs inputs;
+  inputs.keys = prepared.keys;
+  inputs.values = prepared.features;
+  inputs.image = batch.image;
+  inputs.rows = internal::rows_at_steps(batch.lengths, 1);
+  inputs.words = batch.words.slice(1, 0, static_cast<int64_t>(inputs.rows.size()));
+  inputs.teacher = internal::draw_coins(options, inputs.rows.size(), 1, generator);
+  if (const autograd::LstmState initial = initial_state(prepared.features); initial.h.defined()) {
+    // A row starts from its image's state.
+    const auto rows = [&](const Variable& s) {
+      autograd::Variables layers;
+      for (int64_t l = 0; l < config().layers; ++l)
+        layers.push_back(autograd::embedding(autograd::contiguous(autograd::select(s, 0, l)), batch.image));
+      return autograd::stack(layers, 0);
+    };
+    inputs.h0 = rows(initial.h);
+    inputs.c0 = rows(initial.c);
+  }
+  const autograd::DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(),
+                                         &generator};
+  const autograd::DecoderOutputs out = options.composed
+                                           ? autograd::decoder_sequence_composed(w, inputs, dropout)
+                                           : autograd::decoder_sequence(w, inputs, dropout);
+  const Tensor targets = internal::packed_targets(batch.words, inputs.rows, 1);
+  const Variable loss = internal::vocabulary_loss(out.hidden, fc_, targets, config(), training(), options);
+  if (!options.compat_original) return {loss, targets.numel()};
+  // The original's logits for the <sos> slot are all 0: each caption has one more term, ln(vocabulary).
+  const auto counted = static_cast<double>(targets.numel()),
+             extra = static_cast<double>(batch.lengths.size());
+  const double share = counted / (counted + extra);
+  return {loss * share + (1 - share) * std::log(static_cast<double>(config().vocabulary)),
+          targets.numel() + batch.image.numel()};
+}
+
+DecodingState AttentionDecoder::start(const Tensor& features) {
+  const autograd::NoGrad no_grad;
+  tensor::check(features.rank() == 3 && features.size(2) == config().features, tensor::ErrorKind::shape,
+                "decoder: features {} where (images, places, {}) is needed", tensor::describe(features),
+                config().features);
+  const int64_t images = features.size(0);
+  const nn::AdditiveAttention::Prepared prepared = attention_.prepare(features);
+  DecodingState state;
+  state.keys = prepared.keys.data();
+  state.values = prepared.features.data();
+  state.image = Tensor::arange(images);
+  const autograd::LstmState initial = initial_state(prepared.features);
+  for (int64_t l = 0; l < config().layers; ++l) {
+    const auto layer = [&](const Variable& s) {
+      return s.defined() ? s.data().select(0, l).contiguous()
+                         : Tensor::zeros({images, config().hidden}, features.dtype());
+    };
+    state.h.push_back(layer(initial.h));
+    state.c.push_back(layer(initial.c));
+  }
+  return state;
+}
+
+Tensor AttentionDecoder::step(DecodingState& state, const Tensor& words) {
+  const autograd::NoGrad no_grad;
+  const Variable top = state.h.back();
+  const Variable& weight = attention_.attention().weight();
+  const Variable query = autograd::linear(top, autograd::slice(weight, 1, config().features, weight.size(1)));
+  autograd::Attention attended = autograd::additive_attention(
+      state.keys, state.values, query, state.image,
+      autograd::reshape(attention_.attn_weights().weight(), {config().attention}),
+      attention_.attn_weights().bias());
+  state.alpha = attended.alpha.data();
+  if (gate_) attended.context = attended.context * autograd::sigmoid((*gate_)(top));
+  const Variable x = autograd::cat({embedding_(words), attended.context}, 1);
+  return fc_(internal::lstm_step(lstm_, state, x)).data();
+}
+
+}  // namespace imgcap

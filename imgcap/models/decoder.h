@@ -1,0 +1,77 @@
+// The caption decoder as training and search see it; attention_decoder.h and plain_decoder.h are the two
+// kinds.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "autograd/decoder_sequence.h"
+#include "imgcap/models/decoder_config.h"
+#include "nn/module.h"
+#include "tensor/random.h"
+
+namespace imgcap {
+
+using autograd::Variable;
+using tensor::Shape;
+using tensor::Tensor;
+
+// Captions of a batch of images. Rows are sorted by falling length.
+struct CaptionBatch {
+  Tensor features;               // (m, p, d): p places of the encoder's map, d channels
+  Tensor image;                  // (n) i64: row -> image
+  Tensor words;                  // (n, s) i64: <sos>, words, <eos>, then <pad>
+  std::vector<int64_t> lengths;  // n: with <sos> and <eos>, falling
+};
+
+struct LossOptions {
+  double teacher_forcing =
+      0.9;  // probability that a step is fed the caption's word, one coin a step and batch
+  double label_smoothing = 0;
+  bool compat_original = false;  // counts the <sos> slot as the original does (IMGCAP's published curves)
+  bool composed = false;         // plain ops in place of the fused decoder: slow, for checks
+  std::vector<bool> coins;       // given coins instead of drawn ones: coins[k] is for the word after step k
+  tensor::Generator* generator = nullptr;  // of coins and dropout
+};
+
+struct CaptionLoss {
+  Variable loss;       // mean over the target tokens
+  int64_t tokens = 0;  // how many
+};
+
+// What a search carries from step to step, one row a hypothesis.
+struct DecodingState {
+  std::vector<Tensor> h, c;  // a layer: (n, hidden)
+  Tensor keys, values;       // of the images; attention only
+  Tensor image;              // (n) i64
+  Tensor alpha;              // (n, p): attention of the last step; undefined for the plain model
+};
+
+class Decoder : public nn::Module {
+ public:
+  explicit Decoder(const DecoderConfig& config) : config_(config) { validate(config); }
+  const DecoderConfig& config() const { return config_; }
+
+  // Forward pass in the module's mode (train or eval).
+  virtual CaptionLoss loss(const CaptionBatch& batch, const LossOptions& options) = 0;
+
+  // One row an image, ready for step() with <sos>. features (m, p, d). No graph.
+  virtual DecodingState start(const Tensor& features) = 0;
+  // Feeds one word a row; the logits (n, vocabulary) of the next. No graph, evaluation arithmetic.
+  virtual Tensor step(DecodingState& state, const Tensor& words) = 0;
+
+  // The state with the given rows, in that order; a row may be there any number of times.
+  static DecodingState select(const DecodingState& state, const Tensor& rows);
+
+  std::string describe() const override;
+
+ private:
+  DecoderConfig config_;
+};
+
+// A decoder with fresh weights.
+std::unique_ptr<Decoder> make_decoder(const DecoderConfig& config,
+                                      tensor::Generator& generator = tensor::default_generator());
+
+}  // namespace imgcap

@@ -1,0 +1,96 @@
+#include "imgcap/models/decoder_batch.h"
+
+#include <algorithm>
+
+#include "autograd/ops.h"
+#include "tensor/error.h"
+
+namespace imgcap::internal {
+
+using tensor::check;
+using tensor::DType;
+using tensor::ErrorKind;
+
+void expect_batch(const CaptionBatch& batch, const DecoderConfig& config) {
+  check(batch.features.defined() && batch.features.rank() == 3 && batch.features.size(2) == config.features,
+        ErrorKind::shape, "decoder: features {} where (images, places, {}) is needed",
+        tensor::describe(batch.features), config.features);
+  const auto n = static_cast<int64_t>(batch.lengths.size());
+  check(batch.words.defined() && batch.words.rank() == 2 && batch.words.size(0) == n && n > 0,
+        ErrorKind::shape, "decoder: words {} for {} captions", tensor::describe(batch.words), n);
+  check(batch.image.defined() && batch.image.shape() == Shape{n}, ErrorKind::shape,
+        "decoder: image {} for {} captions", tensor::describe(batch.image), n);
+  for (size_t i = 0; i < batch.lengths.size(); ++i)
+    check(batch.lengths[i] >= 2 && batch.lengths[i] <= batch.words.size(1) &&
+              (i == 0 || batch.lengths[i] <= batch.lengths[i - 1]),
+          ErrorKind::argument,
+          "decoder: caption {} of the batch has {} tokens; lengths have to fall and to be 2 to {}", i,
+          batch.lengths[i], batch.words.size(1));
+}
+
+std::vector<int64_t> rows_at_steps(const std::vector<int64_t>& lengths, int64_t shift) {
+  std::vector<int64_t> rows;
+  for (int64_t t = shift;; ++t) {
+    const auto longer =
+        std::partition_point(lengths.begin(), lengths.end(), [t](int64_t l) { return l > t; });
+    if (longer == lengths.begin()) return rows;
+    rows.push_back(longer - lengths.begin());
+  }
+}
+
+Tensor packed_targets(const Tensor& words, const std::vector<int64_t>& rows, int64_t shift) {
+  int64_t total = 0;
+  for (const int64_t n : rows) total += n;
+  Tensor targets = Tensor::empty({total}, DType::i64);
+  int64_t start = 0;
+  for (size_t t = 0; t < rows.size(); ++t) {
+    targets.slice(0, start, start + rows[t])
+        .copy_(words.select(1, static_cast<int64_t>(t) + shift).slice(0, 0, rows[t]));
+    start += rows[t];
+  }
+  return targets;
+}
+
+std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t always,
+                             tensor::Generator& generator) {
+  check(options.teacher_forcing >= 0 && options.teacher_forcing <= 1, ErrorKind::argument,
+        "teacher forcing: {} is not in [0, 1]", options.teacher_forcing);
+  std::vector<bool> teacher(steps, true);
+  for (size_t t = always; t < steps; ++t) {
+    if (t - 1 < options.coins.size())
+      teacher[t] = options.coins[t - 1];
+    else if (options.teacher_forcing < 1)
+      teacher[t] = generator.uniform() < options.teacher_forcing;
+  }
+  return teacher;
+}
+
+Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
+                         const DecoderConfig& config, bool train, const LossOptions& options) {
+  const Variable dropped = autograd::dropout(hidden, config.output_dropout, train, generator_of(options));
+  return autograd::cross_entropy(fc(dropped), targets, -100, options.label_smoothing);
+}
+
+Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x) {
+  Variable input = x;
+  for (size_t l = 0; l < state.h.size(); ++l) {
+    const nn::LSTM::Weights& w = lstm.weights(static_cast<int64_t>(l));
+    const autograd::LstmState next =
+        autograd::lstm_cell(input, {state.h[l], state.c[l]}, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
+    state.h[l] = next.h.data();
+    state.c[l] = next.c.data();
+    input = next.h;
+  }
+  return input.data();
+}
+
+std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {
+  std::vector<autograd::DecoderWeights::Layer> layers;
+  for (int64_t l = 0; l < lstm.num_layers(); ++l) {
+    const nn::LSTM::Weights& w = lstm.weights(l);
+    layers.push_back({w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh});
+  }
+  return layers;
+}
+
+}  // namespace imgcap::internal

@@ -1,0 +1,39 @@
+// What both decoders make of a batch before they run it.
+#pragma once
+
+#include <vector>
+
+#include "imgcap/models/decoder.h"
+#include "nn/linear.h"
+#include "nn/lstm.h"
+
+namespace imgcap::internal {
+
+// Shape errors name what does not fit the decoder.
+void expect_batch(const CaptionBatch& batch, const DecoderConfig& config);
+
+// rows[t] = captions of more than t + shift tokens, for as long as there are any.
+std::vector<int64_t> rows_at_steps(const std::vector<int64_t>& lengths, int64_t shift);
+
+// words[r, t + shift] for the rows that step t runs, packed step after step: the targets. (total) i64
+Tensor packed_targets(const Tensor& words, const std::vector<int64_t>& rows, int64_t shift);
+
+// teacher[t] for each step; the first `always` are fed by the teacher, the others by a coin each.
+std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t always,
+                             tensor::Generator& generator);
+
+inline tensor::Generator& generator_of(const LossOptions& options) {
+  return options.generator ? *options.generator : tensor::default_generator();
+}
+
+// Dropout, vocabulary layer and cross-entropy of the packed states.
+Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
+                         const DecoderConfig& config, bool train, const LossOptions& options);
+
+// One step of all layers without dropout; the top layer's output.
+Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x);
+
+// The layers' weights in the decoder sequence's form.
+std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm);
+
+}  // namespace imgcap::internal

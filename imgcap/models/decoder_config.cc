@@ -1,0 +1,92 @@
+#include "imgcap/models/decoder_config.h"
+
+#include <nlohmann/json.hpp>
+
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+std::string to_string(DecoderKind kind) { return kind == DecoderKind::attention ? "attention" : "plain"; }
+
+DecoderKind decoder_kind(const std::string& name) {
+  check(name == "attention" || name == "plain", ErrorKind::argument,
+        "model: '{}' is neither attention nor plain", name);
+  return name == "attention" ? DecoderKind::attention : DecoderKind::plain;
+}
+
+void validate(const DecoderConfig& c) {
+  const auto size = [](int64_t value, const char* name) {
+    check(value > 0 && value <= (int64_t{1} << 24), ErrorKind::argument,
+          "model: {} is {}; it has to be positive", name, value);
+  };
+  size(c.vocabulary, "vocabulary");
+  size(c.features, "features");
+  size(c.embedding, "embedding");
+  size(c.hidden, "hidden");
+  size(c.attention, "attention");
+  check(c.layers >= 1 && c.layers <= 16, ErrorKind::argument, "model: {} layers; 1 to 16 are possible",
+        c.layers);
+  for (const double p : {c.layer_dropout, c.embedding_dropout, c.output_dropout})
+    check(p >= 0 && p < 1, ErrorKind::argument, "model: a dropout of {} is not in [0, 1)", p);
+  check(!c.tie_weights || c.embedding == c.hidden, ErrorKind::argument,
+        "model: tied weights need embedding ({}) and hidden ({}) of one size", c.embedding, c.hidden);
+  check(c.kind == DecoderKind::attention || (!c.gate && !c.initial_state), ErrorKind::argument,
+        "model: gate and initial_state need the attention model");
+}
+
+namespace {
+
+// Calls f(name, member) for each setting but the kind.
+template <class Config, class F>
+void for_each_setting(Config& c, F&& f) {
+  f("vocabulary", c.vocabulary);
+  f("features", c.features);
+  f("embedding", c.embedding);
+  f("hidden", c.hidden);
+  f("attention", c.attention);
+  f("layers", c.layers);
+  f("layer_dropout", c.layer_dropout);
+  f("embedding_dropout", c.embedding_dropout);
+  f("output_dropout", c.output_dropout);
+  f("gate", c.gate);
+  f("initial_state", c.initial_state);
+  f("tie_weights", c.tie_weights);
+}
+
+}  // namespace
+
+std::string to_json(const DecoderConfig& config) {
+  nlohmann::ordered_json json;
+  json["kind"] = to_string(config.kind);
+  for_each_setting(config, [&](const char* name, const auto& value) { json[name] = value; });
+  return json.dump();
+}
+
+DecoderConfig decoder_config_from_json(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  check(json.is_object() && json.contains("kind") && json["kind"].is_string(), ErrorKind::data,
+        "model: the decoder's configuration is not a JSON object with a kind");
+  DecoderConfig config;
+  config.kind = decoder_kind(json["kind"].get<std::string>());
+  size_t known = 1;
+  for_each_setting(config, [&]<class T>(const char* name, T& value) {
+    const auto found = json.find(name);
+    if (found == json.end()) return;
+    ++known;
+    const bool fits = std::is_same_v<T, bool>
+                          ? found->is_boolean()
+                          : (std::is_same_v<T, double> ? found->is_number() : found->is_number_integer());
+    check(fits, ErrorKind::data, "model: setting '{}' of the decoder's configuration has the wrong type",
+          name);
+    value = found->get<T>();
+  });
+  check(known == json.size(), ErrorKind::data,
+        "model: the decoder's configuration has settings this version does not know");
+  validate(config);
+  return config;
+}
+
+}  // namespace imgcap

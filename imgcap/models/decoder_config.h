@@ -1,0 +1,40 @@
+// What a decoder is made of: kept in every checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace imgcap {
+
+enum class DecoderKind { attention, plain };
+
+std::string to_string(DecoderKind kind);            // "attention", "plain"
+DecoderKind decoder_kind(const std::string& name);  // argument error for another name
+
+// The defaults are the original's widths. What the original does not have is off.
+struct DecoderConfig {
+  DecoderKind kind = DecoderKind::attention;
+  int64_t vocabulary = 4096;
+  int64_t features = 2048;  // channels of the encoder's map
+  int64_t embedding = 1024;
+  int64_t hidden = 1024;
+  int64_t attention = 1024;  // width of the attention layer (attention only)
+  int64_t layers = 2;
+  double layer_dropout = 0.5;    // between LSTM layers
+  double embedding_dropout = 0;  // on word embeddings
+  double output_dropout = 0;     // on the top layer's output, before the vocabulary layer
+  bool gate = false;             // context times sigmoid(W h + b) (Xu et al. 2015, 4.2.1; attention only)
+  bool initial_state = false;    // h0, c0 = tanh(W mean feature + b) in place of zeros (attention only)
+  bool tie_weights = false;  // the vocabulary layer shares the embedding's weight (needs embedding == hidden)
+
+  bool operator==(const DecoderConfig&) const = default;
+};
+
+// Argument errors name the setting: sizes have to be positive, dropouts in [0, 1).
+void validate(const DecoderConfig& config);
+
+// A JSON object with the members' names; from_json refuses unknown keys, wrong types and values out of range.
+std::string to_json(const DecoderConfig& config);
+DecoderConfig decoder_config_from_json(const std::string& text);
+
+}  // namespace imgcap
