@@ -12,6 +12,7 @@ if(NOT IMGCAP_ONEDNN STREQUAL "OFF")
   find_library(DNNL_LIBRARY dnnl)
   if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
     set(IMGCAP_HAVE_ONEDNN ON)
+    find_package(OpenMP REQUIRED)  # its run-time library alone: to tell oneDNN to leave the threads to us
   elseif(IMGCAP_ONEDNN STREQUAL "ON")
     message(FATAL_ERROR "IMGCAP_ONEDNN=ON, but dnnl.hpp or libdnnl was not found (Debian: libdnnl-dev)")
   endif()
