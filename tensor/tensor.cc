@@ -185,8 +185,7 @@ Tensor Tensor::view(const Shape& wanted) const {
 }
 
 Tensor Tensor::reshape(const Shape& wanted) const {
-  if (is_contiguous()) return view(wanted);
-  infer_size(wanted, numel(), shape_, "reshape");
+  infer_size(wanted, numel(), shape_, "reshape");  // so that an error names reshape, not view
   return contiguous().view(wanted);
 }
 

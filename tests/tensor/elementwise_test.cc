@@ -9,7 +9,7 @@ using tensor::UnaryOp;
 namespace {
 
 struct Unary {
-  const char* name;
+  std::string name;
   UnaryOp op;
   double (*exact)(double);
   double low, high;
@@ -36,7 +36,7 @@ const Unary kUnary[] = {
 };
 
 struct Binary {
-  const char* name;
+  std::string name;
   BinaryOp op;
   double (*exact)(double, double);
 };
@@ -199,7 +199,7 @@ TEST_CASE("affine, clamp, where and add_inplace equal loops in every layout") {
           tensor::where(out, condition, x, Tensor::scalar(7, dtype));
           for (size_t i = 0; i < v.size(); ++i) want[i] = v[i] > 0 ? v[i] : 7;
           CHECK(values(out) == want);
-          if (std::string(other_name) == "expanded") continue;  // an output needs an element an index
+          if (other_name == "expanded") continue;  // an output needs an element an index
           Tensor target = y;
           tensor::add_inplace(target, x, 0.5);
           for (size_t i = 0; i < v.size(); ++i) want[i] = w[i] + 0.5 * v[i];

@@ -56,7 +56,7 @@ inline Tensor random(const Shape& shape, DType dtype, uint64_t seed, double low 
 }
 
 struct Layout {
-  const char* name;
+  std::string name;
   Tensor x;
 };
 
@@ -120,8 +120,8 @@ inline void check_error(ErrorKind kind, const std::vector<std::string>& parts,
   } catch (const tensor::Error& error) {
     CHECK(error.kind() == kind);
     for (const std::string& part : parts)
-      CHECK_MESSAGE(std::string(error.what()).find(part) != std::string::npos, "'", error.what(),
-                    "' does not say '", part, "'");
+      CHECK_MESSAGE(std::string(error.what()).find(part) != std::string::npos, std::string(error.what()),
+                    ": does not say '", part, "'");
     return;
   }
   FAIL_CHECK("nothing was thrown");
