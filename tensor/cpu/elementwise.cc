@@ -236,19 +236,25 @@ void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& 
       T* o = target + offset[0];
       const bool* k = choose + offset[1];
       const T *p = first + offset[2], *q = second + offset[3];
-      if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1) {
-        IMGCAP_VECTORIZE
-        for (int64_t i = 0; i < n; ++i) {
-          const T u = p[i], v = q[i];
-          o[i] = k[i] ? u : v;
-        }
-      } else if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 0) {
-        const T v = *q;
-        IMGCAP_VECTORIZE
-        for (int64_t i = 0; i < n; ++i) {
-          const T u = p[i];
-          o[i] = k[i] ? u : v;
-        }
+      if (step[0] == 1 && step[1] == 1 && step[2] <= 1 && step[3] <= 1 && step[2] + step[3] > 0) {
+        // A choice by bits instead of by branches, with either side a constant or not.
+        const auto choose_run = [&](auto first_at, auto second_at) {
+          using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+          const auto* flag = reinterpret_cast<const uint8_t*>(k);
+          IMGCAP_VECTORIZE
+          for (int64_t i = 0; i < n; ++i) {
+            const Bits mask = Bits{0} - static_cast<Bits>(flag[i]);
+            o[i] = std::bit_cast<T>((std::bit_cast<Bits>(first_at(i)) & mask) |
+                                    (std::bit_cast<Bits>(second_at(i)) & ~mask));
+          }
+        };
+        const T u = *p, v = *q;
+        if (step[2] == 0)
+          choose_run([u](int64_t) { return u; }, [q](int64_t i) { return q[i]; });
+        else if (step[3] == 0)
+          choose_run([p](int64_t i) { return p[i]; }, [v](int64_t) { return v; });
+        else
+          choose_run([p](int64_t i) { return p[i]; }, [q](int64_t i) { return q[i]; });
       } else {
         for (int64_t i = 0; i < n; ++i) o[i * step[0]] = k[i * step[1]] ? p[i * step[2]] : q[i * step[3]];
       }

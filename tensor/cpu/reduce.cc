@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensor/cpu/strided.h"
+#include "tensor/cpu/vector_math.h"
 #include "tensor/kernels.h"
 
 // Sums are made in double, in tiles whose bounds depend on the shape alone; the tiles' results are added in
@@ -30,6 +31,8 @@ struct Min {
 
 template <class Op, class T>
 double reduce_run(const T* x, int64_t n, int64_t stride) {
+  if constexpr (!std::is_same_v<Op, Sum>)
+    if (stride == 1) return static_cast<double>(extreme<std::is_same_v<Op, Min>>(x, n));
   double lanes[kLanes];
   std::fill(lanes, lanes + kLanes, Op::start);
   int64_t i = 0;
@@ -196,6 +199,15 @@ bool greater(T a, T b) {
   return a > b || (a != a && b == b);
 }
 
+constexpr int64_t kBlock = 64;  // elements that are looked at together
+
+template <class T>
+bool any_equal(const T* x, T value) {
+  int any = 0;
+  for (int64_t i = 0; i < kBlock; ++i) any |= static_cast<int>(x[i] == value);
+  return any != 0;
+}
+
 }  // namespace
 
 void reduce(Tensor& out, const Tensor& x, const std::vector<int>& dims, ReduceOp op) {
@@ -254,10 +266,11 @@ void argmax(Tensor& out, const Tensor& x) {
     parallel_for(rows.count, std::max<int64_t>(1, kTile / rows.length), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* row = rows[i];
-        // First the greatest value, as vector code, then its place.
-        const double top = reduce_run<Max>(row, rows.length, 1);
-        const T best = static_cast<T>(top);
+        // First the greatest value, as vector code, then the block with it, then its place.
+        const T best = extreme<false>(row, rows.length);
         int64_t at = 0;
+        if (best == best)
+          while (at + kBlock <= rows.length && !any_equal(row + at, best)) at += kBlock;
         while (!(row[at] == best || (row[at] != row[at] && best != best))) ++at;
         indices[i] = at;
       }
@@ -289,6 +302,11 @@ void topk(Tensor& values, Tensor& indices, const Tensor& x, int64_t k) {
         if (k <= kInsertion) {
           int64_t n = 0;
           for (int64_t j = 0; j < rows.length; ++j) {
+            // Once the list is full, most blocks hold nothing for it.
+            while (n == k && k > 0 && j % kBlock == 0 && j + kBlock <= rows.length &&
+                   !any_above(row + j, kBlock, v[k - 1]))
+              j += kBlock;
+            if (j == rows.length) break;
             if (n == k && !greater(row[j], v[k - 1])) continue;
             int64_t place = n < k ? n++ : k - 1;
             for (; place > 0 && greater(row[j], v[place - 1]); --place) {

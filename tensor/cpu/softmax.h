@@ -11,18 +11,6 @@ namespace tensor::cpu {
 inline constexpr int kRowLanes = 16;       // independent partial results, so that loops become vector code
 inline constexpr int64_t kRowBlock = 256;  // elements that stay in the first cache between two looks at them
 
-// NaN is lost or kept; row_statistics gets a NaN sum from it either way.
-template <class T>
-T row_max(const T* x, int64_t n) {
-  T lanes[kRowLanes];
-  std::fill(lanes, lanes + kRowLanes, -std::numeric_limits<T>::infinity());
-  int64_t i = 0;
-  for (; i + kRowLanes <= n; i += kRowLanes)
-    for (int k = 0; k < kRowLanes; ++k) lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];
-  for (; i < n; ++i) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-  return *std::max_element(lanes, lanes + kRowLanes);
-}
-
 // y = e^(x - shift) for at most kRowBlock elements; returns their sum. y may be x.
 template <class T>
 double exp_block(T* y, const T* x, int64_t n, T shift) {
@@ -50,7 +38,7 @@ RowStatistics<T> row_statistics(const T* x, int64_t n) {
   RowStatistics<T> row;
   for (int64_t first = 0; first < n; first += kRowBlock) {
     const int64_t count = std::min(kRowBlock, n - first);
-    const T top = row_max(x + first, count);
+    const T top = extreme<false>(x + first, count);  // NaN compares false, and makes the sum NaN
     if (top > row.max) {
       row.sum *= std::exp(static_cast<double>(row.max) - static_cast<double>(top));
       row.max = top;

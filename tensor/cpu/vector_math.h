@@ -7,6 +7,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 
 // Before a loop whose iterations do not depend on each other, even where its input is its output.
 #if defined(__clang__)
@@ -79,6 +81,53 @@ inline double fast_tanh(double x) { return std::tanh(x); }
 template <class T>
 T fast_sigmoid(T x) {
   return T(1) / (T(1) + fast_exp(-x));
+}
+
+// 32 bytes of T, for what compilers do not vectorise by themselves (comparisons that keep NaN).
+template <class T>
+struct Lanes {
+  typedef T Vector __attribute__((vector_size(32)));
+  static constexpr int64_t kCount = 32 / static_cast<int64_t>(sizeof(T));
+};
+
+// The greatest element, or with Least the least one, of at least one; any NaN wins.
+template <bool Least, class T>
+T extreme(const T* x, int64_t n) {
+  using Vector = typename Lanes<T>::Vector;
+  constexpr int64_t kCount = Lanes<T>::kCount;
+  constexpr T kStart = Least ? std::numeric_limits<T>::infinity() : -std::numeric_limits<T>::infinity();
+  const auto wins = [](T a, T b) { return (Least ? a < b : a > b) || a != a; };
+  T best = kStart;
+  int64_t i = 0;
+  if (n >= 2 * kCount) {
+    Vector a = kStart - Vector{}, b = a, u, v;
+    for (; i + 2 * kCount <= n; i += 2 * kCount) {
+      std::memcpy(&u, x + i, sizeof(u));
+      std::memcpy(&v, x + i + kCount, sizeof(v));
+      if constexpr (Least) {
+        a = (u < a) | (u != u) ? u : a;
+        b = (v < b) | (v != v) ? v : b;
+      } else {
+        a = (u > a) | (u != u) ? u : a;
+        b = (v > b) | (v != v) ? v : b;
+      }
+    }
+    for (int64_t k = 0; k < kCount; ++k) {
+      if (wins(a[k], best)) best = a[k];
+      if (wins(b[k], best)) best = b[k];
+    }
+  }
+  for (; i < n; ++i)
+    if (wins(x[i], best)) best = x[i];
+  return best;
+}
+
+// Whether x holds an element above `bound`, or NaN.
+template <class T>
+bool any_above(const T* x, int64_t n, T bound) {
+  int any = 0;
+  for (int64_t i = 0; i < n; ++i) any |= static_cast<int>(!(x[i] <= bound));
+  return any != 0;
 }
 
 }  // namespace tensor::cpu
