@@ -1,0 +1,37 @@
+// Text files from users: read whole under a size limit, taken apart into lines, checked.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace imgcap {
+
+// The whole file. Kind io: it cannot be read, is no plain file, or has more than `max_bytes` bytes.
+std::string read_text_file(const std::filesystem::path& file, size_t max_bytes);
+
+// Writes a temporary file beside it and renames that, so that the file is never half-written. Kind io.
+void write_text_file(const std::filesystem::path& file, std::string_view text);
+
+// The text without the byte order mark that some editors put before it.
+std::string_view without_byte_order_mark(std::string_view text);
+
+// The lines of a text without their ends (LF or CRLF); the last one may lack its end. A byte order mark is
+// skipped.
+class LineReader {
+ public:
+  explicit LineReader(std::string_view text) : rest_(without_byte_order_mark(text)) {}
+  std::optional<std::string_view> next();
+  size_t line_number() const { return line_; }  // of the line that next() gave last, from 1
+
+ private:
+  std::string_view rest_;
+  size_t line_ = 0;
+};
+
+// Throws kind data, "name:line: ..." with the first line that has a NUL byte or malformed UTF-8.
+void check_text(std::string_view text, const std::string& name);
+
+}  // namespace imgcap

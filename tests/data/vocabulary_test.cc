@@ -1,0 +1,170 @@
+#include "imgcap/data/vocabulary.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "imgcap/data/captions.h"
+#include "imgcap/data/text_file.h"
+#include "tensor/error.h"
+#include "tests/data_dir.h"
+
+using imgcap::Vocabulary;
+using imgcap::VocabularyOptions;
+using Ids = std::vector<int32_t>;
+
+namespace {
+
+const std::vector<std::string> kCaptions = {" A dog runs .", " A dog sits .", " The cat and the dog !",
+                                            " a man"};
+
+// The message of the error that `call` throws, with its kind's number before it.
+template <class Call>
+std::string error_of(Call call, tensor::ErrorKind kind) {
+  try {
+    call();
+  } catch (const tensor::Error& e) {
+    CHECK(e.kind() == kind);
+    return e.what();
+  }
+  return "no error";
+}
+
+std::string load_error(const std::string& jsonl) {
+  return error_of([&] { Vocabulary::from_jsonl(jsonl, "v.jsonl"); }, tensor::ErrorKind::data);
+}
+
+const std::string kHead = "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n";
+
+}  // namespace
+
+TEST_CASE("vocabulary: words by frequency, ties by code point, then letters and the space") {
+  const auto v = Vocabulary::build(kCaptions, {.max_words = 5, .min_frequency = 2});
+  REQUIRE(v.size() == 4 + 5 + 27);
+  const std::vector<std::string> head(v.tokens().begin(), v.tokens().begin() + 10);
+  CHECK(head ==
+        std::vector<std::string>{"<unk>", "<pad>", "<sos>", "<eos>", "  ", " a", " dog", " .", " the", "a"});
+  CHECK(v.token(v.size() - 1) == " ");
+  CHECK(v.has_character_fallback());
+  CHECK(v.id(" dog") == 6);
+  CHECK(v.id("dog") == imgcap::kUnk);
+  CHECK(Vocabulary::build(kCaptions, {.max_words = 0, .min_frequency = 1}).size() == 4 + 11 + 27);
+  CHECK(Vocabulary::build(kCaptions, {.min_frequency = 100}).size() == 4 + 27);
+  CHECK(error_of([] { Vocabulary::build({}); }, tensor::ErrorKind::data)
+            .starts_with("vocabulary: there are no captions"));
+  CHECK(error_of([] { Vocabulary::build(kCaptions, {.max_words = -1}); }, tensor::ErrorKind::argument)
+            .starts_with("vocabulary: max_words -1"));
+}
+
+TEST_CASE("vocabulary: encode spells unknown words, or gives <unk> without characters") {
+  const auto v = Vocabulary::build(kCaptions, {.max_words = 5, .min_frequency = 2});
+  const int32_t a = v.id("a"), space = v.id(" ");
+  CHECK(v.encode(" The dog") == Ids{2, v.id("  "), v.id(" the"), v.id(" dog"), 3});
+  CHECK(v.encode("cab") == Ids{2, space, a + 2, a, a + 1, 3});
+  CHECK(v.encode("14") == Ids{2, space, 0, 0, 3});
+  CHECK(v.encode("\u00e9a") == Ids{2, space, 0, a, 3});
+  CHECK(v.encode("") == Ids{2, 3});
+  const auto words =
+      Vocabulary::build(kCaptions, {.max_words = 0, .min_frequency = 2, .character_fallback = false});
+  CHECK(words.size() == 9);
+  CHECK(!words.has_character_fallback());
+  CHECK(words.encode("a cab .") == Ids{2, words.id(" a"), 0, words.id(" ."), 3});
+}
+
+TEST_CASE("vocabulary: decode gives clean text, decode_original the original's") {
+  const auto v = Vocabulary::build(kCaptions, {.max_words = 5, .min_frequency = 2});
+  const auto ids = v.encode(" A cab the dog .");
+  CHECK(v.decode(ids) == "a cab the dog .");
+  CHECK(v.decode_original(ids) == "<sos>   a cab the dog .<eos>");
+  auto tail = ids;
+  tail.insert(tail.end(), {1, 1, v.id(" dog")});
+  CHECK(v.decode(tail) == "a cab the dog .");
+  CHECK(v.decode_original(tail) == "<sos>   a cab the dog .<eos><pad><pad> dog");
+  // Letters at the very end: the original adds a blank to the one that was spelled.
+  const auto cut = v.encode(" a cab");
+  const Ids truncated(cut.begin(), cut.end() - 1);
+  CHECK(v.decode(truncated) == "a cab");
+  CHECK(v.decode_original(truncated) == "<sos>   a  cab");
+  CHECK(v.decode(v.encode("14 dog")) == "dog");
+  CHECK(v.decode_original(v.encode("14 dog")) == "<sos> <unk><unk> dog<eos>");
+  CHECK(v.decode(Ids{}) == "");
+  CHECK(v.decode(Ids{2, 3}) == "");
+  CHECK(error_of(
+            [&] {
+              v.decode(Ids{2, 99});
+            },
+            tensor::ErrorKind::index) == "vocabulary: token 99 of a vocabulary of 36");
+  CHECK(error_of([&] { v.decode_original(Ids{-1}); }, tensor::ErrorKind::index).find("token -1") !=
+        std::string::npos);
+}
+
+TEST_CASE("vocabulary: a file and a string give it back") {
+  const auto v = Vocabulary::build({{" caf\u00e9 \"x\" \\ \t tab \U0001F600"}}, {.min_frequency = 1});
+  CHECK(Vocabulary::from_jsonl(v.to_jsonl(), "text") == v);
+  const auto file = std::filesystem::temp_directory_path() / "imgcap_vocabulary_test.jsonl";
+  v.save(file);
+  CHECK(Vocabulary::load(file) == v);
+  CHECK(imgcap::read_text_file(file, 1 << 20) == v.to_jsonl());
+  CHECK(
+      error_of([&] { imgcap::read_text_file(file, 10); }, tensor::ErrorKind::io).find("more than 10 bytes") !=
+      std::string::npos);
+  std::filesystem::remove(file);
+  CHECK(error_of([&] { Vocabulary::load(file); }, tensor::ErrorKind::io) ==
+        file.string() + ": there is no such file");
+  CHECK(error_of([&] { Vocabulary::load(file.parent_path()); }, tensor::ErrorKind::io)
+            .ends_with("is a folder, not a file"));
+  CHECK(error_of([&] { v.save(file / "x" / "y"); }, tensor::ErrorKind::io).find("cannot be written") !=
+        std::string::npos);
+  CHECK(Vocabulary::from_jsonl("\xEF\xBB\xBF\"<unk>\"\r\n\"<pad>\"\r\n\"<sos>\"\r\n\"<eos>\"\r\n\" a\"", "x")
+            .size() == 5);
+}
+
+TEST_CASE("vocabulary: bad files are refused with the line") {
+  CHECK(load_error("").starts_with("v.jsonl:0: the file ends after 0 tokens"));
+  CHECK(load_error("\"<unk>\"\n\"<pad>\"\n").starts_with("v.jsonl:2: the file ends after 2 tokens"));
+  CHECK(load_error("\"<pad>\"\n").starts_with("v.jsonl:1: token 0 must be <unk>"));
+  CHECK(load_error(kHead + "\" a\"\n\" a\"\n") == "v.jsonl:6: the token \" a\" is on line 5 already");
+  CHECK(load_error(kHead + "\"<pad>\"\n") == "v.jsonl:5: the token \"<pad>\" is on line 2 already");
+  CHECK(load_error(kHead + "\n").starts_with("v.jsonl:5: expected one JSON string"));
+  CHECK(load_error(kHead + "17\n").starts_with("v.jsonl:5: expected one JSON string"));
+  CHECK(load_error(kHead + std::string(1'000'000, '[')).starts_with("v.jsonl:5: expected one JSON string"));
+  for (const std::string bad :
+       {"\" a", "\" a\" \"b\"", "\"\xff\"", "\"\\ud800\"", "\"a\tb\"", "\"\\x\"", "\"a\"]"})
+    CHECK_MESSAGE(load_error(kHead + bad + "\n").starts_with("v.jsonl:5: no valid JSON string"), bad);
+  CHECK(load_error(kHead + std::string("\"a\0b\"\n", 6)).starts_with("v.jsonl:5: no valid JSON string"));
+  CHECK(load_error(kHead + "\"\"\n") == "v.jsonl:5: an empty token");
+  CHECK(load_error(kHead + "\"" + std::string(1025, 'x') + "\"\n")
+            .starts_with("v.jsonl:5: a token of 1025 bytes"));
+  CHECK(error_of([] { Vocabulary({"<unk>"}); }, tensor::ErrorKind::data).starts_with("vocabulary: 1 tokens"));
+  CHECK(error_of(
+            [] {
+              Vocabulary({"<unk>", "<pad>", "<sos>", "<eos>", "\xff"});
+            },
+            tensor::ErrorKind::data) == "vocabulary: a token that is no valid UTF-8");
+}
+
+TEST_CASE("vocabulary: the original's, built from Flickr30k") {
+  const auto dir = tests::data_dir("vocab_flickr30k");
+  if (dir.empty()) return;
+  std::vector<std::string> texts;
+  for (auto& caption : imgcap::read_captions(dir / "flickr30k/results.csv").captions)
+    texts.push_back(caption.text);
+  const auto v = Vocabulary::build(texts);
+  CHECK(v.size() == 4096);
+  CHECK(v == Vocabulary::load(dir / "expected/vocab_flickr30k.jsonl"));
+}
+
+TEST_CASE("vocabulary: the ids in the original's notebook") {
+  const auto dir = tests::data_dir("original vocabulary");
+  if (dir.empty()) return;
+  const auto v = Vocabulary::load(dir / "original/vocab.jsonl");
+  const Ids expected = {2,    3390, 2884, 1613, 12,   4095, 4087, 4076, 4073, 4086, 4077, 4074,
+                        4095, 4069, 4076, 4073, 4081, 4072, 10,   1210, 634,  1417, 6,    3};
+  CHECK(v.encode("Hello my name is sherif ahemd and I can fly.") == expected);
+  CHECK(v.decode_original(expected) == "<sos> hello my name is sherif ahemd and i can fly .<eos>");
+  CHECK(v.decode(expected) == "hello my name is sherif ahemd and i can fly .");
+  CHECK(v.token(1023) == " shooting");
+  CHECK(v.id(" girl") == 32);
+}
