@@ -1,0 +1,88 @@
+// Inference in f32 with channels last: convolutions with packed weights that add a bias and a residual and
+// apply the activation while the result is still in registers. No copies of windows are made: with channels
+// last a row of a window is one run of memory, and pictures carry a border of zeros instead of being padded
+// for each convolution.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tensor/kernels.h"
+#include "tensor/tensor.h"
+
+namespace tensor::cpu {
+
+enum class Activation { none, relu, relu6 };
+
+struct Border {
+  int64_t top = 0, bottom = 0, left = 0, right = 0;
+};
+
+// A batch of pictures (n, h, w, c) with a border around each.
+class NhwcBatch {
+ public:
+  NhwcBatch() = default;
+  // The border is zero, the inside undefined.
+  NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border = {});
+  // From (n, c, h, w), any strides, f32.
+  static NhwcBatch from_nchw(const Tensor& x, const Border& border = {});
+  // As (n, c, h, w): a view with strides of channels last.
+  Tensor to_nchw() const;
+
+  bool defined() const { return storage_.defined(); }
+  int64_t n() const { return n_; }
+  int64_t h() const { return h_; }
+  int64_t w() const { return w_; }
+  int64_t c() const { return c_; }
+  const Border& border() const { return border_; }
+  int64_t row_stride() const { return (w_ + border_.left + border_.right) * c_; }  // in elements
+  // The channels of a pixel; y and x may lie in the border.
+  const float* pixel(int64_t image, int64_t y, int64_t x) const { return data_ + offset(image, y, x); }
+  float* pixel(int64_t image, int64_t y, int64_t x) { return data_ + offset(image, y, x); }
+
+ private:
+  int64_t offset(int64_t image, int64_t y, int64_t x) const {
+    const int64_t rows = h_ + border_.top + border_.bottom;
+    return (image * rows + y + border_.top) * row_stride() + (x + border_.left) * c_;
+  }
+
+  Tensor storage_;
+  float* data_ = nullptr;
+  int64_t n_ = 0, h_ = 0, w_ = 0, c_ = 0;
+  Border border_;
+};
+
+// A convolution whose weights are packed for the kernel: one group, or depthwise (one input and output
+// channel a group).
+class PackedConv2d {
+ public:
+  // weight (o, c / groups, kh, kw), f32 or f64; output channel i is multiplied by scale[i], and bias[i] is
+  // added. An argument error for other numbers of groups.
+  PackedConv2d(const Tensor& weight, const std::vector<double>& scale, const std::vector<double>& bias,
+               int64_t groups = 1);
+
+  // out = activation(conv(x) + bias + residual); residual may be null. x needs a border of at least the
+  // padding in `options`; out has to have the output's size, any border. Bits do not depend on threads or on
+  // the batch.
+  void run(NhwcBatch& out, const NhwcBatch& x, const Conv2dOptions& options, const NhwcBatch* residual,
+           Activation activation) const;
+
+  // (o, c / groups, kh, kw)
+  const Shape& weight_shape() const { return shape_; }
+
+ private:
+  void run_dense(NhwcBatch& out, const NhwcBatch& x, const Conv2dOptions& options, const NhwcBatch* residual,
+                 Activation activation) const;
+  void run_depthwise(NhwcBatch& out, const NhwcBatch& x, const Conv2dOptions& options,
+                     const NhwcBatch* residual, Activation activation) const;
+
+  Shape shape_;
+  bool depthwise_;
+  Tensor packed_;  // dense: (panels, kh, kw, c, panel width), zeros past o; depthwise: (kh, kw, c)
+  Tensor bias_;    // padded to whole panels
+};
+
+// Padding counts as -inf.
+void max_pool2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const Pool2dOptions& options);
+
+}  // namespace tensor::cpu

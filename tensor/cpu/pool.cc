@@ -1,0 +1,154 @@
+// Max and adaptive average pooling; a plane (image, channel) belongs to one tile.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+#include "tensor/window.h"
+
+namespace tensor::cpu {
+namespace {
+
+int64_t plane_grain(int64_t work) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)); }
+
+void expect_contiguous(const Tensor& t, const char* op, const char* name) {
+  check(t.is_contiguous(), ErrorKind::shape, "{}: {} {} must be contiguous", op, name, describe(t));
+}
+
+// Output cell i of `out` averages the inputs [floor(i in / out), ceil((i + 1) in / out)).
+struct Cell {
+  int64_t begin, end;
+  Cell(int64_t i, int64_t in, int64_t out) : begin(i * in / out), end(((i + 1) * in + out - 1) / out) {}
+  int64_t size() const { return end - begin; }
+};
+
+void check_adaptive(const Tensor& small, const Tensor& large, const char* op) {
+  check(small.rank() == 4 && large.rank() == 4 && small.size(0) == large.size(0) &&
+            small.size(1) == large.size(1) && large.size(2) > 0 && large.size(3) > 0 && small.size(2) > 0 &&
+            small.size(3) > 0,
+        ErrorKind::shape,
+        "{}: {} cannot be pooled to {}: both are (n, c, h, w) with the same n and c, not empty", op,
+        to_string(large.shape()), to_string(small.shape()));
+  expect_contiguous(small, op, "output");
+  expect_contiguous(large, op, "input");
+}
+
+}  // namespace
+
+void max_pool2d(Tensor& out, Tensor& indices, const Tensor& x, const Pool2dOptions& options) {
+  const Shape expected = pool2d_output_shape(x.shape(), options, "max_pool2d");
+  check(out.shape() == expected && indices.shape() == expected, ErrorKind::shape,
+        "max_pool2d: output {} and indices {} must be {} for input {}", to_string(out.shape()),
+        to_string(indices.shape()), to_string(expected), to_string(x.shape()));
+  expect_contiguous(out, "max_pool2d", "output");
+  expect_contiguous(indices, "max_pool2d", "indices");
+  expect_contiguous(x, "max_pool2d", "input");
+  const int64_t h = x.size(2), w = x.size(3), oh = out.size(2), ow = out.size(3);
+  const Pool2dOptions& p = options;
+  dispatch_float(x.dtype(), "max_pool2d", [&]<class T>() {
+    const T* input = x.data<T>();
+    T* values = out.mutable_data<T>();
+    int64_t* places = indices.mutable_data<int64_t>();
+    parallel_for(x.size(0) * x.size(1), plane_grain(oh * ow * p.kernel_h * p.kernel_w),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t plane = begin; plane < end; ++plane) {
+                     const T* from = input + plane * h * w;
+                     for (int64_t y = 0; y < oh; ++y) {
+                       for (int64_t q = 0; q < ow; ++q) {
+                         const int64_t y0 = y * p.stride_h - p.pad_h, x0 = q * p.stride_w - p.pad_w;
+                         T best = -std::numeric_limits<T>::infinity();
+                         int64_t place = -1;
+                         for (int64_t i = 0; i < p.kernel_h; ++i) {
+                           const int64_t iy = y0 + i * p.dilation_h;
+                           if (iy < 0 || iy >= h) continue;
+                           for (int64_t j = 0; j < p.kernel_w; ++j) {
+                             const int64_t ix = x0 + j * p.dilation_w;
+                             if (ix < 0 || ix >= w) continue;
+                             const T value = from[iy * w + ix];
+                             // The first of equals; a NaN wins, so that it is seen.
+                             if (place < 0 || value > best || std::isnan(value))
+                               best = value, place = iy * w + ix;
+                           }
+                         }
+                         const int64_t at = (plane * oh + y) * ow + q;
+                         values[at] = best;
+                         places[at] = place;
+                       }
+                     }
+                   }
+                 });
+  });
+}
+
+void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) {
+  check(dx.rank() == 4 && dout.rank() == 4 && dout.shape() == indices.shape() && dx.size(0) == dout.size(0) &&
+            dx.size(1) == dout.size(1),
+        ErrorKind::shape, "max_pool2d_backward: gradient {} and indices {} do not fit the input {}",
+        to_string(dout.shape()), to_string(indices.shape()), to_string(dx.shape()));
+  expect_contiguous(dx, "max_pool2d_backward", "input gradient");
+  expect_contiguous(dout, "max_pool2d_backward", "gradient");
+  expect_contiguous(indices, "max_pool2d_backward", "indices");
+  const int64_t in = dx.size(2) * dx.size(3), cells = dout.size(2) * dout.size(3);
+  dispatch_float(dx.dtype(), "max_pool2d_backward", [&]<class T>() {
+    T* to = dx.mutable_data<T>();
+    const T* from = dout.data<T>();
+    const int64_t* places = indices.data<int64_t>();
+    parallel_for(dx.size(0) * dx.size(1), plane_grain(in + cells), [&](int64_t begin, int64_t end) {
+      std::fill(to + begin * in, to + end * in, T(0));
+      for (int64_t plane = begin; plane < end; ++plane)
+        for (int64_t i = plane * cells; i < (plane + 1) * cells; ++i)
+          if (places[i] >= 0) to[plane * in + places[i]] += from[i];  // -1: a window of padding only
+    });
+  });
+}
+
+void adaptive_avg_pool2d(Tensor& out, const Tensor& x) {
+  check_adaptive(out, x, "adaptive_avg_pool2d");
+  const int64_t h = x.size(2), w = x.size(3), oh = out.size(2), ow = out.size(3);
+  dispatch_float(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
+    const T* input = x.data<T>();
+    T* output = out.mutable_data<T>();
+    parallel_for(x.size(0) * x.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
+      for (int64_t plane = begin; plane < end; ++plane) {
+        for (int64_t y = 0; y < oh; ++y) {
+          const Cell rows(y, h, oh);
+          for (int64_t q = 0; q < ow; ++q) {
+            const Cell columns(q, w, ow);
+            double sum = 0;
+            for (int64_t i = rows.begin; i < rows.end; ++i)
+              for (int64_t j = columns.begin; j < columns.end; ++j)
+                sum += static_cast<double>(input[(plane * h + i) * w + j]);
+            output[(plane * oh + y) * ow + q] =
+                static_cast<T>(sum / static_cast<double>(rows.size() * columns.size()));
+          }
+        }
+      }
+    });
+  });
+}
+
+void adaptive_avg_pool2d_backward(Tensor& dx, const Tensor& dout) {
+  check_adaptive(dout, dx, "adaptive_avg_pool2d_backward");
+  const int64_t h = dx.size(2), w = dx.size(3), oh = dout.size(2), ow = dout.size(3);
+  dispatch_float(dx.dtype(), "adaptive_avg_pool2d_backward", [&]<class T>() {
+    T* to = dx.mutable_data<T>();
+    const T* from = dout.data<T>();
+    parallel_for(dx.size(0) * dx.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
+      std::fill(to + begin * h * w, to + end * h * w, T(0));
+      for (int64_t plane = begin; plane < end; ++plane) {
+        for (int64_t y = 0; y < oh; ++y) {
+          const Cell rows(y, h, oh);
+          for (int64_t q = 0; q < ow; ++q) {
+            const Cell columns(q, w, ow);
+            const T share = from[(plane * oh + y) * ow + q] / static_cast<T>(rows.size() * columns.size());
+            for (int64_t i = rows.begin; i < rows.end; ++i)
+              for (int64_t j = columns.begin; j < columns.end; ++j) to[(plane * h + i) * w + j] += share;
+          }
+        }
+      }
+    });
+  });
+}
+
+}  // namespace tensor::cpu

@@ -1,0 +1,217 @@
+// Convolutions against seven loops in double.
+#include "tests/tensor/reference.h"
+
+#include "tensor/cpu/nhwc.h"
+#include "tensor/window.h"
+
+using namespace tests;
+using tensor::Conv2dOptions;
+
+namespace {
+
+struct Case {
+  const char* name;
+  Shape x, w;
+  Conv2dOptions options;  // stride h, w; padding top, bottom, left, right; dilation h, w; groups
+};
+
+const Case kCases[] = {
+    {"3x3", {2, 3, 9, 8}, {5, 3, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
+    {"1x1", {2, 17, 5, 7}, {33, 17, 1, 1}, {}},
+    {"1x1 stride 2", {1, 8, 7, 7}, {16, 8, 1, 1}, {2, 2, 0, 0, 0, 0, 1, 1, 1}},
+    {"1x1 padded", {1, 4, 3, 3}, {4, 4, 1, 1}, {1, 1, 1, 0, 0, 1, 1, 1, 1}},
+    {"7x7 stride 2", {1, 3, 29, 31}, {20, 3, 7, 7}, {2, 2, 3, 3, 3, 3, 1, 1, 1}},
+    {"asymmetric", {2, 4, 8, 10}, {6, 4, 3, 5}, {2, 1, 0, 1, 1, 3, 1, 1, 1}},
+    {"dilation", {1, 4, 11, 12}, {3, 4, 3, 3}, {1, 2, 2, 2, 3, 1, 2, 3, 1}},
+    {"groups", {2, 6, 7, 6}, {8, 3, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 2}},
+    {"many images", {16, 4, 6, 6}, {5, 4, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
+    {"depthwise 3x3", {2, 20, 9, 7}, {20, 1, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 20}},
+    {"depthwise 5x5 stride 2", {2, 9, 12, 13}, {9, 1, 5, 5}, {2, 2, 1, 2, 1, 2, 1, 1, 9}},
+    {"depthwise 3x3 stride 2", {1, 5, 9, 40}, {5, 1, 3, 3}, {2, 2, 0, 1, 0, 1, 1, 1, 5}},
+    {"depthwise dilation", {1, 5, 12, 12}, {5, 1, 3, 2}, {1, 3, 2, 2, 2, 2, 2, 2, 5}},
+    {"depthwise multiplier", {2, 3, 6, 6}, {6, 1, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 3}},
+    {"size 1", {1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+    {"padding beyond the window", {1, 2, 2, 2}, {3, 2, 2, 2}, {1, 1, 4, 3, 3, 4, 1, 1, 1}},
+    {"wide and small", {1, 40, 7, 7}, {70, 40, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
+};
+
+// Calls f(output index, input index, weight index) for every product that the definition adds up.
+template <class F>
+void for_each_product(const Case& k, const Shape& out, F f) {
+  const Conv2dOptions& p = k.options;
+  const int64_t og = k.w[0] / p.groups, cg = k.w[1];
+  for (int64_t n = 0; n < out[0]; ++n)
+    for (int64_t o = 0; o < out[1]; ++o)
+      for (int64_t y = 0; y < out[2]; ++y)
+        for (int64_t x = 0; x < out[3]; ++x)
+          for (int64_t c = 0; c < cg; ++c)
+            for (int64_t i = 0; i < k.w[2]; ++i)
+              for (int64_t j = 0; j < k.w[3]; ++j) {
+                const int64_t iy = y * p.stride_h - p.pad_top + i * p.dilation_h;
+                const int64_t ix = x * p.stride_w - p.pad_left + j * p.dilation_w;
+                if (iy < 0 || iy >= k.x[2] || ix < 0 || ix >= k.x[3]) continue;
+                f(static_cast<size_t>(((n * out[1] + o) * out[2] + y) * out[3] + x),
+                  static_cast<size_t>(((n * k.x[1] + o / og * cg + c) * k.x[2] + iy) * k.x[3] + ix),
+                  static_cast<size_t>(((o * cg + c) * k.w[2] + i) * k.w[3] + j));
+              }
+}
+
+}  // namespace
+
+TEST_CASE("conv2d and its gradients are the sums of the definition") {
+  for (const Case& k : kCases) {
+    CAPTURE(k.name);
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const double tolerance = dtype == DType::f32 ? 2e-5 : 1e-13;
+      const Tensor x = random(k.x, dtype, 1), w = random(k.w, dtype, 2), bias = random({k.w[0]}, dtype, 3);
+      const Shape shape = tensor::conv2d_output_shape(k.x, k.w, k.options, "test");
+      const Tensor dout = random(shape, dtype, 4);
+      const auto xs = values(x), ws = values(w), bs = values(bias), ds = values(dout);
+      std::vector<double> out(ds.size(), 0), dx(xs.size(), 0), dw(ws.size(), 0);
+      for_each_product(k, shape, [&](size_t o, size_t i, size_t m) {
+        out[o] += xs[i] * ws[m];
+        dx[i] += ds[o] * ws[m];
+        dw[m] += ds[o] * xs[i];
+      });
+      const auto forward = [&](const Tensor& b) {
+        Tensor y = Tensor::full(shape, NAN, dtype);
+        tensor::conv2d(y, x, w, b, k.options);
+        return y;
+      };
+      CHECK(worst_relative(values(forward({})), out, 1) <= tolerance);
+      const int64_t plane = shape[2] * shape[3];
+      for (size_t i = 0; i < out.size(); ++i) out[i] += bs[i / static_cast<size_t>(plane) % bs.size()];
+      CHECK(worst_relative(values(forward(bias)), out, 1) <= tolerance);
+      check_threads([&] { return forward(bias); });
+      check_threads([&] {
+        Tensor g = Tensor::full(k.x, NAN, dtype);
+        tensor::conv2d_backward_input(g, dout, w, k.options);
+        CHECK(worst_relative(values(g), dx, 1) <= tolerance);
+        return g;
+      });
+      check_threads([&] {
+        Tensor g = Tensor::full(k.w, NAN, dtype);
+        tensor::conv2d_backward_weight(g, dout, x, k.options);
+        CHECK(worst_relative(values(g), dw, 4) <= tolerance);
+        return g;
+      });
+    }
+  }
+}
+
+TEST_CASE("conv2d works tile by tile on pictures that are larger than a tile") {
+  const Case k{"", {1, 24, 60, 50}, {10, 24, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}};
+  const Tensor x = random(k.x, DType::f64, 1), w = random(k.w, DType::f64, 2);
+  const Shape shape = tensor::conv2d_output_shape(k.x, k.w, k.options, "test");
+  std::vector<double> expected(static_cast<size_t>(shape.numel()), 0);
+  const auto xs = values(x), ws = values(w);
+  for_each_product(k, shape, [&](size_t o, size_t i, size_t m) { expected[o] += xs[i] * ws[m]; });
+  check_threads([&] {
+    Tensor out = Tensor::empty(shape, DType::f64);
+    tensor::conv2d(out, x, w, {}, k.options);
+    CHECK(worst_relative(values(out), expected, 1) <= 1e-13);
+    return out;
+  });
+}
+
+TEST_CASE("conv2d takes empty batches") {
+  Tensor out = Tensor::empty({0, 4, 3, 3}), dw = Tensor::full({4, 2, 3, 3}, 7);
+  const Tensor x = Tensor::empty({0, 2, 3, 3}), w = Tensor::zeros({4, 2, 3, 3});
+  const Conv2dOptions same{1, 1, 1, 1, 1, 1, 1, 1, 1};
+  tensor::conv2d(out, x, w, {}, same);
+  tensor::conv2d_backward_weight(dw, out, x, same);
+  CHECK(values(dw) == std::vector<double>(72, 0.0));
+}
+
+TEST_CASE("conv2d says what is wrong with sizes and options") {
+  const Tensor x = Tensor::zeros({1, 4, 5, 5}), w = Tensor::zeros({6, 4, 3, 3});
+  const auto run = [&](const Tensor& input, const Tensor& weight, const Tensor& bias,
+                       const Conv2dOptions& options, Shape shape = {1, 6, 3, 3}) {
+    Tensor out = Tensor::empty(shape);
+    tensor::conv2d(out, input, weight, bias, options);
+  };
+  check_error(ErrorKind::shape, {"conv2d: ", "(1, 3, 5, 5)", "(6, 4, 3, 3)"}, [&] {
+    run(Tensor::zeros({1, 3, 5, 5}), w, {}, {});
+  });
+  check_error(ErrorKind::shape, {"conv2d: ", "3 groups"}, [&] {
+    run(x, w, {}, {1, 1, 0, 0, 0, 0, 1, 1, 3});
+  });
+  check_error(ErrorKind::argument, {"conv2d: stride 0"}, [&] { run(x, w, {}, {0, 1}); });
+  check_error(ErrorKind::argument, {"conv2d: padding -1"}, [&] { run(x, w, {}, {1, 1, -1}); });
+  check_error(ErrorKind::shape, {"larger than the padded input"}, [&] {
+    run(x, Tensor::zeros({6, 4, 7, 7}), {}, {});
+  });
+  check_error(ErrorKind::shape, {"bias (5)"}, [&] { run(x, w, Tensor::zeros({5}), {}); });
+  check_error(ErrorKind::shape, {"output (1, 6, 4, 3)", "(1, 6, 3, 3)"}, [&] {
+    run(x, w, {}, {}, {1, 6, 4, 3});
+  });
+  check_error(ErrorKind::shape, {"conv2d: ", "(n, c, h, w)"}, [&] {
+    run(Tensor::zeros({4, 5, 5}), w, {}, {});
+  });
+  check_error(ErrorKind::shape, {"contiguous"}, [&] { run(x.transpose(2, 3), w, {}, {}); });
+  check_error(ErrorKind::dtype, {"conv2d"}, [&] { run(x.to(DType::i64), w, {}, {}); });
+}
+
+TEST_CASE("packed convolutions with channels last equal conv2d, residual addition and activation") {
+  using tensor::cpu::Activation;
+  using tensor::cpu::NhwcBatch;
+  for (const Case& k : kCases) {
+    const Conv2dOptions& o = k.options;
+    const bool depthwise = o.groups == k.x[1] && k.w[0] == k.x[1];
+    if (o.groups != 1 && !depthwise) continue;
+    CAPTURE(k.name);
+    const Tensor x = random(k.x, DType::f32, 1), w = random(k.w, DType::f32, 2);
+    const Shape shape = tensor::conv2d_output_shape(k.x, k.w, o, "test");
+    const Tensor add = random(shape, DType::f32, 3);
+    const auto channels = static_cast<size_t>(k.w[0]);
+    std::vector<double> scale, bias;
+    for (size_t i = 0; i < channels; ++i)
+      scale.push_back(0.5 + 0.01 * static_cast<double>(i)), bias.push_back(0.1 * static_cast<double>(i % 7));
+    Tensor plain = Tensor::empty(shape, DType::f64);
+    tensor::conv2d(plain, x.to(DType::f64), w.to(DType::f64), {}, o);
+    const auto sums = values(plain), adds = values(add);
+    const tensor::cpu::PackedConv2d conv(w, scale, bias, o.groups);
+    const NhwcBatch in = NhwcBatch::from_nchw(x, {o.pad_top, o.pad_bottom, o.pad_left + 1, o.pad_right});
+    const NhwcBatch residual = NhwcBatch::from_nchw(add, {1, 0, 2, 0});
+    for (const bool with_residual : {false, true}) {
+      for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6}) {
+        std::vector<double> expected;
+        for (size_t i = 0; i < sums.size(); ++i) {
+          const size_t c = i / static_cast<size_t>(shape[2] * shape[3]) % channels;
+          double v = sums[i] * scale[c] + bias[c] + (with_residual ? adds[i] : 0);
+          if (activation != Activation::none) v = std::max(v, 0.0);
+          if (activation == Activation::relu6) v = std::min(v, 6.0);
+          expected.push_back(v);
+        }
+        check_threads([&] {
+          NhwcBatch out(shape[0], shape[2], shape[3], shape[1], {0, 2, 1, 0});
+          conv.run(out, in, o, with_residual ? &residual : nullptr, activation);
+          CHECK(worst_relative(values(out.to_nchw()), expected, 1) <= 2e-5);
+          double border = 0;  // is still zero
+          for (int64_t c = 0; c < shape[1]; ++c)
+            border += std::abs(out.pixel(0, shape[2], 0)[c]) + std::abs(out.pixel(0, 0, -1)[c]);
+          CHECK(border == 0);
+          return out.to_nchw();
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("packed convolutions reject what they cannot do") {
+  using namespace tensor::cpu;
+  const std::vector<double> four(4, 1.0);
+  check_error(ErrorKind::argument, {"2 groups"}, [&] {
+    PackedConv2d(Tensor::zeros({4, 2, 1, 1}), four, four, 2);
+  });
+  check_error(ErrorKind::shape, {"(4, 2, 1, 1)"}, [&] {
+    PackedConv2d(Tensor::zeros({4, 2, 1, 1}), four, {}, 1);
+  });
+  const PackedConv2d conv(Tensor::zeros({4, 2, 3, 3}), four, four);
+  NhwcBatch out(1, 3, 3, 4);
+  check_error(ErrorKind::internal, {"border"}, [&] {
+    conv.run(out, NhwcBatch(1, 3, 3, 2), {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
+  });
+  check_error(ErrorKind::shape, {"(1, 4, 1, 1)"},
+              [&] { conv.run(out, NhwcBatch(1, 3, 3, 2), {}, nullptr, Activation::none); });
+}
