@@ -1,0 +1,53 @@
+// The program's verbs: one file each. A verb's function adds its subcommand, with options and a callback, to
+// the app.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace imgcap::cli {
+
+// What every verb can read.
+struct Program {
+  uint64_t seed = 1;
+  int threads = 0;  // 0: all processors
+  int exit_code = 0;
+};
+
+// A subcommand with the options that all verbs share: --config, --seed, --threads.
+CLI::App* add_verb(CLI::App& app, Program& program, const std::string& name, const std::string& description);
+
+void add_caption(CLI::App& app, Program& program);
+void add_classify(CLI::App& app, Program& program);
+void add_convert(CLI::App& app, Program& program);
+void add_eval(CLI::App& app, Program& program);
+void add_info(CLI::App& app, Program& program);
+void add_prepare(CLI::App& app, Program& program);
+void add_score(CLI::App& app, Program& program);
+void add_tokenize(CLI::App& app, Program& program);
+void add_train(CLI::App& app, Program& program);
+void add_vocab(CLI::App& app, Program& program);
+
+// Set by Ctrl-C and SIGTERM: long work ends at its next good place.
+std::atomic<bool>& stop_flag();
+
+// A line that overwrites itself on a terminal, and nothing elsewhere.
+class ProgressLine {
+ public:
+  ProgressLine();
+  ~ProgressLine();
+  bool is_terminal() const { return terminal_; }
+  void show(const std::string& text);
+  void clear();
+
+ private:
+  bool terminal_, shown_ = false;
+};
+
+// Writes to stdout; an io error when that fails (a full disk, a closed pipe).
+void print(const std::string& text);
+
+}  // namespace imgcap::cli

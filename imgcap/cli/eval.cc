@@ -1,0 +1,85 @@
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "imgcap/cli/data_options.h"
+#include "imgcap/cli/model_options.h"
+#include "imgcap/metrics/scores.h"
+#include "imgcap/training/evaluate.h"
+#include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
+
+namespace imgcap::cli {
+namespace {
+
+struct Options {
+  std::string checkpoint, weights, list, features, protocol = "standard", out;
+  std::vector<std::string> images, captions;
+  int64_t beam = 5, max_words = 30;
+  double length_exponent = 1;
+  bool json = false;
+};
+
+void run(const Options& o) {
+  ScoreOptions score_options;
+  score_options.protocol = protocol_of(o.protocol);
+  score_options.split = std::filesystem::path(o.list).filename().string();
+  const LoadedModel model = load_model(o.checkpoint, o.weights);
+  const auto captions = load_captions(o.captions);
+  const std::vector<std::string> names = read_image_list(o.list).names;
+  const FeatureCache features = load_features(model.encoder, o.images, names, o.features);
+  const Dataset data = make_dataset(captions, names, features, model.vocabulary);
+  SearchOptions search;
+  search.beam = o.beam;
+  search.max_words = o.max_words;
+  search.length_exponent = o.length_exponent;
+  search.compat_original = score_options.protocol == Protocol::original;
+  const auto candidates = caption_photos(*model.decoder, data, features, model.vocabulary, search);
+  References references = data.references();
+  if (score_options.protocol == Protocol::original)
+    for (auto& [name, texts] : references)
+      for (std::string& text : texts) text = model.vocabulary.decode_original(model.vocabulary.encode(text));
+  const Scores scores = score_captions(candidates, references, score_options);
+  const std::string json = score_json(scores);
+  if (!o.out.empty()) {
+    nlohmann::ordered_json results;
+    results["scores"] = nlohmann::ordered_json::parse(json);
+    results["beam"] = o.beam;
+    for (const auto& [name, text] : candidates)
+      results["captions"].push_back({{"image_id", name}, {"caption", text}});
+    tensor::io::write_file_atomically(o.out, results.dump(1) + "\n");
+  }
+  if (o.json) {
+    print(json + "\n");
+    return;
+  }
+  ScoreRow row{to_string(model.info.decoder.kind), {}, static_cast<int>(o.beam), scores};
+  if (const auto epoch = model.info.notes.find("epoch"); epoch != model.info.notes.end())
+    row.epoch = std::atoi(epoch->second.c_str());
+  print(score_table({&row, 1}));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Program& program) {
+  CLI::App* verb = add_verb(app, program, "eval", "Caption the photos of a list and score the captions");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("--checkpoint", o->checkpoint,
+                   "A checkpoint, or attention or plain: the models in the box")
+      ->required();
+  verb->add_option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb->add_option("--images", o->images, "Folders or .tar archives of photos")->required();
+  verb->add_option("--captions", o->captions, "Caption files: the references")->required();
+  verb->add_option("--list", o->list, "The photos, a name a line")->required();
+  verb->add_option("--features", o->features, "Feature cache to use or to make");
+  verb->add_option("--beam", o->beam, "Beam width")->check(CLI::Range(1, 100));
+  verb->add_option("--max-words", o->max_words, "Longest caption");
+  verb->add_option("--length-exponent", o->length_exponent,
+                   "Log-probability is divided by length to this power");
+  verb->add_option("--protocol", o->protocol, "standard or original")
+      ->check(CLI::IsMember({"standard", "original"}));
+  verb->add_option("--out", o->out, "File for scores and captions (JSON)");
+  verb->add_flag("--json", o->json, "JSON alone on stdout");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace imgcap::cli

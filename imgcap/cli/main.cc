@@ -1,0 +1,60 @@
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "imgcap/cli/cli.h"
+#include "tensor/error.h"
+
+namespace {
+
+int report(const char* what, int code) {
+  std::fprintf(stderr, "imgcap: %s\n", what);
+  return code;
+}
+
+extern "C" void on_signal(int) { imgcap::cli::stop_flag() = true; }
+
+int run(int argc, char** argv) {
+  CLI::App app("Image captioning on a deep learning framework of its own: train, evaluate, caption.",
+               "imgcap");
+  app.set_version_flag("--version", std::string("imgcap ") + IMGCAP_VERSION);
+  app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
+  imgcap::cli::Program program;
+  imgcap::cli::add_train(app, program);
+  imgcap::cli::add_eval(app, program);
+  imgcap::cli::add_caption(app, program);
+  imgcap::cli::add_score(app, program);
+  imgcap::cli::add_prepare(app, program);
+  imgcap::cli::add_classify(app, program);
+  imgcap::cli::add_vocab(app, program);
+  imgcap::cli::add_tokenize(app, program);
+  imgcap::cli::add_convert(app, program);
+  imgcap::cli::add_info(app, program);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    app.exit(error);
+    return 2;
+  }
+  return program.exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  try {
+    return run(argc, argv);
+  } catch (const tensor::Error& error) {
+    return report(error.what(), error.kind() == tensor::ErrorKind::internal ? 1 : 2);
+  } catch (const std::bad_alloc&) {
+    return report("the system has no memory left", 2);
+  } catch (const std::exception& error) {
+    return report(error.what(), 1);
+  }
+}

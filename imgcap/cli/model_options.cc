@@ -1,0 +1,41 @@
+#include "imgcap/cli/model_options.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tensor/error.h"
+
+namespace imgcap::cli {
+
+namespace fs = std::filesystem;
+
+std::string assets_folder() {
+  if (const char* folder = std::getenv("IMGCAP_ASSETS"); folder != nullptr && *folder != '\0') return folder;
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const fs::path& folder : {program / "../../assets", program / "../share/imgcap"})
+    if (fs::is_directory(folder / "model", error)) return folder.lexically_normal().string();
+  return (program / "../../assets").lexically_normal().string();
+}
+
+LoadedModel load_model(const std::string& model, const std::string& weights) {
+  const bool in_box = model == "attention" || model == "plain";
+  const std::string assets = assets_folder();
+  const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
+  tensor::check(!in_box || fs::exists(file), tensor::ErrorKind::io,
+                "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
+  Checkpoint info = load_checkpoint(file);
+  std::unique_ptr<Decoder> decoder = info.make_decoder();
+  decoder->eval();
+  Vocabulary vocabulary = info.make_vocabulary();
+  LoadedEncoder encoder = load_encoder(
+      info.encoder, weights.empty() ? assets + "/model/" + info.encoder + ".safetensors" : weights);
+  tensor::check(encoder.encoder->feature_channels() == info.decoder.features, tensor::ErrorKind::data,
+                "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
+                info.encoder, encoder.encoder->feature_channels());
+  encoder.preprocessing = info.preprocessing;
+  info.weights.clear();
+  return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,28 @@
+// A trained model with its encoder, as the verbs that caption photos need it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "imgcap/training/checkpoint.h"
+#include "imgcap/training/encode.h"
+
+namespace imgcap::cli {
+
+struct LoadedModel {
+  Checkpoint info;
+  std::unique_ptr<Decoder> decoder;  // in evaluation mode
+  Vocabulary vocabulary;
+  LoadedEncoder encoder;
+};
+
+// `model` is a checkpoint's file, or "attention" or "plain": the models in the box. `weights` may be empty:
+// then the encoder in the box is used. Data error when the encoder is not the one that the checkpoint was
+// trained with.
+LoadedModel load_model(const std::string& model, const std::string& weights);
+
+// The folder of the models in the box: IMGCAP_ASSETS when it is set, else ../../assets beside the program (a
+// build in the source tree) or ../share/imgcap.
+std::string assets_folder();
+
+}  // namespace imgcap::cli

@@ -1,0 +1,33 @@
+#include <memory>
+
+#include "imgcap/cli/data_options.h"
+
+namespace imgcap::cli {
+namespace {
+
+struct Options {
+  std::string encoder = "efficientnet_lite2", weights, out;
+  std::vector<std::string> images;
+};
+
+void run(const Options& o) {
+  const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  const FeatureCache cache = load_features(encoder, o.images, {}, o.out);
+  print(fmt::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
+                    cache.channels()));
+}
+
+}  // namespace
+
+void add_prepare(CLI::App& app, Program& program) {
+  CLI::App* verb =
+      add_verb(app, program, "prepare", "Decode, resize and encode photos once, into a feature cache");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("--images", o->images, "Folders, files or .tar archives of photos")->required();
+  verb->add_option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
+  verb->add_option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)")->required();
+  verb->add_option("--out", o->out, "The cache to write")->required();
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace imgcap::cli

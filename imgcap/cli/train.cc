@@ -1,0 +1,204 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "imgcap/cli/data_options.h"
+#include "imgcap/data/splits.h"
+#include "imgcap/training/trainer.h"
+#include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
+
+namespace imgcap::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> captions, images;
+  std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
+                                    features;
+  std::string vocabulary;
+  int64_t max_words = 4065, min_frequency = 5;
+  bool no_characters = false, resume = false;
+  DecoderConfig decoder;
+  TrainOptions train;
+};
+
+std::string duration(double seconds) {
+  const auto s = static_cast<int64_t>(seconds);
+  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                   : fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+std::string bar(double share) {
+  constexpr int kWidth = 20;
+  const int filled = static_cast<int>(share * kWidth);
+  return std::string(static_cast<size_t>(filled), '#') +
+         std::string(static_cast<size_t>(kWidth - filled), '.');
+}
+
+std::string step_line(const StepReport& r) {
+  return fmt::format("epoch {} step {}/{} loss {:.4f} grad {:.3f} lr {:.2e} {:.0f} captions/s {} left",
+                     r.epoch + 1, r.step, r.total_steps, r.loss, r.gradient_norm, r.lr, r.captions_per_second,
+                     duration(r.seconds_left));
+}
+
+TrainListener make_listener(ProgressLine& line) {
+  TrainListener listener;
+  listener.step = [&line](const StepReport& r) {
+    if (line.is_terminal())
+      line.show(fmt::format("[{}] {}", bar(static_cast<double>(r.step) / static_cast<double>(r.total_steps)),
+                            step_line(r)));
+    else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
+      print(step_line(r) + "\n");
+  };
+  listener.validation = [&line](const ValidationReport& r) {
+    line.clear();
+    print(fmt::format(
+        "epoch {}: validation loss {:.4f} BLEU {:.4f} {:.4f} {:.4f} {:.4f} ROUGE-L {:.4f} CIDEr {:.4f}{}"
+        " ({})\n",
+        r.epoch + 1, r.loss, r.scores.bleu[0], r.scores.bleu[1], r.scores.bleu[2], r.scores.bleu[3],
+        r.scores.rouge_l, r.scores.cider, r.best ? ", the best so far" : "", duration(r.seconds)));
+  };
+  return listener;
+}
+
+void expect_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  tensor::check(!error, tensor::ErrorKind::io, "{}: cannot be made: {}", folder, error.message());
+  // Found out now, not after the first epoch.
+  const std::filesystem::path probe = std::filesystem::path(folder) / ".writable.tmp";
+  tensor::io::write_file_atomically(probe, std::string_view());
+  std::filesystem::remove(probe, error);
+}
+
+// Training and validation photos: from the lists, or 80/10/10 by photo from the seed.
+std::pair<std::vector<std::string>, std::vector<std::string>> split(
+    const Options& o, const std::map<std::string, std::vector<std::string>>& captions, uint64_t seed) {
+  tensor::check(o.train_list.empty() == o.val_list.empty(), tensor::ErrorKind::argument,
+                "train: --train-list and --val-list come together");
+  if (!o.train_list.empty()) return {read_image_list(o.train_list).names, read_image_list(o.val_list).names};
+  std::vector<std::string> names;
+  for (const auto& entry : captions) names.push_back(entry.first);
+  ImageSplit parts = split_by_image(std::move(names), seed);
+  return {std::move(parts.train), std::move(parts.val)};
+}
+
+void run(Options o, Program& program) {
+  o.train.seed = program.seed;
+  validate(o.train);
+  expect_folder(o.out);
+  const auto captions = load_captions(o.captions);
+  const auto [train_names, val_names] = split(o, captions, program.seed);
+  const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  std::vector<std::string> all_names = train_names;
+  all_names.insert(all_names.end(), val_names.begin(), val_names.end());
+  const std::string cache = o.features.empty() ? o.out + "/features.safetensors" : o.features;
+  const FeatureCache features = load_features(encoder, o.images, all_names, cache);
+
+  Checkpoint info;
+  if (!o.vocabulary.empty()) {
+    info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
+  } else {
+    std::vector<std::string> texts;
+    for (const std::string& name : train_names)
+      if (const auto found = captions.find(name); found != captions.end())
+        texts.insert(texts.end(), found->second.begin(), found->second.end());
+    info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
+  }
+  const Vocabulary vocabulary(info.vocabulary);
+  info.decoder = o.decoder;
+  info.decoder.kind = decoder_kind(o.model);
+  info.decoder.vocabulary = vocabulary.size();
+  info.decoder.features = encoder.encoder->feature_channels();
+  validate(info.decoder);
+  info.encoder = o.encoder;
+  info.encoder_key = encoder.key;
+  info.preprocessing = encoder.preprocessing;
+  const Dataset training = make_dataset(captions, train_names, features, vocabulary, o.train.max_tokens);
+  const Dataset validation = make_dataset(captions, val_names, features, vocabulary, o.train.max_tokens);
+  Trainer trainer(info, features, training, validation, o.train, o.out);
+  print(fmt::format(
+      "{} model, {} parameters; {} photos with {} captions to train on, {} to validate; {} tokens\n", o.model,
+      trainer.decoder().parameter_count(), training.photos.size(), training.caption_count(),
+      validation.photos.size(), vocabulary.size()));
+  if (o.resume) {
+    trainer.resume();
+    print(fmt::format("goes on after step {}\n", trainer.step()));
+  }
+  ProgressLine line;
+  const Trainer::End end = trainer.run(make_listener(line), stop_flag());
+  line.clear();
+  if (end == Trainer::End::interrupted) {
+    print(fmt::format("stopped after step {}; --resume goes on\n", trainer.step()));
+    program.exit_code = 130;
+    return;
+  }
+  print(fmt::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
+                    end == Trainer::End::patience ? "no better for a while; best" : "best",
+                    trainer.best_score(), o.out));
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Program& program) {
+  CLI::App* verb = add_verb(app, program, "train", "Train a decoder on photos and captions");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("--captions", o->captions, "Caption files (results.csv, comma, COCO)")->required();
+  verb->add_option("--images", o->images, "Folders or .tar archives of photos")->required();
+  verb->add_option("--train-list", o->train_list,
+                   "Photos to train on, a name a line (default: 80 % by photo)");
+  verb->add_option("--val-list", o->val_list, "Photos to validate on");
+  verb->add_option("--model", o->model, "attention or plain")->check(CLI::IsMember({"attention", "plain"}));
+  verb->add_option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
+  verb->add_option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)")->required();
+  verb->add_option("--out", o->out, "Folder for checkpoints, log and features")->required();
+  verb->add_option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
+  verb->add_flag("--resume", o->resume, "Go on from OUT/last.safetensors");
+  verb->add_option("--vocabulary", o->vocabulary,
+                   "A vocabulary file in place of one from the training captions");
+  verb->add_option("--max-vocabulary", o->max_words, "Most words of the vocabulary (0: no limit)");
+  verb->add_option("--min-frequency", o->min_frequency, "Rarer words are left out");
+  verb->add_flag("--no-characters", o->no_characters, "Unknown words become <unk>, they are not spelled");
+  DecoderConfig& d = o->decoder;
+  verb->add_option("--embedding", d.embedding, "Width of the word embedding")->group("Model");
+  verb->add_option("--hidden", d.hidden, "Width of the LSTM")->group("Model");
+  verb->add_option("--attention-width", d.attention, "Width of the attention layer")->group("Model");
+  verb->add_option("--layers", d.layers, "LSTM layers")->group("Model");
+  verb->add_option("--layer-dropout", d.layer_dropout, "Dropout between LSTM layers")->group("Model");
+  verb->add_option("--embedding-dropout", d.embedding_dropout, "Dropout on word embeddings")->group("Model");
+  verb->add_option("--output-dropout", d.output_dropout, "Dropout before the vocabulary layer")
+      ->group("Model");
+  verb->add_flag("--gate", d.gate, "A gate on the attention's context")->group("Model");
+  verb->add_flag("--initial-state", d.initial_state, "Initial state from the mean feature")->group("Model");
+  verb->add_flag("--tie-weights", d.tie_weights, "One matrix for embedding and vocabulary layer")
+      ->group("Model");
+  TrainOptions& t = o->train;
+  verb->add_option("--epochs", t.epochs, "Passes over the training photos")->group("Training");
+  verb->add_option("--steps", t.max_steps, "Stop after so many steps (0: by epochs)")->group("Training");
+  verb->add_option("--batch", t.batch_photos, "Photos a batch, each with all its captions")
+      ->group("Training");
+  verb->add_option("--optimizer", t.optimizer, "adam, adamw or sgd")->group("Training");
+  verb->add_option("--lr", t.lr, "Learning rate")->group("Training");
+  verb->add_option("--weight-decay", t.weight_decay, "Weight decay")->group("Training");
+  verb->add_option("--schedule", t.schedule, "constant, cosine or plateau")->group("Training");
+  verb->add_option("--warmup-steps", t.warmup_steps, "Steps of linear warm-up (cosine)")->group("Training");
+  verb->add_option("--min-lr", t.min_lr, "The least learning rate")->group("Training");
+  verb->add_option("--clip-norm", t.clip_norm, "Clip the gradients' norm (0: off)")->group("Training");
+  verb->add_option("--clip-value", t.clip_value, "Clip each gradient element (0: off)")->group("Training");
+  verb->add_option("--teacher-forcing", t.teacher_forcing, "Share of steps fed by the caption")
+      ->group("Training");
+  verb->add_option("--teacher-forcing-fall", t.teacher_forcing_fall, "Its fall an epoch")->group("Training");
+  verb->add_option("--teacher-forcing-least", t.teacher_forcing_least, "Its least value")->group("Training");
+  verb->add_option("--label-smoothing", t.label_smoothing, "Label smoothing")->group("Training");
+  verb->add_option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)")
+      ->group("Training");
+  verb->add_option("--max-tokens", t.max_tokens, "Cut longer captions (0: no limit)")->group("Training");
+  verb->add_option("--validate-every", t.validate_every, "Epochs between validations")->group("Training");
+  verb->add_option("--patience", t.patience, "Validations without a better CIDEr (0: no limit)")
+      ->group("Training");
+  verb->add_option("--checkpoint-every", t.checkpoint_every, "Steps between checkpoints")->group("Training");
+  verb->add_option("--beam", t.validation.beam, "Beam width of the validation")->group("Training");
+  verb->callback([o, &program] { run(*o, program); });
+}
+
+}  // namespace imgcap::cli

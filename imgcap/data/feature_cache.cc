@@ -1,0 +1,71 @@
+#include "imgcap/data/feature_cache.h"
+
+#include <nlohmann/json.hpp>
+
+#include "tensor/error.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/thread_pool.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::DType;
+using tensor::ErrorKind;
+using tensor::Tensor;
+
+FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std::string key)
+    : names_(std::move(names)), features_(std::move(features)), key_(std::move(key)) {
+  check(features_.defined() && features_.rank() == 3 && features_.dtype() == DType::f16 &&
+            features_.is_contiguous(),
+        ErrorKind::data, "feature cache: features {} where (images, places, channels) f16 is needed",
+        describe(features_));
+  check(static_cast<int64_t>(names_.size()) == features_.size(0), ErrorKind::data,
+        "feature cache: {} names for {} photos", names_.size(), features_.size(0));
+  for (size_t i = 0; i < names_.size(); ++i)
+    check(index_.emplace(names_[i], static_cast<int64_t>(i)).second, ErrorKind::data,
+          "feature cache: the photo '{}' is there twice", names_[i]);
+}
+
+FeatureCache FeatureCache::open(const std::filesystem::path& file) {
+  tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
+  const auto features = contents.tensors.find("features");
+  check(features != contents.tensors.end() && contents.metadata.contains("names") &&
+            contents.metadata.contains("key"),
+        ErrorKind::data, "{}: not a feature cache", file.string());
+  const nlohmann::json names = nlohmann::json::parse(contents.metadata["names"], nullptr, false);
+  check(names.is_array(), ErrorKind::data, "{}: the photos' names are not a JSON array", file.string());
+  std::vector<std::string> list;
+  for (const nlohmann::json& name : names) {
+    check(name.is_string(), ErrorKind::data, "{}: a photo's name is not a string", file.string());
+    list.push_back(name.get<std::string>());
+  }
+  return FeatureCache(std::move(list), features->second, contents.metadata["key"]);
+}
+
+void FeatureCache::save(const std::filesystem::path& file) const {
+  tensor::io::write_safetensors(file, {{"features", features_}},
+                                {{"names", nlohmann::json(names_).dump()}, {"key", key_}});
+}
+
+std::optional<int64_t> FeatureCache::find(const std::string& name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Tensor FeatureCache::rows(const std::vector<int64_t>& which) const {
+  const int64_t width = places() * channels();
+  Tensor out = Tensor::empty({static_cast<int64_t>(which.size()), places(), channels()});
+  for (const int64_t row : which)
+    check(row >= 0 && row < size(), ErrorKind::index, "feature cache: row {} of {}", row, size());
+  float* to = out.mutable_data<float>();
+  const tensor::f16* from = features_.data<tensor::f16>();
+  tensor::parallel_for(static_cast<int64_t>(which.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const tensor::f16* x = from + which[static_cast<size_t>(i)] * width;
+      for (int64_t j = 0; j < width; ++j) to[i * width + j] = static_cast<float>(x[j]);
+    }
+  });
+  return out;
+}
+
+}  // namespace imgcap

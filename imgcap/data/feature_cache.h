@@ -1,0 +1,46 @@
+// What a frozen encoder says of each photo, computed once and kept in one file: f16, memory-mapped.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace imgcap {
+
+// A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'
+// names and a key that stands for what made them (encoder, weights, preprocessing). A cache with another key
+// is not used.
+class FeatureCache {
+ public:
+  // The cache in `file`. Errors: io, data (no cache, names and rows that do not fit).
+  static FeatureCache open(const std::filesystem::path& file);
+  // Keeps `features` in memory only; the same checks.
+  FeatureCache(std::vector<std::string> names, tensor::Tensor features, std::string key);
+
+  // Written as a whole or not at all.
+  void save(const std::filesystem::path& file) const;
+
+  const std::string& key() const { return key_; }
+  const std::vector<std::string>& names() const { return names_; }
+  int64_t size() const { return features_.size(0); }
+  int64_t places() const { return features_.size(1); }
+  int64_t channels() const { return features_.size(2); }
+  std::optional<int64_t> find(const std::string& name) const;
+
+  // The given rows as (rows, places, channels) f32. Index errors name the row.
+  tensor::Tensor rows(const std::vector<int64_t>& which) const;
+
+ private:
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, int64_t> index_;
+  tensor::Tensor features_;
+  std::string key_;
+};
+
+}  // namespace imgcap

@@ -1,0 +1,145 @@
+#include "imgcap/training/checkpoint.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "tensor/error.h"
+#include "tensor/io/safetensors.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::DType;
+using tensor::ErrorKind;
+
+namespace {
+
+constexpr const char* kFormat = "imgcap-checkpoint-1";
+constexpr int64_t kSmallestMatrix = 1 << 14;
+
+// Rows of 8 bits around 128, with a scale each: `x = (q - 128) * scale`.
+struct Quantised {
+  Tensor values, scales;
+};
+
+Quantised quantise(const Tensor& weight) {
+  const Tensor source = weight.to(DType::f32).contiguous();
+  const int64_t rows = source.size(0), columns = source.size(1);
+  Quantised q{Tensor::empty({rows, columns}, DType::u8), Tensor::empty({rows}, DType::f16)};
+  const float* x = source.data<float>();
+  uint8_t* to = q.values.mutable_data<uint8_t>();
+  tensor::f16* scales = q.scales.mutable_data<tensor::f16>();
+  for (int64_t r = 0; r < rows; ++r) {
+    float top = 0;
+    for (int64_t j = 0; j < columns; ++j) top = std::max(top, std::fabs(x[r * columns + j]));
+    scales[r] = tensor::f16(top / 127);
+    const float scale = static_cast<float>(scales[r]);
+    for (int64_t j = 0; j < columns; ++j) {
+      const float level = scale == 0 ? 0.0f : std::round(x[r * columns + j] / scale);
+      to[r * columns + j] = static_cast<uint8_t>(std::clamp(level, -127.0f, 127.0f) + 128);
+    }
+  }
+  return q;
+}
+
+Tensor restore(const Tensor& values, const Tensor& scales, const std::string& name, const std::string& file) {
+  check(values.rank() == 2 && values.dtype() == DType::u8 && scales.dtype() == DType::f16 &&
+            scales.shape() == Shape{values.size(0)},
+        ErrorKind::data, "{}: '{}': rows {} with scales {}", file, name, describe(values), describe(scales));
+  Tensor weight = Tensor::empty(values.shape());
+  const uint8_t* q = values.data<uint8_t>();
+  const tensor::f16* scale = scales.data<tensor::f16>();
+  float* x = weight.mutable_data<float>();
+  const int64_t columns = values.size(1);
+  for (int64_t r = 0; r < values.size(0); ++r) {
+    const float s = static_cast<float>(scale[r]);
+    for (int64_t j = 0; j < columns; ++j)
+      x[r * columns + j] = s * static_cast<float>(static_cast<int>(q[r * columns + j]) - 128);
+  }
+  return weight;
+}
+
+const std::string& required(const std::map<std::string, std::string>& metadata, const std::string& key,
+                            const std::string& file) {
+  const auto found = metadata.find(key);
+  check(found != metadata.end(), ErrorKind::data, "{}: not a checkpoint: '{}' is missing", file, key);
+  return found->second;
+}
+
+}  // namespace
+
+std::unique_ptr<Decoder> Checkpoint::make_decoder() const {
+  auto model = imgcap::make_decoder(decoder);
+  model->load_state_dict(weights);
+  return model;
+}
+
+void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint, WeightFormat format) {
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [name, weight] : checkpoint.weights) {
+    // A tied matrix is stored once, under the embedding's name.
+    if (checkpoint.decoder.tie_weights && name == "fc.weight") continue;
+    if (format == WeightFormat::i8 && weight.rank() == 2 && weight.numel() >= kSmallestMatrix) {
+      const Quantised q = quantise(weight);
+      tensors["model." + name + "#rows"] = q.values;
+      tensors["model." + name + "#scales"] = q.scales;
+    } else {
+      tensors["model." + name] = format == WeightFormat::f32 ? weight : weight.to(DType::f16);
+    }
+  }
+  for (const auto& [name, value] : checkpoint.training_tensors) tensors["training." + name] = value;
+  std::map<std::string, std::string> metadata = {
+      {"format", kFormat},
+      {"decoder", to_json(checkpoint.decoder)},
+      {"vocabulary", nlohmann::json(checkpoint.vocabulary).dump()},
+      {"encoder", checkpoint.encoder},
+      {"encoder_key", checkpoint.encoder_key},
+      {"preprocessing", to_json(checkpoint.preprocessing)},
+      {"notes", nlohmann::json(checkpoint.notes).dump()},
+  };
+  if (!checkpoint.training.empty()) metadata["training"] = checkpoint.training;
+  tensor::io::write_safetensors(file, tensors, metadata);
+}
+
+Checkpoint load_checkpoint(const std::filesystem::path& file) {
+  const std::string name = file.string();
+  tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
+  check(required(contents.metadata, "format", name) == kFormat, ErrorKind::data,
+        "{}: a checkpoint of another format ('{}')", name, contents.metadata["format"]);
+  Checkpoint checkpoint;
+  checkpoint.decoder = decoder_config_from_json(required(contents.metadata, "decoder", name));
+  const auto json = nlohmann::json::parse(required(contents.metadata, "vocabulary", name), nullptr, false);
+  check(json.is_array() && std::all_of(json.begin(), json.end(), [](const auto& t) { return t.is_string(); }),
+        ErrorKind::data, "{}: the vocabulary is not an array of strings", name);
+  checkpoint.vocabulary = json.get<std::vector<std::string>>();
+  check(static_cast<int64_t>(checkpoint.vocabulary.size()) == checkpoint.decoder.vocabulary, ErrorKind::data,
+        "{}: a vocabulary of {} tokens for a decoder of {}", name, checkpoint.vocabulary.size(),
+        checkpoint.decoder.vocabulary);
+  Vocabulary(checkpoint.vocabulary);  // throws for what is no vocabulary
+  checkpoint.encoder = required(contents.metadata, "encoder", name);
+  checkpoint.encoder_key = required(contents.metadata, "encoder_key", name);
+  checkpoint.preprocessing =
+      preprocessing_from_json(required(contents.metadata, "preprocessing", name), name);
+  if (const auto notes = nlohmann::json::parse(required(contents.metadata, "notes", name), nullptr, false);
+      notes.is_object())
+    for (const auto& [key, value] : notes.items())
+      if (value.is_string()) checkpoint.notes[key] = value.get<std::string>();
+  if (const auto training = contents.metadata.find("training"); training != contents.metadata.end())
+    checkpoint.training = training->second;
+  for (const auto& [key, value] : contents.tensors) {
+    if (key.starts_with("training.")) {
+      checkpoint.training_tensors[key.substr(9)] = value;
+    } else if (key.starts_with("model.") && key.ends_with("#rows")) {
+      const std::string weight = key.substr(6, key.size() - 11);
+      const auto scales = contents.tensors.find("model." + weight + "#scales");
+      check(scales != contents.tensors.end(), ErrorKind::data, "{}: '{}' has no scales", name, weight);
+      checkpoint.weights[weight] = restore(value, scales->second, weight, name);
+    } else if (key.starts_with("model.") && !key.ends_with("#scales")) {
+      checkpoint.weights[key.substr(6)] = value.to(DType::f32);
+    }
+  }
+  return checkpoint;
+}
+
+}  // namespace imgcap

@@ -1,0 +1,45 @@
+// A checkpoint: one safetensors file that holds the model, what it needs to caption a photo, and, from a
+// training run, what it needs to go on to the bit.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "imgcap/data/transform.h"
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/models/decoder.h"
+#include "nn/module.h"
+
+namespace imgcap {
+
+struct Checkpoint {
+  DecoderConfig decoder;
+  nn::StateDict weights;  // of the decoder
+  std::vector<std::string> vocabulary;
+  std::string encoder;      // its name: "efficientnet_lite2"
+  std::string encoder_key;  // stands for weights and preprocessing; a cache with another key does not fit
+  Preprocessing preprocessing;
+  std::map<std::string, std::string> notes;  // free text: scores, recipe, data
+  // Of a training run only.
+  std::string training;                                    // JSON: counters, generators, schedule, options
+  std::map<std::string, tensor::Tensor> training_tensors;  // optimiser, averages
+
+  // A decoder with these weights.
+  std::unique_ptr<Decoder> make_decoder() const;
+  Vocabulary make_vocabulary() const { return Vocabulary(vocabulary); }
+};
+
+// How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale a row.
+enum class WeightFormat { f32, f16, i8 };
+
+// Written as a whole or not at all. io errors name the file.
+void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
+                     WeightFormat format = WeightFormat::f32);
+
+// Data errors name the file and what is missing or does not fit (vocabulary and decoder of different sizes,
+// ...).
+Checkpoint load_checkpoint(const std::filesystem::path& file);
+
+}  // namespace imgcap

@@ -1,0 +1,104 @@
+#include "imgcap/training/dataset.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+int64_t Dataset::caption_count() const {
+  int64_t count = 0;
+  for (const Photo& photo : photos) count += static_cast<int64_t>(photo.captions.size());
+  return count;
+}
+
+std::map<std::string, std::vector<std::string>> Dataset::references() const {
+  std::map<std::string, std::vector<std::string>> all;
+  for (const Photo& photo : photos) all[photo.name] = photo.captions;
+  return all;
+}
+
+Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& captions,
+                     const std::vector<std::string>& names, const FeatureCache& features,
+                     const Vocabulary& vocabulary, int64_t max_tokens) {
+  Dataset data;
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    const auto found = captions.find(name);
+    const auto row = features.find(name);
+    if (found == captions.end() || found->second.empty() || !row) {
+      missing.push_back(name);
+      continue;
+    }
+    Dataset::Photo photo{name, *row, found->second, {}};
+    for (const std::string& text : photo.captions) {
+      std::vector<int32_t> ids = vocabulary.encode(text);
+      if (max_tokens > 0 && static_cast<int64_t>(ids.size()) > max_tokens) {
+        ids.resize(static_cast<size_t>(std::max<int64_t>(max_tokens, 2)));
+        ids.back() = kEos;
+      }
+      photo.encoded.push_back(std::move(ids));
+    }
+    data.photos.push_back(std::move(photo));
+  }
+  check(!data.photos.empty(), ErrorKind::data,
+        "data set: none of {} photos has captions and features (first: '{}')", names.size(),
+        missing.empty() ? "" : missing.front());
+  return data;
+}
+
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
+                        const FeatureCache& features) {
+  struct Row {
+    int64_t image;
+    const std::vector<int32_t>* ids;
+  };
+  std::vector<Row> rows;
+  std::vector<int64_t> cache_rows;
+  for (const int64_t p : photos) {
+    const Dataset::Photo& photo = data.photos.at(static_cast<size_t>(p));
+    for (const std::vector<int32_t>& ids : photo.encoded)
+      rows.push_back({static_cast<int64_t>(cache_rows.size()), &ids});
+    cache_rows.push_back(photo.row);
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.ids->size() > b.ids->size(); });
+  CaptionBatch batch;
+  const auto n = static_cast<int64_t>(rows.size());
+  const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids->size());
+  batch.features = features.rows(cache_rows);
+  batch.image = Tensor::empty({n}, tensor::DType::i64);
+  batch.words = Tensor::full({n, longest}, kPad, tensor::DType::i64);
+  int64_t *image = batch.image.mutable_data<int64_t>(), *words = batch.words.mutable_data<int64_t>();
+  for (int64_t r = 0; r < n; ++r) {
+    const Row& row = rows[static_cast<size_t>(r)];
+    image[r] = row.image;
+    std::copy(row.ids->begin(), row.ids->end(), words + r * longest);
+    batch.lengths.push_back(static_cast<int64_t>(row.ids->size()));
+  }
+  return batch;
+}
+
+std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,
+                                                int64_t epoch) {
+  check(batch_photos > 0, ErrorKind::argument, "batch: {} photos a batch; at least one is needed",
+        batch_photos);
+  std::vector<int64_t> order(static_cast<size_t>(photos));
+  std::iota(order.begin(), order.end(), 0);
+  // A stream of its own for each epoch.
+  tensor::Generator generator(seed);
+  generator.set_state(seed ^ 0x9e3779b97f4a7c15u, static_cast<uint64_t>(epoch) << 40);
+  generator.shuffle(order);
+  std::vector<std::vector<int64_t>> batches;
+  for (size_t begin = 0; begin < order.size(); begin += static_cast<size_t>(batch_photos))
+    batches.emplace_back(order.begin() + static_cast<int64_t>(begin),
+                         order.begin() + static_cast<int64_t>(std::min(
+                                             order.size(), begin + static_cast<size_t>(batch_photos))));
+  return batches;
+}
+
+}  // namespace imgcap

@@ -1,0 +1,46 @@
+// Captions as numbers, grouped by photo, and batches of them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "imgcap/data/feature_cache.h"
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/models/decoder.h"
+#include "tensor/random.h"
+
+namespace imgcap {
+
+// Photos with their features' row and their captions: encoded for training, as text for scores.
+struct Dataset {
+  struct Photo {
+    std::string name;
+    int64_t row = 0;                            // of the feature cache
+    std::vector<std::string> captions;          // as in the file
+    std::vector<std::vector<int32_t>> encoded;  // with <sos> and <eos>
+  };
+  std::vector<Photo> photos;
+
+  int64_t caption_count() const;
+  std::map<std::string, std::vector<std::string>> references() const;  // by photo
+};
+
+// The photos of `names` that have both captions and features, in that order. `max_tokens` cuts longer
+// captions (<eos> stays; 0: no limit). Data errors: no photo is left; the first missing names are in the
+// message.
+Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& captions,
+                     const std::vector<std::string>& names, const FeatureCache& features,
+                     const Vocabulary& vocabulary, int64_t max_tokens = 0);
+
+// Whole photos with all their captions, rows sorted by falling length (equal lengths keep their order).
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
+                        const FeatureCache& features);
+
+// Photo numbers of each batch of an epoch: shuffled by (seed, epoch) alone, so a resumed run sees the same
+// order. The last batch may be smaller.
+std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,
+                                                int64_t epoch);
+
+}  // namespace imgcap

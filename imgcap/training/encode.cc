@@ -1,0 +1,138 @@
+#include "imgcap/training/encode.h"
+
+#include <algorithm>
+#include <cstring>
+#include <future>
+#include <numeric>
+#include <optional>
+
+#include "tensor/error.h"
+#include "tensor/io/pth.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/thread_pool.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::DType;
+using tensor::ErrorKind;
+using tensor::Tensor;
+
+namespace {
+
+constexpr int64_t kBatch = 16;
+
+// FNV-1a over 64-bit words: tells weights apart, not a guard against forgery.
+class Fingerprint {
+ public:
+  void add(const void* data, size_t bytes) {
+    const auto* p = static_cast<const unsigned char*>(data);
+    for (; bytes >= 8; bytes -= 8, p += 8) {
+      uint64_t word;
+      std::memcpy(&word, p, 8);
+      mix(word);
+    }
+    for (; bytes > 0; --bytes) mix(*p++);
+  }
+  std::string text() const { return fmt::format("{:016x}", state_); }
+
+ private:
+  void mix(uint64_t word) { state_ = (state_ ^ word) * 0x100000001b3u, state_ ^= state_ >> 29; }
+  uint64_t state_ = 0xcbf29ce484222325u;
+};
+
+bool is_safetensors(const std::filesystem::path& file) { return file.extension() == ".safetensors"; }
+
+}  // namespace
+
+LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights) {
+  LoadedEncoder loaded;
+  loaded.encoder = make_encoder(name, false);
+  std::map<std::string, Tensor> tensors = is_safetensors(weights)
+                                              ? tensor::io::read_safetensors(weights).tensors
+                                              : tensor::io::read_pth(weights).tensors;
+  Fingerprint fingerprint;
+  for (auto& [key, value] : tensors) {
+    fingerprint.add(key.data(), key.size());
+    const Tensor dense = value.contiguous();
+    fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
+    if (tensor::is_floating(value.dtype())) value = value.to(DType::f32);
+  }
+  try {
+    loaded.encoder->load_state_dict(tensors);
+  } catch (const tensor::Error& error) {
+    throw tensor::Error(error.kind(), fmt::format("{}: {}", weights.string(), error.what()));
+  }
+  loaded.encoder->freeze();
+  loaded.preprocessing =
+      name == "efficientnet_lite2" ? efficientnet_lite_preprocessing() : imagenet_preprocessing();
+  loaded.key = name + " " + fingerprint.text() + " " + to_json(loaded.preprocessing);
+  return loaded;
+}
+
+Tensor encode_images(const LoadedEncoder& loaded, const std::vector<Image>& images) {
+  const Preprocessing& p = loaded.preprocessing;
+  const auto n = static_cast<int64_t>(images.size());
+  const int64_t size = 3 * p.height * p.width;
+  Tensor pictures = Tensor::empty({n, 3, p.height, p.width});
+  float* to = pictures.mutable_data<float>();
+  tensor::parallel_for(n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to_chw(images[static_cast<size_t>(i)], p, to + i * size);
+  });
+  const Tensor map = loaded.encoder->features(pictures);
+  return map.permute({0, 2, 3, 1}).reshape({n, map.size(2) * map.size(3), map.size(1)});
+}
+
+FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
+                           const std::vector<int64_t>& which, EncodeReport& report,
+                           const std::function<void(int64_t, int64_t)>& progress,
+                           const std::atomic<bool>* stop) {
+  std::vector<int64_t> order = which;
+  if (order.empty()) {
+    order.resize(static_cast<size_t>(source.size()));
+    std::iota(order.begin(), order.end(), 0);
+  }
+  const auto total = static_cast<int64_t>(order.size());
+  struct Batch {
+    std::vector<std::string> names;
+    std::vector<Image> images;
+    std::vector<std::pair<std::string, std::string>> skipped;
+  };
+  const auto read = [&](int64_t begin) {
+    Batch batch;
+    for (int64_t i = begin; i < std::min(total, begin + kBatch); ++i) {
+      const int64_t index = order[static_cast<size_t>(i)];
+      try {
+        batch.images.push_back(source.read_image(index));
+        batch.names.push_back(source.name(index));
+      } catch (const tensor::Error& error) {
+        batch.skipped.emplace_back(source.name(index), error.what());
+      }
+    }
+    return batch;
+  };
+  std::vector<std::string> names;
+  Tensor features;
+  int64_t filled = 0;
+  std::future<Batch> next = std::async(std::launch::async, read, 0);
+  for (int64_t begin = 0; begin < total; begin += kBatch) {
+    const Batch batch = next.get();
+    check(stop == nullptr || !*stop, ErrorKind::argument, "interrupted");
+    if (begin + kBatch < total) next = std::async(std::launch::async, read, begin + kBatch);
+    report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
+    if (!batch.images.empty()) {
+      const Tensor encoded = encode_images(encoder, batch.images);
+      if (!features.defined())
+        features = Tensor::empty({total, encoded.size(1), encoded.size(2)}, DType::f16);
+      features.slice(0, filled, filled + encoded.size(0)).copy_(encoded);
+      filled += encoded.size(0);
+      names.insert(names.end(), batch.names.begin(), batch.names.end());
+    }
+    if (progress) progress(std::min(total, begin + kBatch), total);
+  }
+  check(filled > 0, ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total,
+        report.skipped.empty() ? "" : report.skipped.front().second);
+  return FeatureCache(std::move(names), features.slice(0, 0, filled), encoder.key);
+}
+
+}  // namespace imgcap

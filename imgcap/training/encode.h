@@ -1,0 +1,46 @@
+// From photos to a feature cache: read, decode, resize, encode.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "imgcap/data/archive.h"
+#include "imgcap/data/feature_cache.h"
+#include "imgcap/data/transform.h"
+#include "imgcap/models/encoder.h"
+
+namespace imgcap {
+
+// A frozen encoder with its weights, and how photos are made ready for it.
+struct LoadedEncoder {
+  std::unique_ptr<Encoder> encoder;
+  Preprocessing preprocessing;
+  std::string key;  // stands for the name, the weights and the preprocessing
+};
+
+// `weights` is a safetensors or .pth file with the encoder's (or torchvision's) names; 16-bit weights are
+// widened. Errors: io, data (missing or misshapen tensors), argument (unknown name).
+LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights);
+
+// (n, p, d) f32 from pictures, in their order.
+tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);
+
+struct EncodeReport {
+  std::vector<std::pair<std::string, std::string>> skipped;  // photo, reason
+};
+
+// Features of the given pictures of the source (all when `which` is empty); those that cannot be read are
+// skipped and reported. Decoding of the next batch goes on while one is encoded. `progress(done, total)` may
+// be empty. `stop`, when it is given, ends the work with an error of kind argument. A data error when no
+// picture can be read.
+FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
+                           const std::vector<int64_t>& which, EncodeReport& report,
+                           const std::function<void(int64_t, int64_t)>& progress = {},
+                           const std::atomic<bool>* stop = nullptr);
+
+}  // namespace imgcap

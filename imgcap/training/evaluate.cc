@@ -1,0 +1,65 @@
+#include "imgcap/training/evaluate.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "autograd/grad_mode.h"
+#include "imgcap/decoding/beam_search.h"
+
+namespace imgcap {
+namespace {
+
+// Numbers of `count` photos in groups of `size`.
+std::vector<std::vector<int64_t>> groups(size_t count, int64_t size) {
+  std::vector<std::vector<int64_t>> all;
+  for (size_t begin = 0; begin < count; begin += static_cast<size_t>(size)) {
+    std::vector<int64_t> group(std::min(count - begin, static_cast<size_t>(size)));
+    std::iota(group.begin(), group.end(), static_cast<int64_t>(begin));
+    all.push_back(std::move(group));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
+                                                  const FeatureCache& features, const Vocabulary& vocabulary,
+                                                  const SearchOptions& options) {
+  BeamOptions beam;
+  beam.beam = options.beam;
+  beam.max_words = options.max_words;
+  beam.length_exponent = options.length_exponent;
+  beam.compat_original = options.compat_original;
+  std::map<std::string, std::string> captions;
+  for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
+    std::vector<int64_t> rows;
+    for (const int64_t p : group) rows.push_back(data.photos[static_cast<size_t>(p)].row);
+    const auto found = beam_search(decoder, features.rows(rows), beam);
+    for (size_t i = 0; i < group.size(); ++i) {
+      const Hypothesis& best = found[i].front();
+      const std::vector<int32_t> words(best.words.begin(), best.words.end()),
+          ids(best.ids.begin(), best.ids.end());
+      captions[data.photos[static_cast<size_t>(group[i])].name] =
+          options.compat_original ? vocabulary.decode_original(ids) : vocabulary.decode(words);
+    }
+  }
+  return captions;
+}
+
+double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original) {
+  const autograd::NoGrad no_grad;
+  constexpr int64_t kBatchPhotos = 16;
+  LossOptions options;
+  options.teacher_forcing = 1;
+  options.compat_original = compat_original;
+  double sum = 0;
+  int64_t tokens = 0;
+  for (const std::vector<int64_t>& group : groups(data.photos.size(), kBatchPhotos)) {
+    const CaptionLoss part = decoder.loss(make_batch(data, group, features), options);
+    sum += part.loss.item() * static_cast<double>(part.tokens);
+    tokens += part.tokens;
+  }
+  return sum / static_cast<double>(tokens);
+}
+
+}  // namespace imgcap

@@ -1,0 +1,34 @@
+// Captions of a data set's photos, and their scores.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/metrics/scores.h"
+#include "imgcap/models/decoder.h"
+#include "imgcap/training/dataset.h"
+
+namespace imgcap {
+
+struct SearchOptions {
+  int64_t beam = 3;
+  int64_t max_words = 30;
+  double length_exponent = 1;
+  int64_t batch_photos = 32;
+  bool compat_original = false;  // the original's search and its strings with <sos> and <eos>
+  bool operator==(const SearchOptions&) const = default;
+};
+
+// Photo -> its best caption, as text.
+std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
+                                                  const FeatureCache& features, const Vocabulary& vocabulary,
+                                                  const SearchOptions& options);
+
+// Mean loss a token with the captions' own words fed, in evaluation mode.
+double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features,
+                 bool compat_original = false);
+
+}  // namespace imgcap

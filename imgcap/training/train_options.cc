@@ -1,0 +1,96 @@
+#include <nlohmann/json.hpp>
+
+#include "imgcap/training/trainer.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+void validate(const TrainOptions& o) {
+  const auto in = [](double value, double low, double high, const char* name) {
+    check(value >= low && value <= high, ErrorKind::argument, "train: {} is {}; it has to be in [{}, {}]",
+          name, value, low, high);
+  };
+  check(o.epochs >= 0 && o.max_steps >= 0 && o.batch_photos >= 1 && o.validate_every >= 1 &&
+            o.patience >= 0 && o.warmup_steps >= 0 && o.max_tokens >= 0 && o.checkpoint_every >= 0,
+        ErrorKind::argument, "train: epochs, steps, batch and intervals have to be positive");
+  check(o.optimizer == "adam" || o.optimizer == "adamw" || o.optimizer == "sgd", ErrorKind::argument,
+        "train: optimizer '{}' is none of adam, adamw, sgd", o.optimizer);
+  check(o.schedule == "constant" || o.schedule == "cosine" || o.schedule == "plateau", ErrorKind::argument,
+        "train: schedule '{}' is none of constant, cosine, plateau", o.schedule);
+  in(o.lr, 0, 1e3, "lr");
+  in(o.weight_decay, 0, 1e3, "weight decay");
+  in(o.min_lr, 0, o.lr, "the least learning rate");
+  in(o.clip_norm, 0, 1e9, "clip norm");
+  in(o.clip_value, 0, 1e9, "clip value");
+  in(o.teacher_forcing, 0, 1, "teacher forcing");
+  in(o.teacher_forcing_fall, 0, 1, "the fall of teacher forcing");
+  in(o.teacher_forcing_least, 0, 1, "the least teacher forcing");
+  in(o.average_decay, 0, 0.999999, "average decay");
+  check(o.label_smoothing >= 0 && o.label_smoothing < 1, ErrorKind::argument,
+        "train: label smoothing {} is not in [0, 1)", o.label_smoothing);
+}
+
+namespace {
+
+template <class Options, class F>
+void for_each_setting(Options& o, F&& f) {
+  f("epochs", o.epochs);
+  f("max_steps", o.max_steps);
+  f("batch_photos", o.batch_photos);
+  f("optimizer", o.optimizer);
+  f("lr", o.lr);
+  f("weight_decay", o.weight_decay);
+  f("schedule", o.schedule);
+  f("warmup_steps", o.warmup_steps);
+  f("min_lr", o.min_lr);
+  f("clip_norm", o.clip_norm);
+  f("clip_value", o.clip_value);
+  f("teacher_forcing", o.teacher_forcing);
+  f("teacher_forcing_fall", o.teacher_forcing_fall);
+  f("teacher_forcing_least", o.teacher_forcing_least);
+  f("label_smoothing", o.label_smoothing);
+  f("average_decay", o.average_decay);
+  f("max_tokens", o.max_tokens);
+  f("validate_every", o.validate_every);
+  f("patience", o.patience);
+  f("checkpoint_every", o.checkpoint_every);
+  f("seed", o.seed);
+  f("compat_original", o.compat_original);
+  f("beam", o.validation.beam);
+  f("max_words", o.validation.max_words);
+  f("length_exponent", o.validation.length_exponent);
+  f("search_batch", o.validation.batch_photos);
+}
+
+}  // namespace
+
+std::string to_json(const TrainOptions& options) {
+  nlohmann::ordered_json json;
+  for_each_setting(options, [&](const char* name, const auto& value) { json[name] = value; });
+  return json.dump();
+}
+
+TrainOptions train_options_from_json(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  check(json.is_object(), ErrorKind::data, "train: the options are not a JSON object");
+  TrainOptions options;
+  size_t known = 0;
+  for_each_setting(options, [&]<class T>(const char* name, T& value) {
+    if (!json.contains(name)) return;
+    ++known;
+    try {
+      json.at(name).get_to(value);
+    } catch (const nlohmann::json::exception&) {
+      tensor::fail(ErrorKind::data, "train: option '{}' has the wrong type", name);
+    }
+  });
+  check(known == json.size(), ErrorKind::data, "train: an option that this version does not know in {}",
+        text);
+  validate(options);
+  return options;
+}
+
+}  // namespace imgcap

@@ -1,0 +1,299 @@
+#include "imgcap/training/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "optim/adam.h"
+#include "optim/clip.h"
+#include "optim/sgd.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& o, optim::NamedParameters parameters) {
+  if (o.optimizer == "adam")
+    return std::make_unique<optim::Adam>(std::move(parameters),
+                                         optim::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+  if (o.optimizer == "adamw")
+    return std::make_unique<optim::AdamW>(std::move(parameters),
+                                          optim::AdamWOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+  return std::make_unique<optim::SGD>(std::move(parameters),
+                                      optim::SgdOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+}
+
+std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::Optimizer& optimizer,
+                                                 int64_t total) {
+  if (o.schedule == "cosine")
+    return std::make_unique<optim::WarmupCosineLR>(
+        optimizer, optim::WarmupCosineOptions{.warmup_steps = o.warmup_steps,
+                                              .total_steps = std::max(total, o.warmup_steps + 1),
+                                              .min_lr = o.min_lr});
+  if (o.schedule == "plateau") {
+    optim::PlateauOptions plateau;
+    plateau.mode = optim::PlateauOptions::Mode::max;
+    plateau.factor = 0.5;
+    plateau.patience = 1;
+    plateau.min_lr = o.min_lr;
+    return std::make_unique<optim::ReduceLROnPlateau>(optimizer, plateau);
+  }
+  return std::make_unique<optim::ConstantLR>(optimizer);
+}
+
+void put(Json& json, const char* name, const optim::State& state, std::map<std::string, Tensor>& tensors) {
+  json[name] = state.scalars;
+  for (const auto& [key, value] : state.tensors) tensors[std::string(name) + "." + key] = value;
+}
+
+optim::State get(const Json& json, const std::string& name, const std::map<std::string, Tensor>& tensors) {
+  optim::State state;
+  state.scalars = json.at(name).get<std::map<std::string, double>>();
+  for (const auto& [key, value] : tensors)
+    if (key.starts_with(name + ".")) state.tensors[key.substr(name.size() + 1)] = value;
+  return state;
+}
+
+}  // namespace
+
+Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training,
+                 const Dataset& validation, const TrainOptions& options, std::filesystem::path folder)
+    : info_(std::move(info)),
+      features_(features),
+      training_(training),
+      validation_(validation),
+      options_(options),
+      folder_(std::move(folder)),
+      vocabulary_(info_.vocabulary),
+      generator_(options.seed) {
+  validate(options_);
+  check(options_.batch_photos <= static_cast<int64_t>(training_.photos.size()), ErrorKind::argument,
+        "train: a batch of {} photos, but the training set has {}", options_.batch_photos,
+        training_.photos.size());
+  check(info_.decoder.features == features_.channels(), ErrorKind::data,
+        "train: features of {} channels for a decoder of {}", features_.channels(), info_.decoder.features);
+  decoder_ = make_decoder(info_.decoder, generator_);
+  if (!info_.weights.empty()) decoder_->load_state_dict(info_.weights);
+  optimizer_ = make_optimizer(options_, decoder_->named_parameters());
+  scheduler_ = make_scheduler(options_, *optimizer_, total_steps());
+  if (options_.average_decay > 0)
+    average_ = std::make_unique<optim::ParameterAverage>(
+        decoder_->named_parameters(),
+        optim::AverageOptions{.decay = options_.average_decay, .warm_up = true});
+}
+
+int64_t Trainer::total_steps() const {
+  const auto photos = static_cast<int64_t>(training_.photos.size());
+  const int64_t all = options_.epochs * ((photos + options_.batch_photos - 1) / options_.batch_photos);
+  return options_.max_steps > 0 ? std::min(options_.max_steps, all) : all;
+}
+
+double Trainer::teacher_forcing() const {
+  const double ratio = options_.teacher_forcing - options_.teacher_forcing_fall * static_cast<double>(epoch_);
+  return std::max(ratio, std::min(options_.teacher_forcing_least, options_.teacher_forcing));
+}
+
+StepReport Trainer::train_step(const CaptionBatch& batch) {
+  LossOptions loss_options;
+  loss_options.teacher_forcing = teacher_forcing();
+  loss_options.label_smoothing = options_.label_smoothing;
+  loss_options.compat_original = options_.compat_original;
+  loss_options.generator = &generator_;
+
+  decoder_->train();
+  decoder_->zero_grad();
+  const CaptionLoss result = decoder_->loss(batch, loss_options);
+  StepReport report;
+  report.loss = result.loss.item();
+  check(std::isfinite(report.loss), ErrorKind::data,
+        "train: the loss of step {} is {}; a lower learning rate may help", step_ + 1, report.loss);
+  result.loss.backward();
+  const autograd::Variables parameters = decoder_->parameters();
+  if (options_.clip_value > 0) optim::clip_grad_value_(parameters, options_.clip_value);
+  report.gradient_norm = optim::grad_norm(parameters);
+  report.lr = optimizer_->lr();
+  optimizer_->step(options_.clip_norm > 0 ? optim::clip_coefficient(report.gradient_norm, options_.clip_norm)
+                                          : 1);
+  if (options_.schedule == "cosine") scheduler_->step();
+  if (average_) average_->update();
+  ++step_;
+  report.step = step_;
+  report.epoch = epoch_;
+  report.teacher_forcing = loss_options.teacher_forcing;
+  return report;
+}
+
+Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>& stop) {
+  const auto photos = static_cast<int64_t>(training_.photos.size());
+  const int64_t total = total_steps();
+  const Clock::time_point start = Clock::now();
+  const int64_t first_step = step_;
+  int64_t captions = 0;
+  for (; epoch_ < options_.epochs; ++epoch_, batch_ = 0) {
+    const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
+    // The next batch is made while this one trains.
+    const auto prepare = [&](int64_t b) {
+      return std::async(std::launch::async,
+                        [&, b] { return make_batch(training_, batches[static_cast<size_t>(b)], features_); });
+    };
+    std::future<CaptionBatch> next;
+    if (batch_ < static_cast<int64_t>(batches.size())) next = prepare(batch_);
+    while (batch_ < static_cast<int64_t>(batches.size()) && step_ < total) {
+      const CaptionBatch batch = next.get();
+      if (batch_ + 1 < static_cast<int64_t>(batches.size())) next = prepare(batch_ + 1);
+      StepReport report = train_step(batch);
+      ++batch_;
+      captions += batch.image.numel();
+      const double seconds = seconds_since(start);
+      report.step_in_epoch = batch_;
+      report.steps_in_epoch = static_cast<int64_t>(batches.size());
+      report.total_steps = total;
+      report.captions_per_second = static_cast<double>(captions) / seconds;
+      report.seconds_left =
+          seconds / static_cast<double>(step_ - first_step) * static_cast<double>(total - step_);
+      log(Json{{"step", report.step},
+               {"epoch", report.epoch},
+               {"loss", report.loss},
+               {"gradient_norm", report.gradient_norm},
+               {"lr", report.lr},
+               {"teacher_forcing", report.teacher_forcing},
+               {"captions_per_second", report.captions_per_second}}
+              .dump());
+      if (listener.step) listener.step(report);
+      if (stop) {
+        save_last();
+        return End::interrupted;
+      }
+      if (options_.checkpoint_every > 0 && step_ % options_.checkpoint_every == 0) save_last();
+    }
+    const bool last = epoch_ + 1 == options_.epochs || step_ >= total;
+    if (last || (epoch_ + 1) % options_.validate_every == 0) {
+      const ValidationReport report = validate_now();
+      if (listener.validation) listener.validation(report);
+      if (options_.schedule == "plateau") scheduler_->step(report.scores.cider);
+    }
+    if (step_ >= total && batch_ < static_cast<int64_t>(batches.size())) break;
+    ++epoch_, batch_ = 0;  // what is saved starts with the next epoch
+    save_last();
+    if (options_.patience > 0 && worse_ >= options_.patience) return End::patience;
+    --epoch_;
+  }
+  save_last();
+  return End::finished;
+}
+
+ValidationReport Trainer::validate_now() {
+  const Clock::time_point start = Clock::now();
+  std::optional<optim::UseAverage> averaged;
+  if (average_ && average_->updates() > 0) averaged.emplace(*average_);
+  decoder_->eval();
+  ValidationReport report;
+  report.epoch = epoch_;
+  report.step = step_;
+  report.loss = mean_loss(*decoder_, validation_, features_, options_.compat_original);
+  report.scores =
+      score_captions(caption_photos(*decoder_, validation_, features_, vocabulary_, options_.validation),
+                     validation_.references());
+  report.best = report.scores.cider > best_;
+  worse_ = report.best ? 0 : worse_ + 1;
+  if (report.best) {
+    best_ = report.scores.cider;
+    Checkpoint best = info_;
+    best.weights = decoder_->state_dict();
+    best.notes["epoch"] = std::to_string(epoch_ + 1);
+    best.notes["step"] = std::to_string(step_);
+    best.notes["options"] = to_json(options_);
+    best.notes["validation_cider"] = fmt::format("{:.6f}", report.scores.cider);
+    best.notes["validation_bleu4"] = fmt::format("{:.6f}", report.scores.bleu[3]);
+    save_checkpoint(folder_ / "best.safetensors", best);
+  }
+  report.seconds = seconds_since(start);
+  Json json{{"validation", true}, {"step", step_}, {"epoch", epoch_}, {"loss", report.loss}};
+  for (size_t k = 0; k < 4; ++k) json["BLEU-" + std::to_string(k + 1)] = report.scores.bleu[k];
+  json["ROUGE-L"] = report.scores.rouge_l;
+  json["CIDEr"] = report.scores.cider;
+  json["best"] = report.best;
+  log(json.dump());
+  return report;
+}
+
+Checkpoint Trainer::snapshot() const {
+  Checkpoint checkpoint = info_;
+  checkpoint.weights = decoder_->state_dict();
+  Json json;
+  json["options"] = Json::parse(to_json(options_));
+  json["photos"] = training_.photos.size();
+  json["captions"] = training_.caption_count();
+  json["epoch"] = epoch_;
+  json["batch"] = batch_;
+  json["step"] = step_;
+  json["worse"] = worse_;
+  json["best"] = best_;
+  json["generator"] = {generator_.seed(), generator_.offset()};
+  put(json, "optimizer", optimizer_->state_dict(), checkpoint.training_tensors);
+  put(json, "scheduler", scheduler_->state_dict(), checkpoint.training_tensors);
+  if (average_) put(json, "average", average_->state_dict(), checkpoint.training_tensors);
+  checkpoint.training = json.dump();
+  return checkpoint;
+}
+
+void Trainer::save_last() const { save_checkpoint(folder_ / "last.safetensors", snapshot()); }
+
+void Trainer::resume() {
+  const std::filesystem::path file = folder_ / "last.safetensors";
+  const Checkpoint checkpoint = load_checkpoint(file);
+  const std::string name = file.string();
+  check(checkpoint.decoder == info_.decoder && checkpoint.vocabulary == info_.vocabulary &&
+            checkpoint.encoder_key == info_.encoder_key,
+        ErrorKind::data, "{}: it was made with another model, vocabulary or encoder than this run's", name);
+  try {
+    const Json json = Json::parse(checkpoint.training);
+    TrainOptions saved = train_options_from_json(json.at("options").dump());
+    // More epochs or steps may be asked for.
+    saved.epochs = options_.epochs;
+    saved.max_steps = options_.max_steps;
+    check(
+        saved == options_, ErrorKind::data,
+        "{}: its settings differ from this run's; leave out the changed ones or start a new run. Its own: {}",
+        name, json.at("options").dump());
+    check(json.at("photos") == training_.photos.size() && json.at("captions") == training_.caption_count(),
+          ErrorKind::data, "{}: it was trained on {} photos with {} captions, this run has {} with {}", name,
+          json.at("photos").dump(), json.at("captions").dump(), training_.photos.size(),
+          training_.caption_count());
+    decoder_->load_state_dict(checkpoint.weights);
+    optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
+    scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
+    if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));
+    epoch_ = json.at("epoch");
+    batch_ = json.at("batch");
+    step_ = json.at("step");
+    worse_ = json.at("worse");
+    best_ = json.at("best");
+    generator_.set_state(json.at("generator").at(0), json.at("generator").at(1));
+  } catch (const nlohmann::json::exception&) {
+    tensor::fail(ErrorKind::data, "{}: it holds no training run to go on with", name);
+  }
+}
+
+void Trainer::log(const std::string& line) const {
+  std::ofstream file(folder_ / "log.jsonl", std::ios::app);
+  file << line << '\n';
+  file.flush();
+  check(file.good(), ErrorKind::io, "{}: cannot be written", (folder_ / "log.jsonl").string());
+}
+
+}  // namespace imgcap

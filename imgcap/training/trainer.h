@@ -1,0 +1,115 @@
+// The training loop: batches, loss, gradients, clip, step, schedule, average, validation, checkpoints.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "imgcap/training/checkpoint.h"
+#include "imgcap/training/dataset.h"
+#include "imgcap/training/evaluate.h"
+#include "optim/average.h"
+#include "optim/optimizer.h"
+#include "optim/scheduler.h"
+
+namespace imgcap {
+
+struct TrainOptions {
+  int64_t epochs = 8;
+  int64_t max_steps = 0;            // stops there even inside an epoch; 0: no limit
+  int64_t batch_photos = 16;        // photos a batch, each with all its captions
+  std::string optimizer = "adamw";  // adam, adamw or sgd
+  double lr = 4e-4;
+  double weight_decay = 1e-4;
+  std::string schedule = "constant";  // constant, cosine (with warm-up), plateau (on the validation's CIDEr)
+  int64_t warmup_steps = 0;
+  double min_lr = 0;
+  double clip_norm = 1;   // of all gradients together; 0: off
+  double clip_value = 0;  // of each element; 0: off
+  double teacher_forcing = 0.9;
+  double teacher_forcing_fall = 0;  // an epoch: scheduled sampling that grows (Bengio et al. 2015)
+  double teacher_forcing_least = 0;
+  double label_smoothing = 0;
+  double average_decay = 0;        // of the exponential average that is validated and kept; 0: off
+  int64_t max_tokens = 0;          // longer captions are cut; 0: no limit
+  int64_t validate_every = 1;      // epochs
+  int64_t patience = 0;            // validations without a better CIDEr before it stops; 0: never
+  int64_t checkpoint_every = 500;  // steps
+  uint64_t seed = 1;
+  bool compat_original = false;
+  SearchOptions validation;
+
+  bool operator==(const TrainOptions&) const = default;
+};
+
+// Argument errors name the setting.
+void validate(const TrainOptions& options);
+std::string to_json(const TrainOptions& options);
+TrainOptions train_options_from_json(const std::string& text);
+
+struct StepReport {
+  int64_t epoch = 0, step = 0, step_in_epoch = 0, steps_in_epoch = 0, total_steps = 0;
+  double loss = 0, gradient_norm = 0, lr = 0, teacher_forcing = 0, captions_per_second = 0, seconds_left = 0;
+};
+
+struct ValidationReport {
+  int64_t epoch = 0, step = 0;
+  double loss = 0;  // with the captions' words fed throughout
+  Scores scores;
+  bool best = false;
+  double seconds = 0;
+};
+
+// What a run tells while it goes on; each may be empty.
+struct TrainListener {
+  std::function<void(const StepReport&)> step;
+  std::function<void(const ValidationReport&)> validation;
+};
+
+class Trainer {
+ public:
+  // `info` has the decoder's configuration, vocabulary, encoder and preprocessing for the checkpoints; its
+  // weights are the first ones when there are any. All references have to outlive the trainer.
+  Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training, const Dataset& validation,
+          const TrainOptions& options, std::filesystem::path folder);
+
+  // Continues a run from FOLDER/last.safetensors, to the bit. Data errors: no such file, another data set or
+  // other settings than this trainer's.
+  void resume();
+
+  enum class End { finished, interrupted, patience };
+  // Trains until the options' end or until `stop` is set; then the step is finished and the run saved.
+  End run(const TrainListener& listener, const std::atomic<bool>& stop);
+
+  Decoder& decoder() { return *decoder_; }
+  int64_t step() const { return step_; }
+  double best_score() const { return best_; }
+
+ private:
+  StepReport train_step(const CaptionBatch& batch);
+  ValidationReport validate_now();
+  Checkpoint snapshot() const;
+  void save_last() const;
+  void log(const std::string& line) const;
+  double teacher_forcing() const;
+  int64_t total_steps() const;
+
+  Checkpoint info_;
+  const FeatureCache& features_;
+  const Dataset &training_, &validation_;
+  TrainOptions options_;
+  std::filesystem::path folder_;
+  Vocabulary vocabulary_;
+  tensor::Generator generator_;
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<optim::Scheduler> scheduler_;
+  std::unique_ptr<optim::ParameterAverage> average_;
+  int64_t epoch_ = 0, batch_ = 0, step_ = 0, worse_ = 0;
+  double best_ = -1;
+};
+
+}  // namespace imgcap
