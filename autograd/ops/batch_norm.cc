@@ -1,0 +1,74 @@
+#include "autograd/ops/common.h"
+
+namespace autograd {
+namespace {
+
+// See batch_norm_backward in tensor/cpu/norm.cc for the formula.
+class BatchNormBackward final : public OnceDifferentiable {
+ public:
+  BatchNormBackward(const Variable& x, const Variable& weight, Tensor mean, Tensor rstd, bool train)
+      : OnceDifferentiable("batch_norm"), mean_(std::move(mean)), rstd_(std::move(rstd)), train_(train) {
+    save(x), save(weight);
+  }
+
+  std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
+    const Tensor x = saved(0).data().contiguous();
+    const Variable weight = saved(1);
+    Tensor dx = empty_like(x, x.shape()), dweight = empty_like(x, mean_.shape()),
+           dbias = empty_like(x, mean_.shape());
+    tensor::batch_norm_backward(dx, dweight, dbias, gradients[0].contiguous(), x, mean_, rstd_,
+                                weight.defined() ? weight.data().contiguous() : Tensor(), train_);
+    return {needs(0) ? dx : Tensor(), needs(1) ? dweight : Tensor(), needs(2) ? dbias : Tensor()};
+  }
+
+ private:
+  Tensor mean_, rstd_;
+  bool train_;
+};
+
+}  // namespace
+
+// out = (x - mean) / sqrt(variance + eps) weight + bias for each channel (dimension 1), with mean and biased
+// variance of the batch over all other dimensions (train) or the running ones
+Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias,
+                    const Tensor& running_mean, const Tensor& running_var, bool train, double eps,
+                    BatchNormStatistics* statistics) {
+  expect_floats("batch_norm", {&x});
+  check(x.rank() >= 2, ErrorKind::shape, "batch_norm: input {} must be (n, c, ...)", to_string(x.shape()));
+  const Shape channels{x.size(1)};
+  for (const Variable* v : {&weight, &bias}) {
+    if (!v->defined()) continue;
+    expect_floats("batch_norm", {&x, v});
+    check(v->shape() == channels, ErrorKind::shape, "batch_norm: weight or bias {} for input {}",
+          to_string(v->shape()), to_string(x.shape()));
+  }
+  const Tensor input = x.data().contiguous();
+  Tensor mean, variance;
+  if (train) {
+    check(x.numel() > x.size(1), ErrorKind::shape,
+          "batch_norm: training needs more than one value a channel, input is {}", to_string(x.shape()));
+    mean = empty_like(input, channels);
+    variance = empty_like(input, channels);
+    tensor::batch_norm_statistics(mean, variance, input);
+  } else {
+    check(running_mean.defined() && running_var.defined(), ErrorKind::argument,
+          "batch_norm: evaluation needs running statistics");
+    check(running_mean.shape() == channels && running_var.shape() == channels, ErrorKind::shape,
+          "batch_norm: running statistics {} and {} for input {}", to_string(running_mean.shape()),
+          to_string(running_var.shape()), to_string(x.shape()));
+    // Copies: the running statistics may be updated before the backward pass.
+    mean = running_mean.clone().to(x.dtype());
+    variance = running_var.to(x.dtype()).contiguous();
+  }
+  Tensor rstd = empty_like(input, channels);
+  tensor::affine(rstd, variance, 1, eps);
+  tensor::unary(rstd, rstd, tensor::UnaryOp::rsqrt);
+  Tensor out = empty_like(input, input.shape());
+  tensor::batch_norm_apply(out, input, mean, rstd, weight.defined() ? weight.data().contiguous() : Tensor(),
+                           bias.defined() ? bias.data().contiguous() : Tensor());
+  if (statistics != nullptr)
+    *statistics = train ? BatchNormStatistics{mean, variance} : BatchNormStatistics{};
+  return record<BatchNormBackward>(out, {x, weight, bias}, x, weight, mean, rstd, train);
+}
+
+}  // namespace autograd

@@ -1,0 +1,67 @@
+// EfficientNet-Lite2: Google's EfficientNet (Tan and Le 2019) without squeeze-and-excitation and with ReLU6.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "imgcap/models/encoder.h"
+#include "nn/linear.h"
+
+namespace imgcap {
+
+// An inverted residual: 1x1 expansion (unless its factor is 1), depthwise k x k, 1x1 projection, each with
+// batch norm; ReLU6 after the first two. The input is added where the shape stays.
+class InvertedResidual : public nn::Layer {
+ public:
+  InvertedResidual(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t expansion,
+                   bool initialize);
+  Variable forward(const Variable& x) override;
+  std::string describe() const override { return "MBConvBlock"; }
+  int compile(FrozenCnn& plan, int x) const;
+
+ private:
+  bool residual_;
+  std::unique_ptr<nn::Conv2d> expand_, depthwise_, project_;  // expand_ may be null
+  std::unique_ptr<nn::BatchNorm2d> norm0_, norm1_, norm2_;
+};
+
+// Names as in EfficientNet-PyTorch: _conv_stem, _bn0, _blocks.N._expand_conv, ..., _conv_head, _bn1, _fc.
+// Padding is TensorFlow's "same" for the size of each input.
+class EfficientNetLite : public Encoder {
+ public:
+  explicit EfficientNetLite(int64_t classes = 1000, bool initialize = true);
+
+  std::string name() const override { return "efficientnet_lite2"; }
+  std::string describe() const override { return "EfficientNetLite"; }
+  Preprocessing preprocessing() const override { return efficientnet_lite_preprocessing(); }
+  int64_t feature_channels() const override { return 1280; }
+  int64_t classes() const override { return classes_; }
+  Variable forward_features(const Variable& x) override;
+  Variable forward_head(const Variable& features) override;
+
+ protected:
+  FrozenCnn compile() const override;
+  std::vector<std::vector<nn::Module*>> stages() override;
+  nn::Module& head() override { return *fc_; }
+
+ private:
+  // Children "0", "1", ...: names without a forward of its own.
+  class Blocks : public nn::Module {
+   public:
+    std::string describe() const override { return "ModuleList"; }
+    void add(std::unique_ptr<InvertedResidual> block) {
+      list.push_back(std::move(block));
+      register_module(fmt::format("{}", list.size() - 1), *list.back());
+    }
+    std::vector<std::unique_ptr<InvertedResidual>> list;
+  };
+
+  int64_t classes_;
+  std::unique_ptr<nn::Conv2d> stem_, conv_head_;
+  std::unique_ptr<nn::BatchNorm2d> norm0_, norm1_;
+  Blocks blocks_;
+  std::vector<size_t> stage_starts_;  // first block of each stage: where the stride is 2
+  std::unique_ptr<nn::Linear> fc_;
+};
+
+}  // namespace imgcap

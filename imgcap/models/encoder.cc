@@ -1,0 +1,73 @@
+#include "imgcap/models/encoder.h"
+
+#include <fmt/ranges.h>
+
+#include "autograd/ops.h"
+#include "imgcap/models/efficientnet_lite.h"
+#include "imgcap/models/resnet.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+std::shared_ptr<const FrozenCnn> Encoder::plan() {
+  std::vector<std::pair<const void*, uint64_t>> state;
+  for (const auto& [key, parameter] : named_parameters())
+    state.emplace_back(parameter.data().raw(), parameter.data().version());
+  for (const auto& [key, buffer] : named_buffers()) state.emplace_back(buffer.raw(), buffer.version());
+  const std::lock_guard lock(mutex_);
+  if (!plan_ || state != plan_state_) {
+    plan_ = std::make_shared<const FrozenCnn>(compile());
+    plan_state_ = std::move(state);
+  }
+  return plan_;
+}
+
+Tensor Encoder::features(const Tensor& pictures) {
+  check(pictures.rank() == 4 && pictures.size(1) == 3, ErrorKind::shape,
+        "{}: pictures {} must be (n, 3, h, w)", name(), to_string(pictures.shape()));
+  const bool plain = pictures.dtype() == tensor::DType::f32 && pictures.device().is_cpu();
+  if (frozen() && plain) return plan()->run(pictures);
+  const autograd::NoGrad guard;
+  return forward_features(pictures).data();
+}
+
+Tensor Encoder::classify(const Tensor& pictures) {
+  const Tensor grid = features(pictures);
+  const autograd::NoGrad guard;
+  return autograd::softmax(forward_head(grid)).data();
+}
+
+Tensor Encoder::preprocess(const Image& picture) const {
+  const Preprocessing how = preprocessing();
+  Tensor out = Tensor::empty({1, 3, how.height, how.width});
+  to_chw(picture, how, out.mutable_data<float>());
+  return out;
+}
+
+void Encoder::finetune(int count) {
+  const auto all = stages();
+  check(count >= 0 && count <= static_cast<int>(all.size()), ErrorKind::argument,
+        "{}: {} stages to train, there are {}", name(), count, all.size());
+  unfreeze();
+  if (count == 0) return freeze();
+  for (size_t i = 0; i + static_cast<size_t>(count) < all.size(); ++i)
+    for (nn::Module* module : all[i]) module->freeze();
+  head().freeze();
+}
+
+std::vector<std::string> encoder_names() {
+  return {"efficientnet_lite2", "resnet18", "resnet34", "resnet50", "resnet101"};
+}
+
+std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize) {
+  if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>(1000, initialize);
+  for (const int depth : {18, 34, 50, 101})
+    if (name == fmt::format("resnet{}", depth)) return std::make_unique<ResNet>(depth, 1000, initialize);
+  tensor::fail(ErrorKind::argument, "encoder: '{}' is not known; there are {}", name,
+               fmt::join(encoder_names(), ", "));
+}
+
+}  // namespace imgcap

@@ -1,0 +1,113 @@
+#include "imgcap/models/resnet.h"
+
+#include "autograd/ops.h"
+#include "imgcap/models/new_conv.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+namespace {
+
+struct Definition {
+  int depth;
+  bool bottleneck;
+  std::array<int, 4> blocks;
+};
+constexpr Definition kDefinitions[] = {{18, false, {2, 2, 2, 2}},
+                                       {34, false, {3, 4, 6, 3}},
+                                       {50, true, {3, 4, 6, 3}},
+                                       {101, true, {3, 4, 23, 3}}};
+
+const Definition& definition(int depth) {
+  for (const Definition& d : kDefinitions)
+    if (d.depth == depth) return d;
+  tensor::fail(tensor::ErrorKind::argument, "resnet: depth {} is not 18, 34, 50 or 101", depth);
+}
+
+}  // namespace
+
+ResidualBlock::ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck, bool initialize)
+    : bottleneck_(bottleneck), out_(bottleneck ? 4 * width : width) {
+  const auto add = [&](int64_t from, int64_t to, int64_t kernel, int64_t conv_stride) {
+    convs_.push_back(new_conv(from, to, kernel, nn::conv2d_options(conv_stride, kernel / 2), initialize));
+    norms_.push_back(std::make_unique<nn::BatchNorm2d>(to));
+    register_module(fmt::format("conv{}", convs_.size()), *convs_.back());
+    register_module(fmt::format("bn{}", norms_.size()), *norms_.back());
+  };
+  if (bottleneck) {
+    add(in, width, 1, 1);
+    add(width, width, 3, stride);
+    add(width, out_, 1, 1);
+  } else {
+    add(in, width, 3, stride);
+    add(width, out_, 3, 1);
+  }
+  if (stride == 1 && in == out_) return;
+  auto conv = new_conv(in, out_, 1, nn::conv2d_options(stride), initialize);
+  shortcut_ = conv.get();
+  downsample_.push_back(std::move(conv));
+  shortcut_norm_ = &downsample_.emplace<nn::BatchNorm2d>(out_);
+  register_module("downsample", downsample_);
+}
+
+Variable ResidualBlock::forward(const Variable& x) {
+  Variable y = x;
+  for (size_t i = 0; i < convs_.size(); ++i) {
+    y = (*norms_[i])((*convs_[i])(y));
+    if (i + 1 < convs_.size()) y = autograd::relu(y);
+  }
+  return autograd::relu(y + (shortcut_ != nullptr ? downsample_(x) : x));
+}
+
+int ResidualBlock::compile(FrozenCnn& plan, int x) const {
+  const int shortcut = shortcut_ != nullptr ? plan.conv(x, *shortcut_, *shortcut_norm_, Activation::none) : x;
+  int y = x;
+  for (size_t i = 0; i < convs_.size(); ++i)
+    y = plan.conv(y, *convs_[i], *norms_[i], Activation::relu, i + 1 < convs_.size() ? -1 : shortcut);
+  return y;
+}
+
+ResNet::ResNet(int depth, int64_t classes, bool initialize) : depth_(depth), classes_(classes) {
+  const Definition& d = definition(depth);
+  conv1_ = new_conv(3, 64, 7, nn::conv2d_options(2, 3), initialize);
+  register_module("conv1", *conv1_);
+  register_module("bn1", bn1_);
+  channels_ = 64;
+  for (size_t stage = 0; stage < layers_.size(); ++stage) {
+    for (int block = 0; block < d.blocks[stage]; ++block) {
+      const int64_t stride = stage > 0 && block == 0 ? 2 : 1;
+      channels_ =
+          layers_[stage]
+              .emplace<ResidualBlock>(channels_, int64_t{64} << stage, stride, d.bottleneck, initialize)
+              .out_channels();
+    }
+    register_module(fmt::format("layer{}", stage + 1), layers_[stage]);
+  }
+  fc_ = std::make_unique<nn::Linear>(channels_, classes);
+  register_module("fc", *fc_);
+}
+
+Variable ResNet::forward_features(const Variable& x) {
+  Variable y = maxpool_(autograd::relu(bn1_((*conv1_)(x))));
+  for (nn::Sequential& layer : layers_) y = layer(y);
+  return y;
+}
+
+Variable ResNet::forward_head(const Variable& features) {
+  return (*fc_)(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
+}
+
+FrozenCnn ResNet::compile() const {
+  FrozenCnn plan;
+  int y = plan.conv(FrozenCnn::kInput, *conv1_, bn1_, Activation::relu);
+  y = plan.max_pool(y, maxpool_.options());
+  for (const nn::Sequential& layer : layers_)
+    for (const auto& [key, block] : layer.children())
+      y = static_cast<const ResidualBlock*>(block)->compile(plan, y);
+  return plan;
+}
+
+std::vector<std::vector<nn::Module*>> ResNet::stages() {
+  return {{conv1_.get(), &bn1_}, {&layers_[0]}, {&layers_[1]}, {&layers_[2]}, {&layers_[3]}};
+}
+
+}  // namespace imgcap

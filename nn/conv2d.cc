@@ -1,0 +1,75 @@
+#include "nn/conv2d.h"
+
+#include "autograd/ops.h"
+#include "tensor/error.h"
+
+namespace nn {
+namespace {
+
+// Drawn from the generator; undefined values without one.
+Tensor new_weight(int64_t in, int64_t out, int64_t kh, int64_t kw, int64_t groups, Generator* generator) {
+  tensor::check(in > 0 && out > 0 && kh > 0 && kw > 0 && groups > 0, ErrorKind::argument,
+                "Conv2d: channels {} -> {}, kernel {} x {}, groups {}: all have to be positive", in, out, kh,
+                kw, groups);
+  tensor::check(in % groups == 0 && out % groups == 0, ErrorKind::argument,
+                "Conv2d: channels {} -> {} cannot be divided into {} groups", in, out, groups);
+  Tensor weight = Tensor::empty({out, in / groups, kh, kw});
+  if (generator != nullptr) init::default_weight(weight, *generator);
+  return weight;
+}
+
+Tensor new_bias(const Tensor& weight, Generator& generator) {
+  Tensor bias = Tensor::empty({weight.size(0)});
+  init::default_bias(bias, weight, generator);
+  return bias;
+}
+
+}  // namespace
+
+Conv2dOptions conv2d_options(int64_t stride, int64_t padding, int64_t dilation, int64_t groups) {
+  return {stride, stride, padding, padding, padding, padding, dilation, dilation, groups};
+}
+
+Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
+               bool bias, Generator& generator)
+    : Conv2d(in_channels, out_channels, kernel, kernel, options, bias, generator) {}
+
+Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel_h, int64_t kernel_w,
+               const Conv2dOptions& options, bool bias, Generator& generator)
+    : options_(options),
+      weight_(register_parameter(
+          "weight", new_weight(in_channels, out_channels, kernel_h, kernel_w, options.groups, &generator))),
+      bias_(register_parameter("bias", bias ? new_bias(weight_.data(), generator) : Tensor())) {}
+
+Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
+               Uninitialized)
+    : options_(options),
+      weight_(register_parameter(
+          "weight", new_weight(in_channels, out_channels, kernel, kernel, options.groups, nullptr))),
+      bias_(register_parameter("bias", Tensor())) {}
+
+Variable Conv2d::forward(const Variable& x) { return autograd::conv2d(x, weight_, bias_, options_); }
+
+Variable Conv2d::forward(const Variable& x, const Conv2dOptions& options) {
+  return autograd::conv2d(x, weight_, bias_, options);
+}
+
+std::string Conv2d::describe() const {
+  const Conv2dOptions& o = options_;
+  std::string text =
+      fmt::format("Conv2d({}, {}, kernel_size=({}, {}), stride=({}, {})", weight_.size(1) * o.groups,
+                  weight_.size(0), weight_.size(2), weight_.size(3), o.stride_h, o.stride_w);
+  if (o.pad_top != o.pad_bottom || o.pad_left != o.pad_right) {
+    text += fmt::format(", padding=(top {}, bottom {}, left {}, right {})", o.pad_top, o.pad_bottom,
+                        o.pad_left, o.pad_right);
+  } else if (o.pad_top != 0 || o.pad_left != 0) {
+    text += fmt::format(", padding=({}, {})", o.pad_top, o.pad_left);
+  }
+  if (o.dilation_h != 1 || o.dilation_w != 1)
+    text += fmt::format(", dilation=({}, {})", o.dilation_h, o.dilation_w);
+  if (o.groups != 1) text += fmt::format(", groups={}", o.groups);
+  if (!bias_.defined()) text += ", bias=False";
+  return text + ")";
+}
+
+}  // namespace nn

@@ -1,0 +1,256 @@
+// The encoders against PyTorch and against the published weights' expected results.
+#include "imgcap/models/encoder.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "autograd/ops.h"
+#include "imgcap/data/archive.h"
+#include "imgcap/models/resnet.h"
+#include "tensor/io/safetensors.h"
+#include "tests/golden.h"
+#include "tests/made.h"
+#include "tests/tensor/reference.h"
+
+using namespace imgcap;
+using tensor::DType;
+using tensor::ErrorKind;
+using tests::check_error;
+using tests::golden;
+using tests::made;
+using tests::relative_error;
+
+namespace {
+
+// `fill` of make_cnn.py.
+void fill(nn::Module& model) {
+  uint32_t seed = 0;
+  nn::StateDict state;
+  for (const auto& [name, t] : model.state_dict()) {
+    if (name.ends_with("num_batches_tracked")) {
+      state[name] = t;
+      continue;
+    }
+    Tensor v;
+    if (t.rank() > 1) {
+      const double bound = std::sqrt(3.0 / static_cast<double>(t.numel() / t.size(0)));
+      v = made(seed, t.shape(), -bound, bound);
+    } else if (name.ends_with("running_var") || name.ends_with("weight")) {
+      v = made(seed, t.shape(), 0.5, 1.5);
+    } else {
+      v = made(seed, t.shape(), -0.2, 0.2);
+    }
+    state[name] = v.to(DType::f32);
+    ++seed;
+  }
+  model.load_state_dict(state);
+}
+
+std::unique_ptr<Encoder> lite2(const std::filesystem::path& data) {
+  auto encoder = make_encoder("efficientnet_lite2", false);
+  encoder->load_state_dict(
+      tensor::io::read_safetensors(data / "efficientnet_lite2" / "efficientnet_lite2_imagenet.safetensors")
+          .tensors);
+  encoder->freeze();
+  return encoder;
+}
+
+double worst_absolute(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  const auto x = tests::values(a), y = tests::values(b);
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("encoders have the published numbers of parameters and torchvision's names") {
+  const std::map<std::string, int64_t> counts = {{"resnet18", 11689512},
+                                                 {"resnet34", 21797672},
+                                                 {"resnet50", 25557032},
+                                                 {"resnet101", 44549160},
+                                                 {"efficientnet_lite2", 6092072}};
+  for (const std::string& name : encoder_names()) {
+    const auto encoder = make_encoder(name, false);
+    CAPTURE(name);
+    CHECK(encoder->name() == name);
+    CHECK(encoder->parameter_count() == counts.at(name));
+  }
+  const auto encoder = make_encoder("resnet50", false);
+  const nn::StateDict state = encoder->state_dict();
+  CHECK(state.size() == 320);
+  for (const char* name :
+       {"conv1.weight", "bn1.num_batches_tracked", "layer1.0.downsample.0.weight",
+        "layer1.0.downsample.1.running_var", "layer3.5.conv3.weight", "layer4.2.bn3.bias", "fc.bias"})
+    CHECK_MESSAGE(state.contains(name), name);
+  CHECK(to_string(state.at("layer2.0.conv2.weight").shape()) == "(128, 128, 3, 3)");
+  check_error(ErrorKind::argument, {"'vgg16'", "resnet50"}, [] { make_encoder("vgg16"); });
+  check_error(ErrorKind::argument, {"resnet: depth 19"}, [] { ResNet bad(19); });
+}
+
+// torchvision.models.resnet50 with weights made by a formula: see make_cnn.py.
+TEST_CASE("ResNet50 equals torchvision, as a graph and as a frozen network") {
+  const auto all = golden("cnn");
+  ResNet model(50, 1000, false);
+  fill(model);
+  const Tensor x = made(1, {2, 3, 64, 64}).to(DType::f32);
+  model.eval();
+  CHECK(relative_error(model.features(x), all.at("resnet50/features")) <= 1e-5);
+  model.freeze();
+  CHECK(relative_error(model.features(x), all.at("resnet50/features")) <= 1e-5);
+  const autograd::NoGrad guard;
+  CHECK(relative_error(model.forward_head(model.features(x)).data(), all.at("resnet50/logits")) <= 1e-5);
+}
+
+// torchvision.models.resnet18(num_classes=10) in training mode, float64: see make_cnn.py.
+TEST_CASE("a ResNet18 that is trained has PyTorch's gradients") {
+  const auto all = golden("cnn");
+  ResNet model(18, 10, false);
+  fill(model);
+  model.to(DType::f64);
+  const Variable x(made(1, {3, 3, 32, 32}), true);
+  const Variable y = model.forward(x);
+  CHECK(relative_error(y.data(), all.at("resnet18/out")) <= 1e-9);
+  y.backward(made(99, y.shape()));
+  CHECK(relative_error(x.grad().data(), all.at("resnet18/grad.x")) <= 1e-8);
+  for (const auto& [name, p] : model.named_parameters()) {
+    CAPTURE(name);
+    const Tensor gradient = p.grad().data().contiguous();
+    const int64_t n = gradient.numel(), step = std::max<int64_t>(1, n / 32);
+    const auto values = gradient.to_vector<double>();
+    std::vector<double> samples;
+    double norm = 0;
+    for (int64_t i = 0; i < n; i += step)
+      if (samples.size() < 32) samples.push_back(values[static_cast<size_t>(i)]);
+    for (const double v : values) norm += v * v;
+    const Tensor expected = all.at("resnet18/samples." + name);
+    CHECK(relative_error(Tensor::from(samples, {static_cast<int64_t>(samples.size())}), expected) <= 1e-8);
+    CHECK(std::sqrt(norm) == doctest::Approx(all.at("resnet18/norm." + name).item()).epsilon(1e-9));
+  }
+  CHECK(relative_error(model.buffer("layer4.1.bn2.running_mean"), all.at("resnet18/running_mean")) <= 1e-9);
+  CHECK(relative_error(model.buffer("layer4.1.bn2.running_var"), all.at("resnet18/running_var")) <= 1e-9);
+}
+
+TEST_CASE("frozen features depend on neither threads nor batch, and follow the weights") {
+  for (const std::string name : {"resnet18", "efficientnet_lite2"}) {
+    CAPTURE(name);
+    const auto encoder = make_encoder(name, false);
+    fill(*encoder);
+    encoder->eval();
+    const Tensor x = made(5, {9, 3, 45, 64}).to(DType::f32);  // odd sizes, more than one chunk
+    const Tensor graph = encoder->features(x);
+    encoder->freeze();
+    const Tensor frozen = encoder->features(x);
+    CHECK(relative_error(frozen, graph) <= 1e-5);
+    tests::check_threads([&] { return encoder->features(x); });
+    for (const int64_t i : {0, 8})
+      CHECK(tests::same_bits(encoder->features(x.slice(0, i, i + 1)), frozen.slice(0, i, i + 1)));
+    CHECK(encoder->features(Tensor::empty({0, 3, 64, 64})).size(0) == 0);
+    const auto parameters = encoder->named_parameters();
+    Variable first = parameters.front().second;
+    tensor::affine(first.mutable_data(), first.data().clone(), 1.5, 0);
+    const Tensor changed = encoder->features(x);
+    CHECK_FALSE(tests::same_bits(changed, frozen));
+    encoder->unfreeze();
+    encoder->eval();
+    CHECK(relative_error(changed, encoder->features(x)) <= 1e-5);
+    check_error(ErrorKind::shape, {name, "(1, 4, 8, 8)"}, [&] {
+      encoder->features(Tensor::zeros({1, 4, 8, 8}));
+    });
+  }
+}
+
+TEST_CASE("finetune trains the last stages only, and batch norm of the others stays as it is") {
+  for (const std::string name : {"resnet18", "efficientnet_lite2"}) {
+    CAPTURE(name);
+    const auto encoder = make_encoder(name);
+    encoder->finetune(1);
+    encoder->train();
+    const std::string first = name == "resnet18" ? "bn1" : "_bn0",
+                      last = name == "resnet18" ? "layer4.1.bn2" : "_bn1";
+    const Tensor before = encoder->buffer(first + ".running_mean").clone(),
+                 after = encoder->buffer(last + ".running_mean").clone();
+    autograd::sum(encoder->forward_features(made(1, {2, 3, 64, 64}).to(DType::f32))).backward();
+    CHECK(tests::same_bits(encoder->buffer(first + ".running_mean"), before));
+    CHECK_FALSE(tests::same_bits(encoder->buffer(last + ".running_mean"), after));
+    CHECK(encoder->parameter(last + ".weight").grad().defined());
+    CHECK_FALSE(encoder->parameter(first + ".weight").grad().defined());
+    CHECK(encoder->parameter_count(true) < encoder->parameter_count());
+    CHECK(encoder->parameter_count(true) > 0);
+    encoder->finetune(0);
+    CHECK(encoder->frozen());
+    encoder->finetune(5);
+    CHECK_FALSE(encoder->frozen());
+    check_error(ErrorKind::argument, {name, "7 stages"}, [&] { encoder->finetune(7); });
+  }
+}
+
+TEST_CASE("TensorFlow's same padding") {
+  const auto total = [](int64_t size, int64_t kernel, int64_t stride) {
+    const Conv2dOptions o = same_padding(nn::conv2d_options(stride), kernel, kernel, size, size);
+    CHECK((size + o.pad_top + o.pad_bottom - kernel) / stride + 1 == (size + stride - 1) / stride);
+    return std::pair(o.pad_top, o.pad_bottom);
+  };
+  CHECK(total(224, 3, 2) == std::pair<int64_t, int64_t>(0, 1));
+  CHECK(total(225, 3, 2) == std::pair<int64_t, int64_t>(1, 1));
+  CHECK(total(14, 5, 1) == std::pair<int64_t, int64_t>(2, 2));
+  CHECK(total(56, 5, 2) == std::pair<int64_t, int64_t>(1, 2));
+  CHECK(total(7, 1, 2) == std::pair<int64_t, int64_t>(0, 0));
+}
+
+TEST_CASE("EfficientNet-Lite2 gives the golden feature map") {
+  const auto data = tests::data_dir("EfficientNet-Lite2 gives the golden feature map");
+  if (data.empty()) return;
+  const auto encoder = lite2(data);
+  const auto expected = tensor::io::read_safetensors(data / "efficientnet_lite2" /
+                                                     "expected_features_coco_000000000285.safetensors")
+                            .tensors;
+  Image picture(224, 224);
+  picture.pixels = expected.at("pixels_224_hwc").to_vector<uint8_t>();
+  const Tensor x = encoder->preprocess(picture);
+  const Tensor frozen = encoder->features(x);
+  CHECK(worst_absolute(frozen, expected.at("features_1x1280x7x7")) <= 1e-4);
+  encoder->unfreeze();
+  CHECK(worst_absolute(encoder->features(x), expected.at("features_1x1280x7x7")) <= 1e-4);
+}
+
+// IMGCAP_TEST_PHOTOS: how many (default 40); top-1 of all 300 is 68.67 %.
+TEST_CASE("EfficientNet-Lite2 gives the expected classes of the ImageNet photos") {
+  const auto data = tests::data_dir("EfficientNet-Lite2 gives the expected classes of the ImageNet photos");
+  if (data.empty()) return;
+  const char* wanted = std::getenv("IMGCAP_TEST_PHOTOS");
+  const int limit = wanted != nullptr ? std::atoi(wanted) : 40;
+  const auto encoder = lite2(data);
+  const ImageSource photos({data / "imagenet_val300" / "images.tar"});
+  std::ifstream file(data / "efficientnet_lite2" / "expected_top5.tsv");
+  std::string line, name;
+  std::getline(file, line);  // image, label, class1, prob1, ..., class5, prob5
+  int count = 0, right = 0, right5 = 0;
+  double worst = 0;
+  while (count < limit && std::getline(file, line)) {
+    std::istringstream fields(line);
+    int64_t label = -1;
+    fields >> name >> label;
+    const auto index = photos.find(name);
+    REQUIRE(index.has_value());
+    const Tensor p = encoder->classify(encoder->preprocess(photos.read_image(*index)));
+    const autograd::TopK top = autograd::topk(p, 5);
+    const auto ids = top.indices.to_vector<int64_t>();
+    const auto all = p.to_vector<float>();
+    size_t id = 0;
+    for (double probability = 0; fields >> id >> probability;)
+      worst = std::max(worst, std::abs(static_cast<double>(all.at(id)) - probability));
+    ++count;
+    right += ids[0] == label;
+    right5 += std::count(ids.begin(), ids.end(), label) > 0;
+  }
+  MESSAGE(count, " photos, top-1 ", right, ", top-5 ", right5, ", worst probability error ", worst);
+  REQUIRE(count == std::min(limit, 300));
+  CHECK(worst <= 1e-4);
+  if (count == 300) {
+    CHECK(right == 206);   // 68.67 %
+    CHECK(right5 == 281);  // 93.67 %
+  }
+}
