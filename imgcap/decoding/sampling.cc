@@ -1,0 +1,172 @@
+#include "imgcap/decoding/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <optional>
+
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/search_steps.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+namespace {
+
+using internal::kNoNode;
+using internal::Likely;
+using tensor::check;
+using tensor::DType;
+using tensor::ErrorKind;
+
+// The next token of each row of log-probabilities (n, vocabulary); nothing where none can be produced.
+using Chooser = std::function<std::vector<std::optional<Likely>>(const Tensor&)>;
+
+// m * copies captions, an image's side by side.
+std::vector<Hypothesis> decode(internal::Search& search, int64_t images, int64_t copies,
+                               const DecodingOptions& options, const Chooser& choose) {
+  struct Row {
+    int64_t node = kNoNode;
+    double log_probability = 0;
+    int64_t row = 0;  // in the last batch; at first the image
+  };
+  std::vector<Row> rows;
+  std::vector<size_t> open;
+  for (int64_t image = 0; image < images; ++image)
+    for (int64_t copy = 0; copy < copies; ++copy) {
+      open.push_back(rows.size());
+      rows.push_back({kNoNode, 0, image});
+    }
+  // A word after the last allowed one is only looked at: the caption is finished if it is <eos>.
+  for (int64_t left = internal::step_limit(options); left > 0 && !open.empty(); --left) {
+    const bool last = left == 1 && !options.compat_original;
+    std::vector<int64_t> parents, tokens;
+    for (const size_t i : open) {
+      parents.push_back(rows[i].row);
+      tokens.push_back(rows[i].node == kNoNode ? int64_t{kSos} : search.token(rows[i].node));
+    }
+    const auto chosen = choose(search.next(parents, tokens));
+    std::vector<size_t> still;
+    for (size_t r = 0; r < open.size(); ++r) {
+      if (!chosen[r] || (last && chosen[r]->token != kEos)) continue;
+      Row& row = rows[open[r]];
+      row.row = static_cast<int64_t>(r);
+      row.node = search.add(row.node, chosen[r]->token, row.row);
+      row.log_probability += chosen[r]->log_probability;
+      if (chosen[r]->token != kEos) still.push_back(open[r]);
+    }
+    open = std::move(still);
+  }
+  std::vector<Hypothesis> captions;
+  for (const Row& row : rows) captions.push_back(search.hypothesis(row.node, row.log_probability));
+  return captions;
+}
+
+// Tokens with their weights: probabilities up to a factor.
+struct Weighted {
+  Likely token;
+  double weight;
+};
+
+// Leaves the fewest of the heaviest tokens that have `share` of the weight together. A heap, as few of a
+// large vocabulary are wanted in order.
+void keep_nucleus(std::vector<Weighted>& tokens, double share) {
+  const auto lighter = [](const Weighted& a, const Weighted& b) {
+    return a.weight != b.weight ? a.weight < b.weight : a.token.token > b.token.token;
+  };
+  double total = 0, kept = 0;
+  for (const Weighted& token : tokens) total += token.weight;
+  std::make_heap(tokens.begin(), tokens.end(), lighter);
+  auto end = tokens.end();
+  while (end != tokens.begin() && kept < share * total) {
+    std::pop_heap(tokens.begin(), end, lighter);
+    --end;
+    kept += end->weight;
+  }
+  tokens.erase(tokens.begin(), end);
+  std::reverse(tokens.begin(), tokens.end());  // heaviest first
+}
+
+std::optional<Likely> draw(const std::vector<Likely>& row, const SamplingOptions& options, double uniform) {
+  if (row.empty()) return std::nullopt;
+  double top = -INFINITY;
+  for (const Likely& token : row) top = std::max(top, token.log_probability);
+  std::vector<Weighted> tokens;
+  tokens.reserve(row.size());
+  for (const Likely& token : row)
+    tokens.push_back({token, std::exp((token.log_probability - top) / options.temperature)});
+  if (options.top_p < 1) keep_nucleus(tokens, options.top_p);
+  double total = 0;
+  for (const Weighted& token : tokens) total += token.weight;
+  double left = uniform * total;
+  const Weighted* chosen = nullptr;
+  for (const Weighted& token : tokens) {
+    if (token.weight == 0) continue;  // underflow; never to be drawn
+    chosen = &token;
+    if (left < token.weight) break;
+    left -= token.weight;
+  }
+  return chosen->token;
+}
+
+// All tokens of each row that may be produced, in order of number.
+std::vector<std::vector<Likely>> everything(const Tensor& log_probabilities, const DecodingOptions& options) {
+  const std::vector<double> values = log_probabilities.to(DType::f64).to_vector<double>();
+  const auto vocabulary = static_cast<size_t>(log_probabilities.size(1));
+  std::vector<std::vector<Likely>> rows(static_cast<size_t>(log_probabilities.size(0)));
+  for (size_t r = 0; r < rows.size(); ++r) {
+    internal::expect_number(values[r * vocabulary]);
+    rows[r].reserve(vocabulary);
+    for (size_t token = 0; token < vocabulary; ++token) {
+      const double value = values[r * vocabulary + token];
+      const auto id = static_cast<int64_t>(token);
+      if (value != -INFINITY && internal::allowed(id, options)) rows[r].push_back({id, value});
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::vector<Hypothesis> greedy(Decoder& decoder, const Tensor& features, const DecodingOptions& options) {
+  internal::expect_decodable(decoder, features, options, "greedy");
+  if (features.size(0) == 0) return {};
+  internal::Search search(decoder, features, options, "greedy");
+  return decode(search, features.size(0), 1, options, [&](const Tensor& log_probabilities) {
+    std::vector<std::optional<Likely>> chosen;
+    for (const auto& row : internal::likeliest(log_probabilities, 1, options))
+      chosen.push_back(row.empty() ? std::nullopt : std::optional(row.front()));
+    return chosen;
+  });
+}
+
+std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
+                                            const SamplingOptions& options, tensor::Generator& generator) {
+  internal::expect_decodable(decoder, features, options, "sample");
+  check(std::isfinite(options.temperature) && options.temperature > 0, ErrorKind::argument,
+        "sample: temperature is {}; it has to be over 0 (greedy() always takes the likeliest word)",
+        options.temperature);
+  check(options.top_k >= 0, ErrorKind::argument, "sample: top_k is {}; it has to be 0 (all) or more",
+        options.top_k);
+  check(options.top_p > 0 && options.top_p <= 1, ErrorKind::argument,
+        "sample: top_p is {}; it has to be over 0 and at most 1", options.top_p);
+  check(options.samples >= 1, ErrorKind::argument, "sample: samples is {}; it has to be at least 1",
+        options.samples);
+  const int64_t images = features.size(0);
+  if (images == 0) return {};
+  internal::Search search(decoder, features, options, "sample");
+  const auto captions =
+      decode(search, images, options.samples, options, [&](const Tensor& log_probabilities) {
+        const bool all = options.top_k == 0 || options.top_k >= log_probabilities.size(1);
+        const auto rows = all ? everything(log_probabilities, options)
+                              : internal::likeliest(log_probabilities, options.top_k, options);
+        std::vector<std::optional<Likely>> chosen;
+        for (const auto& row : rows) chosen.push_back(draw(row, options, generator.uniform()));
+        return chosen;
+      });
+  std::vector<std::vector<Hypothesis>> lists(static_cast<size_t>(images));
+  for (size_t i = 0; i < captions.size(); ++i)
+    lists[i / static_cast<size_t>(options.samples)].push_back(captions[i]);
+  return lists;
+}
+
+}  // namespace imgcap

@@ -1,0 +1,78 @@
+// What the ways of decoding share: running the decoder over rows of hypotheses, and their tree.
+#pragma once
+
+#include <vector>
+
+#include "imgcap/decoding/hypothesis.h"
+#include "imgcap/models/decoder.h"
+
+namespace imgcap::internal {
+
+inline constexpr int64_t kOriginalSteps = 100;  // of compat_original
+inline constexpr int64_t kMostWords = 100'000;
+inline constexpr int64_t kNoNode = -1;
+
+// Argument and shape errors begin with `op`. The decoder has to be in evaluation mode.
+void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
+                      const char* op);
+
+// The most tokens that a hypothesis can have, <eos> included.
+int64_t step_limit(const DecodingOptions& options);
+
+double score_of(double log_probability, int64_t length, const DecodingOptions& options);
+
+// Whether the search may produce the token.
+bool allowed(int64_t token, const DecodingOptions& options);
+// How many tokens it may not.
+int64_t banned(const DecodingOptions& options);
+
+// A token of a hypothesis; a hypothesis is the way from a node to the root. Beams that begin alike share
+// nodes.
+struct Node {
+  int64_t parent = kNoNode;
+  int64_t token = 0;
+  int64_t row = 0;  // of the step's batch: where the attention is
+};
+
+// Runs the decoder, one step a call, and keeps the tree.
+class Search {
+ public:
+  // `op` begins the error texts.
+  Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, const char* op);
+
+  int64_t steps() const { return steps_; }  // that have been run
+
+  // The log-probabilities (n, vocabulary) of the next tokens of n hypotheses, on the host. parents: for each
+  // hypothesis its row of the last batch (the first time: its image); tokens: the last one of each.
+  Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& tokens);
+
+  int64_t add(int64_t parent, int64_t token, int64_t row);
+  int64_t token(int64_t node) const { return nodes_[static_cast<size_t>(node)].token; }
+
+  // The hypothesis that ends in `node` (kNoNode: the empty one).
+  Hypothesis hypothesis(int64_t node, double log_probability) const;
+
+ private:
+  Decoder& decoder_;
+  const DecodingOptions& options_;
+  const char* op_;
+  DecodingState state_;
+  int64_t rows_;
+  int64_t steps_ = 0;
+  std::vector<Node> nodes_;
+  std::vector<Tensor> alphas_;  // a step: (n, p) f32; undefined where the decoder has none
+};
+
+// Error of kind data where it is NaN. (A softmax makes a row NaN as a whole.)
+void expect_number(double log_probability);
+
+struct Likely {
+  int64_t token;
+  double log_probability;
+};
+// A row's tokens that may be produced, the likeliest first, equals by token; at most `count` of them and none
+// of probability 0. Kind data where one is NaN.
+std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int64_t count,
+                                           const DecodingOptions& options);
+
+}  // namespace imgcap::internal
