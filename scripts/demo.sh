@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Sets up, builds and shows the main job on what ships in assets/.
+#   scripts/demo.sh [--no-install]
+# IMGCAP_BUILD_DIR and IMGCAP_CMAKE_FLAGS: see build.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/setup.sh "$@"
+scripts/build.sh imgcap
+
+imgcap=${IMGCAP_BUILD_DIR:-build}/bin/imgcap
+photos=assets/photos
+weights=assets/model/efficientnet_lite2.safetensors
+out=out/demo
+three=("$photos/coco_000000000285.jpg" "$photos/coco_000000007281.jpg" "$photos/skimage_chelsea.jpg")
+
+echo
+echo "== (a) Captions by the models in the box"
+for model in attention plain; do
+  if [[ ! -f assets/model/$model.safetensors ]]; then
+    echo "Skipped: assets/model/$model.safetensors, the trained $model model, does not ship yet."
+    continue
+  fi
+  echo "-- $model, beam 5"
+  for photo in "${three[@]}"; do
+    start=$(date +%s%N)
+    "$imgcap" caption --model "$model" --beam 5 "$photo"
+    echo "   $((($(date +%s%N) - start) / 1000000)) ms from process start to caption"
+  done
+done
+
+echo
+echo "== (b) Training on the 57 captioned photos in $photos"
+echo "57 photos show that the machinery works; they do not teach English. Expect the words of the training"
+echo "captions, and captions that fit new photos only by luck."
+rm -rf "$out"
+"$imgcap" train --config examples/recipes/demo.toml --captions "$photos/captions.csv" --images "$photos" \
+  --train-list "$photos/train.txt" --val-list "$photos/val.txt" --weights "$weights" --out "$out"
+
+echo
+echo "== Scores on the test photos ($photos/test.txt)"
+"$imgcap" eval --checkpoint "$out/best.safetensors" --weights "$weights" --images "$photos" \
+  --captions "$photos/captions.csv" --list "$photos/test.txt" --beam 5 --out "$out/scores.json"
+
+echo
+echo "== Captions by the model just trained (one photo of the training set, two it has not seen)"
+"$imgcap" caption --model "$out/best.safetensors" --weights "$weights" --beam 5 "${three[@]}"
+echo
+echo "Everything that was made is in $out"
