@@ -1,0 +1,54 @@
+// Pictures as 8-bit RGB, and how they are read: JPEG, PNG, BMP and GIF, told apart by content, never by name.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace imgcap {
+
+// `pixels` holds height x width x 3 bytes: rows from the top, then columns, then red, green, blue.
+struct Image {
+  int64_t height = 0, width = 0;
+  std::vector<uint8_t> pixels;
+
+  Image() = default;
+  // A black picture. Errors: argument, unless both sides are positive.
+  Image(int64_t rows, int64_t columns);
+
+  const uint8_t* row(int64_t y) const { return pixels.data() + y * width * 3; }
+  uint8_t* row(int64_t y) { return pixels.data() + y * width * 3; }
+};
+
+// What a file may claim before it is refused. A picture is measured by its header, before memory is taken for
+// it.
+struct ImageLimits {
+  int64_t pixels = int64_t{64} * 1024 * 1024;
+  int64_t file_bytes = int64_t{256} * 1024 * 1024;
+};
+
+// Decodes a picture; `name` stands in front of every error text.
+// - JPEG: baseline, progressive, grey, CMYK and YCCK; turned upright as its EXIF orientation says. With
+//   libjpeg-turbo the pixels are those of PIL's `ImageOps.exif_transpose(Image.open(f)).convert("RGB")`. CMYK
+//   values are taken as inverted, as PIL does (every program since Photoshop 2.5 writes them so).
+// - PNG, BMP, GIF (first frame): alpha is blended over white, 16-bit samples keep their high byte.
+// Errors: data (not a picture, damaged, cut short, too large).
+Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const ImageLimits& limits = {});
+
+// Reads and decodes a file. Errors: io (missing, a folder, unreadable), and those of decode_image.
+Image read_image(const std::filesystem::path& path, const ImageLimits& limits = {});
+
+// The whole of a regular file. Errors: io (missing, a folder, not a regular file, unreadable), data (over the
+// limit).
+std::vector<uint8_t> read_file_bytes(const std::filesystem::path& path, int64_t limit);
+
+// Turns stored pixels upright. `orientation` is EXIF's 1..8 (1 changes nothing); errors: argument for others.
+Image apply_orientation(Image image, int orientation);
+
+// Whether this build decodes JPEG by libjpeg-turbo (true) or by stb_image (false: small differences in
+// pixels, and no arithmetic coding).
+bool jpeg_is_turbo();
+
+}  // namespace imgcap

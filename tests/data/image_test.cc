@@ -1,0 +1,293 @@
+#include "imgcap/data/image.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "imgcap/data/image_codecs.h"
+#include "imgcap/data/resize.h"
+#include "tensor/error.h"
+#include "tensor/random.h"
+#include "tests/data/byte_tensors.h"
+#include "tests/data_dir.h"
+
+using namespace imgcap;
+using tests::contains;
+using tests::error_of;
+
+namespace {
+
+const std::map<std::string, tests::ByteTensor>& goldens() {
+  static const auto all = tests::read_byte_tensors(tests::source_dir() / "tests/golden/images.safetensors");
+  return all;
+}
+
+const std::vector<uint8_t>& file(const std::string& name) { return goldens().at("file/" + name).bytes; }
+
+// Patches big-endian 16 bits.
+void put16(std::vector<uint8_t>& bytes, size_t at, int value) {
+  bytes.at(at) = static_cast<uint8_t>(value >> 8);
+  bytes.at(at + 1) = static_cast<uint8_t>(value);
+}
+
+// Makes the checksums of a PNG's parts right again, so that damage gets past them.
+void repair_png(std::vector<uint8_t>& bytes) {
+  const auto big32 = [&](size_t at) {
+    return size_t{bytes[at]} << 24 | size_t{bytes[at + 1]} << 16 | size_t{bytes[at + 2]} << 8 | bytes[at + 3];
+  };
+  for (size_t at = 8; at + 12 <= bytes.size();) {
+    const size_t length = big32(at);
+    if (length > bytes.size() - at - 12) return;
+    uint32_t crc = 0xFFFFFFFFu;
+    for (size_t i = at + 4; i < at + 8 + length; ++i) {
+      crc ^= bytes[i];
+      for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? 0xEDB88320u ^ (crc >> 1) : crc >> 1;
+    }
+    put16(bytes, at + 8 + length, static_cast<int>(~crc >> 16));
+    put16(bytes, at + 10 + length, static_cast<int>(~crc & 0xFFFF));
+    at += length + 12;
+  }
+}
+
+size_t find_marker(const std::vector<uint8_t>& bytes, int marker) {
+  for (size_t i = 0; i + 1 < bytes.size(); ++i)
+    if (bytes[i] == 0xFF && bytes[i + 1] == marker) return i;
+  FAIL("no such marker");
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("decoded pictures equal Pillow's") {
+  int count = 0;
+  for (const auto& [name, tensor] : goldens()) {
+    if (name.compare(0, 5, "file/") != 0) continue;
+    const std::string base = name.substr(5);
+    CAPTURE(base);
+    const Image image = decode_image(tensor.bytes, base);
+    const tests::ByteTensor& want = goldens().at("pixels/" + base);
+    ++count;
+    if (!jpeg_is_turbo() && contains(base, ".jpg")) {
+      // stb_image's transform and upsampling round differently.
+      REQUIRE(image.height == want.shape[0]);
+      REQUIRE(image.width == want.shape[1]);
+      int64_t total = 0;
+      for (size_t i = 0; i < want.bytes.size(); ++i) total += std::abs(image.pixels[i] - want.bytes[i]);
+      CHECK(static_cast<double>(total) / static_cast<double>(want.bytes.size()) < 4.0);
+      continue;
+    }
+    CHECK(tests::difference(image, want) == "");
+  }
+  CHECK(count == 33);
+}
+
+TEST_CASE("a photo of the data set, resized, is the reference's input to the bit") {
+  const auto dir = tests::data_dir("photo of the data set");
+  if (dir.empty() || !jpeg_is_turbo()) return;
+  const auto expected =
+      tests::read_byte_tensors(dir / "efficientnet_lite2/expected_features_coco_000000000285.safetensors");
+  const Image image = read_image(dir / "cc_photos/coco_000000000285.jpg");
+  CHECK(tests::difference(resize(image, 224, 224), expected.at("pixels_224_hwc")) == "");
+}
+
+TEST_CASE("orientation: all eight, and tags that make no sense") {
+  Image image(2, 3);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i / 3);
+  const auto red = [&](int orientation) {
+    const Image turned = apply_orientation(image, orientation);
+    CHECK(turned.height == (orientation < 5 ? 2 : 3));
+    std::string text;
+    for (size_t i = 0; i < turned.pixels.size(); i += 3) text += static_cast<char>('0' + turned.pixels[i]);
+    return text;
+  };
+  const char* want[] = {"012345", "210543", "543210", "345012", "031425", "304152", "524130", "251403"};
+  for (int orientation = 1; orientation <= 8; ++orientation) CHECK(red(orientation) == want[orientation - 1]);
+  CHECK_THROWS_AS(apply_orientation(image, 0), tensor::Error);
+
+  std::vector<uint8_t> tiff{'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3,
+                            0,   1,   0,  0, 0, 6, 0, 0, 0, 0, 0,    0, 0};
+  CHECK(codecs::exif_orientation(tiff) == 6);
+  for (size_t size = 0; size < 20; ++size) CHECK(codecs::exif_orientation({tiff.data(), size}) == 1);
+  auto patched = [&](size_t at, int value) {
+    auto copy = tiff;
+    copy[at] = static_cast<uint8_t>(value);
+    return codecs::exif_orientation(copy);
+  };
+  CHECK(patched(18, 9) == 1);     // value
+  CHECK(patched(18, 0) == 1);     // value
+  CHECK(patched(12, 2) == 1);     // type
+  CHECK(patched(14, 2) == 1);     // count
+  CHECK(patched(2, 43) == 1);     // magic
+  CHECK(patched(7, 0xFF) == 1);   // directory far away
+  CHECK(patched(9, 0xFF) == 6);   // more entries than there is room for, ours among the first
+  CHECK(patched(10, 0x13) == 1);  // another tag
+}
+
+TEST_CASE("a claimed size is refused before memory is taken") {
+  auto jpeg = file("baseline_420.jpg");
+  const size_t frame = find_marker(jpeg, 0xC0);
+  put16(jpeg, frame + 5, 65535);
+  put16(jpeg, frame + 7, 65535);
+  const std::string text = error_of([&] { decode_image(jpeg, "big.jpg"); });
+  CHECK(contains(text, "big.jpg: a picture of 65535 x 65535 has 4294836225 pixels, the limit is 67108864"));
+
+  auto png = file("rgb.png");
+  const auto put32 = [&](size_t at, uint32_t value) {
+    put16(png, at, static_cast<int>(value >> 16));
+    put16(png, at + 2, static_cast<int>(value & 0xFFFF));
+  };
+  put32(16, 100000);
+  put32(20, 100000);
+  CHECK(contains(error_of([&] { decode_image(png, "big.png"); }),
+                 "big.png: a picture of 100000 x 100000 has 1000"));
+  put32(16, 0xFFFFFFFFu);
+  put32(20, 0xFFFFFFFFu);
+  CHECK(contains(error_of([&] { decode_image(png, "big.png"); }), "the limit is"));
+
+  auto gif = file("still.gif");
+  gif[7] = gif[9] = 0xFF;
+  CHECK(contains(error_of([&] { decode_image(gif, "big.gif"); }), "the limit is"));
+  auto bmp = file("rgb.bmp");
+  bmp[20] = bmp[24] = 0x01;  // 65,573 x 65,559
+  CHECK(contains(error_of([&] { decode_image(bmp, "big.bmp"); }), "the limit is"));
+
+  ImageLimits limits;
+  limits.pixels = 37 * 23;
+  CHECK(decode_image(file("rgb.png"), "x", limits).width == 37);
+  limits.pixels -= 1;
+  for (const char* name : {"rgb.png", "rgb.bmp", "still.gif", "progressive.jpg"})
+    CHECK(contains(error_of([&] { decode_image(file(name), name, limits); }), "the limit is 850"));
+  limits = {};
+  limits.file_bytes = 100;
+  CHECK(
+      contains(error_of([&] { decode_image(file("rgb.png"), "x.png", limits); }), "bytes, the limit is 100"));
+}
+
+TEST_CASE("sides of zero") {
+  for (const int side : {0, 1}) {
+    auto jpeg = file("baseline_420.jpg");
+    put16(jpeg, find_marker(jpeg, 0xC0) + 5 + static_cast<size_t>(side) * 2, 0);
+    CHECK(contains(error_of([&] { decode_image(jpeg, "zero.jpg"); }), "has no pixels"));
+    auto png = file("rgb.png");
+    for (size_t i = 0; i < 4; ++i) png[16 + static_cast<size_t>(side) * 4 + i] = 0;
+    CHECK(contains(error_of([&] { decode_image(png, "zero.png"); }), "has no pixels"));
+    auto gif = file("still.gif");
+    gif[6 + static_cast<size_t>(side) * 2] = gif[7 + static_cast<size_t>(side) * 2] = 0;
+    CHECK(contains(error_of([&] { decode_image(gif, "zero.gif"); }), "has no pixels"));
+    auto bmp = file("rgb.bmp");
+    bmp[18 + static_cast<size_t>(side) * 4] = 0;
+    CHECK(contains(error_of([&] { decode_image(bmp, "zero.bmp"); }), "has no pixels"));
+  }
+}
+
+TEST_CASE("every shorter file is an error that names it") {
+  for (const auto& [name, tensor] : goldens()) {
+    if (name.compare(0, 5, "file/") != 0) continue;
+    const std::string base = name.substr(5);
+    CAPTURE(base);
+    // All the lengths near the ends, and steps in between. A BMP may have slack, a GIF its end mark and more
+    // frames.
+    const size_t size = tensor.bytes.size();
+    const size_t step = std::max<size_t>(1, size / 97);
+    for (size_t length = 0; length < size; length += length < 64 || length + 64 > size ? 1 : step) {
+      const std::string text = error_of([&] { decode_image({tensor.bytes.data(), length}, base); });
+      CAPTURE(length);
+      if (text.empty() && contains(base, ".gif")) {
+        CHECK(decode_image({tensor.bytes.data(), length}, base).pixels ==
+              goldens().at("pixels/" + base).bytes);
+        continue;
+      }
+      CHECK(contains(text, base + ": "));
+    }
+  }
+  CHECK(contains(error_of([] {
+                   decode_image({file("rgb.png").data(), 200}, "a.png");
+                 }),
+                 "cut short after 200 bytes"));
+  CHECK(contains(error_of([] {
+                   decode_image({file("grey.jpg").data(), 400}, "a.jpg");
+                 }),
+                 "cut short after 400 bytes"));
+}
+
+TEST_CASE("a JPEG that was cut short and given an end mark is an error") {
+  for (const char* name : {"baseline_444.jpg", "progressive.jpg", "cmyk.jpg"}) {
+    if (!jpeg_is_turbo()) return;  // stb_image fills in silently
+    auto bytes = file(name);
+    bytes.resize(find_marker(bytes, 0xDA) + 40);
+    bytes.push_back(0xFF);
+    bytes.push_back(0xD9);
+    CHECK(contains(error_of([&] { decode_image(bytes, name); }), std::string(name) + ": damaged JPEG: "));
+  }
+}
+
+TEST_CASE("a JPEG whose Huffman table claims more codes than there are") {
+  auto bytes = file("baseline_420.jpg");
+  const size_t at = find_marker(bytes, 0xC4);
+  for (size_t i = 5; i < 21; ++i) bytes[at + i] = 0xFF;
+  CHECK(contains(error_of([&] { decode_image(bytes, "h.jpg"); }),
+                 "h.jpg: damaged JPEG: the Huffman tables at byte"));
+}
+
+TEST_CASE("flipped bits give a picture or an error, never a crash") {
+  tensor::Generator generator(5);
+  int errors = 0, pictures = 0;
+  for (const auto& [name, tensor] : goldens()) {
+    if (name.compare(0, 5, "file/") != 0) continue;
+    for (int round = 0; round < 60; ++round) {
+      auto bytes = tensor.bytes;
+      for (uint64_t flips = 1 + generator.below(4); flips > 0; --flips)
+        bytes[generator.below(bytes.size())] ^= static_cast<uint8_t>(1u << generator.below(8));
+      if (contains(name, ".png") && round % 4 != 0) repair_png(bytes);
+      ImageLimits limits;
+      limits.pixels = 1 << 20;
+      try {
+        const Image image = decode_image(bytes, "x", limits);
+        CHECK(static_cast<int64_t>(image.pixels.size()) == image.height * image.width * 3);
+        ++pictures;
+      } catch (const tensor::Error& error) {
+        CHECK(error.kind() == tensor::ErrorKind::data);
+        ++errors;
+      }
+    }
+  }
+  CHECK(errors > 200);
+  CHECK(pictures > 200);
+}
+
+TEST_CASE("a PNG that unpacks to far more than its size explains") {
+  // 16 MB from 16 kB, for a picture of 37 x 23.
+  const std::vector<uint8_t>& bomb = goldens().at("bomb").bytes;
+  CHECK(bomb.size() < 20000);
+  CHECK(error_of([&] { decode_image(bomb, "bomb.png"); }) == "bomb.png: damaged picture: Out of memory");
+}
+
+TEST_CASE("what is no picture, and what is no file") {
+  const std::string words = "<html>";
+  const std::vector<uint8_t> html(words.begin(), words.end());
+  CHECK(contains(
+      error_of([&] { decode_image(html, "page.jpg"); }),
+      "page.jpg: no picture of a known format (JPEG, PNG, BMP, GIF): it begins with the bytes 3c 68 74 6d"));
+  CHECK(error_of([&] { decode_image({}, "none.jpg"); }) == "none.jpg: the file is empty");
+  const std::vector<uint8_t> only_ends{0xFF, 0xD8, 0xFF, 0xD9};
+  CHECK(error_of([&] { decode_image(only_ends, "a.jpg"); }) == "a.jpg: the JPEG holds no picture");
+
+  const tests::TempFolder folder;
+  const auto kind_of = [](const std::filesystem::path& path) {
+    try {
+      read_image(path);
+    } catch (const tensor::Error& error) {
+      CHECK(contains(error.what(), path.string()));
+      return error.kind();
+    }
+    return tensor::ErrorKind::internal;
+  };
+  CHECK(kind_of(folder.path() / "missing.jpg") == tensor::ErrorKind::io);
+  CHECK(kind_of(folder.path()) == tensor::ErrorKind::io);
+  CHECK(kind_of("/dev/zero") == tensor::ErrorKind::io);
+  CHECK(kind_of(folder.write("empty.jpg", std::string())) == tensor::ErrorKind::data);
+  CHECK(contains(error_of([&] { read_image(folder.path()); }), "is a folder"));
+  // The content decides, not the name.
+  CHECK(tests::difference(read_image(folder.write("wrong.jpg", file("rgb.png"))),
+                          goldens().at("pixels/rgb.png")) == "");
+}
