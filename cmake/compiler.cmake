@@ -1,6 +1,9 @@
 # One set of flags for every file: an inline function compiled under two sets of -m flags is one symbol to the
 # linker, which may then pick the wrong one. No -ffast-math: it removes NaN checks.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fno-math-errno -fno-trapping-math)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  add_compile_options(-Wno-restrict)  # g++ 12 warns of std::string's own operator+ (GCC bug 105651)
+endif()
 if(IMGCAP_NATIVE)
   add_compile_options(-march=native)
 endif()

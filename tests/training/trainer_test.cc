@@ -1,0 +1,241 @@
+#include "imgcap/training/trainer.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "optim/adam.h"
+#include "tensor/error.h"
+#include "tensor/random.h"
+
+using namespace imgcap;
+using tensor::DType;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  fs::path path;
+  explicit Folder(const std::string& name) : path(fs::temp_directory_path() / ("imgcap_test_" + name)) {
+    fs::remove_all(path);
+    fs::create_directories(path);
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+// Eight photos of made-up features whose captions say which they are.
+struct Toy {
+  std::vector<std::string> names;
+  std::map<std::string, std::vector<std::string>> captions;
+  FeatureCache features = make_features();
+  Vocabulary vocabulary = make_vocabulary();
+  Dataset data = make_dataset(captions, names, features, vocabulary);
+  Checkpoint info;
+
+  explicit Toy(DecoderKind kind = DecoderKind::attention) {
+    info.decoder.kind = kind;
+    info.decoder.vocabulary = vocabulary.size();
+    info.decoder.features = 12;
+    info.decoder.embedding = info.decoder.hidden = info.decoder.attention = 24;
+    info.decoder.layers = 2;
+    info.decoder.layer_dropout = 0.2;
+    info.vocabulary = vocabulary.tokens();
+    info.encoder = "none";
+    info.encoder_key = features.key();
+  }
+
+  FeatureCache make_features() {
+    const std::vector<std::string> colours = {"red", "blue", "green", "black"}, things = {"dog", "ball"};
+    for (const std::string& colour : colours)
+      for (const std::string& thing : things) {
+        names.push_back(colour + "_" + thing + ".jpg");
+        captions[names.back()] = {"a " + colour + " " + thing + " .",
+                                  "the " + thing + " is " + colour + " ."};
+      }
+    tensor::Generator generator(7);
+    Tensor values = Tensor::empty({8, 4, 12});
+    tensor::fill_normal(values, 0, 1, generator);
+    return FeatureCache(names, values.to(DType::f16), "toy");
+  }
+
+  Vocabulary make_vocabulary() const {
+    std::vector<std::string> texts;
+    for (const auto& [name, some] : captions) texts.insert(texts.end(), some.begin(), some.end());
+    return Vocabulary::build(texts, {0, 1, false});
+  }
+};
+
+TrainOptions toy_options() {
+  TrainOptions options;
+  options.epochs = 4;
+  options.batch_photos = 3;
+  options.lr = 1e-2;
+  options.average_decay = 0.9;
+  options.label_smoothing = 0.1;
+  options.teacher_forcing = 0.8;
+  options.schedule = "cosine";
+  options.validation.beam = 2;
+  options.validation.max_words = 8;
+  return options;
+}
+
+std::map<std::string, std::vector<float>> weights_of(Decoder& decoder) {
+  std::map<std::string, std::vector<float>> all;
+  for (const auto& [name, value] : decoder.state_dict()) all[name] = value.to_vector<float>();
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a run that is stopped and resumed ends with the same bits") {
+  const Toy toy;
+  const std::atomic<bool> go{false};
+  const Folder whole("whole"), broken("broken");
+  Trainer straight(toy.info, toy.features, toy.data, toy.data, toy_options(), whole.path);
+  CHECK(straight.run({}, go) == Trainer::End::finished);
+  CHECK(straight.step() == 12);
+  {
+    Trainer first(toy.info, toy.features, toy.data, toy.data, toy_options(), broken.path);
+    std::atomic<bool> stop{false};
+    TrainListener listener;
+    listener.step = [&](const StepReport& r) { stop = r.step == 5; };  // inside the second epoch
+    CHECK(first.run(listener, stop) == Trainer::End::interrupted);
+    CHECK(first.step() == 5);
+  }
+  Trainer second(toy.info, toy.features, toy.data, toy.data, toy_options(), broken.path);
+  second.resume();
+  CHECK(second.step() == 5);
+  CHECK(second.run({}, go) == Trainer::End::finished);
+  CHECK(second.step() == 12);
+  CHECK(weights_of(second.decoder()) == weights_of(straight.decoder()));
+  CHECK(second.best_score() == straight.best_score());
+}
+
+TEST_CASE("resuming refuses another run's checkpoint") {
+  const Toy toy;
+  const std::atomic<bool> go{false};
+  const Folder folder("refuse");
+  Trainer(toy.info, toy.features, toy.data, toy.data, toy_options(), folder.path).run({}, go);
+  TrainOptions other = toy_options();
+  other.lr = 2e-2;
+  Trainer changed(toy.info, toy.features, toy.data, toy.data, other, folder.path);
+  CHECK_THROWS_WITH_AS(changed.resume(), doctest::Contains("settings differ"), tensor::Error);
+  const Folder empty("refuse_empty");
+  Trainer none(toy.info, toy.features, toy.data, toy.data, toy_options(), empty.path);
+  CHECK_THROWS_AS(none.resume(), tensor::Error);
+  TrainOptions large = toy_options();
+  large.batch_photos = 9;
+  CHECK_THROWS_WITH_AS(Trainer(toy.info, toy.features, toy.data, toy.data, large, folder.path),
+                       doctest::Contains("a batch of 9 photos"), tensor::Error);
+}
+
+TEST_CASE("one batch over-fits, and its captions come back") {
+  for (const DecoderKind kind : {DecoderKind::attention, DecoderKind::plain}) {
+    CAPTURE(to_string(kind));
+    Toy toy(kind);
+    toy.info.decoder.layer_dropout = 0;
+    toy.info.decoder.hidden = toy.info.decoder.embedding = 48;
+    // One caption a photo: two captions of one photo have a loss that cannot vanish.
+    for (auto& [name, texts] : toy.captions) texts.resize(1);
+    const Dataset data = make_dataset(toy.captions, toy.names, toy.features, toy.vocabulary);
+    tensor::Generator generator(5);
+    const auto decoder = make_decoder(toy.info.decoder, generator);
+    // Evaluation mode: the plain model's head would else drop half of its inputs.
+    decoder->eval();
+    optim::AdamW optimizer(decoder->named_parameters(), optim::AdamWOptions{.lr = 5e-3, .weight_decay = 0});
+    const CaptionBatch batch = make_batch(data, {0, 1, 2, 3, 4, 5, 6, 7}, toy.features);
+    LossOptions options;
+    options.teacher_forcing = 1;
+    double loss = 1e9;
+    for (int step = 0; step < 400 && loss >= 0.005; ++step) {
+      decoder->zero_grad();
+      const CaptionLoss result = decoder->loss(batch, options);
+      loss = result.loss.item();
+      result.loss.backward();
+      optimizer.step();
+    }
+    CHECK(loss < 0.01);
+    SearchOptions search;
+    search.beam = 1;
+    const auto captions = caption_photos(*decoder, data, toy.features, toy.vocabulary, search);
+    for (const auto& [name, texts] : toy.captions) CHECK(captions.at(name) == texts[0]);
+  }
+}
+
+TEST_CASE("the original's first loss") {
+  // With the <sos> slot of zero logits and its own widths it starts at ln 4096 = 8.318.
+  DecoderConfig config;
+  config.features = 64;
+  tensor::Generator generator(1);
+  const auto decoder = make_decoder(config, generator);
+  CaptionBatch batch;
+  batch.features = Tensor::empty({2, 9, 64});
+  tensor::fill_normal(batch.features, 0, 1, generator);
+  batch.image = Tensor::arange(2);
+  batch.words = Tensor::from(std::vector<int64_t>{2, 5, 40, 99, 700, 3, 2, 5, 17, 12, 3, 1}, {2, 6});
+  batch.lengths = {6, 5};
+  LossOptions options;
+  options.compat_original = true;
+  options.generator = &generator;
+  CHECK(std::fabs(decoder->loss(batch, options).loss.item() - 8.318) < 0.01);
+}
+
+TEST_CASE("checkpoints come back whole, in three formats") {
+  Toy toy;
+  toy.info.decoder.tie_weights = true;
+  toy.info.decoder.embedding = toy.info.decoder.hidden = 128;
+  tensor::Generator generator(3);
+  const auto decoder = make_decoder(toy.info.decoder, generator);
+  toy.info.weights = decoder->state_dict();
+  toy.info.notes["epoch"] = "7";
+  const Folder folder("formats");
+  const fs::path file = folder.path / "model.safetensors";
+  for (const auto& [format, bar] : std::map<WeightFormat, double>{
+           {WeightFormat::f32, 0.0}, {WeightFormat::f16, 1e-3}, {WeightFormat::i8, 1.0 / 127}}) {
+    save_checkpoint(file, toy.info, format);
+    const Checkpoint back = load_checkpoint(file);
+    CHECK(back.decoder == toy.info.decoder);
+    CHECK(back.vocabulary == toy.info.vocabulary);
+    CHECK(back.preprocessing == toy.info.preprocessing);
+    CHECK(back.notes == toy.info.notes);
+    const auto expected = weights_of(*decoder), found = weights_of(*back.make_decoder());
+    for (const auto& [name, values] : expected) {
+      CAPTURE(name);
+      float top = 0, worst = 0;
+      for (const float v : values) top = std::max(top, std::fabs(v));
+      for (size_t i = 0; i < values.size(); ++i)
+        worst = std::max(worst, std::fabs(values[i] - found.at(name)[i]));
+      CHECK(worst <= bar * top);
+    }
+  }
+  Checkpoint wrong = toy.info;
+  wrong.vocabulary.pop_back();
+  save_checkpoint(file, wrong);
+  CHECK_THROWS_WITH_AS(load_checkpoint(file), doctest::Contains("tokens for a decoder of"), tensor::Error);
+}
+
+TEST_CASE("data sets and batches") {
+  const Toy toy;
+  const CaptionBatch batch = make_batch(toy.data, {1, 0}, toy.features);
+  CHECK(batch.lengths == std::vector<int64_t>{7, 7, 6, 6});
+  CHECK(batch.image.to_vector<int64_t>() == std::vector<int64_t>{0, 1, 0, 1});
+  CHECK(batch.features.shape() == Shape{2, 4, 12});
+  CHECK_THROWS_AS(make_dataset(toy.captions, {"nowhere.jpg"}, toy.features, toy.vocabulary), tensor::Error);
+  const Dataset cut = make_dataset(toy.captions, toy.names, toy.features, toy.vocabulary, 4);
+  CHECK(cut.photos[0].encoded[0].size() == 4);
+  CHECK(cut.photos[0].encoded[0].back() == kEos);
+  const auto first = epoch_batches(10, 4, 1, 0), again = epoch_batches(10, 4, 1, 0),
+             next = epoch_batches(10, 4, 1, 1);
+  CHECK(first == again);
+  CHECK(first != next);
+  CHECK(first.size() == 3);
+  const Folder folder("cache");
+  toy.features.save(folder.path / "f.safetensors");
+  const FeatureCache back = FeatureCache::open(folder.path / "f.safetensors");
+  CHECK(back.names() == toy.features.names());
+  CHECK(back.rows({3}).to_vector<float>() == toy.features.rows({3}).to_vector<float>());
+  CHECK_THROWS_AS(back.rows({8}), tensor::Error);
+}
