@@ -1,0 +1,145 @@
+// Views, copies, storage, the allocator, the thread pool and the random numbers.
+#include "tensor/tensor.h"
+
+#include <atomic>
+#include <numeric>
+
+#include "tensor/allocator.h"
+#include "tests/tensor/reference.h"
+
+using namespace tests;
+
+TEST_CASE("views share memory and know their elements") {
+  Tensor x = Tensor::arange(24).view({2, 3, 4});
+  CHECK(values(x.permute({2, 0, 1}).select(0, 1)) == std::vector<double>{1, 5, 9, 13, 17, 21});
+  CHECK(values(x.slice(2, 1, 4, 2).select(0, 1).select(0, 2)) == std::vector<double>{21, 23});
+  CHECK(x.transpose(0, 2).shares_storage(x));
+  CHECK_FALSE(x.t().is_contiguous());
+  CHECK(values(x.t().reshape({6, 4})) == values(x.t().contiguous().view({6, 4})));
+  CHECK(x.view({-1, 6}).shape() == Shape{4, 6});
+  CHECK(x.unsqueeze(-1).squeeze(-1).shape() == x.shape());
+  CHECK(x.flatten(1).shape() == Shape{2, 12});
+  Tensor row = Tensor::arange(3).expand({2, 3});
+  CHECK(values(row) == std::vector<double>{0, 1, 2, 0, 1, 2});
+  const uint64_t version = x.version();
+  x.select(0, 0).fill_(7);
+  CHECK(x.version() > version);  // shared by views
+  CHECK(x.select(0, 0).select(0, 0).select(0, 0).item() == 7);
+}
+
+TEST_CASE("wrong views are refused with a sentence") {
+  const Tensor x = Tensor::zeros({2, 3});
+  CHECK_THROWS_WITH_AS(x.t().view({6}), doctest::Contains("use reshape"), tensor::Error);
+  CHECK_THROWS_WITH_AS(x.view({4, 2}), "view: 6 elements of (2, 3) do not fit (4, 2)", tensor::Error);
+  CHECK_THROWS_AS(x.slice(1, 2, 5), tensor::Error);
+  CHECK_THROWS_AS(x.select(0, 2), tensor::Error);
+  CHECK_THROWS_AS(x.expand({2, 4}), tensor::Error);
+  CHECK_THROWS_AS(x.squeeze(0), tensor::Error);
+  CHECK_THROWS_AS(x.permute({0, 0}), tensor::Error);
+  CHECK_THROWS_AS(Tensor::empty({int64_t{1} << 40, int64_t{1} << 40}), tensor::Error);
+  CHECK_THROWS_AS(Tensor::empty({-1}), tensor::Error);
+  CHECK_THROWS_WITH_AS(Tensor::zeros({1}, DType::f32, tensor::Device::cuda()),
+                       doctest::Contains("built without CUDA"), tensor::Error);
+  CHECK_THROWS_AS(x.data<double>(), tensor::Error);
+  CHECK_THROWS_AS(Tensor().data<float>(), tensor::Error);
+}
+
+TEST_CASE("copies convert, broadcast and may overlap") {
+  const Tensor x = Tensor::from(std::vector<double>{-1.5, 0, 2.7, 300}, {4});
+  CHECK(x.to(DType::i32).to_vector<int32_t>() == std::vector<int32_t>{-1, 0, 2, 300});
+  CHECK(values(x.to(DType::boolean)) == std::vector<double>{1, 0, 1, 1});
+  CHECK(x.to(DType::f16).to(DType::f64).to_vector<double>()[3] == 300);
+  Tensor out = Tensor::zeros({2, 4}, DType::f64);
+  out.copy_(x);
+  CHECK(values(out.select(0, 1)) == values(x));
+  Tensor shifted = Tensor::arange(5);
+  shifted.slice(0, 1, 5).copy_(shifted.slice(0, 0, 4));
+  CHECK(values(shifted) == std::vector<double>{0, 0, 1, 2, 3});
+}
+
+TEST_CASE("16-bit floats round to nearest even and keep what is special") {
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    tensor::f16 h;
+    h.bits = static_cast<uint16_t>(bits);
+    const float f = static_cast<float>(h);
+    if (f != f)
+      CHECK(static_cast<float>(tensor::f16(f)) != f);
+    else
+      CHECK(tensor::f16(f).bits == bits);
+  }
+  CHECK(tensor::f16(65519.0f).bits == 0x7bff);
+  CHECK(tensor::f16(65520.0f).bits == 0x7c00);
+  CHECK(tensor::f16(1.0f + 0x1p-11f).bits == 0x3c00);  // a tie goes to even
+  CHECK(tensor::f16(1.0f + 3 * 0x1p-11f).bits == 0x3c02);
+  CHECK(tensor::f16(0x1p-25f).bits == 0);
+  CHECK(tensor::f16(0x1.8p-25f).bits == 1);
+  CHECK(tensor::bf16(1.0f + 0x1p-8f).bits == 0x3f80);
+  CHECK(tensor::bf16(1.0f + 3 * 0x1p-8f).bits == 0x3f82);
+}
+
+TEST_CASE("freed memory is used again and is not counted") {
+  const auto before = tensor::allocator_statistics();
+  const void* first = nullptr;
+  for (int i = 0; i < 100; ++i) {
+    const Tensor x = Tensor::empty({1000, 77});
+    if (first == nullptr) first = x.raw();
+    CHECK(x.raw() == first);
+    CHECK(reinterpret_cast<uintptr_t>(x.raw()) % 64 == 0);
+  }
+  CHECK(tensor::allocator_statistics().bytes_in_use == before.bytes_in_use);
+  CHECK(tensor::allocator_statistics().blocks_in_use == before.blocks_in_use);
+}
+
+TEST_CASE("parallel_for visits everything once, nests and passes errors on") {
+  const int before = tensor::num_threads();
+  for (const int threads : {1, 2, 4}) {
+    tensor::set_num_threads(threads);
+    std::vector<std::atomic<int>> seen(1000);
+    tensor::parallel_for(1000, 7, [&](int64_t begin, int64_t end) {
+      CHECK(begin % 7 == 0);
+      tensor::parallel_for(end - begin, 1, [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; ++i) ++seen[static_cast<size_t>(begin + i)];
+      });
+    });
+    for (const auto& count : seen) CHECK(count == 1);
+    CHECK_THROWS_AS(tensor::parallel_for(100, 1,
+                                         [](int64_t begin, int64_t) {
+                                           if (begin == 42) tensor::fail(ErrorKind::internal, "from a tile");
+                                         }),
+                    tensor::Error);
+  }
+  tensor::set_num_threads(before);
+}
+
+TEST_CASE("Philox gives the published numbers") {
+  // Known answers of Random123: kat_vectors, philox4x32-10.
+  CHECK(tensor::philox(0, 0) == std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(tensor::philox(UINT64_MAX, UINT64_MAX, UINT64_MAX) ==
+        std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+}
+
+TEST_CASE("random numbers: range, moments, saved state, shuffles") {
+  tensor::Generator g(9);
+  Tensor u = Tensor::empty({20000}, DType::f64), n = Tensor::empty({20000}, DType::f64);
+  fill_uniform(u, -1, 3, g);
+  fill_normal(n, 2, 0.5, g);
+  const auto mean = [](const std::vector<double>& v) {
+    return std::accumulate(v.begin(), v.end(), 0.0) / 20000;
+  };
+  const auto values_u = values(u), values_n = values(n);
+  CHECK(*std::min_element(values_u.begin(), values_u.end()) >= -1);
+  CHECK(*std::max_element(values_u.begin(), values_u.end()) < 3);
+  CHECK(std::fabs(mean(values_u) - 1) < 0.05);
+  CHECK(std::fabs(mean(values_n) - 2) < 0.02);
+  tensor::Generator again(0);
+  again.set_state(g.seed(), g.offset());
+  CHECK(again.uniform() == g.uniform());
+  std::vector<int> order(50);
+  std::iota(order.begin(), order.end(), 0);
+  g.shuffle(order);
+  std::vector<int> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  CHECK(sorted != order);
+  for (int i = 0; i < 50; ++i) CHECK(sorted[static_cast<size_t>(i)] == i);
+  CHECK_THROWS_AS(g.below(0), tensor::Error);
+}
