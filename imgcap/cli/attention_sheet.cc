@@ -1,0 +1,113 @@
+#include "imgcap/cli/attention_sheet.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string_view>
+
+#include "imgcap/data/resize.h"
+#include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
+
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STBI_WRITE_NO_STDIO
+#include <stb_easy_font.h>
+#include <stb_image_write.h>
+
+namespace imgcap::cli {
+namespace {
+
+constexpr int64_t kSide = 224, kGap = 8, kTextHeight = 24, kColumns = 5;
+constexpr int kTextScale = 2;
+constexpr float kDarkest = 0.2f;
+
+// The map at a place of the picture (0..1 each way): linear between the cells' middles.
+float at(const std::vector<float>& map, int64_t rows, int64_t columns, double y, double x) {
+  const double row = std::clamp(y * static_cast<double>(rows) - 0.5, 0.0, static_cast<double>(rows - 1));
+  const double column =
+      std::clamp(x * static_cast<double>(columns) - 0.5, 0.0, static_cast<double>(columns - 1));
+  const auto r = static_cast<int64_t>(row), c = static_cast<int64_t>(column);
+  const int64_t r2 = std::min(r + 1, rows - 1), c2 = std::min(c + 1, columns - 1);
+  const double v = row - static_cast<double>(r), h = column - static_cast<double>(c);
+  const auto cell = [&](int64_t i, int64_t j) {
+    return static_cast<double>(map[static_cast<size_t>(i * columns + j)]);
+  };
+  return static_cast<float>((1 - v) * ((1 - h) * cell(r, c) + h * cell(r, c2)) +
+                            v * ((1 - h) * cell(r2, c) + h * cell(r2, c2)));
+}
+
+void draw_text(Image& sheet, int64_t top, int64_t left, std::string text) {
+  // The font has ASCII alone.
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  std::vector<std::byte> quads(1 << 16);
+  const int count =
+      stb_easy_font_print(0, 0, text.data(), nullptr, quads.data(), static_cast<int>(quads.size()));
+  for (int q = 0; q < count; ++q) {
+    // Four corners of x, y, z and a colour, 16 bytes each; upright rectangles, the first corner and the third
+    // are opposite.
+    float from[2], to[2];
+    std::memcpy(from, &quads[static_cast<size_t>(q) * 64], sizeof from);
+    std::memcpy(to, &quads[static_cast<size_t>(q) * 64 + 32], sizeof to);
+    const auto pixel = [](float v) { return static_cast<int64_t>(std::lround(v * kTextScale)); };
+    for (int64_t y = top + pixel(from[1]); y < std::min(top + pixel(to[1]), sheet.height); ++y)
+      for (int64_t x = left + pixel(from[0]); x < std::min({left + pixel(to[0]), left + kSide, sheet.width});
+           ++x)
+        std::memset(sheet.row(y) + 3 * x, 0, 3);
+  }
+}
+
+}  // namespace
+
+Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
+                      const std::vector<std::vector<float>>& maps, int64_t rows, int64_t columns) {
+  tensor::check(words.size() == maps.size(), tensor::ErrorKind::argument,
+                "attention_sheet: {} words with {} maps", words.size(), maps.size());
+  for (const auto& map : maps)
+    tensor::check(rows > 0 && columns > 0 && static_cast<int64_t>(map.size()) == rows * columns,
+                  tensor::ErrorKind::shape, "attention_sheet: a map of {} places for a grid of {} x {}",
+                  map.size(), rows, columns);
+  const int64_t longer = std::max(photo.height, photo.width);
+  const int64_t height = std::max<int64_t>(1, photo.height * kSide / longer),
+                width = std::max<int64_t>(1, photo.width * kSide / longer);
+  const Image small = resize(photo, height, width);
+  const auto tiles = std::max<int64_t>(1, static_cast<int64_t>(words.size()));
+  const int64_t across = std::min(tiles, kColumns), down = (tiles + kColumns - 1) / kColumns;
+  const int64_t tile_height = height + kTextHeight + kGap;
+  Image sheet(kGap + down * tile_height, kGap + across * (kSide + kGap));
+  std::fill(sheet.pixels.begin(), sheet.pixels.end(), uint8_t{255});
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t top = kGap + t / kColumns * tile_height, left = kGap + t % kColumns * (kSide + kGap);
+    const auto* map = words.empty() ? nullptr : &maps[static_cast<size_t>(t)];
+    const float most = map == nullptr ? 0 : *std::max_element(map->begin(), map->end());
+    for (int64_t y = 0; y < height; ++y)
+      for (int64_t x = 0; x < width; ++x) {
+        float light = 1;
+        if (most > 0)
+          light = kDarkest + (1 - kDarkest) / most *
+                                 at(*map, rows, columns,
+                                    (static_cast<double>(y) + 0.5) / static_cast<double>(height),
+                                    (static_cast<double>(x) + 0.5) / static_cast<double>(width));
+        for (int64_t channel = 0; channel < 3; ++channel)
+          sheet.row(top + y)[3 * (left + x) + channel] =
+              static_cast<uint8_t>(std::lround(light * static_cast<float>(small.row(y)[3 * x + channel])));
+      }
+    if (map != nullptr) draw_text(sheet, top + height + 4, left, words[static_cast<size_t>(t)]);
+  }
+  return sheet;
+}
+
+void write_png(const std::filesystem::path& file, const Image& image) {
+  std::string bytes;
+  const auto add = [](void* to, void* data, int size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
+  };
+  const int ok =
+      stbi_write_png_to_func(add, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
+                             image.pixels.data(), static_cast<int>(3 * image.width));
+  tensor::check(ok != 0, tensor::ErrorKind::internal, "{}: the picture cannot be packed", file.string());
+  tensor::io::write_file_atomically(file, std::string_view(bytes));
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,107 @@
+#include <memory>
+
+#include "imgcap/cli/attention_sheet.h"
+#include "imgcap/cli/model_options.h"
+#include "imgcap/cli/photos.h"
+#include "imgcap/decoding/beam_search.h"
+#include "tensor/error.h"
+
+namespace imgcap::cli {
+namespace {
+
+struct Options {
+  std::string model = "attention", weights, attention;
+  std::vector<std::string> images;
+  BeamOptions search;
+  bool json = false;
+};
+
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary) {
+  return vocabulary.decode(std::vector<int32_t>(caption.words.begin(), caption.words.end()));
+}
+
+std::string fields(const Hypothesis& caption, const Vocabulary& vocabulary) {
+  return fmt::format("\"caption\":{},\"log_probability\":{}", quoted(text_of(caption, vocabulary)),
+                     caption.log_probability);
+}
+
+std::string json_line(const Photo& photo, const std::vector<Hypothesis>& captions,
+                      const Vocabulary& vocabulary, double milliseconds, bool alternatives) {
+  std::string line = fmt::format("{{\"image\":{},{},\"milliseconds\":{:.1f}", quoted(photo.name),
+                                 fields(captions.front(), vocabulary), milliseconds);
+  if (alternatives) {
+    line += ",\"alternatives\":[";
+    for (size_t k = 1; k < captions.size(); ++k)
+      line += fmt::format("{}{{{}}}", k == 1 ? "" : ",", fields(captions[k], vocabulary));
+    line += "]";
+  }
+  return line + "}\n";
+}
+
+std::string text_lines(const Photo& photo, const std::vector<Hypothesis>& captions,
+                       const Vocabulary& vocabulary, double milliseconds) {
+  std::string text =
+      fmt::format("{}: {} ({:.0f} ms)\n", photo.name, text_of(captions.front(), vocabulary), milliseconds);
+  for (size_t k = 1; k < captions.size(); ++k)
+    text += fmt::format("  {}\n", text_of(captions[k], vocabulary));
+  return text;
+}
+
+void write_sheet(const std::string& file, const Photo& photo, const Hypothesis& caption,
+                 const LoadedModel& model, int64_t rows, int64_t columns) {
+  std::vector<std::string> words;
+  for (const int64_t word : caption.words)
+    words.push_back(model.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(word)}));
+  // There is a map for <eos>, too.
+  std::vector<std::vector<float>> maps = caption.attention;
+  maps.resize(std::min(maps.size(), words.size()));
+  write_png(file, attention_sheet(photo.image, words, maps, rows, columns));
+}
+
+void run(const Options& o, Program& program) {
+  using tensor::ErrorKind;
+  tensor::check(o.search.nbest <= o.search.beam, ErrorKind::argument, "caption: --nbest {} is over --beam {}",
+                o.search.nbest, o.search.beam);
+  LoadedModel model = load_model(o.model, o.weights);
+  BeamOptions search = o.search;
+  search.attention = !o.attention.empty();
+  tensor::check(!search.attention || model.info.decoder.kind == DecoderKind::attention, ErrorKind::argument,
+                "caption: --attention: the model {} has no attention", o.model);
+  int64_t done = 0;
+  for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
+    tensor::check(!search.attention || done++ == 0, ErrorKind::argument,
+                  "caption: --attention makes the sheet of one photo; there are more");
+    const tensor::Tensor features = encode_images(model.encoder, {photo.image});
+    const std::vector<Hypothesis> captions = beam_search(*model.decoder, features, search).front();
+    const double milliseconds = milliseconds_since(photo.start);
+    if (search.attention) {
+      // The encoders halve the picture five times, rounding up.
+      const Preprocessing& p = model.encoder.preprocessing;
+      write_sheet(o.attention, photo, captions.front(), model, (p.height + 31) / 32, (p.width + 31) / 32);
+    }
+    print(o.json ? json_line(photo, captions, model.vocabulary, milliseconds, search.nbest > 1)
+                 : text_lines(photo, captions, model.vocabulary, milliseconds));
+  });
+}
+
+}  // namespace
+
+void add_caption(CLI::App& app, Program& program) {
+  CLI::App* verb = add_verb(app, program, "caption", "Caption photos");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("images", o->images, "Photos, folders or .tar archives")->required();
+  verb->add_option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
+  verb->add_option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb->add_option("--beam", o->search.beam, "Beam width")->check(CLI::Range(1, 1000));
+  verb->add_option("--nbest", o->search.nbest, "Captions a photo, at most --beam")
+      ->check(CLI::Range(1, 1000));
+  verb->add_option("--max-words", o->search.max_words, "Longest caption")->check(CLI::Range(1, 1000));
+  verb->add_option("--length-exponent", o->search.length_exponent,
+                   "Log-probability is divided by length to this power")
+      ->check(CLI::Range(0.0, 10.0));
+  verb->add_option("--attention", o->attention, "A PNG of where the model looked for each word (one photo)");
+  verb->add_flag("--json", o->json, "JSON alone on stdout: a line a photo");
+  verb->callback([o, &program] { run(*o, program); });
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,217 @@
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "imgcap/cli/cli.h"
+#include "imgcap/data/image.h"
+#include "imgcap/models/decoder.h"
+#include "imgcap/models/encoder.h"
+#include "tensor/error.h"
+#include "tensor/io/pth.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/thread_pool.h"
+
+namespace imgcap::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string file, model, encoder = "resnet50";
+  bool json = false;
+};
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string yes_no(bool on) { return on ? "yes" : "no"; }
+
+// 12345678 -> "12,345,678"
+std::string grouped(int64_t n) {
+  const std::string digits = fmt::format("{}", n);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+// The first value of a key of /proc/cpuinfo; empty elsewhere.
+std::string cpu_info(const std::string& key) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (const size_t colon = line.find(": "); line.starts_with(key) && colon != std::string::npos)
+      return line.substr(colon + 2);
+  return {};
+}
+
+void show_build(const Options& o) {
+#ifdef IMGCAP_HAVE_ONEDNN
+  const bool onednn = true;
+#else
+  const bool onednn = false;
+#endif
+  const std::string flags = " " + cpu_info("flags") + " ";
+  std::vector<std::string> sets;
+  for (const char* name : {"sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16",
+                           "amx_bf16", "amx_int8"})
+    if (flags.find(fmt::format(" {} ", name)) != std::string::npos) sets.emplace_back(name);
+  if (o.json) {
+    print(dump(Json{{"version", IMGCAP_VERSION},
+                    {"compiler", __VERSION__},
+                    {"oneDNN", onednn},
+                    {"libjpeg-turbo", jpeg_is_turbo()},
+                    {"CUDA", false},
+                    {"processor", cpu_info("model name")},
+                    {"instruction_sets", sets},
+                    {"threads", tensor::num_threads()}}));
+    return;
+  }
+  std::string text = fmt::format(
+      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\nprocessor:     "
+      "{}\n"
+      "threads:       {}\ninstructions: ",
+      IMGCAP_VERSION, __VERSION__, yes_no(onednn), yes_no(jpeg_is_turbo()), cpu_info("model name"),
+      tensor::num_threads());
+  for (const std::string& set : sets) text += " " + set;
+  print(text + "\n");
+}
+
+void show_model(const Options& o) {
+  const auto encoder = make_encoder(o.encoder, false);
+  DecoderConfig config;
+  config.kind = decoder_kind(o.model);
+  config.features = encoder->feature_channels();
+  const auto decoder = make_decoder(config);
+  const bool attention = config.kind == DecoderKind::attention;
+  int64_t layer = 0;
+  for (const auto& [name, parameter] : decoder->named_parameters())
+    if (name.starts_with("attention.")) layer += parameter.data().numel();
+  // The original's attention model keeps the whole classifier beside the decoder, the plain one cuts its last
+  // layer off.
+  const int64_t classifier = (encoder->feature_channels() + 1) * encoder->classes();
+  const int64_t trainable = decoder->parameter_count();
+  const int64_t frozen = encoder->parameter_count() - (attention ? 0 : classifier);
+  if (o.json) {
+    Json json{{"model", o.model},
+              {"encoder", o.encoder},
+              {"parameters", {{"trainable", trainable}, {"frozen", frozen}, {"total", trainable + frozen}}}};
+    if (attention) json["parameters"]["attention"] = layer;
+    print(dump(json));
+    return;
+  }
+  std::string text =
+      fmt::format("{} model with {}\ntrainable parameters: {:>12}\n", o.model, o.encoder, grouped(trainable));
+  if (attention) text += fmt::format("  of the attention:   {:>12}\n", grouped(layer));
+  text += fmt::format("frozen parameters:    {:>12}\ntotal:                {:>12}\n", grouped(frozen),
+                      grouped(trainable + frozen));
+  if (attention && o.encoder == "resnet50")
+    text +=
+        "The original's README says 49,065,064 frozen and 85,787,753 in total: its count (torchinfo's) has "
+        "the "
+        "backbone twice,\nas a part of the classifier (25,557,032) and once more without the last layer "
+        "(23,508,032).\n";
+  print(text);
+}
+
+// What a file's metadata says about it.
+std::string kind_of(const std::map<std::string, std::string>& metadata) {
+  if (metadata.contains("decoder") && metadata.contains("vocabulary"))
+    return metadata.contains("training") ? "checkpoint of a training run" : "checkpoint";
+  if (metadata.contains("names") && metadata.contains("key")) return "feature cache";
+  return "weights";
+}
+
+struct Contents {
+  struct Entry {
+    std::string name;
+    tensor::DType dtype;
+    tensor::Shape shape;
+  };
+  std::vector<Entry> tensors;
+  std::map<std::string, std::string> metadata;
+  std::string kind;
+};
+
+Contents read_contents(const std::string& file) {
+  Contents contents;
+  char start[2] = {};
+  std::ifstream(file, std::ios::binary).read(start, 2);
+  const std::string extension = std::filesystem::path(file).extension().string();
+  if (extension == ".pth" || extension == ".pt" || (start[0] == 'P' && start[1] == 'K')) {
+    const auto pth = tensor::io::read_pth(file);
+    for (const auto& [name, value] : pth.tensors)
+      contents.tensors.push_back({name, value.dtype(), value.shape()});
+    contents.metadata = pth.scalars;
+    contents.kind = "PyTorch file";
+  } else {
+    const auto header = tensor::io::read_safetensors_header(file);
+    for (const auto& [name, entry] : header.tensors)
+      contents.tensors.push_back({name, entry.dtype, entry.shape});
+    contents.metadata = header.metadata;
+    contents.kind = kind_of(header.metadata);
+  }
+  return contents;
+}
+
+// A metadata value for people and scripts: long lists become their length, JSON stays JSON.
+Json summary(const std::string& key, const std::string& value) {
+  Json json = Json::parse(value, nullptr, false);
+  if ((key == "vocabulary" || key == "names") && json.is_array()) return json.size();
+  if (json.is_discarded()) return value;
+  return json;
+}
+
+void show_file(const Options& o) {
+  const Contents contents = read_contents(o.file);
+  int64_t values = 0;
+  for (const auto& entry : contents.tensors) values += entry.shape.numel();
+  if (o.json) {
+    Json json{{"file", o.file}, {"kind", contents.kind}, {"values", values}};
+    for (const auto& [key, value] : contents.metadata) json["metadata"][key] = summary(key, value);
+    json["tensors"] = Json::array();
+    for (const auto& entry : contents.tensors)
+      json["tensors"].push_back({{"name", entry.name},
+                                 {"dtype", std::string(tensor::name_of(entry.dtype))},
+                                 {"shape", std::vector<int64_t>(entry.shape.begin(), entry.shape.end())}});
+    print(dump(json));
+    return;
+  }
+  std::string text = fmt::format("{}: {}, {} tensors, {} values\n", o.file, contents.kind,
+                                 contents.tensors.size(), grouped(values));
+  for (const auto& [key, value] : contents.metadata)
+    text += fmt::format("  {}: {}", key, dump(summary(key, value)));
+  for (const auto& entry : contents.tensors)
+    text += fmt::format("  {} {} {}\n", entry.name, tensor::name_of(entry.dtype), to_string(entry.shape));
+  print(text);
+}
+
+void run(const Options& o) {
+  if (!o.file.empty())
+    show_file(o);
+  else if (!o.model.empty())
+    show_model(o);
+  else
+    show_build(o);
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Program& program) {
+  CLI::App* verb = add_verb(app, program, "info",
+                            "What a weights file, checkpoint or cache holds; a model's size; or this build");
+  const auto o = std::make_shared<Options>();
+  CLI::Option* file = verb->add_option("file", o->file, "A .safetensors or .pth file");
+  verb->add_option("--model", o->model,
+                   "Count the parameters of attention or plain, with the original's widths")
+      ->check(CLI::IsMember({"attention", "plain"}))
+      ->excludes(file);
+  verb->add_option("--encoder", o->encoder, "The encoder beside --model");
+  verb->add_flag("--json", o->json, "JSON alone on stdout");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,59 @@
+#include <cstdio>
+#include <memory>
+
+#include "imgcap/cli/cli.h"
+#include "imgcap/metrics/scores.h"
+
+namespace imgcap::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> references;
+  std::string candidates, list, protocol = "standard", tokenizer;
+  bool json = false;
+};
+
+CaptionFile read(const std::string& file) {
+  CaptionFile captions = read_captions(file);
+  if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", captions.report.summary().c_str());
+  return captions;
+}
+
+void run(const Options& o) {
+  ScoreOptions options;
+  options.protocol = protocol_of(o.protocol);
+  if (!o.tokenizer.empty()) options.tokenizer = score_tokenizer_of(o.tokenizer);
+  options.split = std::filesystem::path(o.list.empty() ? o.references.front() : o.list).filename().string();
+  CaptionFile candidates = read(o.candidates);
+  std::vector<Caption> references;
+  for (const std::string& file : o.references) {
+    const CaptionFile part = read(file);
+    rename_images_by_id(candidates, part);
+    references.insert(references.end(), part.captions.begin(), part.captions.end());
+  }
+  std::vector<std::string> names;
+  if (!o.list.empty()) names = read_image_list(o.list).names;
+  const std::vector<std::string>* images = o.list.empty() ? nullptr : &names;
+  const Scores scores =
+      score_captions(candidates_of(candidates.captions, images), references_of(references, images), options);
+  const ScoreRow row{std::filesystem::path(o.candidates).filename().string(), {}, {}, scores};
+  print(o.json ? score_json(scores) + "\n" : score_table({&row, 1}));
+}
+
+}  // namespace
+
+void add_score(CLI::App& app, Program& program) {
+  CLI::App* verb = add_verb(app, program, "score", "Score captions of a file against references");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("--references", o->references, "Caption files: the references")->required();
+  verb->add_option("--candidates", o->candidates, "A caption file with one caption a photo")->required();
+  verb->add_option("--list", o->list, "The photos to score, a name a line (default: all)");
+  verb->add_option("--protocol", o->protocol, "standard or original")
+      ->check(CLI::IsMember({"standard", "original"}));
+  verb->add_option("--tokenizer", o->tokenizer, "ptb or none (default: ptb; with the original protocol none)")
+      ->check(CLI::IsMember({"ptb", "none"}));
+  verb->add_flag("--json", o->json, "JSON alone on stdout");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace imgcap::cli

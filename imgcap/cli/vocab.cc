@@ -1,0 +1,64 @@
+#include <cstdio>
+#include <memory>
+
+#include "imgcap/cli/cli.h"
+#include "imgcap/cli/photos.h"
+#include "imgcap/data/captions.h"
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/training/checkpoint.h"
+
+namespace imgcap::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> captions;
+  std::string out, file;
+  VocabularyOptions build;
+  bool no_characters = false;
+};
+
+void build(const Options& o) {
+  std::vector<std::string> texts;
+  for (const std::string& file : o.captions) {
+    CaptionFile read = read_captions(file);
+    if (read.report.skipped > 0) std::fprintf(stderr, "%s\n", read.report.summary().c_str());
+    for (Caption& caption : read.captions) texts.push_back(std::move(caption.text));
+  }
+  VocabularyOptions options = o.build;
+  options.character_fallback = !o.no_characters;
+  const Vocabulary vocabulary = Vocabulary::build(texts, options);
+  vocabulary.save(o.out);
+  print(fmt::format("{}: {} tokens of {} captions\n", o.out, vocabulary.size(), texts.size()));
+}
+
+void show(const std::string& file) {
+  const Vocabulary vocabulary = std::filesystem::path(file).extension() == ".safetensors"
+                                    ? load_checkpoint(file).make_vocabulary()
+                                    : Vocabulary::load(file);
+  std::string text;
+  for (int64_t id = 0; id < vocabulary.size(); ++id)
+    text += fmt::format("{}\t{}\n", id, quoted(vocabulary.token(id)));
+  print(text);
+}
+
+}  // namespace
+
+void add_vocab(CLI::App& app, Program& program) {
+  CLI::App* verb = app.add_subcommand("vocab", "Build a vocabulary, or show one");
+  verb->require_subcommand(1);
+  const auto o = std::make_shared<Options>();
+  CLI::App* builder = add_verb(*verb, program, "build", "Make a vocabulary from captions");
+  builder->add_option("--captions", o->captions, "Caption files (results.csv, comma, COCO)")->required();
+  builder->add_option("--out", o->out, "The vocabulary to write: a JSON string a line")->required();
+  builder->add_option("--max-words", o->build.max_words, "Most words, the frequent ones first (0: no limit)")
+      ->check(CLI::NonNegativeNumber);
+  builder->add_option("--min-frequency", o->build.min_frequency, "Rarer words are left out")
+      ->check(CLI::NonNegativeNumber);
+  builder->add_flag("--no-characters", o->no_characters, "No letters to spell unknown words with");
+  builder->callback([o] { build(*o); });
+  CLI::App* shower = add_verb(*verb, program, "show", "Print a vocabulary: number, tab, token as JSON");
+  shower->add_option("file", o->file, "A vocabulary or a checkpoint")->required();
+  shower->callback([o] { show(o->file); });
+}
+
+}  // namespace imgcap::cli
