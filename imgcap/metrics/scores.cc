@@ -1,0 +1,189 @@
+#include "imgcap/metrics/scores.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "imgcap/data/utf8.h"
+#include "imgcap/metrics/cider.h"
+#include "imgcap/metrics/ptb_tokenizer.h"
+#include "imgcap/metrics/rouge.h"
+#include "imgcap/metrics/words.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+namespace {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+void append_word(std::string& out, std::string_view word) {
+  if (!out.empty()) out += ' ';
+  out += word;
+}
+
+// The words that count, separated by single blanks, which every metric splits alike.
+std::string prepare(std::string_view text, const std::string& tokenizer) {
+  std::string out;
+  if (tokenizer == "ptb") {
+    for (const std::string& word : tokenize_ptb(text)) append_word(out, word);
+  } else {
+    for (const std::string_view word : split_words(text))
+      append_word(out, tokenizer == "none" ? lower_case_utf8(decode_utf8(word)) : std::string(word));
+  }
+  return out;
+}
+
+// Of the keys of `have`, those that `want` lacks.
+template <class Have, class Want>
+std::vector<std::string> missing_from(const Have& have, const Want& want) {
+  std::vector<std::string> missing;
+  for (const auto& [image, captions] : have)
+    if (!want.contains(image)) missing.push_back(image);
+  return missing;
+}
+
+std::optional<std::set<std::string>> set_of(const std::vector<std::string>* images) {
+  if (images == nullptr) return std::nullopt;
+  return std::set<std::string>(images->begin(), images->end());
+}
+
+std::string references_text(const Scores& scores) {
+  if (scores.references_min != scores.references_max)
+    return fmt::format("{} to {} references each", scores.references_min, scores.references_max);
+  return fmt::format("{} {} each", scores.references_max,
+                     scores.references_max == 1 ? "reference" : "references");
+}
+
+}  // namespace
+
+Protocol protocol_of(std::string_view name) {
+  check(name == "standard" || name == "original", ErrorKind::argument,
+        "protocol: \"{}\" is neither standard nor original", name);
+  return name == "standard" ? Protocol::standard : Protocol::original;
+}
+
+ScoreTokenizer score_tokenizer_of(std::string_view name) {
+  check(name == "ptb" || name == "none", ErrorKind::argument, "tokenizer: \"{}\" is neither ptb nor none",
+        name);
+  return name == "ptb" ? ScoreTokenizer::ptb : ScoreTokenizer::none;
+}
+
+Candidates candidates_of(const std::vector<Caption>& captions, const std::vector<std::string>* images) {
+  const auto wanted = set_of(images);
+  Candidates result;
+  std::vector<std::string> twice;
+  for (const Caption& caption : captions) {
+    if (wanted && !wanted->contains(caption.image)) continue;
+    if (!result.emplace(caption.image, caption.text).second) twice.push_back(caption.image);
+  }
+  check(twice.empty(), ErrorKind::data,
+        "score: {} captions belong to images that already have a candidate, first {}; give one caption an "
+        "image",
+        twice.size(), twice.empty() ? "" : twice.front());
+  return result;
+}
+
+References references_of(const std::vector<Caption>& captions, const std::vector<std::string>* images) {
+  const auto wanted = set_of(images);
+  References result;
+  for (const Caption& caption : captions)
+    if (!wanted || wanted->contains(caption.image)) result[caption.image].push_back(caption.text);
+  return result;
+}
+
+Scores score_captions(const Candidates& candidates, const References& references,
+                      const ScoreOptions& options) {
+  const bool original = options.protocol == Protocol::original;
+  check(!original || options.tokenizer != ScoreTokenizer::ptb, ErrorKind::argument,
+        "score: the original protocol splits the text as it is at white space; use the standard one for ptb");
+  std::vector<std::string> missing = missing_from(candidates, references);
+  for (const auto& [image, captions] : references)
+    if (captions.empty() && candidates.contains(image)) missing.push_back(image);
+  check(missing.empty(), ErrorKind::data,
+        "score: {} of {} images with a candidate have no references, first {}", missing.size(),
+        candidates.size(), missing.empty() ? "" : missing.front());
+  if (options.every_image) {
+    missing = missing_from(references, candidates);
+    check(missing.empty(), ErrorKind::data,
+          "score: {} of {} images with references have no candidate, first {}", missing.size(),
+          references.size(), missing.empty() ? "" : missing.front());
+  }
+  check(!candidates.empty(), ErrorKind::data, "score: no images with a candidate");
+
+  Scores scores;
+  scores.protocol = original ? "original" : "standard";
+  scores.tokenizer = original ? "as-is" : options.tokenizer == ScoreTokenizer::none ? "none" : "ptb";
+  scores.split = options.split;
+  scores.images = static_cast<int64_t>(candidates.size());
+
+  std::vector<std::string> hypotheses;
+  std::vector<std::vector<std::string>> truths;
+  for (const auto& [image, caption] : candidates) {
+    hypotheses.push_back(prepare(caption, scores.tokenizer));
+    std::vector<std::string>& texts = truths.emplace_back();
+    for (const std::string& reference : references.at(image))
+      texts.push_back(prepare(reference, scores.tokenizer));
+  }
+  const auto [fewest, most] =
+      std::minmax_element(truths.begin(), truths.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
+  scores.references_min = static_cast<int64_t>(fewest->size());
+  scores.references_max = static_cast<int64_t>(most->size());
+  scores.bleu = original ? bleu_torcheval(hypotheses, truths) : bleu(hypotheses, truths).corpus;
+  scores.rouge_l = rouge_l(hypotheses, truths).mean;
+  scores.cider = original ? cider_swapped(hypotheses, truths).mean : cider(hypotheses, truths).mean;
+  return scores;
+}
+
+std::string describe(const Scores& scores) {
+  const char* words = scores.tokenizer == "ptb"    ? "Treebank words (PTBTokenizer)"
+                      : scores.tokenizer == "none" ? "lower-cased words split at white space"
+                                                   : "words as they are, split at white space";
+  return fmt::format(
+      "{} {}{}, {}, {}, {} protocol ({})", scores.images, scores.images == 1 ? "image" : "images",
+      scores.split.empty() ? "" : " of " + scores.split, references_text(scores), words, scores.protocol,
+      scores.protocol == "original" ? "torcheval's BLEU, CIDEr with candidate and reference exchanged"
+                                    : "pycocoevalcap");
+}
+
+std::string score_table(std::span<const ScoreRow> rows) {
+  size_t width = 5;  // "Model"
+  for (const ScoreRow& row : rows) width = std::max(width, row.model.size());
+  const auto number = [](const std::optional<int>& value) {
+    return value ? std::to_string(*value) : std::string("-");
+  };
+  std::string out = fmt::format(
+      "{:<{}}  Epoch  Beam Width  BLEU-1  BLEU-2  BLEU-3  BLEU-4   CIDEr  ROUGE-L\n", "Model", width);
+  std::vector<std::string> meanings;
+  for (const ScoreRow& row : rows) {
+    const Scores& s = row.scores;
+    out += fmt::format("{:<{}}  {:>5}  {:>10}  {:.4f}  {:.4f}  {:.4f}  {:.4f}  {:>6.4f}  {:>7.4f}\n",
+                       row.model, width, number(row.epoch), number(row.beam_width), s.bleu[0], s.bleu[1],
+                       s.bleu[2], s.bleu[3], s.cider, s.rouge_l);
+    std::string meaning = describe(s);
+    if (std::find(meanings.begin(), meanings.end(), meaning) == meanings.end())
+      meanings.push_back(std::move(meaning));
+  }
+  for (const std::string& meaning : meanings) out += meaning + "\n";
+  return out;
+}
+
+std::string score_json(const Scores& scores) {
+  nlohmann::ordered_json json;
+  json["images"] = scores.images;
+  for (size_t n = 0; n < scores.bleu.size(); ++n) json[fmt::format("BLEU-{}", n + 1)] = scores.bleu[n];
+  json["ROUGE-L"] = scores.rouge_l;
+  json["CIDEr"] = scores.cider;
+  json["protocol"] = scores.protocol;
+  json["tokenizer"] = scores.tokenizer;
+  if (scores.references_min == scores.references_max)
+    json["references"] = scores.references_max;
+  else
+    json["references"] = {scores.references_min, scores.references_max};
+  json["split"] = scores.split;
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace imgcap

@@ -1,0 +1,88 @@
+// One call from caption texts to the scores that papers print, and how to print them with what they mean.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "imgcap/data/captions.h"
+#include "imgcap/metrics/bleu.h"
+
+namespace imgcap {
+
+// standard: pycocoevalcap's BLEU, ROUGE-L and CIDEr, all references, on Treebank words (or, with the
+// tokeniser `none`,
+//           on the lower-cased text split at white space).
+// original: the original program's: the text as it is, special tokens such as <sos> included, split at white
+// space;
+//           torcheval's BLEU; CIDEr with candidate and reference exchanged, each pair an image. Its ROUGE-L
+//           (the original had none) is pycocoevalcap's on the same words.
+enum class Protocol { standard, original };
+enum class ScoreTokenizer { ptb, none };
+
+Protocol protocol_of(std::string_view name);               // kind argument: neither "standard" nor "original"
+ScoreTokenizer score_tokenizer_of(std::string_view name);  // kind argument: neither "ptb" nor "none"
+
+struct ScoreOptions {
+  Protocol protocol = Protocol::standard;
+  // Default: ptb for the standard protocol, none for the original (which refuses ptb, kind argument).
+  std::optional<ScoreTokenizer> tokenizer;
+  std::string split;        // where the images come from, for the description: "test", "test.txt"
+  bool every_image = true;  // false: images that have references but no candidate are left out
+};
+
+using Candidates = std::map<std::string, std::string>;               // image -> caption
+using References = std::map<std::string, std::vector<std::string>>;  // image -> captions
+
+// Of a caption file, restricted to `images` where that is not null (those without captions are missing from
+// the result too). Kind data: an image has two candidates.
+Candidates candidates_of(const std::vector<Caption>& captions,
+                         const std::vector<std::string>* images = nullptr);
+References references_of(const std::vector<Caption>& captions,
+                         const std::vector<std::string>* images = nullptr);
+
+struct Scores {
+  int64_t images = 0;
+  std::array<double, 4> bleu{};  // BLEU-1..4
+  double rouge_l = 0;
+  double cider = 0;  // 10 times a mean similarity, so 0..10; papers print it times 100
+  // What the numbers mean.
+  std::string protocol;   // "standard" or "original"
+  std::string tokenizer;  // "ptb", "none" (lower-cased) or "as-is"
+  std::string split;
+  int64_t references_min = 0;  // of an image
+  int64_t references_max = 0;
+};
+
+// The same result for the same captions, to the last bit: sums run in the order of the images' names. Kind
+// data: images with a candidate but without references or the other way round (the text names the first and
+// says how many), or no images at all.
+Scores score_captions(const Candidates& candidates, const References& references,
+                      const ScoreOptions& options = {});
+
+// "700 images of test.txt, 5 references each, Treebank words (PTBTokenizer), standard protocol
+// (pycocoevalcap)"
+std::string describe(const Scores& scores);
+
+// One line of the table.
+struct ScoreRow {
+  std::string model;
+  std::optional<int> epoch;  // shown as "-" when unknown
+  std::optional<int> beam_width;
+  Scores scores;
+};
+
+// The original's table (Model, Epoch, Beam Width, BLEU-1..4, CIDEr) with ROUGE-L, then the description of
+// each kind of score in it. Lines end in '\n'.
+std::string score_table(std::span<const ScoreRow> rows);
+
+// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "references", "split"} on one
+// line; references is a number, or [fewest, most] where images differ.
+std::string score_json(const Scores& scores);
+
+}  // namespace imgcap

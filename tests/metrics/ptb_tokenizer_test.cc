@@ -1,0 +1,139 @@
+#include "imgcap/metrics/ptb_tokenizer.h"
+
+#include <doctest/doctest.h>
+
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/data_dir.h"
+
+using imgcap::tokenize_ptb;
+
+namespace {
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
+struct Case {
+  const char* text;
+  const char* words;  // between blanks
+};
+
+void check_all(std::initializer_list<Case> cases) {
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    CHECK(joined(tokenize_ptb(c.text)) == c.words);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("ptb: plain captions lose punctuation and capitals") {
+  check_all({{"", ""},
+             {" \t\n ", ""},
+             {" Two dogs run , one has a ball .", "two dogs run one has a ball"},
+             {"He says: \"Crash! Bang!\" ... and goes; 'now' -- or (never)?",
+              "he says crash bang and goes now or -lrb- never -rrb-"},
+             {"[a] {b}", "-lsb- a -rsb- -lcb- b -rcb-"},
+             {"grey Grey colour theatre travelling", "grey grey colour theatre travelling"}});
+}
+
+TEST_CASE("ptb: contractions and possessives") {
+  check_all({{"a man's dog", "a man 's dog"},
+             {"It's what they've said he'd do, I'm sure we'll see you're right",
+              "it 's what they 've said he 'd do i 'm sure we 'll see you 're right"},
+             {"doesn't DON'T can't won't", "does n't do n't ca n't wo n't"},
+             {"boys' toys, the dress' train", "boys toys the dress train"},
+             {"the man 's hat does n't fit , I 'm sure", "the man 's hat does n't fit i 'm sure"},
+             {"\xE2\x80\x9CIt\xE2\x80\x99s\xE2\x80\x9D", "it 's"},
+             {"cannot Cannot gonna wanna", "can not can not gon na wan na"},
+             {"'Tis 'twas", "'t is 't was"},
+             {"five o'clock, hors d'oeuvres, L'Oreal's", "five o'clock hors d'oeuvres l'oreal 's"},
+             {"a slip 'n' slide, hook 'em, ma'am", "a slip 'n' slide hook 'em ma'am"},
+             {"bird's-eye view", "bird 's eye view"},
+             {"'slide' 'sex 's", "slide sex 's"}});
+}
+
+TEST_CASE("ptb: hyphens, slashes and numbers") {
+  check_all({{"a 10-year-old in a t-shirt", "a 10-year-old in a t-shirt"},
+             {"racing- the one -round", "racing the one round"},
+             {"AK-47 R2-D2 9-11 1,000-seat U.S.-led", "ak-47 r2-d2 9-11 1,000-seat u.s.-led"},
+             {"and/or 24/7 a/b/c", "and\\/or 24\\/7 a\\/b\\/c"},
+             {"at 9:20. 10,000 2.52. 49ers 3D 1950's 25.", "at 9:20 10,000 2.52 49ers 3d 1950 's 25"},
+             {"#23 $5 50% -5 +8 .99", "# 23 $ 5 50 % -5 +8 .99"},
+             {"in '09 the '60s", "in '09 the '60s"},
+             {"men,one 1,a", "men one 1 a"},
+             {"4:06pm 10.00m", "4:06 pm 10.00 m"},
+             {"...5", "5"}});
+}
+
+TEST_CASE("ptb: abbreviations and initials") {
+  check_all({{"Mr. Smith and Mrs. Jones on Wall St.\"", "mr. smith and mrs. jones on wall st."},
+             {"in Washington D.C.", "in washington d.c."},
+             {"Three U.S. soldiers at 5 p.m.", "three u.s. soldiers at 5 p.m."},
+             {"John A. Noble, the letter P.", "john a. noble the letter p"},
+             {"modern art. in the sun.", "modern art in the sun"},
+             {"No. 5 said no.", "no. 5 said no"},
+             {"He is ill. Ill. is a state", "he is ill ill. is a state"},
+             {"Dale Earnhardt, Jr., display", "dale earnhardt jr. display"},
+             {"coffee., tea.: or", "coffee. tea. or"},
+             {"Rees.com. www.a.org/b", "rees.com www.a.org\\/b"}});
+}
+
+TEST_CASE("ptb: signs, entities, tags, odd characters") {
+  check_all({{"a &amp; b A&amp;M at&amp;t &nbsp;", "a & b a&m at & t"},
+             {"I &lt;3 it", "i < 3 it"},
+             {"<sos> a man <eos>", "<sos> a man <eos>"},
+             {"1 < 2 > 0", "1 < 2 > 0"},
+             {"wow!! what?! ok!", "wow !! what ?! ok"},
+             {"a_b * @ ~ = +", "a _ b \\* @ ~ = +"},
+             {"caf\xC3\xA9 CAF\xC3\x89", "caf\xC3\xA9 caf\xC3\xA9"},
+             {"\xF0\x9F\x98\x80 dog\xF0\x9F\x98\x80", "dog"},
+             {"\xC2\xBD \xE2\x82\xAC"
+              "5 \xC2\xA3"
+              "6",
+              "1\\/2 $ 5 # 6"},
+             {"a \xFF\xC3 b", "a b"},
+             {"me@host.org #tag @name", "me@host.org #tag @name"},
+             {"US$5 hi :)", "us$ 5 hi :-rrb-"}});
+}
+
+TEST_CASE("ptb: hostile lines take linear time") {
+  const std::clock_t start = std::clock();
+  for (const char* piece :
+       {"a,", "a.", "<a ", "'", "a-", "a/", "&amp;", "A&", "a@", "a,1.", "%a", "-.", "&", "x'"}) {
+    std::string line;
+    while (line.size() < 200'000) line += piece;
+    CHECK(tokenize_ptb(line).size() <= line.size());
+  }
+  // 14 lines of 200,000 characters: linear takes a second or so, quadratic minutes for each
+  CHECK((std::clock() - start) / CLOCKS_PER_SEC < 60);
+}
+
+TEST_CASE("ptb: the official tool's words, caption for caption") {
+  const auto dir = tests::data_dir("ptb: official words");
+  if (dir.empty()) return;
+  std::ifstream file(dir / "expected" / "ptb_tokens.jsonl");
+  REQUIRE(file);
+  int captions = 0, agree = 0;
+  for (std::string line; std::getline(file, line);) {
+    const auto json = nlohmann::json::parse(line);
+    const auto expected = json["tokens"].get<std::vector<std::string>>();
+    const auto words = tokenize_ptb(json["caption"].get<std::string>());
+    ++captions;
+    if (words == expected)
+      ++agree;
+    else
+      MESSAGE(json["caption"].get<std::string>()
+              << "\n  here:     " << joined(words) << "\n  expected: " << joined(expected));
+  }
+  MESSAGE(agree << " of " << captions << " captions agree");
+  CHECK(captions == 12230);
+  CHECK(agree == captions);
+}

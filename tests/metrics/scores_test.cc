@@ -1,0 +1,187 @@
+#include "imgcap/metrics/scores.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tensor/error.h"
+#include "tests/data_dir.h"
+
+using namespace imgcap;
+using nlohmann::json;
+
+namespace {
+
+// The captions with the given numbers, of the images of a list.
+References captions_numbered(const std::vector<Caption>& captions, const std::vector<std::string>& images,
+                             const std::vector<int>& numbers) {
+  std::vector<Caption> chosen;
+  for (const Caption& caption : captions)
+    if (std::find(numbers.begin(), numbers.end(), caption.number) != numbers.end()) chosen.push_back(caption);
+  return references_of(chosen, &images);
+}
+
+Candidates first_of(const References& references) {
+  Candidates result;
+  for (const auto& [image, texts] : references) result[image] = texts.front();
+  return result;
+}
+
+void check_scores(const Scores& scores, const json& expected) {
+  INFO(expected["case"].get<std::string>());
+  CHECK(scores.images == expected["images"].get<int64_t>());
+  for (size_t n = 0; n < 4; ++n) {
+    const double value = expected["BLEU-" + std::to_string(n + 1)].get<double>();
+    CAPTURE(n);
+    CAPTURE(scores.bleu[n]);
+    CHECK(std::abs(scores.bleu[n] - value) < 1e-6);
+  }
+  if (!expected.contains("CIDEr")) return;
+  CAPTURE(scores.rouge_l);
+  CAPTURE(scores.cider);
+  CHECK(std::abs(scores.rouge_l - expected["ROUGE-L"].get<double>()) < 1e-6);
+  CHECK(std::abs(scores.cider - expected["CIDEr"].get<double>()) < 1e-6);
+}
+
+Scores small_scores(ScoreOptions options = {}) {
+  return score_captions({{"a.jpg", "A man's dog runs fast."}, {"b.jpg", "Two cats sleep on a mat."}},
+                        {{"a.jpg", {"A man's dog is running fast.", "A dog runs."}},
+                         {"b.jpg", {"Two cats are asleep on a mat."}}},
+                        options);
+}
+
+}  // namespace
+
+TEST_CASE("scores: the reference tools' five cases") {
+  const auto dir = tests::data_dir("scores: reference tools");
+  if (dir.empty()) return;
+  std::ifstream file(dir / "expected" / "scores.json");
+  REQUIRE(file);
+  const json cases = json::parse(file);
+  REQUIRE(cases.size() == 5);
+
+  const auto f8k = read_captions(dir / "flickr8k" / "captions.csv").captions;
+  const auto f8k_test = read_image_list(dir / "flickr8k" / "test.txt").names;
+  const References others = captions_numbered(f8k, f8k_test, {1, 2, 3, 4});
+  const Candidates zeroth = first_of(captions_numbered(f8k, f8k_test, {0}));
+
+  check_scores(score_captions(zeroth, others), cases[0]);
+
+  ScoreOptions none;
+  none.tokenizer = ScoreTokenizer::none;
+  check_scores(score_captions(zeroth, others, none), cases[1]);
+
+  const auto f30k = read_captions(dir / "flickr30k" / "results.csv").captions;
+  const auto f30k_test = read_image_list(dir / "flickr30k" / "test.txt").names;
+  check_scores(score_captions(first_of(captions_numbered(f30k, f30k_test, {4})),
+                              captions_numbered(f30k, f30k_test, {0, 1, 2, 3})),
+               cases[2]);
+
+  Candidates next;
+  for (size_t i = 0; i < f8k_test.size(); ++i)
+    next[f8k_test[i]] = zeroth.at(f8k_test[(i + 1) % f8k_test.size()]);
+  check_scores(score_captions(next, references_of(f8k, &f8k_test)), cases[3]);
+
+  ScoreOptions original;
+  original.protocol = Protocol::original;
+  check_scores(score_captions(zeroth, captions_numbered(f8k, f8k_test, {1}), original), cases[4]);
+}
+
+TEST_CASE("scores: every number says what it means") {
+  ScoreOptions options;
+  options.split = "test.txt";
+  const Scores scores = small_scores(options);
+  CHECK(describe(scores) ==
+        "2 images of test.txt, 1 to 2 references each, Treebank words (PTBTokenizer), standard protocol "
+        "(pycocoevalcap)");
+
+  const json parsed = json::parse(score_json(scores));
+  CHECK(parsed["images"] == 2);
+  CHECK(parsed["BLEU-4"].get<double>() == scores.bleu[3]);
+  CHECK(parsed["ROUGE-L"].get<double>() == scores.rouge_l);
+  CHECK(parsed["CIDEr"].get<double>() == scores.cider);
+  CHECK(parsed["protocol"] == "standard");
+  CHECK(parsed["tokenizer"] == "ptb");
+  CHECK(parsed["references"] == json{1, 2});
+  CHECK(parsed["split"] == "test.txt");
+
+  options.protocol = Protocol::original;
+  const Scores original = small_scores(options);
+  CHECK(original.tokenizer == "as-is");
+  CHECK(describe(original).find("torcheval") != std::string::npos);
+  CHECK(original.bleu[0] != scores.bleu[0]);
+
+  const std::vector<ScoreRow> rows{
+      {"attention", 30, 5, scores}, {"plain", {}, {}, scores}, {"x", 1, 3, original}};
+  const std::string table = score_table(rows);
+  CHECK(
+      table.starts_with("Model      Epoch  Beam Width  BLEU-1  BLEU-2  BLEU-3  BLEU-4   CIDEr  ROUGE-L\n"
+                        "attention     30           5  "));
+  CHECK(table.find("plain          -           -  ") != std::string::npos);
+  CHECK(std::count(table.begin(), table.end(), '\n') == 6);  // head, three rows, two kinds of score
+}
+
+TEST_CASE("scores: tokenisers and protocols") {
+  ScoreOptions options;
+  options.tokenizer = ScoreTokenizer::none;
+  CHECK(small_scores(options).tokenizer == "none");
+  options.protocol = Protocol::original;
+  CHECK(small_scores(options).tokenizer == "as-is");
+  options.tokenizer = ScoreTokenizer::ptb;
+  CHECK_THROWS_WITH_AS(small_scores(options), doctest::Contains("original protocol"), tensor::Error);
+  CHECK(protocol_of("original") == Protocol::original);
+  CHECK(score_tokenizer_of("none") == ScoreTokenizer::none);
+  CHECK_THROWS_WITH_AS(protocol_of("coco"), doctest::Contains("\"coco\""), tensor::Error);
+  CHECK_THROWS_WITH_AS(score_tokenizer_of(""), doctest::Contains("neither ptb"), tensor::Error);
+}
+
+TEST_CASE("scores: images without a partner are named and counted") {
+  const References references{{"a", {"a dog"}}, {"b", {"a cat"}}, {"c", {"a cow"}}, {"d", {}}};
+  CHECK_THROWS_WITH_AS(score_captions({{"a", "x"}, {"y", "x"}, {"z", "x"}}, references),
+                       "score: 2 of 3 images with a candidate have no references, first y", tensor::Error);
+  CHECK_THROWS_WITH_AS(score_captions({{"d", "x"}}, references),
+                       "score: 1 of 1 images with a candidate have no references, first d", tensor::Error);
+  CHECK_THROWS_WITH_AS(score_captions({{"b", "x"}}, references),
+                       "score: 3 of 4 images with references have no candidate, first a", tensor::Error);
+  CHECK_THROWS_WITH_AS(score_captions({}, {}), doctest::Contains("no images"), tensor::Error);
+  ScoreOptions some;
+  some.every_image = false;
+  CHECK(score_captions({{"b", "a cat"}}, references, some).images == 1);
+
+  CHECK_THROWS_WITH_AS(
+      candidates_of({{"a", 0, "x"}, {"b", 0, "y"}, {"a", 1, "z"}}),
+      doctest::Contains("1 captions belong to images that already have a candidate, first a"), tensor::Error);
+  const std::vector<std::string> only_b{"b"};
+  CHECK(candidates_of({{"a", 0, "x"}, {"b", 0, "y"}, {"a", 1, "z"}}, &only_b) == Candidates{{"b", "y"}});
+}
+
+TEST_CASE("scores: a thousand images with five references in well under a second") {
+  Candidates candidates;
+  References references;
+  uint32_t state = 1;  // a small generator of sentences
+  const auto sentence = [&] {
+    std::string text;
+    for (int i = 0; i < 12; ++i) {
+      state = state * 1664525u + 1013904223u;
+      text += " w" + std::to_string((state >> 16) % 2000 * ((state >> 8) % 7) / 6);
+    }
+    return text + ".";
+  };
+  for (int i = 0; i < 1000; ++i) {
+    const std::string image = std::to_string(i) + ".jpg";
+    candidates[image] = sentence();
+    for (int r = 0; r < 5; ++r) references[image].push_back(sentence());
+  }
+  const std::clock_t start = std::clock();  // processor time: a busy machine is no fault of this code
+  const Scores scores = score_captions(candidates, references);
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  MESSAGE("1,000 images against 5 references: " << seconds << " s of processor time");
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
+  CHECK(seconds < 0.8);
+#endif
+  CHECK(score_json(score_captions(candidates, references)) == score_json(scores));
+}
