@@ -8,7 +8,8 @@
 
 namespace tests {
 
-// The folder that IMGCAP_DATA names, or an empty path: then the calling test prints that it is skipped and returns.
+// The folder that IMGCAP_DATA names, or an empty path: then the calling test prints that it is skipped and
+// returns.
 inline std::filesystem::path data_dir(const char* test) {
   const char* dir = std::getenv("IMGCAP_DATA");
   if (dir == nullptr || *dir == '\0') {
