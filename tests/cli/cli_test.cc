@@ -1,0 +1,187 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+#include "tests/data_dir.h"
+
+using nlohmann::json;
+using tests::Folder;
+using tests::has;
+using tests::Result;
+using tests::run;
+
+namespace {
+
+std::string golden(const std::string& name) { return (tests::source_dir() / "tests/golden" / name).string(); }
+
+}  // namespace
+
+TEST_CASE("what CLI11 refuses ends with code 2, help and version with 0") {
+  CHECK(run({}).code == 2);
+  CHECK(run({"nonsense"}).code == 2);
+  CHECK(run({"tokenize", "--nonsense"}).code == 2);
+  CHECK(run({"tokenize", "--rules", "other"}).code == 2);
+  CHECK(run({"vocab"}).code == 2);
+  CHECK(run({"convert"}).code == 2);
+  const Result version = run({"--version"});
+  CHECK(version.code == 0);
+  CHECK(version.out.starts_with("imgcap "));
+  CHECK(version.err.empty());
+  for (const char* verb :
+       {"train", "eval", "caption", "score", "prepare", "classify", "tokenize", "convert", "info"}) {
+    CAPTURE(verb);
+    const Result help = run({verb, "--help"});
+    CHECK(help.code == 0);
+    for (const char* option : {"--config", "--seed", "--threads"}) CHECK(has(help.out, option));
+  }
+  CHECK(has(run({"vocab", "build", "--help"}).out, "=4065"));
+  CHECK(has(run({"caption", "--help"}).out, "--beam INT:INT in [1 - 1000]=5"));
+}
+
+TEST_CASE("tokenize") {
+  const std::string lines = "A man's dog doesn't run.\n two\n\nlast";
+  const Result spacy = run({"tokenize", "--rules", "spacy"}, lines);
+  CHECK(spacy.code == 0);
+  CHECK(spacy.out ==
+        "[\"a\",\"man\",\"'s\",\"dog\",\"does\",\"n't\",\"run\",\".\"]\n[\" \",\"two\"]\n[]\n[\"last\"]\n");
+  CHECK(run({"tokenize", "--rules", "ptb"}, lines).out ==
+        "[\"a\",\"man\",\"'s\",\"dog\",\"does\",\"n't\",\"run\"]\n[\"two\"]\n[]\n[\"last\"]\n");
+  CHECK(run({"tokenize"}, "").out.empty());
+  CHECK(run({"tokenize"}, "bad \xff byte\n").out == "[\"bad\",\"\xef\xbf\xbd\",\"byte\"]\n");
+}
+
+TEST_CASE("a configuration file, and flags on top of it") {
+  const Folder folder;
+  tests::write_text(folder / "good", "rules = \"ptb\"\nthreads = 1\n");
+  tests::write_text(folder / "unknown", "rulez = \"ptb\"\n");
+  tests::write_text(folder / "wrong", "rules = \"other\"\n");
+  CHECK(run({"tokenize", "--config", folder / "good"}, "It.").out == "[\"it\"]\n");
+  CHECK(run({"tokenize", "--rules", "spacy", "--config", folder / "good"}, "It.").out == "[\"it\",\".\"]\n");
+  const Result unknown = run({"tokenize", "--config", folder / "unknown"});
+  CHECK(unknown.code == 2);
+  CHECK(has(unknown.err, "rulez"));
+  CHECK(run({"tokenize", "--config", folder / "wrong"}).code == 2);
+  CHECK(run({"tokenize", "--config", folder / "missing"}).code == 2);
+  // Flags and required options may stand in it, too.
+  tests::write_text(folder / "captions", "image_name| comment_number| comment\na.jpg| 0| A dog .\n");
+  tests::write_text(folder / "vocab", "captions = [\"" + (folder / "captions") + "\"]\nout = \"" +
+                                          (folder / "v") + "\"\nno-characters = true\nmin-frequency = 1\n");
+  CHECK(run({"vocab", "build", "--config", folder / "vocab"}).code == 0);
+  CHECK(tests::read_text(folder / "v") ==
+        "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n\"  \"\n\" .\"\n\" a\"\n\" dog\"\n");
+}
+
+TEST_CASE("vocab") {
+  const Folder folder;
+  tests::write_text(folder / "captions",
+                    "image_name| comment_number| comment\na.jpg| 0| A dog .\nb.jpg| 0| A cat\nbroken\n");
+  const Result built = run(
+      {"vocab", "build", "--captions", folder / "captions", "--out", folder / "v", "--min-frequency", "2"});
+  CHECK(built.code == 0);
+  CHECK(has(built.out, "33 tokens of 2 captions"));
+  CHECK(has(built.err, "1"));  // the row that was skipped
+  const Result shown = run({"vocab", "show", folder / "v"});
+  CHECK(shown.code == 0);
+  CHECK(shown.out.starts_with(
+      "0\t\"<unk>\"\n1\t\"<pad>\"\n2\t\"<sos>\"\n3\t\"<eos>\"\n4\t\"  \"\n5\t\" a\"\n6\t\"a\"\n"));
+  CHECK(run({"vocab", "show", folder / "missing"}).code == 2);
+  CHECK(run({"vocab", "show", folder / "captions"}).code == 2);
+  CHECK(run({"vocab", "build", "--captions", folder / "missing", "--out", folder / "w"}).code == 2);
+  CHECK(run({"vocab", "build", "--captions", folder / "captions", "--out", folder / "no/folder"}).code == 2);
+  CHECK(run({"vocab", "build", "--captions", folder / "captions", "--out", folder / "w", "--max-words", "-1"})
+            .code == 2);
+}
+
+TEST_CASE("score") {
+  const Folder folder;
+  const std::string header = "image_name| comment_number| comment\n";
+  tests::write_text(folder / "references",
+                    header + "a.jpg| 0| A dog runs on the grass .\nb.jpg| 0| Two men sit on a bench .\n");
+  tests::write_text(folder / "results",
+                    "[{\"image_id\":\"a.jpg\",\"caption\":\"a dog runs on the grass\"},"
+                    "{\"image_id\":\"b.jpg\",\"caption\":\"two men sit on a bench\"}]");
+  tests::write_text(folder / "one", header + "a.jpg| 0| A dog runs .\n");
+  tests::write_text(folder / "list", "a.jpg\n");
+  const std::vector<std::string> arguments = {"score", "--references", folder / "references", "--candidates"};
+  auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  const Result perfect = with({folder / "results", "--json"});
+  REQUIRE(perfect.code == 0);
+  const json scores = json::parse(perfect.out);
+  CHECK(scores["images"] == 2);
+  for (const char* key : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"})
+    CHECK(scores[key].get<double>() == doctest::Approx(1));
+  CHECK(scores.contains("CIDEr"));
+  const json plain = json::parse(with({folder / "results", "--json", "--tokenizer", "none"}).out);
+  CHECK(plain["BLEU-1"].get<double>() < 0.9);  // the period counts
+  CHECK(json::parse(with({folder / "results", "--json", "--protocol", "original"}).out)["protocol"] ==
+        "original");
+  CHECK(has(with({folder / "results"}).out, "Beam Width"));
+  CHECK(json::parse(with({folder / "one", "--json", "--list", folder / "list"}).out)["images"] == 1);
+  CHECK(with({folder / "one"}).code == 2);  // b.jpg has no candidate
+  CHECK(with({folder / "missing"}).code == 2);
+  CHECK(with({folder / "results", "--protocol", "other"}).code == 2);
+  CHECK(with({folder / "results", "--protocol", "original", "--tokenizer", "ptb"}).code == 2);
+}
+
+TEST_CASE("info counts both models exactly") {
+  const json attention = json::parse(run({"info", "--model", "attention", "--json"}).out);
+  CHECK(attention["parameters"]["trainable"] == 36'722'689);
+  CHECK(attention["parameters"]["attention"] == 3'147'777);
+  CHECK(attention["parameters"]["frozen"] == 25'557'032);
+  const json plain = json::parse(run({"info", "--model", "plain", "--json"}).out);
+  CHECK(plain["parameters"]["trainable"] == 29'383'680);
+  CHECK(plain["parameters"]["frozen"] == 23'508'032);
+  CHECK(plain["parameters"]["total"] == 52'891'712);
+  const Result text = run({"info", "--model", "attention"});
+  for (const char* figure : {"36,722,689", "25,557,032", "49,065,064", "85,787,753"})
+    CHECK(has(text.out, figure));
+  CHECK(json::parse(run({"info", "--json"}).out).contains("oneDNN"));
+  CHECK(run({"info", "--model", "other"}).code == 2);
+  CHECK(run({"info", "--model", "plain", "--encoder", "other"}).code == 2);
+  CHECK(run({"info", "missing.safetensors"}).code == 2);
+}
+
+TEST_CASE("convert, and info of what it wrote") {
+  const Folder folder;
+  const Result converted = run({"convert", golden("pth_resnet18.pth"), folder / "r.safetensors"});
+  CHECK(converted.code == 0);
+  CHECK(has(converted.out, "122 tensors"));
+  const json out = json::parse(run({"info", folder / "r.safetensors", "--json"}).out);
+  const json in = json::parse(run({"info", golden("pth_resnet18.pth"), "--json"}).out);
+  CHECK(out["kind"] == "weights");
+  CHECK(in["kind"] == "PyTorch file");
+  CHECK(out["tensors"] == in["tensors"]);
+  CHECK(out["tensors"].size() == 122);
+  const Result attack = run({"convert", golden("pth_attack.pth"), folder / "a.safetensors"});
+  CHECK(attack.code == 2);
+  CHECK(has(attack.err, "system"));
+  CHECK(!std::filesystem::exists(folder / "a.safetensors"));
+  CHECK(run({"convert", golden("pth_old.pth"), folder / "a.safetensors"}).code == 2);
+  CHECK(run({"convert", golden("pth_tensor.pth"), folder / "a.pth"}).code == 2);
+  CHECK(run({"convert", folder / "missing.pth", folder / "a.safetensors"}).code == 2);
+}
+
+TEST_CASE("an output that takes nothing") {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"tokenize"}, {"info"}, {"info", "--json"}}) {
+    const Result full = run(arguments, "a dog\n", "/dev/full");
+    CHECK(full.code == 2);
+    CHECK(has(full.err, "stdout"));
+  }
+}
+
+TEST_CASE("captions: settings are checked before anything is loaded") {
+  for (const char* beam : {"0", "-1", "x"}) CHECK(run({"caption", "a.jpg", "--beam", beam}).code == 2);
+  const Result nbest = run({"caption", "a.jpg", "--beam", "2", "--nbest", "3"});
+  CHECK(nbest.code == 2);
+  CHECK(has(nbest.err, "--nbest 3"));
+  CHECK(run({"caption"}).code == 2);
+  CHECK(run({"caption", "a.jpg", "--model", "missing.safetensors"}).code == 2);
+  CHECK(run({"classify", "a.jpg", "--top", "0"}).code == 2);
+  CHECK(run({"classify", "a.jpg", "--encoder", "other"}).code == 2);
+}
