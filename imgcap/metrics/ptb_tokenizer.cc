@@ -37,13 +37,13 @@ bool is_abbreviation(u32string_view word, u32string_view lower) {
   // States and titles that are also words need their capital: "ill." ends a sentence, "Ill." is Illinois.
   return word[0] < 128 && word[0] != lower[0] &&
          contains({U"ark", U"del", U"ill", U"ind", U"kan", U"la", U"mass", U"miss", U"mo", U"ore", U"pa",
-                   U"penn", U"tex", U"wash", U"rep", U"reps"},
+                   U"penn", U"tex", U"wash", U"rep"},
                   lower);
 }
 
 // Abbreviations that keep their period only before a number: "No. 5", "p. 12".
 bool is_number_abbreviation(u32string_view lower) {
-  return contains({U"no", U"nos", U"art", U"fig", U"figs", U"p", U"pp", U"prop"}, lower);
+  return contains({U"no", U"nos", U"art", U"fig", U"figs", U"p", U"pp"}, lower);
 }
 
 class PtbLexer {
@@ -266,7 +266,7 @@ class PtbLexer {
     if (u32string_view(U"dol").find(peek_lower(at_)) != u32string_view::npos && peek(at_ + 1) == U'\'' &&
         alnum(at_ + 2) && clitic_end(at_ + 1) == 0)
       return skip_alnum(at_ + 2);
-    for (const u32string_view word : {U"y'all", U"ol'", U"ma'am", U"dunkin'", U"somethin'"})
+    for (const u32string_view word : {U"y'all", U"ol'", U"ma'am"})
       if (starts(at_, word) && !alnum(at_ + word.size())) return at_ + word.size();
     return 0;
   }
