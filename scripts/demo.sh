@@ -11,7 +11,7 @@ imgcap=${IMGCAP_BUILD_DIR:-build}/bin/imgcap
 photos=assets/photos
 weights=assets/model/efficientnet_lite2.safetensors
 out=out/demo
-three=("$photos/coco_000000000285.jpg" "$photos/coco_000000007281.jpg" "$photos/skimage_chelsea.jpg")
+three=("$photos/coco_000000000285.jpg" "$photos/coco_000000011149.jpg" "$photos/skimage_chelsea.jpg")
 
 echo
 echo "== (a) Captions by the models in the box"
