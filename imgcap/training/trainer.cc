@@ -143,7 +143,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
   const Clock::time_point start = Clock::now();
   const int64_t first_step = step_;
   int64_t captions = 0;
-  for (; epoch_ < options_.epochs; ++epoch_, batch_ = 0) {
+  while (epoch_ < options_.epochs && step_ < total) {
     const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
     // The next batch is made while this one trains.
     const auto prepare = [&](int64_t b) {
@@ -180,17 +180,18 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
       }
       if (options_.checkpoint_every > 0 && step_ % options_.checkpoint_every == 0) save_last();
     }
-    const bool last = epoch_ + 1 == options_.epochs || step_ >= total;
-    if (last || (epoch_ + 1) % options_.validate_every == 0) {
+    const bool whole =
+        batch_ == static_cast<int64_t>(batches.size());  // else max_steps ends it inside the epoch
+    if (step_ >= total || (epoch_ + 1) % options_.validate_every == 0) {
       const ValidationReport report = validate_now();
       if (listener.validation) listener.validation(report);
       if (options_.schedule == "plateau") scheduler_->step(report.scores.cider);
     }
-    if (step_ >= total && batch_ < static_cast<int64_t>(batches.size())) break;
-    ++epoch_, batch_ = 0;  // what is saved starts with the next epoch
+    if (!whole) break;
+    ++epoch_;
+    batch_ = 0;
     save_last();
     if (options_.patience > 0 && worse_ >= options_.patience) return End::patience;
-    --epoch_;
   }
   save_last();
   return End::finished;
