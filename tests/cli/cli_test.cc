@@ -20,6 +20,7 @@ std::string golden(const std::string& name) { return (tests::source_dir() / "tes
 TEST_CASE("what CLI11 refuses ends with code 2, help and version with 0") {
   CHECK(run({}).code == 2);
   CHECK(run({"nonsense"}).code == 2);
+  CHECK(has(run({"nonsense"}).err, "nonsense"));
   CHECK(run({"tokenize", "--nonsense"}).code == 2);
   CHECK(run({"tokenize", "--rules", "other"}).code == 2);
   CHECK(run({"vocab"}).code == 2);
