@@ -3,6 +3,7 @@
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fno-math-errno -fno-trapping-math)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   add_compile_options(-Wno-restrict)  # g++ 12 warns of std::string's own operator+ (GCC bug 105651)
+  add_compile_options(-Wno-maybe-uninitialized)  # and of its own AVX-512 intrinsics (GCC bug 105593)
 endif()
 if(IMGCAP_NATIVE)
   add_compile_options(-march=native)
