@@ -24,14 +24,16 @@ ImageSource open_images(const std::vector<std::string>& images) {
 }
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
-                           const std::vector<std::string>& names, const std::string& cache_file) {
+                           const std::vector<std::string>& names, const std::string& cache_file,
+                           const Augmentation& augmentation) {
+  const std::string key = encoder.key + augmentation.key();
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     FeatureCache cache = FeatureCache::open(cache_file);
     const bool complete = std::all_of(names.begin(), names.end(),
                                       [&](const std::string& name) { return cache.find(name).has_value(); });
-    if (cache.key() == encoder.key && complete) return cache;
+    if (cache.key() == key && complete) return cache;
     std::fprintf(stderr, "%s: %s; making it anew\n", cache_file.c_str(),
-                 cache.key() == encoder.key ? "some photos are missing" : "made by another encoder");
+                 cache.key() == key ? "some photos are missing" : "made by another encoder");
   }
   const ImageSource source = open_images(images);
   std::vector<int64_t> which;
@@ -53,7 +55,7 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   FeatureCache cache = encode_photos(
       encoder, source, which, report,
       [&](int64_t done, int64_t total) { line.show(fmt::format("encoding photos: {} of {}", done, total)); },
-      &stop_flag());
+      &stop_flag(), augmentation);
   line.clear();
   for (size_t i = 0; i < std::min<size_t>(report.skipped.size(), 10); ++i)
     std::fprintf(stderr, "skipped %s: %s\n", report.skipped[i].first.c_str(),

@@ -18,7 +18,8 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
 // else made (and written to `cache_file` when one is named). Photos that cannot be read are counted on
 // stderr.
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
-                           const std::vector<std::string>& names, const std::string& cache_file);
+                           const std::vector<std::string>& names, const std::string& cache_file,
+                           const Augmentation& augmentation = {});
 
 // The photos of an ImageSource's arguments.
 ImageSource open_images(const std::vector<std::string>& images);

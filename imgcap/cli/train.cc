@@ -83,6 +83,23 @@ std::pair<std::vector<std::string>, std::vector<std::string>> split(
   return {std::move(parts.train), std::move(parts.val)};
 }
 
+// What training takes turns with: the photos, their mirror images; or only the original's changed photos.
+std::vector<FeatureCache> load_views(const Options& o, const LoadedEncoder& encoder,
+                                     const std::vector<std::string>& names, std::filesystem::path cache) {
+  std::vector<FeatureCache> views;
+  const auto add = [&](const Augmentation& augmentation, const std::string& suffix) {
+    views.push_back(load_features(encoder, o.images, names,
+                                  std::filesystem::path(cache).replace_extension(suffix + ".safetensors"),
+                                  augmentation));
+  };
+  if (o.train.augment == "mirror") add({.kind = Augmentation::Kind::mirror}, ".mirror");
+  if (o.train.augment == "original")
+    for (int64_t view = 0; view < o.train.augment_views; ++view)
+      add({.kind = Augmentation::Kind::original, .view = view, .seed = o.train.seed},
+          fmt::format(".view{}", view));
+  return views;
+}
+
 void run(Options o, Program& program) {
   o.train.seed = program.seed;
   validate(o.train);
@@ -116,7 +133,11 @@ void run(Options o, Program& program) {
   info.preprocessing = encoder.preprocessing;
   const Dataset training = make_dataset(captions, train_names, features, vocabulary, o.train.max_tokens);
   const Dataset validation = make_dataset(captions, val_names, features, vocabulary, o.train.max_tokens);
-  Trainer trainer(info, features, training, validation, o.train, o.out);
+  const std::vector<FeatureCache> changed = load_views(o, encoder, train_names, cache);
+  std::vector<const FeatureCache*> views;
+  if (o.train.augment != "original") views.push_back(&features);
+  for (const FeatureCache& view : changed) views.push_back(&view);
+  Trainer trainer(info, features, training, validation, o.train, o.out, views);
   print(fmt::format(
       "{} model, {} parameters; {} photos with {} captions to train on, {} to validate; {} tokens\n", o.model,
       trainer.decoder().parameter_count(), training.photos.size(), training.caption_count(),
@@ -191,6 +212,11 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--teacher-forcing-least", t.teacher_forcing_least, "Its least value")->group("Training");
   verb->add_option("--label-smoothing", t.label_smoothing, "Label smoothing")->group("Training");
   verb->add_option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)")
+      ->group("Training");
+  verb->add_option("--augment", t.augment,
+                   "Changed training photos: none, mirror or original (rotation, crop, colours)")
+      ->group("Training");
+  verb->add_option("--augment-views", t.augment_views, "Changed copies of each photo (original)")
       ->group("Training");
   verb->add_option("--max-tokens", t.max_tokens, "Cut longer captions (0: no limit)")->group("Training");
   verb->add_option("--validate-every", t.validate_every, "Epochs between validations")->group("Training");

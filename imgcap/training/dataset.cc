@@ -51,26 +51,26 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
   return data;
 }
 
-CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
-                        const FeatureCache& features) {
+namespace {
+
+// All but the features.
+CaptionBatch batch_captions(const Dataset& data, const std::vector<int64_t>& photos) {
   struct Row {
     int64_t image;
     const std::vector<int32_t>* ids;
   };
   std::vector<Row> rows;
-  std::vector<int64_t> cache_rows;
+  int64_t images = 0;
   for (const int64_t p : photos) {
     const Dataset::Photo& photo = data.photos.at(static_cast<size_t>(p));
-    for (const std::vector<int32_t>& ids : photo.encoded)
-      rows.push_back({static_cast<int64_t>(cache_rows.size()), &ids});
-    cache_rows.push_back(photo.row);
+    for (const std::vector<int32_t>& ids : photo.encoded) rows.push_back({images, &ids});
+    ++images;
   }
   std::stable_sort(rows.begin(), rows.end(),
                    [](const Row& a, const Row& b) { return a.ids->size() > b.ids->size(); });
   CaptionBatch batch;
   const auto n = static_cast<int64_t>(rows.size());
   const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids->size());
-  batch.features = features.rows(cache_rows);
   batch.image = Tensor::empty({n}, tensor::DType::i64);
   batch.words = Tensor::full({n, longest}, kPad, tensor::DType::i64);
   int64_t *image = batch.image.mutable_data<int64_t>(), *words = batch.words.mutable_data<int64_t>();
@@ -79,6 +79,34 @@ CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
     image[r] = row.image;
     std::copy(row.ids->begin(), row.ids->end(), words + r * longest);
     batch.lengths.push_back(static_cast<int64_t>(row.ids->size()));
+  }
+  return batch;
+}
+
+}  // namespace
+
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
+                        const FeatureCache& features) {
+  CaptionBatch batch = batch_captions(data, photos);
+  std::vector<int64_t> rows;
+  for (const int64_t p : photos) rows.push_back(data.photos[static_cast<size_t>(p)].row);
+  batch.features = features.rows(rows);
+  return batch;
+}
+
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
+                        const std::vector<const FeatureCache*>& views, int64_t epoch) {
+  check(!views.empty(), ErrorKind::argument, "batch: no views of the photos");
+  CaptionBatch batch = batch_captions(data, photos);
+  const auto n = static_cast<int64_t>(photos.size());
+  batch.features = Tensor::empty({n, views[0]->places(), views[0]->channels()});
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t p = photos[static_cast<size_t>(i)];
+    const std::string& name = data.photos[static_cast<size_t>(p)].name;
+    const FeatureCache& view = *views[static_cast<size_t>(p + epoch) % views.size()];
+    const auto row = view.find(name);
+    check(row.has_value(), ErrorKind::data, "batch: the photo '{}' is missing among augmented photos", name);
+    batch.features.slice(0, i, i + 1).copy_(view.rows({*row}));
   }
   return batch;
 }

@@ -38,6 +38,10 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
                         const FeatureCache& features);
 
+// The same with views: in each epoch a photo comes from another one of `views`, in turn.
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
+                        const std::vector<const FeatureCache*>& views, int64_t epoch);
+
 // Photo numbers of each batch of an epoch: shuffled by (seed, epoch) alone, so a resumed run sees the same
 // order. The last batch may be smaller.
 std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,

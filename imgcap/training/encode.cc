@@ -83,10 +83,21 @@ Tensor encode_images(const LoadedEncoder& loaded, const std::vector<Image>& imag
   return map.permute({0, 2, 3, 1}).reshape({n, map.size(2) * map.size(3), map.size(1)});
 }
 
+Image Augmentation::operator()(const Image& image, int64_t index) const {
+  if (kind == Kind::none) return image;
+  if (kind == Kind::mirror) return flip_horizontal(image);
+  return augment(image, {}, plan_augmentation({}, seed, view, index));
+}
+
+std::string Augmentation::key() const {
+  if (kind == Kind::none) return "";
+  return kind == Kind::mirror ? " mirror" : fmt::format(" original augmentation {} of seed {}", view, seed);
+}
+
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const std::function<void(int64_t, int64_t)>& progress,
-                           const std::atomic<bool>* stop) {
+                           const std::atomic<bool>* stop, const Augmentation& augmentation) {
   std::vector<int64_t> order = which;
   if (order.empty()) {
     order.resize(static_cast<size_t>(source.size()));
@@ -103,7 +114,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     for (int64_t i = begin; i < std::min(total, begin + kBatch); ++i) {
       const int64_t index = order[static_cast<size_t>(i)];
       try {
-        batch.images.push_back(source.read_image(index));
+        batch.images.push_back(augmentation(source.read_image(index), index));
         batch.names.push_back(source.name(index));
       } catch (const tensor::Error& error) {
         batch.skipped.emplace_back(source.name(index), error.what());
@@ -132,7 +143,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   }
   check(filled > 0, ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total,
         report.skipped.empty() ? "" : report.skipped.front().second);
-  return FeatureCache(std::move(names), features.slice(0, 0, filled), encoder.key);
+  return FeatureCache(std::move(names), features.slice(0, 0, filled), encoder.key + augmentation.key());
 }
 
 }  // namespace imgcap

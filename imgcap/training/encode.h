@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "imgcap/data/archive.h"
+#include "imgcap/data/augment.h"
 #include "imgcap/data/feature_cache.h"
 #include "imgcap/data/transform.h"
 #include "imgcap/models/encoder.h"
@@ -30,6 +31,22 @@ LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path&
 // (n, p, d) f32 from pictures, in their order.
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);
 
+// How photos are changed before they are encoded. A frozen encoder needs to see a changed photo only once, so
+// augmentation comes as whole caches of changed photos ("views") that training takes turns with.
+struct Augmentation {
+  enum class Kind {
+    none,
+    mirror,    // left and right exchanged
+    original,  // the original's dice (augment.h), thrown once for each view
+  };
+  Kind kind = Kind::none;
+  int64_t view = 0;  // of `original`
+  uint64_t seed = 0;
+
+  Image operator()(const Image& image, int64_t index) const;
+  std::string key() const;  // "" for none; made part of the cache's key
+};
+
 struct EncodeReport {
   std::vector<std::pair<std::string, std::string>> skipped;  // photo, reason
 };
@@ -41,6 +58,6 @@ struct EncodeReport {
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const std::function<void(int64_t, int64_t)>& progress = {},
-                           const std::atomic<bool>* stop = nullptr);
+                           const std::atomic<bool>* stop = nullptr, const Augmentation& augmentation = {});
 
 }  // namespace imgcap

@@ -20,6 +20,10 @@ void validate(const TrainOptions& o) {
         "train: optimizer '{}' is none of adam, adamw, sgd", o.optimizer);
   check(o.schedule == "constant" || o.schedule == "cosine" || o.schedule == "plateau", ErrorKind::argument,
         "train: schedule '{}' is none of constant, cosine, plateau", o.schedule);
+  check(o.augment == "none" || o.augment == "mirror" || o.augment == "original", ErrorKind::argument,
+        "train: augmentation '{}' is none of none, mirror, original", o.augment);
+  check(o.augment_views >= 1 && o.augment_views <= 1000, ErrorKind::argument,
+        "train: {} augmented views; 1 to 1000 are possible", o.augment_views);
   in(o.lr, 0, 1e3, "lr");
   in(o.weight_decay, 0, 1e3, "weight decay");
   in(o.min_lr, 0, o.lr, "the least learning rate");
@@ -52,6 +56,8 @@ void for_each_setting(Options& o, F&& f) {
   f("teacher_forcing_fall", o.teacher_forcing_fall);
   f("teacher_forcing_least", o.teacher_forcing_least);
   f("label_smoothing", o.label_smoothing);
+  f("augment", o.augment);
+  f("augment_views", o.augment_views);
   f("average_decay", o.average_decay);
   f("max_tokens", o.max_tokens);
   f("validate_every", o.validate_every);

@@ -71,9 +71,11 @@ optim::State get(const Json& json, const std::string& name, const std::map<std::
 }  // namespace
 
 Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training,
-                 const Dataset& validation, const TrainOptions& options, std::filesystem::path folder)
+                 const Dataset& validation, const TrainOptions& options, std::filesystem::path folder,
+                 std::vector<const FeatureCache*> views)
     : info_(std::move(info)),
       features_(features),
+      views_(std::move(views)),
       training_(training),
       validation_(validation),
       options_(options),
@@ -81,6 +83,7 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
       vocabulary_(info_.vocabulary),
       generator_(options.seed) {
   validate(options_);
+  if (views_.empty()) views_ = {&features_};
   check(options_.batch_photos <= static_cast<int64_t>(training_.photos.size()), ErrorKind::argument,
         "train: a batch of {} photos, but the training set has {}", options_.batch_photos,
         training_.photos.size());
@@ -147,8 +150,9 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
     // The next batch is made while this one trains.
     const auto prepare = [&](int64_t b) {
-      return std::async(std::launch::async,
-                        [&, b] { return make_batch(training_, batches[static_cast<size_t>(b)], features_); });
+      return std::async(std::launch::async, [&, b] {
+        return make_batch(training_, batches[static_cast<size_t>(b)], views_, epoch_);
+      });
     };
     std::future<CaptionBatch> next;
     if (batch_ < static_cast<int64_t>(batches.size())) next = prepare(batch_);

@@ -33,6 +33,8 @@ struct TrainOptions {
   double teacher_forcing_fall = 0;  // an epoch: scheduled sampling that grows (Bengio et al. 2015)
   double teacher_forcing_least = 0;
   double label_smoothing = 0;
+  std::string augment = "none";    // none, mirror, original: of the training photos (encode.h)
+  int64_t augment_views = 1;       // of `original`, taken in turn by epoch
   double average_decay = 0;        // of the exponential average that is validated and kept; 0: off
   int64_t max_tokens = 0;          // longer captions are cut; 0: no limit
   int64_t validate_every = 1;      // epochs
@@ -72,9 +74,11 @@ struct TrainListener {
 class Trainer {
  public:
   // `info` has the decoder's configuration, vocabulary, encoder and preprocessing for the checkpoints; its
-  // weights are the first ones when there are any. All references have to outlive the trainer.
+  // weights are the first ones when there are any. All references have to outlive the trainer. `views`: what
+  // training photos are taken from in place of `features` when it is not empty (dataset.h).
   Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training, const Dataset& validation,
-          const TrainOptions& options, std::filesystem::path folder);
+          const TrainOptions& options, std::filesystem::path folder,
+          std::vector<const FeatureCache*> views = {});
 
   // Continues a run from FOLDER/last.safetensors, to the bit. Data errors: no such file, another data set or
   // other settings than this trainer's.
@@ -99,6 +103,7 @@ class Trainer {
 
   Checkpoint info_;
   const FeatureCache& features_;
+  std::vector<const FeatureCache*> views_;
   const Dataset &training_, &validation_;
   TrainOptions options_;
   std::filesystem::path folder_;

@@ -90,6 +90,20 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
   CHECK(run(train("run", {"--steps", "3", "--resume", "--lr", "-1"})).code == 2);
   CHECK(run(train("other", {"--steps", "3", "--resume"})).code == 2);  // nothing to go on from
 
+  SUBCASE("augmentation") {
+    const Result mirrored = run(train("mirrored", {"--steps", "2", "--augment", "mirror"}));
+    CAPTURE(mirrored.err);
+    CHECK(mirrored.code == 0);
+    const json mirror = json::parse(run({"info", folder / "features.mirror.safetensors", "--json"}).out);
+    CHECK(mirror["kind"] == "feature cache");
+    CHECK(run(train("original", {"--steps", "2", "--augment", "original", "--augment-views", "2"})).code ==
+          0);
+    CHECK(std::filesystem::exists(folder / "features.view1.safetensors"));
+    const Result wrong = run(train("wrong", {"--augment", "upside-down"}));
+    CHECK(wrong.code == 2);
+    CHECK(has(wrong.err, "'upside-down' is none of none, mirror, original"));
+  }
+
   SUBCASE("captions and scores") {
     const Result evaluated = run({"eval", "--checkpoint", last, "--weights", weights, "--images", photos,
                                   "--captions", captions, "--list", folder / "val", "--beam", "2", "--json"});

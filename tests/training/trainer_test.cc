@@ -91,6 +91,32 @@ std::map<std::string, std::vector<float>> weights_of(Decoder& decoder) {
 
 }  // namespace
 
+TEST_CASE("training takes views of the photos in turn") {
+  const Toy toy;
+  // The same photos in another order, with other features.
+  std::vector<std::string> names(toy.names.rbegin(), toy.names.rend());
+  tensor::Generator generator(9);
+  Tensor values = Tensor::empty({8, 4, 12});
+  tensor::fill_normal(values, 0, 1, generator);
+  const FeatureCache changed(names, values.to(DType::f16), "toy mirror");
+  const std::vector<const FeatureCache*> views = {&toy.features, &changed};
+  for (const int64_t epoch : {0, 1, 2}) {
+    const CaptionBatch batch = make_batch(toy.data, {3, 4}, views, epoch);
+    CHECK(batch.words.to_vector<int64_t>() ==
+          make_batch(toy.data, {3, 4}, toy.features).words.to_vector<int64_t>());
+    for (const int64_t i : {0, 1}) {
+      const bool plain = (3 + i + epoch) % 2 == 0;
+      const Tensor expected = plain ? toy.features.rows({3 + i}) : changed.rows({7 - 3 - i});
+      CHECK(batch.features.slice(0, i, i + 1).contiguous().to_vector<float>() == expected.to_vector<float>());
+    }
+  }
+  names.pop_back();
+  const FeatureCache fewer(names, values.slice(0, 0, 7).to(DType::f16), "toy mirror");
+  CHECK_THROWS_WITH_AS(make_batch(toy.data, {0}, {&fewer}, 0),
+                       doctest::Contains("'red_dog.jpg' is missing among"), tensor::Error);
+  CHECK_THROWS_AS(make_batch(toy.data, {0}, std::vector<const FeatureCache*>{}, 0), tensor::Error);
+}
+
 TEST_CASE("a run that is stopped and resumed ends with the same bits") {
   const Toy toy;
   const std::atomic<bool> go{false};
