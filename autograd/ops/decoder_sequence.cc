@@ -6,6 +6,7 @@
 #include "autograd/ops/decoder_plan.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
+#include "tensor/packed_matrix.h"
 
 namespace autograd {
 namespace {
@@ -36,9 +37,11 @@ Tensor state_rows(const Tensor& buffer, const DecoderPlan& plan, size_t t, bool 
   return buffer.slice(0, first, first + plan.n[t]);
 }
 
+using tensor::PackedMatrix;
+
 // gates += x W^T, where the gates hold the sum of the biases or a former product
-void add_product(Tensor gates, const Tensor& x, const Tensor& weight) {
-  tensor::matmul(gates, x, weight.t(), 1, 1);
+void add_product(Tensor gates, const Tensor& x, const PackedMatrix& weight) {
+  weight.multiply(gates, x, true);
 }
 
 uint64_t dropout_blocks(const Tensor& x) { return static_cast<uint64_t>((x.numel() + 3) / 4); }
@@ -77,6 +80,8 @@ class Forward {
       Tensor bias = weights.bias_ih.data().clone();
       tensor::add_inplace(bias, weights.bias_hh.data(), 1);
       biases_.push_back(bias);
+      products_.push_back(
+          {PackedMatrix(weights.weight_ih.data().t()), PackedMatrix(weights.weight_hh.data().t())});
       trace_.layers.push_back(std::move(layer));
     }
     trace_.fed = make({plan_.total}, DType::i64);
@@ -87,6 +92,8 @@ class Forward {
       trace_.context = make({plan_.total, plan_.features}, plan_.dtype);
       trace_.gate = make({plan_.total, plan_.features}, plan_.dtype);
     }
+    query_ = PackedMatrix(weights_.query_weight.data().t());
+    if (plan_.gate) gate_ = PackedMatrix(weights_.gate_weight.data().t());
     keys_ = inputs_.keys.data().contiguous();
     values_ = inputs_.values.data().contiguous();
   }
@@ -121,7 +128,7 @@ class Forward {
   void attend(size_t t) {
     const Tensor state = state_rows(trace_.layers.back().h, plan_, t, true);
     Tensor query = packed_rows(trace_.query, plan_, t), alpha = packed_rows(trace_.alpha, plan_, t);
-    tensor::matmul(query, state, weights_.query_weight.data().t(), 1, 0);
+    query_.multiply(query, state, false);
     Tensor slot = packed_rows(trace_.layers[0].input, plan_, t)
                       .slice(1, plan_.embedding, plan_.embedding + plan_.features);
     Tensor context = plan_.gate ? packed_rows(trace_.context, plan_, t) : slot;
@@ -131,7 +138,7 @@ class Forward {
     if (!plan_.gate) return;
     Tensor gate = packed_rows(trace_.gate, plan_, t);
     gate.copy_(weights_.gate_bias.data());
-    add_product(gate, state, weights_.gate_weight.data());
+    add_product(gate, state, gate_);
     tensor::unary(gate, gate, tensor::UnaryOp::sigmoid);
     Tensor gated = make({plan_.n[t], plan_.features}, plan_.dtype);
     tensor::binary(gated, gate, context, tensor::BinaryOp::mul);
@@ -140,7 +147,7 @@ class Forward {
 
   void run_layer(int l, size_t t) {
     Trace::Layer& layer = trace_.layers[static_cast<size_t>(l)];
-    const DecoderWeights::Layer& weights = weights_.layers[static_cast<size_t>(l)];
+    const Products& products = products_[static_cast<size_t>(l)];
     Tensor input;
     if (layer.input.defined()) {
       input = packed_rows(layer.input, plan_, t);
@@ -153,8 +160,8 @@ class Forward {
     }
     Tensor gates = packed_rows(layer.gates, plan_, t);
     gates.copy_(biases_[static_cast<size_t>(l)]);
-    add_product(gates, input, weights.weight_ih.data());
-    add_product(gates, state_rows(layer.h, plan_, t, true), weights.weight_hh.data());
+    add_product(gates, input, products.input);
+    add_product(gates, state_rows(layer.h, plan_, t, true), products.state);
     Tensor h = state_rows(layer.h, plan_, t, false), c = state_rows(layer.c, plan_, t, false);
     tensor::lstm_cell(h, c, gates, gates, state_rows(layer.c, plan_, t, true));
   }
@@ -175,6 +182,11 @@ class Forward {
   const DecoderInputs& inputs_;
   const DecoderDropout& dropout_;
   const DecoderPlan& plan_;
+  struct Products {
+    PackedMatrix input, state;
+  };
+  std::vector<Products> products_;  // a layer
+  PackedMatrix query_, gate_;
   std::vector<Tensor> biases_;
   Tensor keys_, values_;
   Trace trace_;
@@ -239,13 +251,15 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
       if (needs(kValues)) result[kValues] = Tensor::zeros(input(kValues).shape(), plan_.dtype, plan_.device);
       if (plan_.gate) dgate = make({plan_.total, plan_.features});
     }
+    const Products products = pack_weights();
     for (size_t t = plan_.n.size(); t-- > 0;) {
       if (gradients[0].defined()) {
         Tensor top = dh.back().slice(0, 0, plan_.n[t]);
         tensor::add_inplace(top, packed_rows(gradients[0], plan_, t), 1);
       }
-      for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, dpre, dh, dc);
-      if (plan_.attention) attention_backward(t, trace, gradients, dpre[0], dquery, dgate, dh.back(), result);
+      for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, products, dpre, dh, dc);
+      if (plan_.attention)
+        attention_backward(t, trace, products, gradients, dpre[0], dquery, dgate, dh.back(), result);
     }
     layer_weights(trace, dpre, result);
     if (plan_.attention) attention_weights(trace, dquery, dgate, result);
@@ -281,8 +295,27 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
 
   bool drops(double p) const { return dropout_.train && p > 0; }
 
-  void layer_backward(int l, size_t t, const Trace& trace, std::vector<Tensor>& dpre, std::vector<Tensor>& dh,
-                      std::vector<Tensor>& dc) const {
+  // The weights that every step multiplies by.
+  struct Products {
+    std::vector<PackedMatrix> state, below;  // a layer; no `below` for the first
+    PackedMatrix context, gate, query;
+  };
+
+  Products pack_weights() const {
+    Products products;
+    for (int l = 0; l < plan_.layers; ++l) {
+      products.state.emplace_back(weight(l, 1));
+      products.below.push_back(l == 0 ? PackedMatrix() : PackedMatrix(weight(l, 0)));
+    }
+    if (!plan_.attention) return products;
+    products.context = PackedMatrix(weight(0, 0).slice(1, plan_.embedding, plan_.embedding + plan_.features));
+    products.query = PackedMatrix(input(kQuery));
+    if (plan_.gate) products.gate = PackedMatrix(input(kGate));
+    return products;
+  }
+
+  void layer_backward(int l, size_t t, const Trace& trace, const Products& products,
+                      std::vector<Tensor>& dpre, std::vector<Tensor>& dh, std::vector<Tensor>& dc) const {
     const auto at = static_cast<size_t>(l);
     const Trace::Layer& layer = trace.layers[at];
     const int64_t n = plan_.n[t];
@@ -290,27 +323,26 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
            dc_t = dc[at].slice(0, 0, n);
     tensor::lstm_cell_backward(dpre_t, dc_t, dh_t, dc_t, packed_rows(layer.gates, plan_, t),
                                state_rows(layer.c, plan_, t, false), state_rows(layer.c, plan_, t, true));
-    tensor::matmul(dh_t, dpre_t, weight(l, 1), 1, 0);  // now of the step before
+    products.state[at].multiply(dh_t, dpre_t, false);  // now of the step before
     if (l == 0) return;
     Tensor below = dh[at - 1].slice(0, 0, n);
     if (drops(dropout_.layers)) {
       Tensor dx = make({n, plan_.hidden});
-      tensor::matmul(dx, dpre_t, weight(l, 0), 1, 0);
+      products.below[at].multiply(dx, dpre_t, false);
       const size_t offset = t * static_cast<size_t>(plan_.layers - 1) + at - 1;
       tensor::dropout(dx, dx, dropout_.layers, trace_.seed, trace_.layer_offsets[offset]);
       tensor::add_inplace(below, dx, 1);
     } else {
-      tensor::matmul(below, dpre_t, weight(l, 0), 1, 1);
+      products.below[at].multiply(below, dpre_t, true);
     }
   }
 
-  void attention_backward(size_t t, const Trace& trace, const std::vector<Tensor>& gradients,
-                          const Tensor& dpre, Tensor& dquery, Tensor& dgate, Tensor& dh_top,
-                          std::vector<Tensor>& result) const {
+  void attention_backward(size_t t, const Trace& trace, const Products& products,
+                          const std::vector<Tensor>& gradients, const Tensor& dpre, Tensor& dquery,
+                          Tensor& dgate, Tensor& dh_top, std::vector<Tensor>& result) const {
     const int64_t n = plan_.n[t];
     Tensor dcontext = make({n, plan_.features});
-    tensor::matmul(dcontext, packed_rows(dpre, plan_, t),
-                   weight(0, 0).slice(1, plan_.embedding, plan_.embedding + plan_.features), 1, 0);
+    products.context.multiply(dcontext, packed_rows(dpre, plan_, t), false);
     Tensor dstate = dh_top.slice(0, 0, n);
     if (plan_.gate) {
       // gated = s(z) context:  dz = dgated context s (1 - s),  dcontext = dgated s
@@ -321,7 +353,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
       tensor::binary(dz, dcontext, packed_rows(trace.context, plan_, t), tensor::BinaryOp::mul);
       tensor::binary(dz, dz, slope, tensor::BinaryOp::mul);
       tensor::binary(dcontext, dcontext, s, tensor::BinaryOp::mul);
-      tensor::matmul(dstate, dz, input(kGate), 1, 1);
+      products.gate.multiply(dstate, dz, true);
     }
     Tensor dquery_t = packed_rows(dquery, plan_, t);
     const Tensor dalpha =
@@ -330,7 +362,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
         dquery_t, result[kKeys], result[kValues], result[kScore], result[kScoreBias], dcontext, dalpha,
         packed_rows(trace.alpha, plan_, t), input(kKeys).contiguous(), input(kValues).contiguous(),
         packed_rows(trace.query, plan_, t), image_.slice(0, 0, n), input(kScore));
-    tensor::matmul(dstate, dquery_t, input(kQuery), 1, 1);
+    products.query.multiply(dstate, dquery_t, true);
   }
 
   // The state that each packed row started from. With equal row counts that is the buffer itself, one step

@@ -20,6 +20,7 @@ struct Program {
 // A subcommand with the options that all verbs share: --config, --seed, --threads.
 CLI::App* add_verb(CLI::App& app, Program& program, const std::string& name, const std::string& description);
 
+void add_bench(CLI::App& app, Program& program);
 void add_caption(CLI::App& app, Program& program);
 void add_classify(CLI::App& app, Program& program);
 void add_convert(CLI::App& app, Program& program);

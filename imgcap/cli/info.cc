@@ -1,8 +1,8 @@
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "imgcap/bench/machine.h"
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/image.h"
 #include "imgcap/models/decoder.h"
@@ -39,33 +39,16 @@ std::string grouped(int64_t n) {
   return text;
 }
 
-// The first value of a key of /proc/cpuinfo; empty elsewhere.
-std::string cpu_info(const std::string& key) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (const size_t colon = line.find(": "); line.starts_with(key) && colon != std::string::npos)
-      return line.substr(colon + 2);
-  return {};
-}
-
 void show_build(const Options& o) {
-#ifdef IMGCAP_HAVE_ONEDNN
-  const bool onednn = true;
-#else
-  const bool onednn = false;
-#endif
-  const std::string flags = " " + cpu_info("flags") + " ";
-  std::vector<std::string> sets;
-  for (const char* name : {"sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16",
-                           "amx_bf16", "amx_int8"})
-    if (flags.find(fmt::format(" {} ", name)) != std::string::npos) sets.emplace_back(name);
+  const bool onednn = bench::products() == "oneDNN";
+  const std::vector<std::string> sets = bench::instruction_sets();
   if (o.json) {
     print(dump(Json{{"version", IMGCAP_VERSION},
                     {"compiler", __VERSION__},
                     {"oneDNN", onednn},
                     {"libjpeg-turbo", jpeg_is_turbo()},
                     {"CUDA", false},
-                    {"processor", cpu_info("model name")},
+                    {"processor", bench::processor_name()},
                     {"instruction_sets", sets},
                     {"threads", tensor::num_threads()}}));
     return;
@@ -74,7 +57,7 @@ void show_build(const Options& o) {
       "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\nprocessor:     "
       "{}\n"
       "threads:       {}\ninstructions: ",
-      IMGCAP_VERSION, __VERSION__, yes_no(onednn), yes_no(jpeg_is_turbo()), cpu_info("model name"),
+      IMGCAP_VERSION, __VERSION__, yes_no(onednn), yes_no(jpeg_is_turbo()), bench::processor_name(),
       tensor::num_threads());
   for (const std::string& set : sets) text += " " + set;
   print(text + "\n");

@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   imgcap::cli::add_tokenize(app, program);
   imgcap::cli::add_convert(app, program);
   imgcap::cli::add_info(app, program);
+  imgcap::cli::add_bench(app, program);
   // CLI11 would say only that a subcommand is required.
   if (argc > 1 && argv[1][0] != '-') {
     const auto verbs = app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == argv[1]; });

@@ -13,41 +13,7 @@
 namespace tensor::cpu {
 namespace {
 
-// The inner kernel computes kTile pixels times kPanel output channels: on AVX2 12 sums, 2 weights and 1 input
-// fill the 16 registers.
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kTile = 12;
-#elif defined(__AVX__)
-constexpr int kLanes = 8, kTile = 6;
-#else
-constexpr int kLanes = 4, kTile = 6;
-#endif
-constexpr int kPanel = 2 * kLanes;
-
-using Vector [[gnu::vector_size(kLanes * sizeof(float))]] = float;
-
-Vector load(const float* p) {
-  Vector v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
-void store(float* p, const Vector& v) { std::memcpy(p, &v, sizeof(v)); }
-float load_one(const float* p) { return *p; }
-
-// Like PyTorch's: a NaN stays one.
-template <class V>
-V activate(V v, Activation activation) {
-  if (activation == Activation::none) return v;
-  v = v < 0.0f ? V{} : v;
-  if (activation == Activation::relu6) v = v > 6.0f ? V{} + 6.0f : v;
-  return v;
-}
-
-// Where the runs of memory of a window begin, from the window's first pixel.
-struct Runs {
-  std::vector<int64_t> offsets;
-  int64_t length;
-};
+using namespace dense;
 
 Runs window_runs(const NhwcBatch& x, int64_t kh, int64_t kw, const Conv2dOptions& o) {
   Runs runs;
@@ -60,63 +26,6 @@ Runs window_runs(const NhwcBatch& x, int64_t kh, int64_t kw, const Conv2dOptions
   runs.length = whole_rows ? kw * x.c() : x.c();
   return runs;
 }
-
-struct Epilogue {
-  const float* bias;
-  Activation activation;
-  int64_t channels;  // of this panel that exist
-};
-
-// Rows pixels x one panel. `in`, `out` and `residual` (may be null) hold one pointer a pixel.
-template <int Rows>
-void dense_tile(const float* const* in, const Runs& runs, const float* weights, const float* const* residual,
-                float* const* out, int64_t channel, const Epilogue& epilogue) {
-  Vector sums[Rows][2];
-  for (int m = 0; m < Rows; ++m) sums[m][0] = sums[m][1] = Vector{};
-  for (const int64_t offset : runs.offsets) {
-    const float* from[Rows];
-    for (int m = 0; m < Rows; ++m) from[m] = in[m] + offset;
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < runs.length; ++k) {
-      const Vector w0 = load(weights), w1 = load(weights + kLanes);
-      weights += kPanel;
-#pragma GCC unroll 12
-      for (int m = 0; m < Rows; ++m) {
-        sums[m][0] += from[m][k] * w0;
-        sums[m][1] += from[m][k] * w1;
-      }
-    }
-  }
-  for (int m = 0; m < Rows; ++m) {
-    float result[kPanel];
-    const bool whole = epilogue.channels == kPanel;
-    for (int half = 0; half < 2; ++half) {
-      Vector v = sums[m][half] + load(epilogue.bias + half * kLanes);
-      if (residual != nullptr) {
-        if (whole) {
-          v += load(residual[m] + channel + half * kLanes);
-        } else {
-          float part[kLanes] = {};
-          for (int64_t l = 0; l < kLanes && half * kLanes + l < epilogue.channels; ++l)
-            part[l] = residual[m][channel + half * kLanes + l];
-          v += load(part);
-        }
-      }
-      v = activate(v, epilogue.activation);
-      store(whole ? out[m] + channel + half * kLanes : result + half * kLanes, v);
-    }
-    if (!whole) std::copy_n(result, epilogue.channels, out[m] + channel);
-  }
-}
-
-using DenseTile = void (*)(const float* const*, const Runs&, const float*, const float* const*, float* const*,
-                           int64_t, const Epilogue&);
-
-template <int... Rows>
-constexpr std::array<DenseTile, sizeof...(Rows)> dense_tiles(std::integer_sequence<int, Rows...>) {
-  return {dense_tile<Rows + 1>...};
-}
-constexpr auto kDenseTiles = dense_tiles(std::make_integer_sequence<int, kTile>{});
 
 // One row of a depthwise convolution for channels [c, c + width of V) and kPixels pixels at a time.
 template <class V, auto Load, int kPixels>

@@ -7,12 +7,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/cpu/dense_tile.h"
 #include "tensor/kernels.h"
 #include "tensor/tensor.h"
 
 namespace tensor::cpu {
-
-enum class Activation { none, relu, relu6 };
 
 struct Border {
   int64_t top = 0, bottom = 0, left = 0, right = 0;

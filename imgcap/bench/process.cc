@@ -1,0 +1,85 @@
+#include "imgcap/bench/process.h"
+
+#include <fcntl.h>
+#include <fmt/ranges.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "imgcap/bench/timing.h"
+#include "tensor/error.h"
+
+extern char** environ;
+
+namespace imgcap::bench {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+namespace {
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+// This program's environment with `more` in front: the first of equal names counts.
+std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>>& more) {
+  std::vector<std::string> all;
+  for (const auto& [name, value] : more) all.push_back(name + "=" + value);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    bool replaced = false;
+    for (const auto& setting : more) replaced = replaced || text.starts_with(setting.first + "=");
+    if (!replaced) all.push_back(text);
+  }
+  return all;
+}
+
+}  // namespace
+
+Finished run_process(const std::vector<std::string>& command,
+                     const std::vector<std::pair<std::string, std::string>>& environment) {
+  check(!command.empty(), ErrorKind::argument, "process: no command");
+  std::vector<std::string> arguments = command, settings = environment_with(environment);
+  int ends[2];
+  check(pipe2(ends, O_CLOEXEC) == 0, ErrorKind::io, "{}: no pipe: {}", command[0], std::strerror(errno));
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  pid_t pid = -1;
+  const auto start = std::chrono::steady_clock::now();
+  const int error = posix_spawnp(&pid, arguments[0].c_str(), &files, nullptr, pointers(arguments).data(),
+                                 pointers(settings).data());
+  posix_spawn_file_actions_destroy(&files);
+  close(ends[1]);
+  if (error != 0) close(ends[0]);
+  check(error == 0, ErrorKind::io, "{}: cannot be started: {}", command[0], std::strerror(error));
+  Finished finished;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = read(ends[0], buffer, sizeof buffer);
+    if (got > 0) finished.out.append(buffer, static_cast<size_t>(got));
+    if (got == 0 || (got < 0 && errno != EINTR)) break;
+  }
+  close(ends[0]);
+  int status = 0;
+  rusage usage{};
+  while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) {
+  }
+  finished.seconds = seconds_since(start);
+  finished.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
+  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, ErrorKind::data, "'{}' ended with {} {}",
+        fmt::join(command, " "), WIFEXITED(status) ? "exit code" : "signal",
+        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+  return finished;
+}
+
+}  // namespace imgcap::bench

@@ -1,0 +1,32 @@
+// The measured jobs: random weights and data of the original's sizes, so that nothing has to be downloaded.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "imgcap/bench/timing.h"
+
+namespace imgcap::bench {
+
+struct Row {
+  std::string name;     // "train-attention"
+  std::string what;     // in one line, for people
+  std::string unit;     // what is counted: "captions", "photos"
+  double per_call = 1;  // units a call
+  Timing timing;
+
+  double per_second() const { return per_call / timing.median; }
+};
+
+// train-attention, train-plain: a training step of the original's decoder in float32: 128 captions of 20
+// tokens
+//   of 128 images, forward, backward, clip, AdamW; the next word is the caption's with probability 0.9.
+// resnet50-b1, resnet50-b8: the frozen encoder's feature map of 1 and of 8 photos of 224 x 224.
+// caption-resnet50: one photo of 224 x 224 to a caption of 30 words, beam 5, ResNet50 and the original's
+// widths.
+std::vector<std::string> row_names();
+
+// Runs one in this process. Argument errors: another name.
+Row run_row(const std::string& name, int64_t calls);
+
+}  // namespace imgcap::bench

@@ -1,0 +1,233 @@
+#include <fmt/ranges.h>
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "imgcap/bench/machine.h"
+#include "imgcap/bench/process.h"
+#include "imgcap/bench/rows.h"
+#include "imgcap/bench/torch.h"
+#include "imgcap/cli/cli.h"
+#include "imgcap/cli/model_options.h"
+#include "tensor/error.h"
+#include "tensor/thread_pool.h"
+
+namespace imgcap::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using bench::Timing;
+
+struct Options {
+  std::vector<std::string> only, torch_programs;
+  std::string precision = "f32", compare, python, worker, photo;
+  int64_t calls = 5, pairs = 3;
+  bool json = false;
+};
+
+// One row's runs in turn: ours, then each of PyTorch's.
+struct Result {
+  std::string name, what, unit;
+  double per_call = 1;
+  std::vector<Timing> runs;
+  double peak_mib = 0;
+  struct Other {
+    std::string variant;
+    std::vector<Timing> runs;
+    double peak_mib = 0;
+  };
+  std::vector<Other> others;
+};
+
+Json to_json(const Timing& t) { return {{"median", t.median}, {"min", t.min}, {"max", t.max}}; }
+
+Timing of_runs(const std::vector<Timing>& runs) {
+  std::vector<double> medians, least, most;
+  for (const Timing& t : runs) medians.push_back(t.median), least.push_back(t.min), most.push_back(t.max);
+  return {bench::median(medians), *std::min_element(least.begin(), least.end()),
+          *std::max_element(most.begin(), most.end()), static_cast<int64_t>(runs.size())};
+}
+
+// How many times as fast as the other; the median over the pairs, each of which ran at one time.
+double speed_ratio(const Result& r, const Result::Other& other) {
+  std::vector<double> ratios;
+  for (size_t k = 0; k < r.runs.size(); ++k) ratios.push_back(other.runs[k].median / r.runs[k].median);
+  return bench::median(ratios);
+}
+
+const std::string kCaption = "caption";
+
+std::vector<std::string> all_rows() {
+  std::vector<std::string> names = bench::row_names();
+  names.push_back(kCaption);
+  return names;
+}
+
+// A row by its name or the start of its name up to a hyphen: "resnet50" means both of its rows.
+std::vector<std::string> chosen_rows(const std::vector<std::string>& only) {
+  const std::vector<std::string> all = all_rows();
+  if (only.empty()) return all;
+  std::vector<std::string> chosen;
+  for (const std::string& name : only) {
+    const size_t before = chosen.size();
+    const bool exact = std::find(all.begin(), all.end(), name) != all.end();
+    for (const std::string& row : all)
+      if (exact ? row == name : row.starts_with(name + "-")) chosen.push_back(row);
+    tensor::check(chosen.size() > before, tensor::ErrorKind::argument,
+                  "bench: there is no row '{}'; there are {}", name, fmt::join(all, ", "));
+  }
+  return chosen;
+}
+
+std::string this_program() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
+
+// Each run has a process of its own, so that its peak memory is its own, too.
+void run_ours(const Options& o, Result& r) {
+  const std::string threads = std::to_string(tensor::num_threads());
+  if (r.name == kCaption) {
+    const std::string photo = o.photo.empty() ? assets_folder() + "/photos/coco_000000000285.jpg" : o.photo;
+    std::vector<double> seconds;
+    for (int64_t k = 0; k < o.calls + 1; ++k) {
+      const bench::Finished f =
+          bench::run_process({this_program(), "caption", "--threads", threads, "--beam", "5", photo});
+      if (k > 0) seconds.push_back(f.seconds);  // the first one warms the disk's cache
+      r.peak_mib = std::max(r.peak_mib, f.peak_mib);
+    }
+    r.what = "process start to caption, model in the box, beam 5";
+    r.unit = "photos";
+    r.runs.push_back(bench::summary(seconds));
+    return;
+  }
+  const bench::Finished f = bench::run_process({this_program(), "bench", "--worker", r.name, "--calls",
+                                                std::to_string(o.calls), "--threads", threads});
+  const Json line = Json::parse(f.out);
+  r.what = line.at("what");
+  r.unit = line.at("unit");
+  r.per_call = line.at("per_call");
+  const Json& t = line.at("seconds");
+  r.runs.push_back({t.at("median"), t.at("min"), t.at("max"), o.calls});
+  r.peak_mib = std::max(r.peak_mib, f.peak_mib);
+}
+
+Result run_row(const std::string& name, const Options& o) {
+  Result r;
+  r.name = name;
+  std::vector<bench::TorchJob> jobs;
+  if (!o.compare.empty()) jobs = bench::torch_jobs(name, o.calls, tensor::num_threads());
+  for (const bench::TorchJob& job : jobs) r.others.push_back({job.variant, {}, 0});
+  const std::vector<std::filesystem::path> programs(o.torch_programs.begin(), o.torch_programs.end());
+  for (int64_t pair = 0; pair < o.pairs; ++pair) {
+    run_ours(o, r);
+    for (size_t k = 0; k < jobs.size(); ++k) {
+      const bench::TorchResult result = bench::run_torch(jobs[k], o.python, programs, tensor::num_threads());
+      r.others[k].runs.push_back(result.timing);
+      r.others[k].peak_mib = std::max(r.others[k].peak_mib, result.peak_mib);
+    }
+  }
+  return r;
+}
+
+Json row_json(const Result& r) {
+  const Timing timing = of_runs(r.runs);
+  Json json{{"name", r.name},
+            {"what", r.what},
+            {"precision", "f32"},
+            {"unit", r.unit},
+            {"per_second", r.per_call / timing.median},
+            {"seconds", to_json(timing)},
+            {"runs", timing.calls},
+            {"peak_mib", r.peak_mib}};
+  for (const Result::Other& other : r.others) {
+    const Timing theirs = of_runs(other.runs);
+    json["torch"].push_back({{"variant", other.variant},
+                             {"per_second", r.per_call / theirs.median},
+                             {"seconds", to_json(theirs)},
+                             {"peak_mib", other.peak_mib},
+                             {"speed_ratio", speed_ratio(r, other)},
+                             {"memory_ratio", r.peak_mib / other.peak_mib}});
+  }
+  return json;
+}
+
+std::string row_text(const Result& r) {
+  const auto line = [&](const std::string& who, const Timing& t, double peak) {
+    return fmt::format("  {:<18} {:>10.2f} {}/s   {:.4f} s ({:.4f} to {:.4f})   {:>6.0f} MiB", who,
+                       r.per_call / t.median, r.unit, t.median, t.min, t.max, peak);
+  };
+  std::string text = fmt::format("{}: {}\n{}\n", r.name, r.what, line("imgcap", of_runs(r.runs), r.peak_mib));
+  for (const Result::Other& other : r.others)
+    text += fmt::format("{}   imgcap: {:.2f} x the speed, {:.2f} x the memory\n",
+                        line("PyTorch " + other.variant, of_runs(other.runs), other.peak_mib),
+                        speed_ratio(r, other), r.peak_mib / other.peak_mib);
+  return text;
+}
+
+std::string machine_text(const bench::Machine& m) {
+  return fmt::format(
+      "{}, {} of {} processors, {}\npeak {:.0f} GFLOP/s float32, {:.1f} GB/s memory; products by {}\n\n",
+      m.processor, m.threads, m.processors, fmt::join(m.instruction_sets, " "), m.gflops, m.bandwidth,
+      m.products);
+}
+
+Json machine_json(const bench::Machine& m) {
+  return {{"processor", m.processor},   {"instruction_sets", m.instruction_sets},
+          {"processors", m.processors}, {"threads", m.threads},
+          {"peak_gflops", m.gflops},    {"bandwidth_gb_per_second", m.bandwidth},
+          {"products", m.products}};
+}
+
+void run(const Options& o) {
+  using tensor::ErrorKind;
+  if (!o.worker.empty()) {
+    const bench::Row row = bench::run_row(o.worker, o.calls);
+    print(Json{{"what", row.what},
+               {"unit", row.unit},
+               {"per_call", row.per_call},
+               {"seconds", to_json(row.timing)}}
+              .dump() +
+          "\n");
+    return;
+  }
+  tensor::check(o.precision == "f32", ErrorKind::argument,
+                "bench: precision {}: the processor computes in f32; others need a CUDA device", o.precision);
+  tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
+                "bench: --compare torch needs --python and --torch-program");
+  const std::vector<std::string> rows = chosen_rows(o.only);
+  const bench::Machine machine = bench::describe_machine();
+  Json json{{"machine", machine_json(machine)}, {"rows", Json::array()}};
+  if (!o.json) print(machine_text(machine));
+  for (const std::string& name : rows) {
+    const Result r = run_row(name, o);
+    if (o.json)
+      json["rows"].push_back(row_json(r));
+    else
+      print(row_text(r));
+  }
+  if (o.json) print(json.dump(1) + "\n");
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Program& program) {
+  CLI::App* verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("--only", o->only,
+                   fmt::format("Rows to run (default: all): {}", fmt::join(all_rows(), ", ")));
+  verb->add_option("--precision", o->precision, "f32")->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  verb->add_option("--calls", o->calls, "Calls a run, after warm-up")->check(CLI::Range(1, 1000));
+  verb->add_option("--pairs", o->pairs, "Runs of each program, in turn")->check(CLI::Range(1, 100));
+  verb->add_option("--photo", o->photo, "Photo of the row caption (default: one in the box)");
+  verb->add_option("--compare", o->compare, "torch: the same jobs by PyTorch, in turn with ours")
+      ->check(CLI::IsMember({"torch"}));
+  verb->add_option("--python", o->python, "A Python that has PyTorch");
+  verb->add_option(
+      "--torch-program", o->torch_programs,
+      "The PyTorch programs, torch_baselines.py and imgcap_torch.py (one finds the other beside it)");
+  verb->add_option("--worker", o->worker, "")->group("");  // one row in this process
+  verb->add_flag("--json", o->json, "JSON alone on stdout");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,113 @@
+// The inner kernel of dense products: a few rows times a panel of packed weights, all sums in registers. Used
+// by convolutions with channels last (nhwc.h) and by products with a packed matrix (packed_matrix.h).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace tensor::cpu {
+
+enum class Activation { none, relu, relu6 };
+
+namespace dense {
+
+// The inner kernel computes kTile pixels times kPanel output channels: on AVX2 12 sums, 2 weights and 1 input
+// fill the 16 registers.
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16, kTile = 12;
+#elif defined(__AVX__)
+inline constexpr int kLanes = 8, kTile = 6;
+#else
+inline constexpr int kLanes = 4, kTile = 6;
+#endif
+inline constexpr int kPanel = 2 * kLanes;
+
+using Vector [[gnu::vector_size(kLanes * sizeof(float))]] = float;
+
+inline Vector load(const float* p) {
+  Vector v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+inline void store(float* p, const Vector& v) { std::memcpy(p, &v, sizeof(v)); }
+inline float load_one(const float* p) { return *p; }
+
+// Like PyTorch's: a NaN stays one.
+template <class V>
+V activate(V v, Activation activation) {
+  if (activation == Activation::none) return v;
+  v = v < 0.0f ? V{} : v;
+  if (activation == Activation::relu6) v = v > 6.0f ? V{} + 6.0f : v;
+  return v;
+}
+
+// Where the runs of memory that a row of the product reads begin, from the row's pointer. A convolution has a
+// run for each row of its window, a matrix product has one.
+struct Runs {
+  std::vector<int64_t> offsets;
+  int64_t length;
+};
+
+struct Epilogue {
+  const float* bias;
+  Activation activation;
+  int64_t channels;  // of this panel that exist
+};
+
+// Rows pixels x one panel. `in`, `out` and `residual` (may be null) hold one pointer a pixel.
+template <int Rows>
+void dense_tile(const float* const* in, const Runs& runs, const float* weights, const float* const* residual,
+                float* const* out, int64_t channel, const Epilogue& epilogue) {
+  Vector sums[Rows][2];
+  for (int m = 0; m < Rows; ++m) sums[m][0] = sums[m][1] = Vector{};
+  for (const int64_t offset : runs.offsets) {
+    const float* from[Rows];
+    for (int m = 0; m < Rows; ++m) from[m] = in[m] + offset;
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < runs.length; ++k) {
+      const Vector w0 = load(weights), w1 = load(weights + kLanes);
+      weights += kPanel;
+#pragma GCC unroll 12
+      for (int m = 0; m < Rows; ++m) {
+        sums[m][0] += from[m][k] * w0;
+        sums[m][1] += from[m][k] * w1;
+      }
+    }
+  }
+  for (int m = 0; m < Rows; ++m) {
+    float result[kPanel];
+    const bool whole = epilogue.channels == kPanel;
+    for (int half = 0; half < 2; ++half) {
+      Vector v = sums[m][half] + load(epilogue.bias + half * kLanes);
+      if (residual != nullptr) {
+        if (whole) {
+          v += load(residual[m] + channel + half * kLanes);
+        } else {
+          float part[kLanes] = {};
+          for (int64_t l = 0; l < kLanes && half * kLanes + l < epilogue.channels; ++l)
+            part[l] = residual[m][channel + half * kLanes + l];
+          v += load(part);
+        }
+      }
+      v = activate(v, epilogue.activation);
+      store(whole ? out[m] + channel + half * kLanes : result + half * kLanes, v);
+    }
+    if (!whole) std::copy_n(result, epilogue.channels, out[m] + channel);
+  }
+}
+
+using DenseTile = void (*)(const float* const*, const Runs&, const float*, const float* const*, float* const*,
+                           int64_t, const Epilogue&);
+
+template <int... Rows>
+constexpr std::array<DenseTile, sizeof...(Rows)> dense_tiles(std::integer_sequence<int, Rows...>) {
+  return {dense_tile<Rows + 1>...};
+}
+inline constexpr auto kDenseTiles = dense_tiles(std::make_integer_sequence<int, kTile>{});
+
+}  // namespace dense
+}  // namespace tensor::cpu

@@ -1,0 +1,29 @@
+// A right operand that many products share, laid out once for the inner kernel: a recurrent network
+// multiplies a few rows by the same weights at every step, and libraries lay them out anew in every call.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/tensor.h"
+
+namespace tensor {
+
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  // b (k, n), any strides. Float32 on the CPU is copied into panels; of others a reference is kept and
+  // multiply() is matmul(). Later changes of b may or may not be seen.
+  explicit PackedMatrix(const Tensor& b);
+
+  // out = a b, or out += a b with `accumulate`: a (m, k) and out (m, n) with contiguous rows, of b's dtype.
+  // The bits of a row depend neither on the other rows nor on the number of threads.
+  void multiply(Tensor& out, const Tensor& a, bool accumulate) const;
+
+  bool defined() const { return source_.defined(); }
+
+ private:
+  Tensor source_;
+  Tensor packed_;  // (blocks of k, panels, k in the block, panel width), zeros past n
+};
+
+}  // namespace tensor
