@@ -90,6 +90,26 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
   CHECK(run(train("run", {"--steps", "3", "--resume", "--lr", "-1"})).code == 2);
   CHECK(run(train("other", {"--steps", "3", "--resume"})).code == 2);  // nothing to go on from
 
+  SUBCASE("a checkpoint in fewer bits") {
+    const std::string caption = run({"caption", "--model", last, "--weights", weights, "--json", bear}).out;
+    for (const std::string format : {"f16", "i8"}) {
+      CAPTURE(format);
+      const std::string small = folder / ("small_" + format + ".safetensors");
+      CHECK(run({"convert", last, small, "--format", format}).code == 0);
+      CHECK(std::filesystem::file_size(small) * 4 < std::filesystem::file_size(last));
+      CHECK(json::parse(run({"info", small, "--json"}).out)["kind"] == "checkpoint");
+      const json before = json::parse(caption);
+      const json after =
+          json::parse(run({"caption", "--model", small, "--weights", weights, "--json", bear}).out);
+      CHECK(after["log_probability"].get<double>() ==
+            doctest::Approx(before["log_probability"].get<double>()).epsilon(0.02));
+    }
+    CHECK(run({"convert", weights, folder / "encoder.safetensors", "--format", "i8"}).code == 2);
+    CHECK(run({"convert", weights, folder / "encoder.safetensors", "--format", "f16"}).code == 0);
+    CHECK(std::filesystem::file_size(folder / "encoder.safetensors") <
+          std::filesystem::file_size(weights) * 51 / 100);
+  }
+
   SUBCASE("augmentation") {
     const Result mirrored = run(train("mirrored", {"--steps", "2", "--augment", "mirror"}));
     CAPTURE(mirrored.err);
