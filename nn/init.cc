@@ -4,6 +4,17 @@
 
 #include "tensor/error.h"
 
+namespace nn {
+
+namespace {
+thread_local int skipping = 0;
+}
+
+SkipInit::SkipInit() { ++skipping; }
+SkipInit::~SkipInit() { --skipping; }
+
+}  // namespace nn
+
 namespace nn::init {
 
 Fans fans(const Shape& weight) {
@@ -17,11 +28,11 @@ Fans fans(const Shape& weight) {
 void constant(Tensor& t, double value) { t.fill_(value); }
 
 void uniform(Tensor& t, double low, double high, Generator& generator) {
-  tensor::fill_uniform(t, low, high, generator);
+  if (skipping == 0) tensor::fill_uniform(t, low, high, generator);
 }
 
 void normal(Tensor& t, double mean, double stddev, Generator& generator) {
-  tensor::fill_normal(t, mean, stddev, generator);
+  if (skipping == 0) tensor::fill_normal(t, mean, stddev, generator);
 }
 
 void xavier_uniform(Tensor& weight, Generator& generator) {

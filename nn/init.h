@@ -9,6 +9,16 @@ namespace nn {
 
 using tensor::Generator;
 
+// While one lives, what is random on this thread stays undefined: for modules whose state dict follows, since
+// ten million random numbers take longer than captioning a photo.
+class SkipInit {
+ public:
+  SkipInit();
+  ~SkipInit();
+  SkipInit(const SkipInit&) = delete;
+  SkipInit& operator=(const SkipInit&) = delete;
+};
+
 namespace init {
 
 using tensor::Shape;

@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "imgcap/models/decoder_batch.h"
+#include "nn/init.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -33,7 +34,7 @@ AttentionDecoder::AttentionDecoder(const DecoderConfig& config, tensor::Generato
   }
   if (config.tie_weights) {
     // One matrix serves two ends: the smaller spread of the output layer suits both (Press and Wolf 2017).
-    tensor::fill_uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
+    nn::init::uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
     replace_parameter("fc.weight", parameter("embedding.weight"));
   }
 }

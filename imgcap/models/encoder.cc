@@ -2,9 +2,12 @@
 
 #include <fmt/ranges.h>
 
+#include <optional>
+
 #include "autograd/ops.h"
 #include "imgcap/models/efficientnet_lite.h"
 #include "imgcap/models/resnet.h"
+#include "nn/init.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -63,6 +66,8 @@ std::vector<std::string> encoder_names() {
 }
 
 std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize) {
+  std::optional<nn::SkipInit> skip;
+  if (!initialize) skip.emplace();
   if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>(1000, initialize);
   for (const int depth : {18, 34, 50, 101})
     if (name == fmt::format("resnet{}", depth)) return std::make_unique<ResNet>(depth, 1000, initialize);

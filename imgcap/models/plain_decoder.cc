@@ -2,6 +2,7 @@
 
 #include "autograd/ops.h"
 #include "imgcap/models/decoder_batch.h"
+#include "nn/init.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -31,7 +32,7 @@ PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& gener
   register_module("lstm", lstm_);
   register_module("fc", fc_);
   if (config.tie_weights) {
-    tensor::fill_uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
+    nn::init::uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
     replace_parameter("fc.weight", parameter("embedding.weight"));
   }
 }

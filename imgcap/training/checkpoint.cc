@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "nn/init.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
 
@@ -70,6 +71,7 @@ const std::string& required(const std::map<std::string, std::string>& metadata, 
 }  // namespace
 
 std::unique_ptr<Decoder> Checkpoint::make_decoder() const {
+  const nn::SkipInit all_is_loaded;
   auto model = imgcap::make_decoder(decoder);
   model->load_state_dict(weights);
   return model;

@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "nn/init.h"
+#include "nn/linear.h"
 #include "tensor/error.h"
 
 using autograd::Variable;
@@ -63,6 +65,19 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 }  // namespace
+
+TEST_CASE("SkipInit leaves the generator alone, and only while it lives") {
+  tensor::Generator generator(3);
+  {
+    const nn::SkipInit skip;
+    const nn::SkipInit inner;
+    const nn::Linear layer(3, 2, true, generator);
+    CHECK(layer.weight().shape() == tensor::Shape{2, 3});
+  }
+  CHECK(generator.offset() == 0);
+  const nn::Linear layer(3, 2, true, generator);
+  CHECK(generator.offset() > 0);
+}
 
 TEST_CASE("parameters have dotted names in the order of registration") {
   Tree tree;
