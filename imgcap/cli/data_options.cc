@@ -23,33 +23,70 @@ ImageSource open_images(const std::vector<std::string>& images) {
   return ImageSource(std::vector<std::filesystem::path>(images.begin(), images.end()));
 }
 
+namespace {
+
+// The photos of a list that are there, as positions in the source; says on stderr how many are not.
+std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<std::string>& names) {
+  std::vector<int64_t> which;
+  std::string first_missing;
+  for (const std::string& name : names) {
+    if (const auto index = source.find(name))
+      which.push_back(*index);
+    else if (first_missing.empty())
+      first_missing = name;
+  }
+  if (which.size() < names.size())
+    std::fprintf(stderr, "%zu photos are missing (first: %s)\n", names.size() - which.size(),
+                 first_missing.c_str());
+  tensor::check(names.empty() || !which.empty(), tensor::ErrorKind::data,
+                "images: none of {} photos is there (first: {})", names.size(), first_missing);
+  return which;
+}
+
+// Whether the cache has every named photo but those that still are not there or still cannot be read, which
+// it says on stderr.
+bool is_complete(const FeatureCache& cache, const std::vector<std::string>& images,
+                 const std::vector<std::string>& names) {
+  std::vector<std::string> absent;
+  for (const std::string& name : names)
+    if (!cache.find(name)) absent.push_back(name);
+  if (absent.empty()) return true;
+  const ImageSource source = open_images(images);
+  std::vector<std::string> missing, unreadable;
+  for (const std::string& name : absent) {
+    const auto index = source.find(name);
+    if (!index) {
+      missing.push_back(name);
+      continue;
+    }
+    // A file of another size may have been mended.
+    const auto known = cache.unreadable().find(name);
+    if (known == cache.unreadable().end() || known->second != file_bytes(source, *index)) return false;
+    unreadable.push_back(name);
+  }
+  const auto say = [](const std::vector<std::string>& photos, const char* what) {
+    if (!photos.empty())
+      std::fprintf(stderr, "%zu photos %s (first: %s)\n", photos.size(), what, photos.front().c_str());
+  };
+  say(missing, "are missing");
+  say(unreadable, "cannot be read and are skipped");
+  return missing.size() + unreadable.size() < names.size();
+}
+
+}  // namespace
+
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
                            const Augmentation& augmentation) {
   const std::string key = encoder.key + augmentation.key();
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     FeatureCache cache = FeatureCache::open(cache_file);
-    const bool complete = std::all_of(names.begin(), names.end(),
-                                      [&](const std::string& name) { return cache.find(name).has_value(); });
-    if (cache.key() == key && complete) return cache;
+    if (cache.key() == key && is_complete(cache, images, names)) return cache;
     std::fprintf(stderr, "%s: %s; making it anew\n", cache_file.c_str(),
-                 cache.key() == key ? "some photos are missing" : "made by another encoder");
+                 cache.key() == key ? "it lacks some photos" : "made by another encoder");
   }
   const ImageSource source = open_images(images);
-  std::vector<int64_t> which;
-  int64_t missing = 0;
-  std::string first_missing;
-  for (const std::string& name : names) {
-    if (const auto index = source.find(name))
-      which.push_back(*index);
-    else if (missing++ == 0)
-      first_missing = name;
-  }
-  if (missing > 0)
-    std::fprintf(stderr, "%lld photos are missing (first: %s)\n", static_cast<long long>(missing),
-                 first_missing.c_str());
-  tensor::check(names.empty() || !which.empty(), tensor::ErrorKind::data,
-                "images: none of {} photos is there (first: {})", names.size(), first_missing);
+  const std::vector<int64_t> which = find_photos(source, names);
   ProgressLine line;
   EncodeReport report;
   FeatureCache cache = encode_photos(

@@ -14,9 +14,9 @@ namespace imgcap::cli {
 // Photo -> captions, in the file's order; says on stderr what was skipped.
 std::map<std::string, std::vector<std::string>> load_captions(const std::vector<std::string>& files);
 
-// Features of the named photos: from `cache_file` when it is there and made by this encoder and has them all,
-// else made (and written to `cache_file` when one is named). Photos that cannot be read are counted on
-// stderr.
+// Features of the named photos: from `cache_file` when it is there and made by this encoder and has them all
+// (but those that it knows to be unreadable, and those that are still missing), else made (and written to
+// `cache_file` when one is named). Photos that are missing or cannot be read are counted on stderr.
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
                            const Augmentation& augmentation = {});

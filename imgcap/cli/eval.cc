@@ -12,7 +12,7 @@ namespace imgcap::cli {
 namespace {
 
 struct Options {
-  std::string checkpoint, weights, list, features, protocol = "standard", out;
+  std::string checkpoint, weights, list, features, protocol = "standard", compat = "none", out;
   std::vector<std::string> images, captions;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
@@ -21,7 +21,7 @@ struct Options {
 
 void run(const Options& o) {
   ScoreOptions score_options;
-  score_options.protocol = protocol_of(o.protocol);
+  score_options.protocol = o.compat == "original" ? Protocol::original : protocol_of(o.protocol);
   score_options.split = std::filesystem::path(o.list).filename().string();
   const LoadedModel model = load_model(o.checkpoint, o.weights);
   const auto captions = load_captions(o.captions);
@@ -34,11 +34,8 @@ void run(const Options& o) {
   search.length_exponent = o.length_exponent;
   search.compat_original = score_options.protocol == Protocol::original;
   const auto candidates = caption_photos(*model.decoder, data, features, model.vocabulary, search);
-  References references = data.references();
-  if (score_options.protocol == Protocol::original)
-    for (auto& [name, texts] : references)
-      for (std::string& text : texts) text = model.vocabulary.decode_original(model.vocabulary.encode(text));
-  const Scores scores = score_captions(candidates, references, score_options);
+  const Scores scores = score_captions(
+      candidates, scored_references(data, model.vocabulary, search.compat_original), score_options);
   const std::string json = score_json(scores);
   if (!o.out.empty()) {
     nlohmann::ordered_json results;
@@ -75,8 +72,13 @@ void add_eval(CLI::App& app, Program& program) {
   verb->add_option("--max-words", o->max_words, "Longest caption");
   verb->add_option("--length-exponent", o->length_exponent,
                    "Log-probability is divided by length to this power");
-  verb->add_option("--protocol", o->protocol, "standard or original")
-      ->check(CLI::IsMember({"standard", "original"}));
+  CLI::Option* protocol =
+      verb->add_option("--protocol", o->protocol, "standard, or original: its search, strings and scores")
+          ->check(CLI::IsMember({"standard", "original"}));
+  verb->add_option("--compat", o->compat,
+                   "original: the same as --protocol original, for a run with train's --compat")
+      ->check(CLI::IsMember({"none", "original"}))
+      ->excludes(protocol);
   verb->add_option("--out", o->out, "File for scores and captions (JSON)");
   verb->add_flag("--json", o->json, "JSON alone on stdout");
   verb->callback([o] { run(*o); });

@@ -1,9 +1,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "imgcap/cli/data_options.h"
-#include "imgcap/data/splits.h"
+#include "imgcap/cli/training_split.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -15,7 +16,7 @@ struct Options {
   std::vector<std::string> captions, images;
   std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
                                     features;
-  std::string vocabulary;
+  std::string vocabulary, compat = "none";
   int64_t max_words = 4065, min_frequency = 5;
   bool no_characters = false, resume = false;
   DecoderConfig decoder;
@@ -71,16 +72,15 @@ void expect_folder(const std::string& folder) {
   std::filesystem::remove(probe, error);
 }
 
-// Training and validation photos: from the lists, or 80/10/10 by photo from the seed.
-std::pair<std::vector<std::string>, std::vector<std::string>> split(
-    const Options& o, const std::map<std::string, std::vector<std::string>>& captions, uint64_t seed) {
-  tensor::check(o.train_list.empty() == o.val_list.empty(), tensor::ErrorKind::argument,
-                "train: --train-list and --val-list come together");
-  if (!o.train_list.empty()) return {read_image_list(o.train_list).names, read_image_list(o.val_list).names};
-  std::vector<std::string> names;
-  for (const auto& entry : captions) names.push_back(entry.first);
-  ImageSplit parts = split_by_image(std::move(names), seed);
-  return {std::move(parts.train), std::move(parts.val)};
+// What the original does in place of settings that are not given.
+void set_original_defaults(Options& o, const CLI::App& verb) {
+  const auto given = [&](const char* name) { return verb.get_option(name)->count() > 0; };
+  o.train.compat_original = true;
+  // It clips after the step, which clips nothing; its plain model is always fed by the caption; it validates
+  // with a greedy search.
+  if (!given("--clip-norm")) o.train.clip_norm = 0;
+  if (!given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
+  if (!given("--beam")) o.train.validation.beam = 1;
 }
 
 // What training takes turns with: the photos, their mirror images; or only the original's changed photos.
@@ -100,26 +100,31 @@ std::vector<FeatureCache> load_views(const Options& o, const LoadedEncoder& enco
   return views;
 }
 
-void run(Options o, Program& program) {
+void run(Options o, const CLI::App& verb, Program& program) {
   o.train.seed = program.seed;
+  const bool as_original = o.compat == "original";
+  if (as_original) set_original_defaults(o, verb);
   validate(o.train);
   expect_folder(o.out);
   const auto captions = load_captions(o.captions);
-  const auto [train_names, val_names] = split(o, captions, program.seed);
+  const bool by_caption = as_original && o.train_list.empty() && o.val_list.empty();
+  const TrainingSplit split = by_caption ? split_captions(captions, program.seed)
+                                         : split_photos(captions, o.train_list, o.val_list, program.seed);
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
-  std::vector<std::string> all_names = train_names;
-  all_names.insert(all_names.end(), val_names.begin(), val_names.end());
+  std::set<std::string> all_names(split.train.begin(), split.train.end());
+  all_names.insert(split.val.begin(), split.val.end());
   const std::string cache = o.features.empty() ? o.out + "/features.safetensors" : o.features;
-  const FeatureCache features = load_features(encoder, o.images, all_names, cache);
+  const FeatureCache features = load_features(encoder, o.images, {all_names.begin(), all_names.end()}, cache);
 
   Checkpoint info;
   if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
-    std::vector<std::string> texts;
-    for (const std::string& name : train_names)
-      if (const auto found = captions.find(name); found != captions.end())
-        texts.insert(texts.end(), found->second.begin(), found->second.end());
+    std::vector<std::string> texts = texts_of(split.train_captions, split.train);
+    if (as_original) {  // the original counts the words of both parts
+      const std::vector<std::string> more = texts_of(split.val_captions, split.val);
+      texts.insert(texts.end(), more.begin(), more.end());
+    }
     info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
   }
   const Vocabulary vocabulary(info.vocabulary);
@@ -131,9 +136,11 @@ void run(Options o, Program& program) {
   info.encoder = o.encoder;
   info.encoder_key = encoder.key;
   info.preprocessing = encoder.preprocessing;
-  const Dataset training = make_dataset(captions, train_names, features, vocabulary, o.train.max_tokens);
-  const Dataset validation = make_dataset(captions, val_names, features, vocabulary, o.train.max_tokens);
-  const std::vector<FeatureCache> changed = load_views(o, encoder, train_names, cache);
+  const Dataset training =
+      make_dataset(split.train_captions, split.train, features, vocabulary, o.train.max_tokens);
+  const Dataset validation =
+      make_dataset(split.val_captions, split.val, features, vocabulary, o.train.max_tokens);
+  const std::vector<FeatureCache> changed = load_views(o, encoder, split.train, cache);
   std::vector<const FeatureCache*> views;
   if (o.train.augment != "original") views.push_back(&features);
   for (const FeatureCache& view : changed) views.push_back(&view);
@@ -174,6 +181,13 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)")->required();
   verb->add_option("--out", o->out, "Folder for checkpoints, log and features")->required();
   verb->add_option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
+  verb->add_option(
+          "--compat", o->compat,
+          "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
+          "has the words of both parts, validation is its greedy search (its beam search with --beam) "
+          "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
+          "--teacher-forcing 1, and in place of the lists 90/10 by caption")
+      ->check(CLI::IsMember({"none", "original"}));
   verb->add_flag("--resume", o->resume, "Go on from OUT/last.safetensors");
   verb->add_option("--vocabulary", o->vocabulary,
                    "A vocabulary file in place of one from the training captions");
@@ -224,7 +238,7 @@ void add_train(CLI::App& app, Program& program) {
       ->group("Training");
   verb->add_option("--checkpoint-every", t.checkpoint_every, "Steps between checkpoints")->group("Training");
   verb->add_option("--beam", t.validation.beam, "Beam width of the validation")->group("Training");
-  verb->callback([o, &program] { run(*o, program); });
+  verb->callback([o, verb, &program] { run(*o, *verb, program); });
 }
 
 }  // namespace imgcap::cli

@@ -13,8 +13,12 @@ using tensor::DType;
 using tensor::ErrorKind;
 using tensor::Tensor;
 
-FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std::string key)
-    : names_(std::move(names)), features_(std::move(features)), key_(std::move(key)) {
+FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std::string key,
+                           std::map<std::string, int64_t> unreadable)
+    : names_(std::move(names)),
+      features_(std::move(features)),
+      key_(std::move(key)),
+      unreadable_(std::move(unreadable)) {
   check(features_.defined() && features_.rank() == 3 && features_.dtype() == DType::f16 &&
             features_.is_contiguous(),
         ErrorKind::data, "feature cache: features {} where (images, places, channels) f16 is needed",
@@ -39,12 +43,26 @@ FeatureCache FeatureCache::open(const std::filesystem::path& file) {
     check(name.is_string(), ErrorKind::data, "{}: a photo's name is not a string", file.string());
     list.push_back(name.get<std::string>());
   }
-  return FeatureCache(std::move(list), features->second, contents.metadata["key"]);
+  // Caches of earlier versions do not have it.
+  std::map<std::string, int64_t> unreadable;
+  if (const auto text = contents.metadata.find("unreadable"); text != contents.metadata.end()) {
+    const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
+    check(json.is_object(), ErrorKind::data, "{}: the unreadable photos are not a JSON object",
+          file.string());
+    for (const auto& [name, bytes] : json.items()) {
+      check(bytes.is_number_integer(), ErrorKind::data,
+            "{}: the size of the unreadable photo '{}' is no number", file.string(), name);
+      unreadable[name] = bytes.get<int64_t>();
+    }
+  }
+  return FeatureCache(std::move(list), features->second, contents.metadata["key"], std::move(unreadable));
 }
 
 void FeatureCache::save(const std::filesystem::path& file) const {
   tensor::io::write_safetensors(file, {{"features", features_}},
-                                {{"names", nlohmann::json(names_).dump()}, {"key", key_}});
+                                {{"names", nlohmann::json(names_).dump()},
+                                 {"key", key_},
+                                 {"unreadable", nlohmann::json(unreadable_).dump()}});
 }
 
 std::optional<int64_t> FeatureCache::find(const std::string& name) const {

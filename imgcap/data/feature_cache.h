@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -14,20 +14,22 @@
 namespace imgcap {
 
 // A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'
-// names and a key that stands for what made them (encoder, weights, preprocessing). A cache with another key
-// is not used.
+// names, a key that stands for what made them (encoder, weights, preprocessing) and the photos that could not
+// be read, with the bytes of their files (-1: unknown). A cache with another key is not used.
 class FeatureCache {
  public:
   // The cache in `file`. Errors: io, data (no cache, names and rows that do not fit).
   static FeatureCache open(const std::filesystem::path& file);
   // Keeps `features` in memory only; the same checks.
-  FeatureCache(std::vector<std::string> names, tensor::Tensor features, std::string key);
+  FeatureCache(std::vector<std::string> names, tensor::Tensor features, std::string key,
+               std::map<std::string, int64_t> unreadable = {});
 
   // Written as a whole or not at all.
   void save(const std::filesystem::path& file) const;
 
   const std::string& key() const { return key_; }
   const std::vector<std::string>& names() const { return names_; }
+  const std::map<std::string, int64_t>& unreadable() const { return unreadable_; }
   int64_t size() const { return features_.size(0); }
   int64_t places() const { return features_.size(1); }
   int64_t channels() const { return features_.size(2); }
@@ -41,6 +43,7 @@ class FeatureCache {
   std::unordered_map<std::string, int64_t> index_;
   tensor::Tensor features_;
   std::string key_;
+  std::map<std::string, int64_t> unreadable_;
 };
 
 }  // namespace imgcap

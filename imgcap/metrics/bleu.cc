@@ -100,11 +100,11 @@ BleuResult bleu(std::span<const std::string> candidates,
 }
 
 Bleu4 bleu_torcheval(std::span<const std::string> candidates,
-                     std::span<const std::vector<std::string>> references) {
+                     std::span<const std::vector<std::string>> references, bool undefined_is_zero) {
   BleuCounts total;
   for_each_image(candidates, references, "bleu_torcheval", shortest_length,
                  [&](const BleuCounts& counts) { total += counts; });
-  tensor::check(total.guess[kMaxOrder - 1] > 0, tensor::ErrorKind::data,
+  tensor::check(undefined_is_zero || total.guess[kMaxOrder - 1] > 0, tensor::ErrorKind::data,
                 "bleu_torcheval: none of the {} candidates has {} words, so BLEU-{} is undefined",
                 candidates.size(), kMaxOrder, kMaxOrder);
   const auto candidate = static_cast<float>(total.candidate_length);
@@ -113,7 +113,8 @@ Bleu4 bleu_torcheval(std::span<const std::string> candidates,
       total.candidate_length > total.reference_length ? 1.0f : std::exp(1.0f - reference / candidate);
   std::array<float, kMaxOrder> log_precision{};
   for (size_t n = 0; n < kMaxOrder; ++n)  // no match at all: log 0 = -inf, and exp gives 0
-    log_precision[n] = std::log(static_cast<float>(total.correct[n]) / static_cast<float>(total.guess[n]));
+    log_precision[n] = std::log(static_cast<float>(total.correct[n]) /
+                                static_cast<float>(std::max<int64_t>(total.guess[n], 1)));
   Bleu4 scores{};
   for (size_t n = 0; n < kMaxOrder; ++n) {
     float sum = 0;

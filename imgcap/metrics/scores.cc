@@ -131,7 +131,8 @@ Scores score_captions(const Candidates& candidates, const References& references
       std::minmax_element(truths.begin(), truths.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
   scores.references_min = static_cast<int64_t>(fewest->size());
   scores.references_max = static_cast<int64_t>(most->size());
-  scores.bleu = original ? bleu_torcheval(hypotheses, truths) : bleu(hypotheses, truths).corpus;
+  scores.bleu = original ? bleu_torcheval(hypotheses, truths, options.undefined_is_zero)
+                         : bleu(hypotheses, truths).corpus;
   scores.rouge_l = rouge_l(hypotheses, truths).mean;
   scores.cider = original ? cider_swapped(hypotheses, truths).mean : cider(hypotheses, truths).mean;
   return scores;

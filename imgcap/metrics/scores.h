@@ -32,8 +32,9 @@ struct ScoreOptions {
   Protocol protocol = Protocol::standard;
   // Default: ptb for the standard protocol, none for the original (which refuses ptb, kind argument).
   std::optional<ScoreTokenizer> tokenizer;
-  std::string split;        // where the images come from, for the description: "test", "test.txt"
-  bool every_image = true;  // false: images that have references but no candidate are left out
+  std::string split;               // where the images come from, for the description: "test", "test.txt"
+  bool undefined_is_zero = false;  // of the original protocol's BLEU: see bleu_torcheval
+  bool every_image = true;         // false: images that have references but no candidate are left out
 };
 
 using Candidates = std::map<std::string, std::string>;               // image -> caption

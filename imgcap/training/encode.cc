@@ -94,6 +94,14 @@ std::string Augmentation::key() const {
   return kind == Kind::mirror ? " mirror" : fmt::format(" original augmentation {} of seed {}", view, seed);
 }
 
+int64_t file_bytes(const ImageSource& source, int64_t index) {
+  try {
+    return static_cast<int64_t>(source.read(index).size());
+  } catch (const tensor::Error&) {
+    return -1;
+  }
+}
+
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const std::function<void(int64_t, int64_t)>& progress,
@@ -108,6 +116,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     std::vector<std::string> names;
     std::vector<Image> images;
     std::vector<std::pair<std::string, std::string>> skipped;
+    std::map<std::string, int64_t> unreadable;
   };
   const auto read = [&](int64_t begin) {
     Batch batch;
@@ -118,12 +127,14 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
         batch.names.push_back(source.name(index));
       } catch (const tensor::Error& error) {
         batch.skipped.emplace_back(source.name(index), error.what());
+        batch.unreadable[source.name(index)] = file_bytes(source, index);
       }
     }
     return batch;
   };
   std::vector<std::string> names;
   Tensor features;
+  std::map<std::string, int64_t> unreadable;
   int64_t filled = 0;
   std::future<Batch> next = std::async(std::launch::async, read, 0);
   for (int64_t begin = 0; begin < total; begin += kBatch) {
@@ -131,6 +142,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     check(stop == nullptr || !*stop, ErrorKind::argument, "interrupted");
     if (begin + kBatch < total) next = std::async(std::launch::async, read, begin + kBatch);
     report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
+    unreadable.insert(batch.unreadable.begin(), batch.unreadable.end());
     if (!batch.images.empty()) {
       const Tensor encoded = encode_images(encoder, batch.images);
       if (!features.defined())
@@ -143,7 +155,8 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   }
   check(filled > 0, ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total,
         report.skipped.empty() ? "" : report.skipped.front().second);
-  return FeatureCache(std::move(names), features.slice(0, 0, filled), encoder.key + augmentation.key());
+  return FeatureCache(std::move(names), features.slice(0, 0, filled), encoder.key + augmentation.key(),
+                      std::move(unreadable));
 }
 
 }  // namespace imgcap

@@ -47,14 +47,17 @@ struct Augmentation {
   std::string key() const;  // "" for none; made part of the cache's key
 };
 
+// The bytes of a photo's file; -1 when it cannot be read.
+int64_t file_bytes(const ImageSource& source, int64_t index);
+
 struct EncodeReport {
   std::vector<std::pair<std::string, std::string>> skipped;  // photo, reason
 };
 
 // Features of the given pictures of the source (all when `which` is empty); those that cannot be read are
-// skipped and reported. Decoding of the next batch goes on while one is encoded. `progress(done, total)` may
-// be empty. `stop`, when it is given, ends the work with an error of kind argument. A data error when no
-// picture can be read.
+// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded.
+// `progress(done, total)` may be empty. `stop`, when it is given, ends the work with an error of kind
+// argument. A data error when no picture can be read.
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const std::function<void(int64_t, int64_t)>& progress = {},

@@ -46,6 +46,14 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
   return captions;
 }
 
+References scored_references(const Dataset& data, const Vocabulary& vocabulary, bool compat_original) {
+  References references = data.references();
+  if (compat_original)
+    for (auto& [name, texts] : references)
+      for (std::string& text : texts) text = vocabulary.decode_original(vocabulary.encode(text));
+  return references;
+}
+
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original) {
   const autograd::NoGrad no_grad;
   constexpr int64_t kBatchPhotos = 16;

@@ -27,6 +27,10 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
                                                   const FeatureCache& features, const Vocabulary& vocabulary,
                                                   const SearchOptions& options);
 
+// The captions that those of caption_photos are scored against: as in the file, or, with `compat_original`,
+// encoded and decoded by the original's rules, with <sos> and <eos>.
+References scored_references(const Dataset& data, const Vocabulary& vocabulary, bool compat_original);
+
 // Mean loss a token with the captions' own words fed, in evaluation mode.
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                  bool compat_original = false);

@@ -95,6 +95,7 @@ TrainOptions train_options_from_json(const std::string& text) {
   });
   check(known == json.size(), ErrorKind::data, "train: an option that this version does not know in {}",
         text);
+  options.validation.compat_original = options.compat_original;
   validate(options);
   return options;
 }

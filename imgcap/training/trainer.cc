@@ -83,6 +83,7 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
       vocabulary_(info_.vocabulary),
       generator_(options.seed) {
   validate(options_);
+  options_.validation.compat_original = options_.compat_original;
   if (views_.empty()) views_ = {&features_};
   check(options_.batch_photos <= static_cast<int64_t>(training_.photos.size()), ErrorKind::argument,
         "train: a batch of {} photos, but the training set has {}", options_.batch_photos,
@@ -210,9 +211,13 @@ ValidationReport Trainer::validate_now() {
   report.epoch = epoch_;
   report.step = step_;
   report.loss = mean_loss(*decoder_, validation_, features_, options_.compat_original);
+  ScoreOptions score_options;
+  if (options_.compat_original) score_options.protocol = Protocol::original;
+  score_options.undefined_is_zero =
+      true;  // a model that knows nothing yet may give captions of a word or two
   report.scores =
       score_captions(caption_photos(*decoder_, validation_, features_, vocabulary_, options_.validation),
-                     validation_.references());
+                     scored_references(validation_, vocabulary_, options_.compat_original), score_options);
   report.best = report.scores.cider > best_;
   worse_ = report.best ? 0 : worse_ + 1;
   if (report.best) {

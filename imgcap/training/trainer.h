@@ -41,6 +41,7 @@ struct TrainOptions {
   int64_t patience = 0;            // validations without a better CIDEr before it stops; 0: never
   int64_t checkpoint_every = 500;  // steps
   uint64_t seed = 1;
+  // The original's loss and, whatever validation.compat_original says, its search and scores.
   bool compat_original = false;
   SearchOptions validation;
 

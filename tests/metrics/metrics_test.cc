@@ -97,6 +97,9 @@ TEST_CASE("bleu_torcheval: shortest reference, no smoothing, too short is an err
   // closest would be 6 words with a penalty; the shortest has 4, so there is none
   check_near(bleu_torcheval(Texts{"a b c d e"}, References2{{"a b c d e f", "a b c d"}})[0], 1.0, 1e-7);
   CHECK(bleu_torcheval(Texts{"a b c d"}, References2{{"d c b a"}})[1] == 0);
+  const auto zero = bleu_torcheval(Texts{"a b c"}, References2{{"a b c"}}, true);
+  CHECK(zero[2] == 1);
+  CHECK(zero[3] == 0);
   CHECK_THROWS_WITH_AS(bleu_torcheval(Texts{"a b c"}, References2{{"a b c"}}),
                        doctest::Contains("has 4 words"), tensor::Error);
 }

@@ -9,6 +9,7 @@
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "tensor/error.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/random.h"
 
 using namespace imgcap;
@@ -265,4 +266,20 @@ TEST_CASE("data sets and batches") {
   CHECK(back.names() == toy.features.names());
   CHECK(back.rows({3}).to_vector<float>() == toy.features.rows({3}).to_vector<float>());
   CHECK_THROWS_AS(back.rows({8}), tensor::Error);
+  // What could not be read is kept beside the features; caches of earlier versions know nothing of it.
+  const Tensor row = Tensor::zeros({1, 2, 3}, DType::f16);
+  FeatureCache({"a.jpg"}, row, "key", {{"cut.jpg", 3000}, {"shut.jpg", -1}})
+      .save(folder.path / "u.safetensors");
+  CHECK(FeatureCache::open(folder.path / "u.safetensors").unreadable() ==
+        std::map<std::string, int64_t>{{"cut.jpg", 3000}, {"shut.jpg", -1}});
+  const auto with = [&](std::map<std::string, std::string> more) {
+    more.insert({{"names", "[\"a.jpg\"]"}, {"key", "key"}});
+    tensor::io::write_safetensors(folder.path / "v.safetensors", {{"features", row}}, more);
+    return FeatureCache::open(folder.path / "v.safetensors");
+  };
+  CHECK(with({}).unreadable().empty());
+  for (const char* bad : {"[]", "{", "{\"a\":\"b\"}", "{\"a\":1.5}"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_WITH_AS(with({{"unreadable", bad}}), doctest::Contains("unreadable photo"), tensor::Error);
+  }
 }

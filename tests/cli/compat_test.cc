@@ -1,0 +1,140 @@
+// --compat original by the program.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "tests/cli/training_run.h"
+
+using tests::Folder;
+using tests::has;
+using tests::Result;
+using tests::run;
+
+namespace {
+
+// A word of its own for each number: "waaa", "waab", ...
+std::string word(int i) {
+  std::string letters = "w...";
+  for (size_t k = 3; k > 0; --k, i /= 26) letters[k] = static_cast<char>('a' + i % 26);
+  return letters;
+}
+
+// As many tokens as the original's vocabulary has.
+std::string made_vocabulary() {
+  std::string text = "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n";
+  for (int i = 0; i < 4092; ++i) text += "\" " + word(i) + "\"\n";
+  return text;
+}
+
+// A hundred captions of eight words, all different, for two photos in turn.
+std::string made_captions(const std::string& first, const std::string& second) {
+  std::string text;
+  for (int c = 0; c < 100; ++c) {
+    text += (c % 2 == 0 ? first : second) + "|" + std::to_string(c / 2) + "|";
+    for (int w = 0; w < 8; ++w) text += word(8 * c + w) + (w < 7 ? " " : "\n");
+  }
+  return text;
+}
+
+std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+const std::string kHeader = "image_name| comment_number| comment\n";
+const std::string kBear = "coco_000000000285.jpg", kPlane = "coco_000000000785.jpg",
+                  kThird = "coco_000000000872.jpg";
+
+}  // namespace
+
+TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it") {
+  const Folder folder;
+  tests::write_text(folder / "captions", kHeader + made_captions(kBear, kPlane) + kThird + "|0|waaa waab\n");
+  tests::write_text(folder / "train", kBear + "\n" + kPlane + "\n");
+  tests::write_text(folder / "val", kThird + "\n");
+  tests::write_text(folder / "vocabulary", made_vocabulary());
+  const std::string photos = tests::assets() + "/photos";
+  for (const std::string model : {"attention", "plain"}) {
+    CAPTURE(model);
+    const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
+      const std::vector<std::string> all = {"--captions",        folder / "captions",
+                                            "--images",          photos,
+                                            "--train-list",      folder / "train",
+                                            "--val-list",        folder / "val",
+                                            "--vocabulary",      folder / "vocabulary",
+                                            "--model",           model,
+                                            "--batch",           "2",
+                                            "--teacher-forcing", "1",
+                                            "--layer-dropout",   "0"};
+      return run(tests::train_arguments(folder, out, joined(all, more), 256));
+    };
+    const auto first_loss = [&](const std::string& out) {
+      return tests::json_lines(tests::read_text(folder / (out + "/log.jsonl"))).at(0)["loss"].get<double>();
+    };
+    const std::string compat = model + "_original", correct = model + "_correct";
+    const Result first = train(compat, {"--steps", "1", "--compat", "original"});
+    CAPTURE(first.err);
+    REQUIRE(first.code == 0);
+    REQUIRE(train(correct, {"--steps", "1"}).code == 0);
+    // A caption has 9 targets. In the attention model its slot adds exactly ln(4096) (the published run
+    // begins with 8.3107); the plain one learns to say <sos> there.
+    if (model == "attention") {
+      CHECK(std::fabs(first_loss(compat) - 8.318) <= 0.01);
+      CHECK(first_loss(compat) ==
+            doctest::Approx((9 * first_loss(correct) + std::log(4096.0)) / 10).epsilon(1e-6));
+    } else {
+      CHECK(first_loss(compat) != first_loss(correct));
+    }
+    // The settings go with the run.
+    CHECK(train(compat, {"--steps", "2", "--compat", "original", "--resume"}).code == 0);
+    const Result other = train(compat, {"--steps", "3", "--resume"});
+    CHECK(other.code == 2);
+    CHECK(has(other.err, "settings differ"));
+
+    const auto eval = [&](const std::vector<std::string>& more) {
+      return run(joined({"eval", "--checkpoint", folder / (compat + "/last.safetensors"), "--weights",
+                         tests::encoder_in_the_box(), "--images", photos, "--captions", folder / "captions",
+                         "--list", folder / "val", "--json", "--beam", "1"},
+                        more));
+    };
+    const Result scores = eval({"--compat", "original"});
+    CAPTURE(scores.err);
+    REQUIRE(scores.code == 0);
+    CHECK(nlohmann::json::parse(scores.out)["protocol"] == "original");
+    CHECK(scores.out == eval({"--protocol", "original"}).out);
+    CHECK(eval({"--compat", "original", "--protocol", "standard"}).code == 2);
+    // What the run's validation said: the original's search, strings and scores.
+    const auto log = tests::json_lines(tests::read_text(folder / (compat + "/log.jsonl")));
+    for (const char* score : {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr"})
+      CHECK(log.back()[score].get<double>() ==
+            doctest::Approx(nlohmann::json::parse(scores.out)[score].get<double>()).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("--compat original: the split by caption, and the words of both parts") {
+  const Folder folder;
+  // Twenty captions with a word each that no other has: 18 to train on, 2 to validate with.
+  std::string captions = kHeader;
+  for (int i = 0; i < 20; ++i)
+    captions += (i % 2 == 0 ? kBear : kPlane) + "|" + std::to_string(i / 2) + "|" + word(i) + "\n";
+  tests::write_text(folder / "captions", captions);
+  const std::vector<std::string> all = {"--captions",
+                                        folder / "captions",
+                                        "--images",
+                                        tests::assets() + "/photos",
+                                        "--batch",
+                                        "2",
+                                        "--steps",
+                                        "1",
+                                        "--beam",
+                                        "2",
+                                        "--no-characters",
+                                        "--min-frequency",
+                                        "1"};
+  const Result result = run(tests::train_arguments(folder, "run", joined(all, {"--compat", "original"})));
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(has(result.out, "2 photos with 18 captions to train on"));
+  CHECK(has(result.out, "; 24 tokens"));
+  CHECK(run(tests::train_arguments(folder, "other", joined(all, {"--compat", "other"}))).code == 2);
+}
