@@ -5,15 +5,12 @@
 #include <cstring>
 #include <string_view>
 
+#include "imgcap/data/image_writer.h"
 #include "imgcap/data/resize.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
 #include <stb_easy_font.h>
-#include <stb_image_write.h>
 
 namespace imgcap::cli {
 namespace {
@@ -99,15 +96,7 @@ Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
 }
 
 void write_png(const std::filesystem::path& file, const Image& image) {
-  std::string bytes;
-  const auto add = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
-  };
-  const int ok =
-      stbi_write_png_to_func(add, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
-                             image.pixels.data(), static_cast<int>(3 * image.width));
-  tensor::check(ok != 0, tensor::ErrorKind::internal, "{}: the picture cannot be packed", file.string());
-  tensor::io::write_file_atomically(file, std::string_view(bytes));
+  tensor::io::write_file_atomically(file, std::string_view(encode_png(image)));
 }
 
 }  // namespace imgcap::cli

@@ -24,7 +24,8 @@ ImageSource open_images(const std::vector<std::string>& images) {
 }
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
-                           const std::vector<std::string>& names, const std::string& cache_file) {
+                           const std::vector<std::string>& names, const std::string& cache_file,
+                           EncodeReport* report) {
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     FeatureCache cache = FeatureCache::open(cache_file);
     const bool complete = std::all_of(names.begin(), names.end(),
@@ -49,17 +50,18 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   tensor::check(names.empty() || !which.empty(), tensor::ErrorKind::data,
                 "images: none of {} photos is there (first: {})", names.size(), first_missing);
   ProgressLine line;
-  EncodeReport report;
+  EncodeReport own;
+  EncodeReport& result = report == nullptr ? own : *report;
   FeatureCache cache = encode_photos(
-      encoder, source, which, report,
+      encoder, source, which, result,
       [&](int64_t done, int64_t total) { line.show(fmt::format("encoding photos: {} of {}", done, total)); },
       &stop_flag());
   line.clear();
-  for (size_t i = 0; i < std::min<size_t>(report.skipped.size(), 10); ++i)
-    std::fprintf(stderr, "skipped %s: %s\n", report.skipped[i].first.c_str(),
-                 report.skipped[i].second.c_str());
-  if (!report.skipped.empty())
-    std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", report.skipped.size());
+  for (size_t i = 0; i < std::min<size_t>(result.skipped.size(), 10); ++i)
+    std::fprintf(stderr, "skipped %s: %s\n", result.skipped[i].first.c_str(),
+                 result.skipped[i].second.c_str());
+  if (!result.skipped.empty())
+    std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", result.skipped.size());
   if (!cache_file.empty()) cache.save(cache_file);
   return cache;
 }

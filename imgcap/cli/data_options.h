@@ -16,9 +16,10 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
 
 // Features of the named photos: from `cache_file` when it is there and made by this encoder and has them all,
 // else made (and written to `cache_file` when one is named). Photos that cannot be read are counted on
-// stderr.
+// stderr and, with their reasons, in `report` where it is given.
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
-                           const std::vector<std::string>& names, const std::string& cache_file);
+                           const std::vector<std::string>& names, const std::string& cache_file,
+                           EncodeReport* report = nullptr);
 
 // The photos of an ImageSource's arguments.
 ImageSource open_images(const std::vector<std::string>& images);

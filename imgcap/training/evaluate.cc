@@ -46,6 +46,19 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
   return captions;
 }
 
+Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
+                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options) {
+  search.compat_original = options.protocol == Protocol::original;
+  Evaluation result;
+  result.captions = caption_photos(decoder, data, features, vocabulary, search);
+  References references = data.references();
+  if (search.compat_original)
+    for (auto& [name, texts] : references)
+      for (std::string& text : texts) text = vocabulary.decode_original(vocabulary.encode(text));
+  result.scores = score_captions(result.captions, references, options);
+  return result;
+}
+
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original) {
   const autograd::NoGrad no_grad;
   constexpr int64_t kBatchPhotos = 16;
