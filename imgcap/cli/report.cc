@@ -61,10 +61,16 @@ struct Encoding {
   FeatureCache features;
 };
 
+// Caption files have a blank before each text.
+std::string trimmed(const std::string& text) {
+  const size_t begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
+
 ReportPhoto show(const Dataset::Photo& photo, const ImageSource& source) {
   ReportPhoto shown;
   shown.name = photo.name;
-  shown.references = photo.captions;
+  for (const std::string& text : photo.captions) shown.references.push_back(trimmed(text));
   try {
     const auto index = source.find(photo.name);
     check(index.has_value(), ErrorKind::data, "it is not among the photos");

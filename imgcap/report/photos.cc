@@ -16,7 +16,7 @@ using tensor::check;
 using tensor::ErrorKind;
 
 constexpr int kQuality = 80;
-constexpr float kDarkest = 0.22f;  // the light that is left where there is no attention
+constexpr float kDarkest = 0.3f;  // the light that is left where there is no attention
 
 Image small(const Image& photo) {
   const int64_t longer = std::max(photo.height, photo.width);
@@ -43,7 +43,7 @@ std::string shade(const std::vector<float>& map, int64_t rows, int64_t columns) 
 
 // For those who do not see the map: where most of the weight is.
 std::string place(size_t cell, int64_t rows, int64_t columns) {
-  const auto third = [](int64_t at, int64_t count) { return count < 3 ? 1 : 3 * at / count; };
+  const auto third = [](int64_t at, int64_t count) { return 3 * (2 * at + 1) / (2 * count); };
   const auto row = third(static_cast<int64_t>(cell) / columns, rows),
              column = third(static_cast<int64_t>(cell) % columns, columns);
   static constexpr const char* kRows[] = {"top", "middle", "bottom"};

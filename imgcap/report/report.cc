@@ -11,16 +11,11 @@
 namespace imgcap {
 namespace {
 
-// "3 photos", "1 photo"
-std::string count(int64_t number, const char* thing) {
-  return fmt::format("{} {}{}", grouped(number), thing, number == 1 ? "" : "s");
-}
-
 std::string introduction(const Report& report) {
   std::vector<std::string> parts = {"the scores of these captions"};
   if (report.log) parts.emplace_back("the course of the training");
   if (!report.photos.empty())
-    parts.push_back(count(static_cast<int64_t>(report.photos.size()), "photo") +
+    parts.push_back(counted(static_cast<int64_t>(report.photos.size()), "photo") +
                     " with the captions of models and people" +
                     (sections::has_attention(report) ? " and where a model looked for each word" : ""));
   std::string contents;
@@ -32,8 +27,8 @@ std::string introduction(const Report& report) {
   return fmt::format(
       "{} captioned {} of <strong>{}</strong>. This page shows {}. It was made by imgcap {} with the {} {} "
       "on {}.",
-      count(static_cast<int64_t>(report.models.size()), "model"),
-      count(report.models.front().scores.images, "photo"), escape_html(report.list), contents,
+      counted(static_cast<int64_t>(report.models.size()), "model"),
+      counted(report.models.front().scores.images, "photo"), escape_html(report.list), contents,
       escape_html(report.version), names.size() == 1 ? "encoder" : "encoders",
       escape_html(fmt::format("{}", fmt::join(names, " and "))), escape_html(report.made));
 }

@@ -55,7 +55,7 @@ article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-rad
 .caption q { font-size: 1.15rem; line-height: 1.35; quotes: none; }
 .caption small { display: block; }
 .references { margin: 0; padding-left: 1.1rem; font-size: .92rem; }
-.tiles { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); }
+.tiles { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); }
 .tile { text-align: center; break-inside: avoid; }
 .tile svg { display: block; width: 100%; height: auto; border-radius: .25rem; }
 .tile figcaption { color: var(--text); line-height: 1.3; padding-top: .15rem; }
@@ -64,7 +64,7 @@ article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-rad
   h1 { font-size: 1.5rem; }
   main { padding: 1rem .7rem 3rem; }
   .pair { grid-template-columns: minmax(0, 1fr); gap: .8rem; }
-  .tiles { grid-template-columns: repeat(auto-fill, minmax(5rem, 1fr)); }
+  .tiles { grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); }
   th, td { padding: .3rem .25rem; font-size: .8rem; }
   thead th { font-size: .75rem; }
   th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }

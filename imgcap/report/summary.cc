@@ -22,6 +22,8 @@ std::string table_row(const std::vector<std::string>& cells, bool head) {
   return out + "</tr>\n";
 }
 
+std::string printed(double score) { return fmt::format("{:.4f}", score); }
+
 std::vector<double> numbers(const Scores& s) {
   return {s.bleu[0], s.bleu[1], s.bleu[2], s.bleu[3], s.rouge_l, s.cider};
 }
@@ -73,8 +75,9 @@ std::string scores(const Report& report) {
     std::vector<std::string> cells = {escape_html(model.name)};
     const std::vector<double> own = numbers(model.scores);
     for (size_t i = 0; i < own.size(); ++i) {
-      const std::string text = fmt::format("{:.4f}", own[i]);
-      cells.push_back(report.models.size() > 1 && own[i] == best[i] ? "<strong>" + text + "</strong>" : text);
+      const std::string text = printed(own[i]);
+      const bool strong = report.models.size() > 1 && text == printed(best[i]);
+      cells.push_back(strong ? "<strong>" + text + "</strong>" : text);
     }
     out += table_row(cells, false);
     std::string meaning = describe(model.scores);

@@ -22,8 +22,9 @@ std::string training(const TrainingLog& log, const std::string& file) {
   losses = thinned(losses, kMostPoints);
   losses = smoothed(losses, losses.size() / 50);
   std::string out =
-      fmt::format("<section>\n<h2>Training</h2>\n<p>{} steps and {} validations, from {}.</p>\n",
-                  grouped(static_cast<int64_t>(log.steps.size())), log.validations.size(), escape_html(file));
+      fmt::format("<section>\n<h2>Training</h2>\n<p>{} and {}, from {}.</p>\n",
+                  counted(static_cast<int64_t>(log.steps.size()), "step"),
+                  counted(static_cast<int64_t>(log.validations.size()), "validation"), escape_html(file));
   out += "<div class=\"charts\">\n";
   const bool few = validation.size() <= 60;
   if (!few) {
