@@ -44,12 +44,14 @@ std::string now() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d, %H:%M UTC", &parts)};
 }
 
-// "attention", "plain", or a file's name with its folder's, unless these are the same for two of them.
+// "attention", "plain", "mine/best" for runs/mine/best.safetensors; the whole paths where that is the same
+// for two.
 std::vector<std::string> short_names(const std::vector<std::string>& models) {
   std::vector<std::string> names;
   for (const std::string& model : models) {
     const fs::path path(model);
-    names.push_back((path.parent_path().filename() / path.filename()).string());
+    const fs::path file = path.extension() == ".safetensors" ? path.stem() : path.filename();
+    names.push_back((path.parent_path().filename() / file).string());
   }
   const std::set<std::string> different(names.begin(), names.end());
   return different.size() == names.size() ? names : models;

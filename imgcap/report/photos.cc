@@ -5,6 +5,7 @@
 
 #include "imgcap/data/image_writer.h"
 #include "imgcap/data/resize.h"
+#include "imgcap/report/attention_map.h"
 #include "imgcap/report/html.h"
 #include "imgcap/report/sections.h"
 #include "tensor/error.h"
@@ -17,6 +18,7 @@ using tensor::ErrorKind;
 
 constexpr int kQuality = 80;
 constexpr float kDarkest = 0.3f;  // the light that is left where there is no attention
+constexpr int64_t kFiner = 4;     // pixels of its picture a cell of a map, each way
 
 Image small(const Image& photo) {
   const int64_t longer = std::max(photo.height, photo.width);
@@ -29,16 +31,22 @@ size_t peak(const std::vector<float>& map) {
   return static_cast<size_t>(std::max_element(map.begin(), map.end()) - map.begin());
 }
 
-// Black that hides the more the lower the attention is; browsers scale it up smoothly.
+// Black that hides the more the lower the attention is. Browsers scale pictures up smoothly, but not when
+// they print: hence more pixels than the map has cells.
 std::string shade(const std::vector<float>& map, int64_t rows, int64_t columns) {
   const float most = map[peak(map)];
+  const int64_t height = rows * kFiner, width = columns * kFiner;
   std::vector<uint8_t> pixels;
-  for (const float weight : map) {
-    const float light = most > 0 ? std::clamp(weight / most, 0.0f, 1.0f) : 1.0f;
-    pixels.push_back(0);
-    pixels.push_back(static_cast<uint8_t>(std::lround(255 * (1 - kDarkest) * (1 - light))));
-  }
-  return data_uri("image/png", encode_png(pixels, rows, columns, 2));
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      const float weight =
+          attention_at(map, rows, columns, (static_cast<double>(y) + 0.5) / static_cast<double>(height),
+                       (static_cast<double>(x) + 0.5) / static_cast<double>(width));
+      const float light = most > 0 ? std::clamp(weight / most, 0.0f, 1.0f) : 1.0f;
+      pixels.push_back(0);
+      pixels.push_back(static_cast<uint8_t>(std::lround(255 * (1 - kDarkest) * (1 - light))));
+    }
+  return data_uri("image/png", encode_png(pixels, height, width, 2));
 }
 
 // For those who do not see the map: where most of the weight is.

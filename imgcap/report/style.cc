@@ -65,9 +65,9 @@ article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-rad
   main { padding: 1rem .7rem 3rem; }
   .pair { grid-template-columns: minmax(0, 1fr); gap: .8rem; }
   .tiles { grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); }
-  th, td { padding: .3rem .25rem; font-size: .8rem; }
-  thead th { font-size: .75rem; }
-  th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }
+  th, td { padding: .3rem .15rem; font-size: .75rem; }
+  thead th { font-size: .7rem; white-space: normal; }
+  th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 4rem; }
 }
 @media print {
   :root {
@@ -78,9 +78,9 @@ article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-rad
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   article, .card { border: 1px solid var(--rule); }
-  .pair, .chart, .card, tr { break-inside: avoid; }
+  .pair, .charts, .card, .note, tr { break-inside: avoid; }
   .tiles { grid-template-columns: repeat(8, 1fr); }
-  h2, h3, h4 { break-after: avoid; }
+  h2, h3, h4, h2 + p { break-after: avoid; }
 }
 )css";
 }

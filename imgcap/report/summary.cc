@@ -65,10 +65,13 @@ std::string scores(const Report& report) {
   std::string out = "<section>\n<h2>Scores</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead>" +
                     table_row({"Model", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"}, true) +
                     "</thead>\n<tbody>\n";
-  std::vector<double> best = numbers(report.models.front().scores);
+  std::vector<double> best = numbers(report.models.front().scores), least = best;
   for (const ReportModel& model : report.models) {
     const std::vector<double> own = numbers(model.scores);
-    for (size_t i = 0; i < own.size(); ++i) best[i] = std::max(best[i], own[i]);
+    for (size_t i = 0; i < own.size(); ++i) {
+      best[i] = std::max(best[i], own[i]);
+      least[i] = std::min(least[i], own[i]);
+    }
   }
   std::vector<std::string> meanings;
   for (const ReportModel& model : report.models) {
@@ -76,7 +79,7 @@ std::string scores(const Report& report) {
     const std::vector<double> own = numbers(model.scores);
     for (size_t i = 0; i < own.size(); ++i) {
       const std::string text = printed(own[i]);
-      const bool strong = report.models.size() > 1 && text == printed(best[i]);
+      const bool strong = text == printed(best[i]) && text != printed(least[i]);
       cells.push_back(strong ? "<strong>" + text + "</strong>" : text);
     }
     out += table_row(cells, false);

@@ -29,8 +29,8 @@ TEST_CASE("what CLI11 refuses ends with code 2, help and version with 0") {
   CHECK(version.code == 0);
   CHECK(version.out.starts_with("imgcap "));
   CHECK(version.err.empty());
-  for (const char* verb :
-       {"train", "eval", "caption", "score", "prepare", "classify", "tokenize", "convert", "info", "report"}) {
+  for (const char* verb : {"train", "eval", "caption", "score", "prepare", "classify", "tokenize", "convert",
+                           "info", "report"}) {
     CAPTURE(verb);
     const Result help = run({verb, "--help"});
     CHECK(help.code == 0);

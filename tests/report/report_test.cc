@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "imgcap/report/attention_map.h"
 #include "imgcap/report/html.h"
 #include "tensor/error.h"
 #include "tests/report/html_check.h"
@@ -150,6 +151,16 @@ TEST_CASE("captions and maps that do not fit are refused") {
   report = example();
   report.photos[0].captions[1].model = 2;
   CHECK_THROWS_WITH_AS(render_report(report), "report: a caption of model 2 among 2", tensor::Error);
+}
+
+TEST_CASE("attention between the middles of a map's cells") {
+  const std::vector<float> map = {0, 1, 2, 3, 4, 5};  // 2 rows
+  CHECK(attention_at(map, 2, 3, 0.25, 0.5) == 1);
+  CHECK(attention_at(map, 2, 3, 0.75, 5.0 / 6) == 5);
+  CHECK(attention_at(map, 2, 3, 0.5, 0.5) == 2.5f);
+  CHECK(attention_at(map, 2, 3, 0, 0) == 0);
+  CHECK(attention_at(map, 2, 3, 1, 1) == 5);
+  CHECK(attention_at({7}, 1, 1, 0.3, 0.9) == 7);
 }
 
 TEST_CASE("pieces of HTML") {
