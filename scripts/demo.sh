@@ -33,16 +33,33 @@ echo "== (b) Training on the 57 captioned photos in $photos"
 echo "57 photos show that the machinery works; they do not teach English. Expect the words of the training"
 echo "captions, and captions that fit new photos only by luck."
 rm -rf "$out"
-"$imgcap" train --config examples/recipes/demo.toml --captions "$photos/captions.csv" --images "$photos" \
-  --train-list "$photos/train.txt" --val-list "$photos/val.txt" --weights "$weights" --out "$out"
-
+mkdir -p "$out"
+features=$out/features.safetensors
+data=(--images "$photos" --captions "$photos/captions.csv" --weights "$weights" --features "$features")
 echo
-echo "== Scores on the test photos ($photos/test.txt)"
-"$imgcap" eval --checkpoint "$out/best.safetensors" --weights "$weights" --images "$photos" \
-  --captions "$photos/captions.csv" --list "$photos/test.txt" --beam 5 --out "$out/scores.json"
-
+echo "-- The encoder's features of all photos, once for training, scores and report"
+"$imgcap" prepare --images "$photos" --weights "$weights" --out "$features"
 echo
-echo "== Captions by the model just trained (one photo of the training set, two it has not seen)"
+echo "-- Training on 45 of them, validating on 6"
+"$imgcap" train --config examples/recipes/demo.toml "${data[@]}" --train-list "$photos/train.txt" \
+  --val-list "$photos/val.txt" --out "$out"
+echo
+echo "-- Scores on the 6 test photos ($photos/test.txt)"
+"$imgcap" eval --checkpoint "$out/best.safetensors" "${data[@]}" --list "$photos/test.txt" --beam 5 \
+  --out "$out/scores.json"
+echo
+echo "-- Captions by the model just trained (one photo of the training set, two it has not seen)"
 "$imgcap" caption --model "$out/best.safetensors" --weights "$weights" --beam 5 "${three[@]}"
+
 echo
-echo "Everything that was made is in $out"
+echo "-- A page with the test photos: scores, captions, attention, the course of the training"
+models=()
+for model in attention plain; do
+  if [[ -f assets/model/$model.safetensors ]]; then models+=(--model "$model"); fi
+done
+"$imgcap" report "${models[@]}" --model "$out/best.safetensors" "${data[@]}" --list "$photos/test.txt" \
+  --log "$out/log.jsonl" --beam 5 --title "Six photos, and what models say about them" \
+  --out "$out/report.html"
+echo
+echo "Everything that was made is in $out. Open in a browser:"
+echo "$out/report.html"

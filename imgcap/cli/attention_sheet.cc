@@ -5,15 +5,13 @@
 #include <cstring>
 #include <string_view>
 
+#include "imgcap/data/image_writer.h"
 #include "imgcap/data/resize.h"
+#include "imgcap/report/attention_map.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
 #include <stb_easy_font.h>
-#include <stb_image_write.h>
 
 namespace imgcap::cli {
 namespace {
@@ -21,21 +19,6 @@ namespace {
 constexpr int64_t kSide = 224, kGap = 8, kTextHeight = 24, kColumns = 5;
 constexpr int kTextScale = 2;
 constexpr float kDarkest = 0.2f;
-
-// The map at a place of the picture (0..1 each way): linear between the cells' middles.
-float at(const std::vector<float>& map, int64_t rows, int64_t columns, double y, double x) {
-  const double row = std::clamp(y * static_cast<double>(rows) - 0.5, 0.0, static_cast<double>(rows - 1));
-  const double column =
-      std::clamp(x * static_cast<double>(columns) - 0.5, 0.0, static_cast<double>(columns - 1));
-  const auto r = static_cast<int64_t>(row), c = static_cast<int64_t>(column);
-  const int64_t r2 = std::min(r + 1, rows - 1), c2 = std::min(c + 1, columns - 1);
-  const double v = row - static_cast<double>(r), h = column - static_cast<double>(c);
-  const auto cell = [&](int64_t i, int64_t j) {
-    return static_cast<double>(map[static_cast<size_t>(i * columns + j)]);
-  };
-  return static_cast<float>((1 - v) * ((1 - h) * cell(r, c) + h * cell(r, c2)) +
-                            v * ((1 - h) * cell(r2, c) + h * cell(r2, c2)));
-}
 
 void draw_text(Image& sheet, int64_t top, int64_t left, std::string text) {
   // The font has ASCII alone.
@@ -86,9 +69,9 @@ Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
         float light = 1;
         if (most > 0)
           light = kDarkest + (1 - kDarkest) / most *
-                                 at(*map, rows, columns,
-                                    (static_cast<double>(y) + 0.5) / static_cast<double>(height),
-                                    (static_cast<double>(x) + 0.5) / static_cast<double>(width));
+                                 attention_at(*map, rows, columns,
+                                              (static_cast<double>(y) + 0.5) / static_cast<double>(height),
+                                              (static_cast<double>(x) + 0.5) / static_cast<double>(width));
         for (int64_t channel = 0; channel < 3; ++channel)
           sheet.row(top + y)[3 * (left + x) + channel] =
               static_cast<uint8_t>(std::lround(light * static_cast<float>(small.row(y)[3 * x + channel])));
@@ -99,15 +82,7 @@ Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
 }
 
 void write_png(const std::filesystem::path& file, const Image& image) {
-  std::string bytes;
-  const auto add = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
-  };
-  const int ok =
-      stbi_write_png_to_func(add, &bytes, static_cast<int>(image.width), static_cast<int>(image.height), 3,
-                             image.pixels.data(), static_cast<int>(3 * image.width));
-  tensor::check(ok != 0, tensor::ErrorKind::internal, "{}: the picture cannot be packed", file.string());
-  tensor::io::write_file_atomically(file, std::string_view(bytes));
+  tensor::io::write_file_atomically(file, std::string_view(encode_png(image)));
 }
 
 }  // namespace imgcap::cli

@@ -16,10 +16,6 @@ struct Options {
   bool json = false;
 };
 
-std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary) {
-  return vocabulary.decode(std::vector<int32_t>(caption.words.begin(), caption.words.end()));
-}
-
 std::string fields(const Hypothesis& caption, const Vocabulary& vocabulary) {
   return fmt::format("\"caption\":{},\"log_probability\":{}", quoted(text_of(caption, vocabulary)),
                      caption.log_probability);
@@ -47,17 +43,6 @@ std::string text_lines(const Photo& photo, const std::vector<Hypothesis>& captio
   return text;
 }
 
-void write_sheet(const std::string& file, const Photo& photo, const Hypothesis& caption,
-                 const LoadedModel& model, int64_t rows, int64_t columns) {
-  std::vector<std::string> words;
-  for (const int64_t word : caption.words)
-    words.push_back(model.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(word)}));
-  // There is a map for <eos>, too.
-  std::vector<std::vector<float>> maps = caption.attention;
-  maps.resize(std::min(maps.size(), words.size()));
-  write_png(file, attention_sheet(photo.image, words, maps, rows, columns));
-}
-
 void run(const Options& o, Program& program) {
   using tensor::ErrorKind;
   tensor::check(o.search.nbest <= o.search.beam, ErrorKind::argument, "caption: --nbest {} is over --beam {}",
@@ -75,9 +60,8 @@ void run(const Options& o, Program& program) {
     const std::vector<Hypothesis> captions = beam_search(*model.decoder, features, search).front();
     const double milliseconds = milliseconds_since(photo.start);
     if (search.attention) {
-      // The encoders halve the picture five times, rounding up.
-      const Preprocessing& p = model.encoder.preprocessing;
-      write_sheet(o.attention, photo, captions.front(), model, (p.height + 31) / 32, (p.width + 31) / 32);
+      const AttentionMaps maps = attention_maps(captions.front(), model);
+      write_png(o.attention, attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
     }
     print(o.json ? json_line(photo, captions, model.vocabulary, milliseconds, search.nbest > 1)
                  : text_lines(photo, captions, model.vocabulary, milliseconds));

@@ -27,6 +27,7 @@ void add_convert(CLI::App& app, Program& program);
 void add_eval(CLI::App& app, Program& program);
 void add_info(CLI::App& app, Program& program);
 void add_prepare(CLI::App& app, Program& program);
+void add_report(CLI::App& app, Program& program);
 void add_score(CLI::App& app, Program& program);
 void add_tokenize(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);

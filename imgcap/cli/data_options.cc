@@ -77,7 +77,7 @@ bool is_complete(const FeatureCache& cache, const std::vector<std::string>& imag
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
-                           const Augmentation& augmentation) {
+                           const Augmentation& augmentation, EncodeReport* report) {
   const std::string key = encoder.key + augmentation.key();
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     FeatureCache cache = FeatureCache::open(cache_file);
@@ -88,17 +88,18 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   const ImageSource source = open_images(images);
   const std::vector<int64_t> which = find_photos(source, names);
   ProgressLine line;
-  EncodeReport report;
+  EncodeReport own;
+  EncodeReport& result = report == nullptr ? own : *report;
   FeatureCache cache = encode_photos(
-      encoder, source, which, report,
+      encoder, source, which, result,
       [&](int64_t done, int64_t total) { line.show(fmt::format("encoding photos: {} of {}", done, total)); },
       &stop_flag(), augmentation);
   line.clear();
-  for (size_t i = 0; i < std::min<size_t>(report.skipped.size(), 10); ++i)
-    std::fprintf(stderr, "skipped %s: %s\n", report.skipped[i].first.c_str(),
-                 report.skipped[i].second.c_str());
-  if (!report.skipped.empty())
-    std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", report.skipped.size());
+  for (size_t i = 0; i < std::min<size_t>(result.skipped.size(), 10); ++i)
+    std::fprintf(stderr, "skipped %s: %s\n", result.skipped[i].first.c_str(),
+                 result.skipped[i].second.c_str());
+  if (!result.skipped.empty())
+    std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", result.skipped.size());
   if (!cache_file.empty()) cache.save(cache_file);
   return cache;
 }

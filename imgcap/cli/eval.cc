@@ -3,7 +3,6 @@
 
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/model_options.h"
-#include "imgcap/metrics/scores.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -32,10 +31,8 @@ void run(const Options& o) {
   search.beam = o.beam;
   search.max_words = o.max_words;
   search.length_exponent = o.length_exponent;
-  search.compat_original = score_options.protocol == Protocol::original;
-  const auto candidates = caption_photos(*model.decoder, data, features, model.vocabulary, search);
-  const Scores scores = score_captions(
-      candidates, scored_references(data, model.vocabulary, search.compat_original), score_options);
+  const auto [candidates, scores] =
+      evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
   const std::string json = score_json(scores);
   if (!o.out.empty()) {
     nlohmann::ordered_json results;

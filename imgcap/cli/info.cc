@@ -7,6 +7,7 @@
 #include "imgcap/data/image.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
+#include "imgcap/report/html.h"
 #include "tensor/error.h"
 #include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
@@ -27,17 +28,6 @@ std::string dump(const Json& json) {
 }
 
 std::string yes_no(bool on) { return on ? "yes" : "no"; }
-
-// 12345678 -> "12,345,678"
-std::string grouped(int64_t n) {
-  const std::string digits = fmt::format("{}", n);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
 
 void show_build(const Options& o) {
   const bool onednn = bench::products() == "oneDNN";

@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   imgcap::cli::add_eval(app, program);
   imgcap::cli::add_caption(app, program);
   imgcap::cli::add_score(app, program);
+  imgcap::cli::add_report(app, program);
   imgcap::cli::add_prepare(app, program);
   imgcap::cli::add_classify(app, program);
   imgcap::cli::add_vocab(app, program);

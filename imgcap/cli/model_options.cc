@@ -1,5 +1,6 @@
 #include "imgcap/cli/model_options.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -36,6 +37,26 @@ LoadedModel load_model(const std::string& model, const std::string& weights) {
   encoder.preprocessing = info.preprocessing;
   info.weights.clear();
   return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
+}
+
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary) {
+  return vocabulary.decode(std::vector<int32_t>(caption.words.begin(), caption.words.end()));
+}
+
+AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model) {
+  AttentionMaps result;
+  // There is a map for <eos>, too, and none without attention.
+  for (size_t i = 0; i < std::min(caption.words.size(), caption.attention.size()); ++i) {
+    std::string word = model.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(caption.words[i])});
+    if (word.empty()) continue;
+    result.words.push_back(std::move(word));
+    result.maps.push_back(caption.attention[i]);
+  }
+  // The encoders halve the picture five times, rounding up.
+  const Preprocessing& p = model.encoder.preprocessing;
+  result.rows = (p.height + 31) / 32;
+  result.columns = (p.width + 31) / 32;
+  return result;
 }
 
 }  // namespace imgcap::cli

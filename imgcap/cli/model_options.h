@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "imgcap/decoding/hypothesis.h"
+#include "imgcap/report/report.h"
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/encode.h"
 
@@ -20,6 +22,11 @@ struct LoadedModel {
 // then the encoder in the box is used. Data error when the encoder's channels are not the decoder's. Other
 // weights of the same encoder are taken as they are: the same ones in 16 bits have another key.
 LoadedModel load_model(const std::string& model, const std::string& weights);
+
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary);
+
+// Of a caption that was searched with its attention; tokens that are blanks are left out.
+AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model);
 
 // The folder of the models in the box: IMGCAP_ASSETS when it is set, else ../../assets beside the program (a
 // build in the source tree) or ../share/imgcap.

@@ -54,6 +54,16 @@ References scored_references(const Dataset& data, const Vocabulary& vocabulary, 
   return references;
 }
 
+Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
+                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options) {
+  search.compat_original = options.protocol == Protocol::original;
+  Evaluation result;
+  result.captions = caption_photos(decoder, data, features, vocabulary, search);
+  result.scores =
+      score_captions(result.captions, scored_references(data, vocabulary, search.compat_original), options);
+  return result;
+}
+
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original) {
   const autograd::NoGrad no_grad;
   constexpr int64_t kBatchPhotos = 16;

@@ -31,6 +31,16 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
 // encoded and decoded by the original's rules, with <sos> and <eos>.
 References scored_references(const Dataset& data, const Vocabulary& vocabulary, bool compat_original);
 
+struct Evaluation {
+  std::map<std::string, std::string> captions;  // as caption_photos gives them
+  Scores scores;
+};
+
+// Captions of all photos of the data set, scored against its references. With the original protocol the
+// search is the original's, too, and the references are what its vocabulary makes of them.
+Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
+                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options);
+
 // Mean loss a token with the captions' own words fed, in evaluation mode.
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                  bool compat_original = false);

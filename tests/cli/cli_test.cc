@@ -29,14 +29,15 @@ TEST_CASE("what CLI11 refuses ends with code 2, help and version with 0") {
   CHECK(version.code == 0);
   CHECK(version.out.starts_with("imgcap "));
   CHECK(version.err.empty());
-  for (const char* verb :
-       {"train", "eval", "caption", "score", "prepare", "classify", "tokenize", "convert", "info"}) {
+  for (const char* verb : {"train", "eval", "caption", "score", "prepare", "classify", "tokenize", "convert",
+                           "info", "report"}) {
     CAPTURE(verb);
     const Result help = run({verb, "--help"});
     CHECK(help.code == 0);
     for (const char* option : {"--config", "--seed", "--threads"}) CHECK(has(help.out, option));
   }
   CHECK(has(run({"vocab", "build", "--help"}).out, "=4065"));
+  CHECK(has(run({"report", "--help"}).out, "--photos INT:INT in [0 - 1000]=12"));
   CHECK(has(run({"caption", "--help"}).out, "--beam INT:INT in [1 - 1000]=5"));
 }
 

@@ -1,0 +1,249 @@
+#include <algorithm>
+#include <ctime>
+#include <deque>
+#include <memory>
+#include <set>
+
+#include "imgcap/cli/data_options.h"
+#include "imgcap/cli/model_options.h"
+#include "imgcap/cli/photos.h"
+#include "imgcap/decoding/beam_search.h"
+#include "imgcap/report/report.h"
+#include "imgcap/training/evaluate.h"
+#include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
+
+namespace imgcap::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using tensor::check;
+using tensor::ErrorKind;
+
+struct Options {
+  std::vector<std::string> models, images, captions;
+  std::string list, log, weights, features, title = "What the captioners say", out;
+  int64_t beam = 5, max_words = 30, photos = 12;
+  double length_exponent = 1;
+};
+
+// Found out now, not after minutes of work.
+void expect_writable(const fs::path& file) {
+  std::error_code error;
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  check(fs::is_directory(folder, error), ErrorKind::io, "{}: there is no folder {}", file.string(),
+        folder.string());
+  check(!fs::is_directory(file, error), ErrorKind::io, "{}: is a folder", file.string());
+}
+
+std::string now() {
+  const std::time_t time = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[64];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d, %H:%M UTC", &parts)};
+}
+
+// "attention", "plain", "mine/best" for runs/mine/best.safetensors; the whole paths where that is the same
+// for two.
+std::vector<std::string> short_names(const std::vector<std::string>& models) {
+  std::vector<std::string> names;
+  for (const std::string& model : models) {
+    const fs::path path(model);
+    const fs::path file = path.extension() == ".safetensors" ? path.stem() : path.filename();
+    names.push_back((path.parent_path().filename() / file).string());
+  }
+  const std::set<std::string> different(names.begin(), names.end());
+  return different.size() == names.size() ? names : models;
+}
+
+// Photos as encoders see them. Models with the same encoder and preprocessing share one.
+struct Encoding {
+  std::string key;
+  FeatureCache features;
+};
+
+// Caption files have a blank before each text.
+std::string trimmed(const std::string& text) {
+  const size_t begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
+
+ReportPhoto show(const Dataset::Photo& photo, const ImageSource& source) {
+  ReportPhoto shown;
+  shown.name = photo.name;
+  for (const std::string& text : photo.captions) shown.references.push_back(trimmed(text));
+  try {
+    const auto index = source.find(photo.name);
+    check(index.has_value(), ErrorKind::data, "it is not among the photos");
+    shown.image = source.read_image(*index);
+  } catch (const tensor::Error& error) {
+    if (error.kind() != ErrorKind::io && error.kind() != ErrorKind::data) throw;
+    shown.problem = error.what();
+  }
+  return shown;
+}
+
+class Work {
+ public:
+  explicit Work(const Options& o)
+      : o_(o),
+        names_(read_image_list(o.list).names),
+        captions_(load_captions(o.captions)),
+        source_(open_images(o.images)) {
+    report_.title = o.title;
+    report_.version = IMGCAP_VERSION;
+    report_.made = now();
+    report_.list = fs::path(o.list).filename().string();
+    report_.beam = o.beam;
+    report_.max_words = o.max_words;
+    report_.length_exponent = o.length_exponent;
+    report_.listed = static_cast<int64_t>(names_.size());
+    if (o.log.empty()) return;
+    report_.log = read_training_log(o.log);
+    report_.log_file = o.log;
+  }
+
+  // Scores the model and captions the photos that are shown.
+  void add(const std::string& file, const std::string& name) {
+    LoadedModel model = load_model(file, o_.weights);
+    const FeatureCache& features = features_of(model.encoder);
+    const Dataset data = make_dataset(captions_, names_, features, model.vocabulary);
+    if (report_.models.empty()) choose_photos(data, features);
+    SearchOptions search;
+    search.beam = o_.beam;
+    search.max_words = o_.max_words;
+    search.length_exponent = o_.length_exponent;
+    ScoreOptions score_options;
+    score_options.split = report_.list;
+    ReportModel entry;
+    entry.name = name;
+    entry.file = file;
+    entry.kind = to_string(model.info.decoder.kind);
+    entry.encoder = model.info.encoder;
+    entry.parameters = model.decoder->parameter_count();
+    entry.encoder_parameters = model.encoder.encoder->parameter_count();
+    entry.vocabulary = model.vocabulary.size();
+    entry.notes = model.info.notes;
+    entry.scores = evaluate(*model.decoder, data, features, model.vocabulary, search, score_options).scores;
+    report_.models.push_back(std::move(entry));
+    for (ReportPhoto& photo : report_.photos) caption(photo, model, features);
+  }
+
+  const Report& report() const { return report_; }
+
+ private:
+  const FeatureCache& features_of(const LoadedEncoder& encoder) {
+    const std::string key = encoder.key + to_json(encoder.preprocessing);
+    for (const Encoding& encoding : encodings_)
+      if (encoding.key == key) return encoding.features;
+    // The file holds what one encoder says: the first model's.
+    const bool first = encodings_.empty();
+    EncodeReport unreadable;
+    encodings_.push_back({key, load_features(encoder, o_.images, names_, first ? o_.features : std::string(),
+                                             {}, &unreadable)});
+    if (first) unreadable_ = {unreadable.skipped.begin(), unreadable.skipped.end()};
+    return encodings_.back().features;
+  }
+
+  // The first ones that can be scored are shown; why others cannot is told.
+  void choose_photos(const Dataset& data, const FeatureCache& features) {
+    std::set<std::string> scored;
+    for (const Dataset::Photo& photo : data.photos) scored.insert(photo.name);
+    for (const std::string& name : names_) {
+      if (scored.contains(name)) continue;
+      const auto reason = unreadable_.find(name);
+      report_.left_out.emplace_back(name, reason != unreadable_.end()            ? reason->second
+                                          : features.unreadable().contains(name) ? "it cannot be read"
+                                          : features.find(name) ? "it has no reference captions"
+                                                                : "it is not among the photos");
+    }
+    std::string problem;
+    size_t readable = 0;
+    for (size_t i = 0; i < std::min(data.photos.size(), static_cast<size_t>(o_.photos)); ++i) {
+      ReportPhoto photo = show(data.photos[i], source_);
+      if (photo.problem.empty())
+        ++readable;
+      else if (problem.empty())
+        problem = photo.problem;
+      report_.photos.push_back(std::move(photo));
+    }
+    check(readable > 0 || report_.photos.empty(), ErrorKind::data,
+          "report: no photo can be shown; the first: {}", problem);
+  }
+
+  void caption(ReportPhoto& photo, LoadedModel& model, const FeatureCache& features) const {
+    const auto row = features.find(photo.name);
+    if (!row) return;
+    BeamOptions search;
+    search.beam = o_.beam;
+    search.max_words = o_.max_words;
+    search.length_exponent = o_.length_exponent;
+    search.attention = model.info.decoder.kind == DecoderKind::attention;
+    const auto start = std::chrono::steady_clock::now();
+    const Hypothesis best = beam_search(*model.decoder, features.rows({*row}), search).front().front();
+    ReportCaption caption;
+    caption.milliseconds = milliseconds_since(start);
+    caption.model = report_.models.size() - 1;
+    caption.text = text_of(best, model.vocabulary);
+    caption.log_probability = best.log_probability;
+    if (search.attention) caption.attention = attention_maps(best, model);
+    photo.captions.push_back(std::move(caption));
+  }
+
+  const Options& o_;
+  std::vector<std::string> names_;
+  std::map<std::string, std::vector<std::string>> captions_;
+  ImageSource source_;
+  std::deque<Encoding> encodings_;
+  std::map<std::string, std::string> unreadable_;  // photo -> reason
+  Report report_;
+};
+
+void run(const Options& o, Program& program) {
+  expect_writable(o.out);
+  Work work(o);
+  const std::vector<std::string> names = short_names(o.models);
+  for (size_t i = 0; i < o.models.size(); ++i) {
+    work.add(o.models[i], names[i]);
+    if (stop_flag()) {
+      program.exit_code = 130;
+      return;
+    }
+  }
+  const std::string page = render_report(work.report());
+  tensor::io::write_file_atomically(o.out, page);
+  print(fmt::format("{}: {} photos scored, {} shown, {} kB\n", o.out,
+                    work.report().models.front().scores.images, work.report().photos.size(),
+                    (page.size() + 999) / 1000));
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, Program& program) {
+  CLI::App* verb =
+      add_verb(app, program, "report", "Scores, captions, attention and training as one HTML page");
+  const auto o = std::make_shared<Options>();
+  verb->add_option("--model", o->models,
+                   "Checkpoints, or attention or plain, the models in the box; once or more often")
+      ->required();
+  verb->add_option("--images", o->images, "Folders or .tar archives of photos")->required();
+  verb->add_option("--captions", o->captions, "Caption files: the references")->required();
+  verb->add_option("--list", o->list, "The photos, a name a line")->required();
+  verb->add_option("--log", o->log, "The log of a training run (log.jsonl), for its curves");
+  verb->add_option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb->add_option("--features", o->features,
+                   "Feature cache to use or to make, of the first model's encoder");
+  verb->add_option("--beam", o->beam, "Beam width")->check(CLI::Range(1, 100));
+  verb->add_option("--max-words", o->max_words, "Longest caption")->check(CLI::Range(1, 1000));
+  verb->add_option("--length-exponent", o->length_exponent,
+                   "Log-probability is divided by length to this power")
+      ->check(CLI::Range(0.0, 10.0));
+  verb->add_option("--photos", o->photos, "Photos that are shown, the first of the list")
+      ->check(CLI::Range(0, 1000));
+  verb->add_option("--title", o->title, "The page's heading");
+  verb->add_option("--out", o->out, "The HTML file to write")->required();
+  verb->callback([o, &program] { run(*o, program); });
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,67 @@
+// What models say about photos, as one HTML page that needs no other file and no network.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "imgcap/data/image.h"
+#include "imgcap/metrics/scores.h"
+#include "imgcap/report/training_log.h"
+
+namespace imgcap {
+
+struct ReportModel {
+  std::string name;  // short and different from the others': stands before captions
+  std::string file, kind, encoder;
+  int64_t parameters = 0, encoder_parameters = 0, vocabulary = 0;
+  std::map<std::string, std::string> notes;  // the checkpoint's
+  Scores scores;
+};
+
+// The words of a caption and, for each, rows x columns weights of where the model looked. Without attention:
+// both are empty.
+struct AttentionMaps {
+  std::vector<std::string> words;
+  std::vector<std::vector<float>> maps;
+  int64_t rows = 0, columns = 0;
+};
+
+struct ReportCaption {
+  size_t model = 0;  // of Report::models
+  std::string text;
+  double log_probability = 0;
+  double milliseconds = 0;  // of the search
+  AttentionMaps attention;
+};
+
+struct ReportPhoto {
+  std::string name;
+  Image image;          // empty where it cannot be read
+  std::string problem;  // why not
+  std::vector<std::string> references;
+  std::vector<ReportCaption> captions;
+};
+
+struct Report {
+  std::string title, version, made, list;  // made: when, as text; list: where the photos are from
+  int64_t beam = 0, max_words = 0;
+  double length_exponent = 1;
+  int64_t listed = 0;                                         // photos of the list
+  std::vector<std::pair<std::string, std::string>> left_out;  // those without a score: name, reason
+  std::vector<ReportModel> models;
+  std::optional<TrainingLog> log;
+  std::string log_file;
+  std::vector<ReportPhoto> photos;
+};
+
+// The page. Texts are escaped; photos are packed as JPEGs of at most kReportPhotoSide pixels a side. Errors:
+// argument (a caption of no model, words and maps of different numbers), shape (a map that is no grid).
+std::string render_report(const Report& report);
+
+inline constexpr int64_t kReportPhotoSide = 480;
+
+}  // namespace imgcap

@@ -1,0 +1,65 @@
+#include "imgcap/data/image_writer.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "tensor/error.h"
+
+using namespace imgcap;
+
+namespace {
+
+std::span<const uint8_t> bytes_of(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+// Smooth, as photos are, and different in each channel.
+Image gradient(int64_t height, int64_t width) {
+  Image image(height, width);
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      uint8_t* pixel = image.row(y) + 3 * x;
+      pixel[0] = static_cast<uint8_t>(255 * x / width);
+      pixel[1] = static_cast<uint8_t>(255 * y / height);
+      pixel[2] = static_cast<uint8_t>(128);
+    }
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("a PNG comes back to the byte") {
+  for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {7, 7}, {33, 50}}) {
+    const Image image = gradient(height, width), back = decode_image(bytes_of(encode_png(image)), "png");
+    CHECK(back.height == height);
+    CHECK(back.width == width);
+    CHECK(back.pixels == image.pixels);
+  }
+  // Grey with alpha is read as blended over white.
+  const std::vector<uint8_t> shade = {0, 255, 0, 0};
+  const Image back = decode_image(bytes_of(encode_png(shade, 1, 2, 2)), "png");
+  CHECK(back.pixels == std::vector<uint8_t>{0, 0, 0, 255, 255, 255});
+}
+
+TEST_CASE("a JPEG comes back nearly, nearer with more quality") {
+  const Image image = gradient(48, 80);
+  const std::string fine = encode_jpeg(image, 95), coarse = encode_jpeg(image, 5);
+  CHECK(coarse.size() < fine.size());
+  const Image back = decode_image(bytes_of(fine), "jpeg");
+  REQUIRE(back.pixels.size() == image.pixels.size());
+  int worst = 0;
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    worst = std::max(worst, std::abs(int{back.pixels[i]} - int{image.pixels[i]}));
+  CHECK(worst <= 8);
+}
+
+TEST_CASE("pictures that cannot be packed") {
+  CHECK_THROWS_WITH_AS(encode_png({}, 0, 0, 3), "picture: 0 x 0 pixels cannot be packed", tensor::Error);
+  const std::vector<uint8_t> few(5);
+  CHECK_THROWS_WITH_AS(encode_png(few, 1, 2, 3), "picture: 5 bytes for 1 x 2 pixels of 3 channels",
+                       tensor::Error);
+  CHECK_THROWS_AS(encode_png(few, 1, 1, 5), tensor::Error);
+  CHECK_THROWS_WITH_AS(encode_jpeg(Image(1, 1), 0), "picture: a JPEG quality of 0; 1 to 100", tensor::Error);
+  CHECK_THROWS_AS(encode_jpeg(Image(), 80), tensor::Error);
+}
