@@ -16,7 +16,7 @@ struct Options {
   std::vector<std::string> captions, images;
   std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
                                     features;
-  std::string vocabulary, compat = "none";
+  std::string init, vocabulary, compat = "none";
   int64_t max_words = 4065, min_frequency = 5;
   bool no_characters = false, resume = false;
   DecoderConfig decoder;
@@ -37,8 +37,11 @@ std::string bar(double share) {
 }
 
 std::string step_line(const StepReport& r) {
-  return fmt::format("epoch {} step {}/{} loss {:.4f} grad {:.3f} lr {:.2e} {:.0f} captions/s {} left",
-                     r.epoch + 1, r.step, r.total_steps, r.loss, r.gradient_norm, r.lr, r.captions_per_second,
+  // A self-critical loss has its zero anywhere; what counts is the reward.
+  const std::string aim =
+      r.reward > 0 ? fmt::format("reward {:.4f}", r.reward) : fmt::format("loss {:.4f}", r.loss);
+  return fmt::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e} {:.0f} captions/s {} left", r.epoch + 1,
+                     r.step, r.total_steps, aim, r.gradient_norm, r.lr, r.captions_per_second,
                      duration(r.seconds_left));
 }
 
@@ -117,7 +120,14 @@ void run(Options o, const CLI::App& verb, Program& program) {
   const FeatureCache features = load_features(encoder, o.images, {all_names.begin(), all_names.end()}, cache);
 
   Checkpoint info;
-  if (!o.vocabulary.empty()) {
+  if (!o.init.empty()) {
+    info = load_checkpoint(o.init);
+    tensor::check(info.encoder == o.encoder, tensor::ErrorKind::data,
+                  "{}: it was trained with {}, not with {}", o.init, info.encoder, o.encoder);
+    info.training.clear();
+    info.training_tensors.clear();
+    info.notes["begun_from_epoch"] = info.notes["epoch"];
+  } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
     std::vector<std::string> texts = texts_of(split.train_captions, split.train);
@@ -128,11 +138,13 @@ void run(Options o, const CLI::App& verb, Program& program) {
     info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
   }
   const Vocabulary vocabulary(info.vocabulary);
-  info.decoder = o.decoder;
-  info.decoder.kind = decoder_kind(o.model);
-  info.decoder.vocabulary = vocabulary.size();
-  info.decoder.features = encoder.encoder->feature_channels();
-  validate(info.decoder);
+  if (o.init.empty()) {
+    info.decoder = o.decoder;
+    info.decoder.kind = decoder_kind(o.model);
+    info.decoder.vocabulary = vocabulary.size();
+    info.decoder.features = encoder.encoder->feature_channels();
+    validate(info.decoder);
+  }
   info.encoder = o.encoder;
   info.encoder_key = encoder.key;
   info.preprocessing = encoder.preprocessing;
@@ -146,9 +158,9 @@ void run(Options o, const CLI::App& verb, Program& program) {
   for (const FeatureCache& view : changed) views.push_back(&view);
   Trainer trainer(info, features, training, validation, o.train, o.out, views);
   print(fmt::format(
-      "{} model, {} parameters; {} photos with {} captions to train on, {} to validate; {} tokens\n", o.model,
-      trainer.decoder().parameter_count(), training.photos.size(), training.caption_count(),
-      validation.photos.size(), vocabulary.size()));
+      "{} model, {} parameters; {} photos with {} captions to train on, {} to validate; {} tokens\n",
+      to_string(info.decoder.kind), trainer.decoder().parameter_count(), training.photos.size(),
+      training.caption_count(), validation.photos.size(), vocabulary.size()));
   if (o.resume) {
     trainer.resume();
     print(fmt::format("goes on after step {}\n", trainer.step()));
@@ -188,6 +200,8 @@ void add_train(CLI::App& app, Program& program) {
           "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
           "--teacher-forcing 1, and in place of the lists 90/10 by caption")
       ->check(CLI::IsMember({"none", "original"}));
+  verb->add_option("--init", o->init,
+                   "A checkpoint to begin from: its weights, vocabulary and model options count");
   verb->add_flag("--resume", o->resume, "Go on from OUT/last.safetensors");
   verb->add_option("--vocabulary", o->vocabulary,
                    "A vocabulary file in place of one from the training captions");
@@ -227,6 +241,11 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--label-smoothing", t.label_smoothing, "Label smoothing")->group("Training");
   verb->add_option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)")
       ->group("Training");
+  verb->add_option("--objective", t.objective,
+                   "cross-entropy of the captions, or self-critical: CIDEr of captions that the model draws "
+                   "(Rennie et al. 2017; begin from a trained model, --init)")
+      ->group("Training");
+  verb->add_option("--samples", t.samples, "Captions drawn a photo (self-critical)")->group("Training");
   verb->add_option("--augment", t.augment,
                    "Changed training photos: none, mirror or original (rotation, crop, colours)")
       ->group("Training");

@@ -14,8 +14,10 @@ namespace {
 constexpr double kSigma = 6.0;
 constexpr double kScale = 10.0;
 
+}  // namespace
+
 // The images' references and the weights that follow from them.
-class Documents {
+class CiderScorer::Documents {
  public:
   explicit Documents(std::span<const std::vector<std::string>> references)
       : log_images_(std::log(static_cast<double>(references.size()))) {
@@ -34,6 +36,8 @@ class Documents {
       for (const uint32_t id : ids) ++frequency_[id];
     }
   }
+
+  size_t images() const { return images_.size(); }
 
   double score(size_t image, const std::string& text) {
     const SentenceNgrams candidate = table_.count(text);
@@ -85,12 +89,24 @@ class Documents {
   double log_images_;
 };
 
-}  // namespace
+CiderScorer::CiderScorer(const std::vector<std::vector<std::string>>& references) {
+  const std::vector<std::string> none(references.size());
+  check_captions(none, references, "cider");
+  documents_ = std::make_unique<Documents>(references);
+}
+CiderScorer::~CiderScorer() = default;
+CiderScorer::CiderScorer(CiderScorer&&) noexcept = default;
+
+double CiderScorer::score(size_t image, const std::string& candidate) {
+  tensor::check(image < documents_->images(), tensor::ErrorKind::index, "cider: image {} of {}", image,
+                documents_->images());
+  return documents_->score(image, candidate);
+}
 
 ImageScores cider(std::span<const std::string> candidates,
                   std::span<const std::vector<std::string>> references) {
   check_captions(candidates, references, "cider");
-  Documents documents(references);
+  CiderScorer::Documents documents(references);
   ImageScores scores;
   double sum = 0;
   for (size_t i = 0; i < candidates.size(); ++i) {

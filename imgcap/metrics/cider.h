@@ -2,6 +2,7 @@
 // stemming.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,5 +25,24 @@ ImageScores cider(std::span<const std::string> candidates,
 // images holds one score a pair, in order.
 ImageScores cider_swapped(std::span<const std::string> candidates,
                           std::span<const std::vector<std::string>> references);
+
+// cider() of captions one by one, against references that stay: what training on the score needs.
+class CiderScorer {
+ public:
+  // Kind argument: no images, or one without references.
+  explicit CiderScorer(const std::vector<std::vector<std::string>>& references);
+  ~CiderScorer();
+  CiderScorer(CiderScorer&&) noexcept;
+
+  // Of a caption of the given image. Index error: no such image.
+  double score(size_t image, const std::string& candidate);
+
+ private:
+  class Documents;
+  friend ImageScores cider(std::span<const std::string> candidates,
+                           std::span<const std::vector<std::string>> references);
+
+  std::unique_ptr<Documents> documents_;
+};
 
 }  // namespace imgcap

@@ -92,7 +92,8 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
                                            ? autograd::decoder_sequence_composed(w, inputs, dropout)
                                            : autograd::decoder_sequence(w, inputs, dropout);
   const Tensor targets = internal::packed_targets(batch.words, inputs.rows, 1);
-  const Variable loss = internal::vocabulary_loss(out.hidden, fc_, targets, config(), training(), options);
+  const Variable loss =
+      internal::vocabulary_loss(out.hidden, fc_, targets, inputs.rows, config(), training(), options);
   if (!options.compat_original) return {loss, targets.numel()};
   // The original's logits for the <sos> slot are all 0: each caption has one more term, ln(vocabulary).
   const auto counted = static_cast<double>(targets.numel()),

@@ -32,6 +32,8 @@ struct LossOptions {
   bool compat_original = false;  // counts the <sos> slot as the original does (IMGCAP's published curves)
   bool composed = false;         // plain ops in place of the fused decoder: slow, for checks
   std::vector<bool> coins;       // given coins instead of drawn ones: coins[k] is for the word after step k
+  // A factor for each caption's terms, in the batch's order; empty: 1. The mean is still over the tokens.
+  std::vector<double> weights;
   tensor::Generator* generator = nullptr;  // of coins and dropout
 };
 

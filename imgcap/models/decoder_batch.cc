@@ -66,9 +66,20 @@ std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t al
 }
 
 Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
-                         const DecoderConfig& config, bool train, const LossOptions& options) {
+                         const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
+                         const LossOptions& options) {
   const Variable dropped = autograd::dropout(hidden, config.output_dropout, train, generator_of(options));
-  return autograd::cross_entropy(fc(dropped), targets, -100, options.label_smoothing);
+  if (options.weights.empty())
+    return autograd::cross_entropy(fc(dropped), targets, -100, options.label_smoothing);
+  check(static_cast<int64_t>(options.weights.size()) >= rows.front(), ErrorKind::argument,
+        "decoder: {} weights for {} captions", options.weights.size(), rows.front());
+  std::vector<double> weights;
+  for (const int64_t n : rows)
+    weights.insert(weights.end(), options.weights.begin(), options.weights.begin() + n);
+  const Variable losses =
+      autograd::cross_entropy(fc(dropped), targets, -100, options.label_smoothing, autograd::Reduction::none);
+  const Tensor factors = Tensor::from<double>(weights, {targets.numel()}).to(hidden.dtype());
+  return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
 }
 
 Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x) {

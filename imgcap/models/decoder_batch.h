@@ -26,9 +26,10 @@ inline tensor::Generator& generator_of(const LossOptions& options) {
   return options.generator ? *options.generator : tensor::default_generator();
 }
 
-// Dropout, vocabulary layer and cross-entropy of the packed states.
+// Dropout, vocabulary layer and cross-entropy of the packed states; rows[t] captions belong to step t.
 Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
-                         const DecoderConfig& config, bool train, const LossOptions& options);
+                         const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
+                         const LossOptions& options);
 
 // One step of all layers without dropout; the top layer's output.
 Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x);

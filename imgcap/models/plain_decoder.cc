@@ -69,12 +69,15 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
                                            : autograd::decoder_sequence(w, inputs, dropout);
   Tensor targets = internal::packed_targets(batch.words, inputs.rows, 0);
   Variable hidden = out.hidden;
+  std::vector<int64_t> rows = inputs.rows;
   if (!options.compat_original) {
     const int64_t first = inputs.rows[0];
     hidden = autograd::slice(hidden, 0, first, hidden.size(0));
     targets = targets.slice(0, first, targets.numel());
+    rows.erase(rows.begin());
   }
-  return {internal::vocabulary_loss(hidden, fc_, targets, config(), training(), options), targets.numel()};
+  return {internal::vocabulary_loss(hidden, fc_, targets, rows, config(), training(), options),
+          targets.numel()};
 }
 
 Tensor PlainDecoder::advance(DecodingState& state, const Variable& x) {

@@ -24,6 +24,14 @@ void validate(const TrainOptions& o) {
         "train: augmentation '{}' is none of none, mirror, original", o.augment);
   check(o.augment_views >= 1 && o.augment_views <= 1000, ErrorKind::argument,
         "train: {} augmented views; 1 to 1000 are possible", o.augment_views);
+  check(o.objective == "cross-entropy" || o.objective == "self-critical", ErrorKind::argument,
+        "train: objective '{}' is none of cross-entropy, self-critical", o.objective);
+  check(o.samples >= 2 && o.samples <= 1000, ErrorKind::argument,
+        "train: {} samples a photo; 2 to 1000 are possible", o.samples);
+  check(o.objective == "cross-entropy" ||
+            (o.teacher_forcing == 1 && o.label_smoothing == 0 && !o.compat_original),
+        ErrorKind::argument,
+        "train: self-critical training goes without teacher forcing below 1, label smoothing and compat");
   in(o.lr, 0, 1e3, "lr");
   in(o.weight_decay, 0, 1e3, "weight decay");
   in(o.min_lr, 0, o.lr, "the least learning rate");
@@ -56,6 +64,8 @@ void for_each_setting(Options& o, F&& f) {
   f("teacher_forcing_fall", o.teacher_forcing_fall);
   f("teacher_forcing_least", o.teacher_forcing_least);
   f("label_smoothing", o.label_smoothing);
+  f("objective", o.objective);
+  f("samples", o.samples);
   f("augment", o.augment);
   f("augment_views", o.augment_views);
   f("average_decay", o.average_decay);

@@ -94,6 +94,9 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
   if (!info_.weights.empty()) decoder_->load_state_dict(info_.weights);
   optimizer_ = make_optimizer(options_, decoder_->named_parameters());
   scheduler_ = make_scheduler(options_, *optimizer_, total_steps());
+  if (options_.objective == "self-critical")
+    self_critical_.emplace(training_, vocabulary_, options_.samples,
+                           options_.max_tokens > 0 ? options_.max_tokens : options_.validation.max_words);
   if (options_.average_decay > 0)
     average_ = std::make_unique<optim::ParameterAverage>(
         decoder_->named_parameters(),
@@ -111,17 +114,28 @@ double Trainer::teacher_forcing() const {
   return std::max(ratio, std::min(options_.teacher_forcing_least, options_.teacher_forcing));
 }
 
-StepReport Trainer::train_step(const CaptionBatch& batch) {
-  LossOptions loss_options;
-  loss_options.teacher_forcing = teacher_forcing();
-  loss_options.label_smoothing = options_.label_smoothing;
-  loss_options.compat_original = options_.compat_original;
-  loss_options.generator = &generator_;
-
+CaptionLoss Trainer::step_loss(const CaptionBatch& batch, const std::vector<int64_t>& photos,
+                               StepReport& report) {
+  report.teacher_forcing = teacher_forcing();
+  if (self_critical_) {
+    const SampledCaptions sampled = self_critical_->draw(*decoder_, batch.features, photos, generator_);
+    report.reward = sampled.reward;
+    decoder_->train();
+    return SelfCritical::loss(*decoder_, sampled, generator_);
+  }
+  LossOptions options;
+  options.teacher_forcing = report.teacher_forcing;
+  options.label_smoothing = options_.label_smoothing;
+  options.compat_original = options_.compat_original;
+  options.generator = &generator_;
   decoder_->train();
-  decoder_->zero_grad();
-  const CaptionLoss result = decoder_->loss(batch, loss_options);
+  return decoder_->loss(batch, options);
+}
+
+StepReport Trainer::train_step(const CaptionBatch& batch, const std::vector<int64_t>& photos) {
   StepReport report;
+  decoder_->zero_grad();
+  const CaptionLoss result = step_loss(batch, photos, report);
   report.loss = result.loss.item();
   check(std::isfinite(report.loss), ErrorKind::data,
         "train: the loss of step {} is {}; a lower learning rate may help", step_ + 1, report.loss);
@@ -137,7 +151,6 @@ StepReport Trainer::train_step(const CaptionBatch& batch) {
   ++step_;
   report.step = step_;
   report.epoch = epoch_;
-  report.teacher_forcing = loss_options.teacher_forcing;
   return report;
 }
 
@@ -160,7 +173,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     while (batch_ < static_cast<int64_t>(batches.size()) && step_ < total) {
       const CaptionBatch batch = next.get();
       if (batch_ + 1 < static_cast<int64_t>(batches.size())) next = prepare(batch_ + 1);
-      StepReport report = train_step(batch);
+      StepReport report = train_step(batch, batches[static_cast<size_t>(batch_)]);
       ++batch_;
       captions += batch.image.numel();
       const double seconds = seconds_since(start);
@@ -170,14 +183,15 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
       report.captions_per_second = static_cast<double>(captions) / seconds;
       report.seconds_left =
           seconds / static_cast<double>(step_ - first_step) * static_cast<double>(total - step_);
-      log(Json{{"step", report.step},
-               {"epoch", report.epoch},
-               {"loss", report.loss},
-               {"gradient_norm", report.gradient_norm},
-               {"lr", report.lr},
-               {"teacher_forcing", report.teacher_forcing},
-               {"captions_per_second", report.captions_per_second}}
-              .dump());
+      Json line{{"step", report.step},
+                {"epoch", report.epoch},
+                {"loss", report.loss},
+                {"gradient_norm", report.gradient_norm},
+                {"lr", report.lr},
+                {"teacher_forcing", report.teacher_forcing},
+                {"captions_per_second", report.captions_per_second}};
+      if (self_critical_) line["reward"] = report.reward;
+      log(line.dump());
       if (listener.step) listener.step(report);
       if (stop) {
         save_last();

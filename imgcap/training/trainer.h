@@ -11,6 +11,7 @@
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/dataset.h"
 #include "imgcap/training/evaluate.h"
+#include "imgcap/training/self_critical.h"
 #include "optim/average.h"
 #include "optim/optimizer.h"
 #include "optim/scheduler.h"
@@ -33,6 +34,9 @@ struct TrainOptions {
   double teacher_forcing_fall = 0;  // an epoch: scheduled sampling that grows (Bengio et al. 2015)
   double teacher_forcing_least = 0;
   double label_smoothing = 0;
+  // cross-entropy of the captions, or self-critical: CIDEr of the model's own (self_critical.h)
+  std::string objective = "cross-entropy";
+  int64_t samples = 5;             // a photo, self-critical
   std::string augment = "none";    // none, mirror, original: of the training photos (encode.h)
   int64_t augment_views = 1;       // of `original`, taken in turn by epoch
   double average_decay = 0;        // of the exponential average that is validated and kept; 0: off
@@ -56,6 +60,7 @@ TrainOptions train_options_from_json(const std::string& text);
 struct StepReport {
   int64_t epoch = 0, step = 0, step_in_epoch = 0, steps_in_epoch = 0, total_steps = 0;
   double loss = 0, gradient_norm = 0, lr = 0, teacher_forcing = 0, captions_per_second = 0, seconds_left = 0;
+  double reward = 0;  // mean CIDEr of the drawn captions, self-critical
 };
 
 struct ValidationReport {
@@ -94,7 +99,8 @@ class Trainer {
   double best_score() const { return best_; }
 
  private:
-  StepReport train_step(const CaptionBatch& batch);
+  StepReport train_step(const CaptionBatch& batch, const std::vector<int64_t>& photos);
+  CaptionLoss step_loss(const CaptionBatch& batch, const std::vector<int64_t>& photos, StepReport& report);
   ValidationReport validate_now();
   Checkpoint snapshot() const;
   void save_last() const;
@@ -114,6 +120,7 @@ class Trainer {
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Scheduler> scheduler_;
   std::unique_ptr<optim::ParameterAverage> average_;
+  std::optional<SelfCritical> self_critical_;
   int64_t epoch_ = 0, batch_ = 0, step_ = 0, worse_ = 0;
   double best_ = -1;
 };

@@ -135,3 +135,17 @@ TEST_CASE("metrics: bad arguments") {
   CHECK_THROWS_WITH_AS(rouge_l(Texts{"a"}, References2{{}}),
                        doctest::Contains("candidate 0 has no references"), tensor::Error);
 }
+
+TEST_CASE("CiderScorer is cider() of one caption at a time, in any order") {
+  const std::vector<std::string> candidates = {"a dog runs", "two men on a bench", "a red bus in the street"};
+  const std::vector<std::vector<std::string>> references = {{"a dog runs fast", "the dog is running"},
+                                                            {"two men sit on a bench"},
+                                                            {"a bus in a street", "a red bus"}};
+  const ImageScores all = cider(candidates, references);
+  CiderScorer scorer(references);
+  for (const size_t image : {2, 0, 1, 0}) CHECK(scorer.score(image, candidates[image]) == all.images[image]);
+  CHECK(scorer.score(0, "") == 0);
+  CHECK_THROWS_AS(scorer.score(3, "a dog"), tensor::Error);
+  CHECK_THROWS_AS(CiderScorer({}), tensor::Error);
+  CHECK_THROWS_AS(CiderScorer({{"a dog"}, {}}), tensor::Error);
+}

@@ -92,6 +92,88 @@ std::map<std::string, std::vector<float>> weights_of(Decoder& decoder) {
 
 }  // namespace
 
+TEST_CASE("the self-critical loss is the weighted mean, and its step raises the reward") {
+  for (const DecoderKind kind : {DecoderKind::attention, DecoderKind::plain}) {
+    CAPTURE(to_string(kind));
+    const Toy toy(kind);
+    tensor::Generator generator(3);
+    const auto decoder = make_decoder(toy.info.decoder, generator);
+    decoder->eval();
+    // Weights of 1 are no weights; a caption of weight 0 is as good as none.
+    const CaptionBatch batch = make_batch(toy.data, {0, 5}, toy.features);
+    LossOptions options;
+    options.teacher_forcing = 1;
+    const double plain = decoder->loss(batch, options).loss.item();
+    options.weights.assign(batch.lengths.size(), 1);
+    CHECK(decoder->loss(batch, options).loss.item() == doctest::Approx(plain).epsilon(1e-5));
+    double sum = 0;
+    for (size_t r = 0; r < batch.lengths.size(); ++r) {
+      options.weights.assign(batch.lengths.size(), 0);
+      options.weights[r] = 2;
+      sum += decoder->loss(batch, options).loss.item() / 2;
+    }
+    CHECK(sum == doctest::Approx(plain).epsilon(1e-5));
+
+    // Advantages of a photo sum to 0; the words are drawn captions.
+    SelfCritical critic(toy.data, toy.vocabulary, 4, 8);
+    const std::vector<int64_t> photos = {0, 1, 2, 3, 4, 5, 6, 7};
+    const Tensor features = toy.features.rows(photos);
+    const SampledCaptions drawn = critic.draw(*decoder, features, photos, generator);
+    std::vector<double> of_photo(8, 0);
+    for (size_t r = 0; r < drawn.advantage.size(); ++r)
+      of_photo[static_cast<size_t>(drawn.batch.image.to_vector<int64_t>()[r])] += drawn.advantage[r];
+    if (drawn.advantage.size() == 32)
+      for (const double total : of_photo) CHECK(std::abs(total) < 1e-9);
+
+    const auto mean_reward = [&] {
+      tensor::Generator dice(11);
+      double total = 0;
+      for (int i = 0; i < 8; ++i) total += critic.draw(*decoder, features, photos, dice).reward;
+      return total / 8;
+    };
+    const double before = mean_reward();
+    optim::Adam adam(decoder->named_parameters(), {.lr = 5e-3});
+    for (int step = 0; step < 120; ++step) {
+      const SampledCaptions sampled = critic.draw(*decoder, features, photos, generator);
+      decoder->zero_grad();
+      SelfCritical::loss(*decoder, sampled, generator).loss.backward();
+      adam.step();
+    }
+    const double after = mean_reward();
+    CAPTURE(before);
+    CAPTURE(after);
+    CHECK(after > 1.5 * before);
+  }
+  const Toy toy;
+  CHECK_THROWS_AS(SelfCritical(toy.data, toy.vocabulary, 1, 8), tensor::Error);
+}
+
+TEST_CASE("a self-critical run resumes to the bit") {
+  const Toy toy;
+  TrainOptions options = toy_options();
+  options.objective = "self-critical";
+  options.teacher_forcing = 1;
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("label smoothing"), tensor::Error);
+  options.label_smoothing = 0;
+  options.samples = 3;
+  options.epochs = 2;
+  const std::atomic<bool> go{false};
+  const Folder whole("critical_whole"), broken("critical_broken");
+  Trainer straight(toy.info, toy.features, toy.data, toy.data, options, whole.path);
+  CHECK(straight.run({}, go) == Trainer::End::finished);
+  {
+    Trainer first(toy.info, toy.features, toy.data, toy.data, options, broken.path);
+    std::atomic<bool> stop{false};
+    TrainListener listener;
+    listener.step = [&](const StepReport& r) { stop = r.step == 2; };
+    CHECK(first.run(listener, stop) == Trainer::End::interrupted);
+  }
+  Trainer second(toy.info, toy.features, toy.data, toy.data, options, broken.path);
+  second.resume();
+  CHECK(second.run({}, go) == Trainer::End::finished);
+  CHECK(weights_of(second.decoder()) == weights_of(straight.decoder()));
+}
+
 TEST_CASE("training takes views of the photos in turn") {
   const Toy toy;
   // The same photos in another order, with other features.

@@ -1,0 +1,100 @@
+#include "imgcap/training/self_critical.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "imgcap/decoding/sampling.h"
+#include "imgcap/metrics/ptb_tokenizer.h"
+#include "tensor/error.h"
+#include "tensor/thread_pool.h"
+
+namespace imgcap {
+
+namespace {
+
+std::string scored_text(const std::string& caption) {
+  return fmt::format("{}", fmt::join(tokenize_ptb(caption), " "));
+}
+
+std::vector<std::vector<std::string>> reference_texts(const Dataset& data) {
+  std::vector<std::vector<std::string>> all;
+  for (const Dataset::Photo& photo : data.photos) {
+    std::vector<std::string>& texts = all.emplace_back();
+    for (const std::string& caption : photo.captions) texts.push_back(scored_text(caption));
+  }
+  return all;
+}
+
+}  // namespace
+
+SelfCritical::SelfCritical(const Dataset& training, const Vocabulary& vocabulary, int64_t samples,
+                           int64_t max_words)
+    : vocabulary_(vocabulary), scorer_(reference_texts(training)), samples_(samples), max_words_(max_words) {
+  tensor::check(samples >= 2, tensor::ErrorKind::argument,
+                "self-critical training: {} samples a photo; one needs others to be compared with", samples);
+}
+
+SampledCaptions SelfCritical::draw(Decoder& decoder, const Tensor& features,
+                                   const std::vector<int64_t>& photos, tensor::Generator& generator) {
+  decoder.eval();
+  SamplingOptions options;
+  options.samples = samples_;
+  options.max_words = max_words_;
+  const auto drawn = sample(decoder, features, options, generator);
+
+  struct Row {
+    int64_t image;
+    std::vector<int64_t> ids;
+    double advantage;
+  };
+  std::vector<Row> rows;
+  SampledCaptions result;
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    std::vector<double> rewards;
+    for (const Hypothesis& caption : drawn[i]) {
+      const std::vector<int32_t> words(caption.words.begin(), caption.words.end());
+      rewards.push_back(
+          scorer_.score(static_cast<size_t>(photos[i]), scored_text(vocabulary_.decode(words))));
+    }
+    const double sum = std::accumulate(rewards.begin(), rewards.end(), 0.0);
+    result.reward += sum;
+    for (size_t k = 0; k < rewards.size(); ++k) {
+      const double others = (sum - rewards[k]) / static_cast<double>(rewards.size() - 1);
+      std::vector<int64_t> ids = {kSos};
+      ids.insert(ids.end(), drawn[i][k].words.begin(), drawn[i][k].words.end());
+      if (drawn[i][k].finished) ids.push_back(kEos);
+      // A caption without a word or an end has nothing to learn from.
+      if (ids.size() >= 2) rows.push_back({static_cast<int64_t>(i), std::move(ids), rewards[k] - others});
+    }
+  }
+  result.reward /= static_cast<double>(drawn.size()) * static_cast<double>(samples_);
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.ids.size() > b.ids.size(); });
+  const auto n = static_cast<int64_t>(rows.size());
+  const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids.size());
+  CaptionBatch& batch = result.batch;
+  batch.features = features;
+  batch.image = Tensor::empty({n}, tensor::DType::i64);
+  batch.words = Tensor::full({n, longest}, kPad, tensor::DType::i64);
+  for (int64_t r = 0; r < n; ++r) {
+    const Row& row = rows[static_cast<size_t>(r)];
+    batch.image.mutable_data<int64_t>()[r] = row.image;
+    std::copy(row.ids.begin(), row.ids.end(), batch.words.mutable_data<int64_t>() + r * longest);
+    batch.lengths.push_back(static_cast<int64_t>(row.ids.size()));
+    result.advantage.push_back(row.advantage);
+  }
+  return result;
+}
+
+CaptionLoss SelfCritical::loss(Decoder& decoder, const SampledCaptions& sampled,
+                               tensor::Generator& generator) {
+  LossOptions options;
+  options.teacher_forcing = 1;
+  options.weights = sampled.advantage;
+  options.generator = &generator;
+  return decoder.loss(sampled.batch, options);
+}
+
+}  // namespace imgcap

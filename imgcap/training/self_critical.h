@@ -1,0 +1,44 @@
+// Training on the score itself: self-critical sequence training (Rennie et al. 2017,
+// https://arxiv.org/abs/1612.00563), with the other samples of a photo in place of the greedy caption as
+// baseline (Luo 2020, https://arxiv.org/abs/2003.09971).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/metrics/cider.h"
+#include "imgcap/models/decoder.h"
+#include "imgcap/training/dataset.h"
+
+namespace imgcap {
+
+// Captions that the model draws itself, with what each is worth beside the others of its photo.
+struct SampledCaptions {
+  CaptionBatch batch;
+  std::vector<double> advantage;  // a row of the batch: its CIDEr minus the mean CIDEr of its photo's others
+  double reward = 0;              // mean CIDEr of all
+};
+
+class SelfCritical {
+ public:
+  // CIDEr against the captions of `training`, whose n-grams give the document frequencies. `samples` captions
+  // of at most `max_words` words are drawn a photo. Argument error: samples < 2.
+  SelfCritical(const Dataset& training, const Vocabulary& vocabulary, int64_t samples, int64_t max_words);
+
+  // Draws for the given photos of the training set; features (photos, p, d) as their batch has them. The
+  // decoder draws in evaluation mode and is left in it.
+  SampledCaptions draw(Decoder& decoder, const Tensor& features, const std::vector<int64_t>& photos,
+                       tensor::Generator& generator);
+
+  // Mean over the drawn tokens of advantage * -ln p(token): its gradient is that of the expected CIDEr,
+  // estimated from the samples, with the sign of a loss.
+  static CaptionLoss loss(Decoder& decoder, const SampledCaptions& sampled, tensor::Generator& generator);
+
+ private:
+  const Vocabulary& vocabulary_;
+  CiderScorer scorer_;
+  int64_t samples_, max_words_;
+};
+
+}  // namespace imgcap
