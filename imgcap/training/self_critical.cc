@@ -5,33 +5,28 @@
 #include <algorithm>
 #include <numeric>
 
+#include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/sampling.h"
-#include "imgcap/metrics/ptb_tokenizer.h"
 #include "tensor/error.h"
-#include "tensor/thread_pool.h"
 
 namespace imgcap {
 
 namespace {
 
-std::string scored_text(const std::string& caption) {
-  return fmt::format("{}", fmt::join(tokenize_ptb(caption), " "));
-}
-
 std::vector<std::vector<std::string>> reference_texts(const Dataset& data) {
   std::vector<std::vector<std::string>> all;
   for (const Dataset::Photo& photo : data.photos) {
     std::vector<std::string>& texts = all.emplace_back();
-    for (const std::string& caption : photo.captions) texts.push_back(scored_text(caption));
+    for (const std::vector<int32_t>& ids : photo.encoded)
+      texts.push_back(fmt::format("{}", fmt::join(ids.begin() + 1, ids.end(), " ")));
   }
   return all;
 }
 
 }  // namespace
 
-SelfCritical::SelfCritical(const Dataset& training, const Vocabulary& vocabulary, int64_t samples,
-                           int64_t max_words)
-    : vocabulary_(vocabulary), scorer_(reference_texts(training)), samples_(samples), max_words_(max_words) {
+SelfCritical::SelfCritical(const Dataset& training, int64_t samples, int64_t max_words)
+    : scorer_(reference_texts(training)), samples_(samples), max_words_(max_words) {
   tensor::check(samples >= 2, tensor::ErrorKind::argument,
                 "self-critical training: {} samples a photo; one needs others to be compared with", samples);
 }
@@ -52,19 +47,20 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Tensor& features,
   std::vector<Row> rows;
   SampledCaptions result;
   for (size_t i = 0; i < drawn.size(); ++i) {
+    std::vector<std::vector<int64_t>> captions;
     std::vector<double> rewards;
     for (const Hypothesis& caption : drawn[i]) {
-      const std::vector<int32_t> words(caption.words.begin(), caption.words.end());
+      std::vector<int64_t>& ids = captions.emplace_back(caption.words);
+      if (caption.finished) ids.push_back(kEos);
       rewards.push_back(
-          scorer_.score(static_cast<size_t>(photos[i]), scored_text(vocabulary_.decode(words))));
+          scorer_.score(static_cast<size_t>(photos[i]), fmt::format("{}", fmt::join(ids, " "))));
     }
     const double sum = std::accumulate(rewards.begin(), rewards.end(), 0.0);
     result.reward += sum;
     for (size_t k = 0; k < rewards.size(); ++k) {
       const double others = (sum - rewards[k]) / static_cast<double>(rewards.size() - 1);
-      std::vector<int64_t> ids = {kSos};
-      ids.insert(ids.end(), drawn[i][k].words.begin(), drawn[i][k].words.end());
-      if (drawn[i][k].finished) ids.push_back(kEos);
+      std::vector<int64_t>& ids = captions[k];
+      ids.insert(ids.begin(), kSos);
       // A caption without a word or an end has nothing to learn from.
       if (ids.size() >= 2) rows.push_back({static_cast<int64_t>(i), std::move(ids), rewards[k] - others});
     }
@@ -94,6 +90,7 @@ CaptionLoss SelfCritical::loss(Decoder& decoder, const SampledCaptions& sampled,
   options.teacher_forcing = 1;
   options.weights = sampled.advantage;
   options.generator = &generator;
+  decoder.eval();
   return decoder.loss(sampled.batch, options);
 }
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "imgcap/data/vocabulary.h"
 #include "imgcap/metrics/cider.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/training/dataset.h"
@@ -22,9 +21,10 @@ struct SampledCaptions {
 
 class SelfCritical {
  public:
-  // CIDEr against the captions of `training`, whose n-grams give the document frequencies. `samples` captions
-  // of at most `max_words` words are drawn a photo. Argument error: samples < 2.
-  SelfCritical(const Dataset& training, const Vocabulary& vocabulary, int64_t samples, int64_t max_words);
+  // CIDEr against the captions of `training`, whose n-grams give the document frequencies. Its words are the
+  // vocabulary's tokens with <eos>: if signs and ends cost nothing, captions learn to break off ("in a . .").
+  // `samples` captions of at most `max_words` words are drawn a photo. Argument error: samples < 2.
+  SelfCritical(const Dataset& training, int64_t samples, int64_t max_words);
 
   // Draws for the given photos of the training set; features (photos, p, d) as their batch has them. The
   // decoder draws in evaluation mode and is left in it.
@@ -32,11 +32,11 @@ class SelfCritical {
                        tensor::Generator& generator);
 
   // Mean over the drawn tokens of advantage * -ln p(token): its gradient is that of the expected CIDEr,
-  // estimated from the samples, with the sign of a loss.
+  // estimated from the samples, with the sign of a loss. In evaluation mode, as they were drawn: with dropout
+  // the samples would be another policy's, and the reward falls after some hundred steps.
   static CaptionLoss loss(Decoder& decoder, const SampledCaptions& sampled, tensor::Generator& generator);
 
  private:
-  const Vocabulary& vocabulary_;
   CiderScorer scorer_;
   int64_t samples_, max_words_;
 };

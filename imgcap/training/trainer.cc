@@ -95,7 +95,7 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
   optimizer_ = make_optimizer(options_, decoder_->named_parameters());
   scheduler_ = make_scheduler(options_, *optimizer_, total_steps());
   if (options_.objective == "self-critical")
-    self_critical_.emplace(training_, vocabulary_, options_.samples,
+    self_critical_.emplace(training_, options_.samples,
                            options_.max_tokens > 0 ? options_.max_tokens : options_.validation.max_words);
   if (options_.average_decay > 0)
     average_ = std::make_unique<optim::ParameterAverage>(
@@ -120,7 +120,6 @@ CaptionLoss Trainer::step_loss(const CaptionBatch& batch, const std::vector<int6
   if (self_critical_) {
     const SampledCaptions sampled = self_critical_->draw(*decoder_, batch.features, photos, generator_);
     report.reward = sampled.reward;
-    decoder_->train();
     return SelfCritical::loss(*decoder_, sampled, generator_);
   }
   LossOptions options;

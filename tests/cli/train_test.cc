@@ -110,6 +110,21 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
           std::filesystem::file_size(weights) * 51 / 100);
   }
 
+  SUBCASE("on from a checkpoint, on CIDEr itself") {
+    const std::vector<std::string> flags = {
+        "--steps", "2", "--init", last, "--objective", "self-critical", "--teacher-forcing", "1"};
+    const Result further = run(train("further", flags));
+    CAPTURE(further.err);
+    CHECK(further.code == 0);
+    CHECK(has(further.out, "reward "));
+    CHECK(has(tests::read_text(folder / "further/log.jsonl"), "\"reward\":"));
+    std::vector<std::string> smoothed = flags;
+    smoothed.insert(smoothed.end(), {"--label-smoothing", "0.1"});
+    CHECK(run(train("smoothed", smoothed)).code == 2);
+    CHECK(run(train("no_init", {"--init", folder / "none.safetensors"})).code == 2);
+    CHECK(run(train("no_init", {"--init", last, "--encoder", "resnet50"})).code == 2);
+  }
+
   SUBCASE("augmentation") {
     const Result mirrored = run(train("mirrored", {"--steps", "2", "--augment", "mirror"}));
     CAPTURE(mirrored.err);

@@ -115,7 +115,7 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     CHECK(sum == doctest::Approx(plain).epsilon(1e-5));
 
     // Advantages of a photo sum to 0; the words are drawn captions.
-    SelfCritical critic(toy.data, toy.vocabulary, 4, 8);
+    SelfCritical critic(toy.data, 4, 8);
     const std::vector<int64_t> photos = {0, 1, 2, 3, 4, 5, 6, 7};
     const Tensor features = toy.features.rows(photos);
     const SampledCaptions drawn = critic.draw(*decoder, features, photos, generator);
@@ -145,7 +145,7 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     CHECK(after > 1.5 * before);
   }
   const Toy toy;
-  CHECK_THROWS_AS(SelfCritical(toy.data, toy.vocabulary, 1, 8), tensor::Error);
+  CHECK_THROWS_AS(SelfCritical(toy.data, 1, 8), tensor::Error);
 }
 
 TEST_CASE("a self-critical run resumes to the bit") {
