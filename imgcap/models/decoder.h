@@ -34,6 +34,8 @@ struct LossOptions {
   std::vector<bool> coins;       // given coins instead of drawn ones: coins[k] is for the word after step k
   // A factor for each caption's terms, in the batch's order; empty: 1. The mean is still over the tokens.
   std::vector<double> weights;
+  // The softmax is over what a search may produce: without <unk>, <pad> and <sos>.
+  bool decodable_only = false;
   tensor::Generator* generator = nullptr;  // of coins and dropout
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/ops.h"
+#include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
 
 namespace imgcap::internal {
@@ -69,15 +70,20 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
                          const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
                          const LossOptions& options) {
   const Variable dropped = autograd::dropout(hidden, config.output_dropout, train, generator_of(options));
-  if (options.weights.empty())
-    return autograd::cross_entropy(fc(dropped), targets, -100, options.label_smoothing);
+  Variable logits = fc(dropped);
+  if (options.decodable_only) {
+    Tensor shift = Tensor::zeros({config.vocabulary}, DType::f64);
+    for (const int32_t token : {kUnk, kPad, kSos}) shift.select(0, token).fill_(-1e9);
+    logits = logits + Variable(shift.to(hidden.dtype()));
+  }
+  if (options.weights.empty()) return autograd::cross_entropy(logits, targets, -100, options.label_smoothing);
   check(static_cast<int64_t>(options.weights.size()) >= rows.front(), ErrorKind::argument,
         "decoder: {} weights for {} captions", options.weights.size(), rows.front());
   std::vector<double> weights;
   for (const int64_t n : rows)
     weights.insert(weights.end(), options.weights.begin(), options.weights.begin() + n);
   const Variable losses =
-      autograd::cross_entropy(fc(dropped), targets, -100, options.label_smoothing, autograd::Reduction::none);
+      autograd::cross_entropy(logits, targets, -100, options.label_smoothing, autograd::Reduction::none);
   const Tensor factors = Tensor::from<double>(weights, {targets.numel()}).to(hidden.dtype());
   return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
 }

@@ -89,6 +89,7 @@ CaptionLoss SelfCritical::loss(Decoder& decoder, const SampledCaptions& sampled,
   LossOptions options;
   options.teacher_forcing = 1;
   options.weights = sampled.advantage;
+  options.decodable_only = true;
   options.generator = &generator;
   decoder.eval();
   return decoder.loss(sampled.batch, options);

@@ -32,8 +32,9 @@ class SelfCritical {
                        tensor::Generator& generator);
 
   // Mean over the drawn tokens of advantage * -ln p(token): its gradient is that of the expected CIDEr,
-  // estimated from the samples, with the sign of a loss. In evaluation mode, as they were drawn: with dropout
-  // the samples would be another policy's, and the reward falls after some hundred steps.
+  // estimated from the samples, with the sign of a loss. In evaluation mode and over the tokens that can be
+  // drawn, since the samples have to be of the policy that learns: tokens that are never drawn are never
+  // pushed down, and the probability that drifts to them ruins the rest after some hundred steps.
   static CaptionLoss loss(Decoder& decoder, const SampledCaptions& sampled, tensor::Generator& generator);
 
  private:

@@ -125,6 +125,19 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     if (drawn.advantage.size() == 32)
       for (const double total : of_photo) CHECK(std::abs(total) < 1e-9);
 
+    // The probabilities of the tokens that can be drawn sum to 1.
+    SampledCaptions single;
+    single.batch.features = toy.features.rows({2});
+    single.batch.image = Tensor::zeros({1}, DType::i64);
+    single.batch.lengths = {2};
+    single.advantage = {1};
+    double probability = 0;
+    for (int64_t token = kEos; token < toy.vocabulary.size(); ++token) {
+      single.batch.words = Tensor::from<int64_t>({kSos, token}, {1, 2});
+      probability += std::exp(-SelfCritical::loss(*decoder, single, generator).loss.item());
+    }
+    CHECK(probability == doctest::Approx(1).epsilon(1e-4));
+
     const auto mean_reward = [&] {
       tensor::Generator dice(11);
       double total = 0;
