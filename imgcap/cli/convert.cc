@@ -49,7 +49,8 @@ void convert_checkpoint(const Options& o) {
                               : o.format == "f16" ? WeightFormat::f16
                                                   : WeightFormat::f32;
   save_checkpoint(o.out, checkpoint, format);
-  print(fmt::format("{}: a model of {} weights\n", o.out, checkpoint.weights.size()));
+  print(fmt::format("{}: a model of {} weights\n", o.out,
+                    checkpoint.weights.size() + checkpoint.encoder_weights.size()));
 }
 
 void run(const Options& o) {

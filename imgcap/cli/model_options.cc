@@ -29,13 +29,20 @@ LoadedModel load_model(const std::string& model, const std::string& weights) {
   std::unique_ptr<Decoder> decoder = info.make_decoder();
   decoder->eval();
   Vocabulary vocabulary = info.make_vocabulary();
-  LoadedEncoder encoder = load_encoder(
-      info.encoder, weights.empty() ? assets + "/model/" + info.encoder + ".safetensors" : weights);
+  const bool own = !info.encoder_weights.empty();
+  tensor::check(!own || weights.empty(), tensor::ErrorKind::argument,
+                "{}: it has the weights of its encoder, which was trained with it; leave out --weights",
+                file);
+  LoadedEncoder encoder =
+      own ? load_encoder(info.encoder, std::move(info.encoder_weights), file)
+          : load_encoder(info.encoder,
+                         weights.empty() ? assets + "/model/" + info.encoder + ".safetensors" : weights);
   tensor::check(encoder.encoder->feature_channels() == info.decoder.features, tensor::ErrorKind::data,
                 "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
                 info.encoder, encoder.encoder->feature_channels());
   encoder.preprocessing = info.preprocessing;
   info.weights.clear();
+  info.encoder_weights.clear();
   return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
 }
 

@@ -19,8 +19,10 @@ struct LoadedModel {
 };
 
 // `model` is a checkpoint's file, or "attention" or "plain": the models in the box. `weights` may be empty:
-// then the encoder in the box is used. Data error when the encoder's channels are not the decoder's. Other
-// weights of the same encoder are taken as they are: the same ones in 16 bits have another key.
+// then the checkpoint's own encoder is used when it has one (it was trained with the decoder), else the one
+// in the box. Argument error for `weights` beside a checkpoint's own. Data error when the encoder's channels
+// are not the decoder's. Other weights of the same encoder are taken as they are: the same ones in 16 bits
+// have another key.
 LoadedModel load_model(const std::string& model, const std::string& weights);
 
 std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary);

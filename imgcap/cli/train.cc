@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "imgcap/cli/data_options.h"
@@ -113,7 +114,10 @@ void run(Options o, const CLI::App& verb, Program& program) {
   const bool by_caption = as_original && o.train_list.empty() && o.val_list.empty();
   const TrainingSplit split = by_caption ? split_captions(captions, program.seed)
                                          : split_photos(captions, o.train_list, o.val_list, program.seed);
-  const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  // Found out now, not after the photos have been encoded.
+  if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
+  encoder.encoder->freeze();
   std::set<std::string> all_names(split.train.begin(), split.train.end());
   all_names.insert(split.val.begin(), split.val.end());
   const std::string cache = o.features.empty() ? o.out + "/features.safetensors" : o.features;
@@ -124,6 +128,9 @@ void run(Options o, const CLI::App& verb, Program& program) {
     info = load_checkpoint(o.init);
     tensor::check(info.encoder == o.encoder, tensor::ErrorKind::data,
                   "{}: it was trained with {}, not with {}", o.init, info.encoder, o.encoder);
+    tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
+                  "{}: it has an encoder of its own (--finetune); such a model cannot begin another run",
+                  o.init);
     info.training.clear();
     info.training_tensors.clear();
     info.notes["begun_from_epoch"] = info.notes["epoch"];
@@ -156,10 +163,16 @@ void run(Options o, const CLI::App& verb, Program& program) {
   std::vector<const FeatureCache*> views;
   if (o.train.augment != "original") views.push_back(&features);
   for (const FeatureCache& view : changed) views.push_back(&view);
-  Trainer trainer(info, features, training, validation, o.train, o.out, views);
+  std::optional<ImageSource> source;
+  std::optional<TrainedEncoder> trained;
+  if (o.train.finetune > 0)
+    trained.emplace(encoder, source.emplace(open_images(o.images)), static_cast<int>(o.train.finetune));
+  Trainer trainer(info, features, training, validation, o.train, o.out, views, trained ? &*trained : nullptr);
+  const std::string with_encoder =
+      trained ? fmt::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
   print(fmt::format(
-      "{} model, {} parameters; {} photos with {} captions to train on, {} to validate; {} tokens\n",
-      to_string(info.decoder.kind), trainer.decoder().parameter_count(), training.photos.size(),
+      "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
+      to_string(info.decoder.kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
   if (o.resume) {
     trainer.resume();
@@ -250,6 +263,13 @@ void add_train(CLI::App& app, Program& program) {
                    "Changed training photos: none, mirror or original (rotation, crop, colours)")
       ->group("Training");
   verb->add_option("--augment-views", t.augment_views, "Changed copies of each photo (original)")
+      ->group("Training");
+  CLI::Option* finetune =
+      verb->add_option("--finetune", t.finetune,
+                       "Train the encoder's last stages, too (0: none); its batch norm keeps its statistics")
+          ->group("Training");
+  verb->add_option("--finetune-lr", t.finetune_lr, "Learning rate of the encoder's stages")
+      ->needs(finetune)
       ->group("Training");
   verb->add_option("--max-tokens", t.max_tokens, "Cut longer captions (0: no limit)")->group("Training");
   verb->add_option("--validate-every", t.validate_every, "Epochs between validations")->group("Training");

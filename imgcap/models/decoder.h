@@ -19,9 +19,10 @@ using tensor::Tensor;
 
 // Captions of a batch of images. Rows are sorted by falling length.
 struct CaptionBatch {
-  Tensor features;               // (m, p, d): p places of the encoder's map, d channels
-  Tensor image;                  // (n) i64: row -> image
-  Tensor words;                  // (n, s) i64: <sos>, words, <eos>, then <pad>
+  Variable features;  // (m, p, d): p places of the encoder's map, d channels; with a graph where the encoder
+                      // is trained, too
+  Tensor image;       // (n) i64: row -> image
+  Tensor words;       // (n, s) i64: <sos>, words, <eos>, then <pad>
   std::vector<int64_t> lengths;  // n: with <sos> and <eos>, falling
 };
 

@@ -17,6 +17,8 @@ using tensor::ErrorKind;
 namespace {
 
 constexpr const char* kFormat = "imgcap-checkpoint-1";
+// With encoder weights: readers that know nothing of them have to refuse it, not to leave them out.
+constexpr const char* kEncoderFormat = "imgcap-checkpoint-2";
 constexpr int64_t kSmallestMatrix = 1 << 14;
 
 // Rows of 8 bits around 128, with a scale each: `x = (q - 128) * scale`.
@@ -90,9 +92,12 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
       tensors["model." + name] = format == WeightFormat::f32 ? weight : weight.to(DType::f16);
     }
   }
+  for (const auto& [name, weight] : checkpoint.encoder_weights)
+    tensors["encoder." + name] =
+        format == WeightFormat::f32 || weight.rank() < 2 ? weight : weight.to(DType::f16);
   for (const auto& [name, value] : checkpoint.training_tensors) tensors["training." + name] = value;
   std::map<std::string, std::string> metadata = {
-      {"format", kFormat},
+      {"format", checkpoint.encoder_weights.empty() ? kFormat : kEncoderFormat},
       {"decoder", to_json(checkpoint.decoder)},
       {"vocabulary", nlohmann::json(checkpoint.vocabulary).dump()},
       {"encoder", checkpoint.encoder},
@@ -107,8 +112,9 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
 Checkpoint load_checkpoint(const std::filesystem::path& file) {
   const std::string name = file.string();
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
-  check(required(contents.metadata, "format", name) == kFormat, ErrorKind::data,
-        "{}: a checkpoint of another format ('{}')", name, contents.metadata["format"]);
+  const std::string& format = required(contents.metadata, "format", name);
+  check(format == kFormat || format == kEncoderFormat, ErrorKind::data,
+        "{}: a checkpoint of another format ('{}')", name, format);
   Checkpoint checkpoint;
   checkpoint.decoder = decoder_config_from_json(required(contents.metadata, "decoder", name));
   const auto json = nlohmann::json::parse(required(contents.metadata, "vocabulary", name), nullptr, false);
@@ -132,6 +138,9 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   for (const auto& [key, value] : contents.tensors) {
     if (key.starts_with("training.")) {
       checkpoint.training_tensors[key.substr(9)] = value;
+    } else if (key.starts_with("encoder.")) {
+      checkpoint.encoder_weights[key.substr(8)] =
+          tensor::is_floating(value.dtype()) ? value.to(DType::f32) : value;
     } else if (key.starts_with("model.") && key.ends_with("#rows")) {
       const std::string weight = key.substr(6, key.size() - 11);
       const auto scales = contents.tensors.find("model." + weight + "#scales");
@@ -141,6 +150,9 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
       checkpoint.weights[key.substr(6)] = value.to(DType::f32);
     }
   }
+  check((format == kEncoderFormat) == !checkpoint.encoder_weights.empty(), ErrorKind::data,
+        "{}: a checkpoint of format '{}' {} encoder weights", name, format,
+        format == kEncoderFormat ? "without" : "with");
   return checkpoint;
 }
 

@@ -18,8 +18,11 @@ struct Checkpoint {
   DecoderConfig decoder;
   nn::StateDict weights;  // of the decoder
   std::vector<std::string> vocabulary;
-  std::string encoder;      // its name: "efficientnet_lite2"
-  std::string encoder_key;  // stands for weights and preprocessing; a cache with another key does not fit
+  std::string encoder;  // its name: "efficientnet_lite2"
+  // Stands for weights and preprocessing; a cache with another key does not fit. Where the encoder has been
+  // trained: of the weights that its training began with.
+  std::string encoder_key;
+  nn::StateDict encoder_weights;  // of an encoder that has been trained; else none
   Preprocessing preprocessing;
   std::map<std::string, std::string> notes;  // free text: scores, recipe, data
   // Of a training run only.
@@ -32,6 +35,7 @@ struct Checkpoint {
 };
 
 // How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale a row.
+// The encoder's convolutions become f16 in both, and its vectors, batch norm's, stay f32.
 enum class WeightFormat { f32, f16, i8 };
 
 // Written as a whole or not at all. io errors name the file.

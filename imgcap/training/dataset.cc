@@ -51,10 +51,7 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
   return data;
 }
 
-namespace {
-
-// All but the features.
-CaptionBatch batch_captions(const Dataset& data, const std::vector<int64_t>& photos) {
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos) {
   struct Row {
     int64_t image;
     const std::vector<int32_t>* ids;
@@ -83,11 +80,9 @@ CaptionBatch batch_captions(const Dataset& data, const std::vector<int64_t>& pho
   return batch;
 }
 
-}  // namespace
-
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
                         const FeatureCache& features) {
-  CaptionBatch batch = batch_captions(data, photos);
+  CaptionBatch batch = make_batch(data, photos);
   std::vector<int64_t> rows;
   for (const int64_t p : photos) rows.push_back(data.photos[static_cast<size_t>(p)].row);
   batch.features = features.rows(rows);
@@ -97,17 +92,18 @@ CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
                         const std::vector<const FeatureCache*>& views, int64_t epoch) {
   check(!views.empty(), ErrorKind::argument, "batch: no views of the photos");
-  CaptionBatch batch = batch_captions(data, photos);
+  CaptionBatch batch = make_batch(data, photos);
   const auto n = static_cast<int64_t>(photos.size());
-  batch.features = Tensor::empty({n, views[0]->places(), views[0]->channels()});
+  Tensor features = Tensor::empty({n, views[0]->places(), views[0]->channels()});
   for (int64_t i = 0; i < n; ++i) {
     const int64_t p = photos[static_cast<size_t>(i)];
     const std::string& name = data.photos[static_cast<size_t>(p)].name;
     const FeatureCache& view = *views[static_cast<size_t>(p + epoch) % views.size()];
     const auto row = view.find(name);
     check(row.has_value(), ErrorKind::data, "batch: the photo '{}' is missing among augmented photos", name);
-    batch.features.slice(0, i, i + 1).copy_(view.rows({*row}));
+    features.slice(0, i, i + 1).copy_(view.rows({*row}));
   }
+  batch.features = features;
   return batch;
 }
 

@@ -35,6 +35,10 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
                      const Vocabulary& vocabulary, int64_t max_tokens = 0);
 
 // Whole photos with all their captions, rows sorted by falling length (equal lengths keep their order).
+// Without features: for an encoder that is trained, too.
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos);
+
+// The same with features.
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
                         const FeatureCache& features);
 

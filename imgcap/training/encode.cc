@@ -46,11 +46,16 @@ bool is_safetensors(const std::filesystem::path& file) { return file.extension()
 }  // namespace
 
 LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights) {
+  return load_encoder(name,
+                      is_safetensors(weights) ? tensor::io::read_safetensors(weights).tensors
+                                              : tensor::io::read_pth(weights).tensors,
+                      weights.string());
+}
+
+LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor> tensors,
+                           const std::string& origin) {
   LoadedEncoder loaded;
   loaded.encoder = make_encoder(name, false);
-  std::map<std::string, Tensor> tensors = is_safetensors(weights)
-                                              ? tensor::io::read_safetensors(weights).tensors
-                                              : tensor::io::read_pth(weights).tensors;
   Fingerprint fingerprint;
   for (auto& [key, value] : tensors) {
     fingerprint.add(key.data(), key.size());
@@ -61,7 +66,7 @@ LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path&
   try {
     loaded.encoder->load_state_dict(tensors);
   } catch (const tensor::Error& error) {
-    throw tensor::Error(error.kind(), fmt::format("{}: {}", weights.string(), error.what()));
+    throw tensor::Error(error.kind(), fmt::format("{}: {}", origin, error.what()));
   }
   loaded.encoder->freeze();
   loaded.preprocessing =

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,6 +28,9 @@ struct LoadedEncoder {
 // `weights` is a safetensors or .pth file with the encoder's (or torchvision's) names; 16-bit weights are
 // widened. Errors: io, data (missing or misshapen tensors), argument (unknown name).
 LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights);
+// The same from tensors that came from `origin`, for messages.
+LoadedEncoder load_encoder(const std::string& name, std::map<std::string, tensor::Tensor> weights,
+                           const std::string& origin);
 
 // (n, p, d) f32 from pictures, in their order.
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);

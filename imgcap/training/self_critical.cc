@@ -31,13 +31,13 @@ SelfCritical::SelfCritical(const Dataset& training, int64_t samples, int64_t max
                 "self-critical training: {} samples a photo; one needs others to be compared with", samples);
 }
 
-SampledCaptions SelfCritical::draw(Decoder& decoder, const Tensor& features,
+SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
                                    const std::vector<int64_t>& photos, tensor::Generator& generator) {
   decoder.eval();
   SamplingOptions options;
   options.samples = samples_;
   options.max_words = max_words_;
-  const auto drawn = sample(decoder, features, options, generator);
+  const auto drawn = sample(decoder, features.data(), options, generator);
 
   struct Row {
     int64_t image;

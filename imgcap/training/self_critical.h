@@ -28,7 +28,7 @@ class SelfCritical {
 
   // Draws for the given photos of the training set; features (photos, p, d) as their batch has them. The
   // decoder draws in evaluation mode and is left in it.
-  SampledCaptions draw(Decoder& decoder, const Tensor& features, const std::vector<int64_t>& photos,
+  SampledCaptions draw(Decoder& decoder, const Variable& features, const std::vector<int64_t>& photos,
                        tensor::Generator& generator);
 
   // Mean over the drawn tokens of advantage * -ln p(token): its gradient is that of the expected CIDEr,

@@ -32,9 +32,18 @@ void validate(const TrainOptions& o) {
             (o.teacher_forcing == 1 && o.label_smoothing == 0 && !o.compat_original),
         ErrorKind::argument,
         "train: self-critical training goes without teacher forcing below 1, label smoothing and compat");
+  check(o.finetune >= 0 && o.finetune <= 1000, ErrorKind::argument,
+        "train: {} stages of the encoder to train are not possible", o.finetune);
+  check(o.finetune == 0 || o.augment == "none", ErrorKind::argument,
+        "train: --augment changes photos before a frozen encoder sees them; it does not go with --finetune");
   in(o.lr, 0, 1e3, "lr");
+  in(o.finetune_lr, 0, 1e3, "the encoder's learning rate");
   in(o.weight_decay, 0, 1e3, "weight decay");
   in(o.min_lr, 0, o.lr, "the least learning rate");
+  // A cosine would end in a higher rate than it began with.
+  check(o.finetune == 0 || o.schedule != "cosine" || o.min_lr <= o.finetune_lr, ErrorKind::argument,
+        "train: the least learning rate {} is over the encoder's, {} (--finetune-lr)", o.min_lr,
+        o.finetune_lr);
   in(o.clip_norm, 0, 1e9, "clip norm");
   in(o.clip_value, 0, 1e9, "clip value");
   in(o.teacher_forcing, 0, 1, "teacher forcing");
@@ -68,6 +77,8 @@ void for_each_setting(Options& o, F&& f) {
   f("samples", o.samples);
   f("augment", o.augment);
   f("augment_views", o.augment_views);
+  f("finetune", o.finetune);
+  f("finetune_lr", o.finetune_lr);
   f("average_decay", o.average_decay);
   f("max_tokens", o.max_tokens);
   f("validate_every", o.validate_every);

@@ -26,15 +26,26 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& o, optim::NamedParameters parameters) {
+std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& o, const Decoder& decoder,
+                                                 const TrainedEncoder* encoder) {
+  std::vector<optim::GroupOptions> groups = {{decoder.named_parameters()}};
+  if (encoder != nullptr) groups.push_back({encoder->parameters(), o.finetune_lr});
   if (o.optimizer == "adam")
-    return std::make_unique<optim::Adam>(std::move(parameters),
+    return std::make_unique<optim::Adam>(std::move(groups),
                                          optim::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
   if (o.optimizer == "adamw")
-    return std::make_unique<optim::AdamW>(std::move(parameters),
+    return std::make_unique<optim::AdamW>(std::move(groups),
                                           optim::AdamWOptions{.lr = o.lr, .weight_decay = o.weight_decay});
-  return std::make_unique<optim::SGD>(std::move(parameters),
+  return std::make_unique<optim::SGD>(std::move(groups),
                                       optim::SgdOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+}
+
+// What is trained, of all groups: what an average is made of.
+optim::NamedParameters all_parameters(const optim::Optimizer& optimizer) {
+  optim::NamedParameters all;
+  for (const optim::ParameterGroup& group : optimizer.groups())
+    all.insert(all.end(), group.parameters.begin(), group.parameters.end());
+  return all;
 }
 
 std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::Optimizer& optimizer,
@@ -72,10 +83,11 @@ optim::State get(const Json& json, const std::string& name, const std::map<std::
 
 Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training,
                  const Dataset& validation, const TrainOptions& options, std::filesystem::path folder,
-                 std::vector<const FeatureCache*> views)
+                 std::vector<const FeatureCache*> views, TrainedEncoder* encoder)
     : info_(std::move(info)),
       features_(features),
       views_(std::move(views)),
+      encoder_(encoder),
       training_(training),
       validation_(validation),
       options_(options),
@@ -90,17 +102,22 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
         training_.photos.size());
   check(info_.decoder.features == features_.channels(), ErrorKind::data,
         "train: features of {} channels for a decoder of {}", features_.channels(), info_.decoder.features);
+  check((encoder_ != nullptr) == (options_.finetune > 0), ErrorKind::argument,
+        "train: an encoder to train and a number of its stages come together");
+  if (encoder_ != nullptr) {
+    encoder_->expect_photos(training_);
+    encoder_->expect_photos(validation_);
+  }
   decoder_ = make_decoder(info_.decoder, generator_);
   if (!info_.weights.empty()) decoder_->load_state_dict(info_.weights);
-  optimizer_ = make_optimizer(options_, decoder_->named_parameters());
+  optimizer_ = make_optimizer(options_, *decoder_, encoder_);
   scheduler_ = make_scheduler(options_, *optimizer_, total_steps());
   if (options_.objective == "self-critical")
     self_critical_.emplace(training_, options_.samples,
                            options_.max_tokens > 0 ? options_.max_tokens : options_.validation.max_words);
   if (options_.average_decay > 0)
     average_ = std::make_unique<optim::ParameterAverage>(
-        decoder_->named_parameters(),
-        optim::AverageOptions{.decay = options_.average_decay, .warm_up = true});
+        all_parameters(*optimizer_), optim::AverageOptions{.decay = options_.average_decay, .warm_up = true});
 }
 
 int64_t Trainer::total_steps() const {
@@ -131,15 +148,23 @@ CaptionLoss Trainer::step_loss(const CaptionBatch& batch, const std::vector<int6
   return decoder_->loss(batch, options);
 }
 
-StepReport Trainer::train_step(const CaptionBatch& batch, const std::vector<int64_t>& photos) {
+Trainer::Batch Trainer::read_batch(const std::vector<int64_t>& photos) const {
+  if (encoder_ == nullptr) return {make_batch(training_, photos, views_, epoch_), {}};
+  std::vector<std::string> names;
+  for (const int64_t p : photos) names.push_back(training_.photos[static_cast<size_t>(p)].name);
+  return {make_batch(training_, photos), encoder_->read(names)};
+}
+
+StepReport Trainer::train_step(Batch& batch, const std::vector<int64_t>& photos) {
   StepReport report;
-  decoder_->zero_grad();
-  const CaptionLoss result = step_loss(batch, photos, report);
+  optimizer_->zero_grad();
+  if (encoder_ != nullptr) batch.captions.features = encoder_->forward(batch.pictures);
+  const CaptionLoss result = step_loss(batch.captions, photos, report);
   report.loss = result.loss.item();
   check(std::isfinite(report.loss), ErrorKind::data,
         "train: the loss of step {} is {}; a lower learning rate may help", step_ + 1, report.loss);
   result.loss.backward();
-  const autograd::Variables parameters = decoder_->parameters();
+  const autograd::Variables parameters = optimizer_->parameters();
   if (options_.clip_value > 0) optim::clip_grad_value_(parameters, options_.clip_value);
   report.gradient_norm = optim::grad_norm(parameters);
   report.lr = optimizer_->lr();
@@ -163,18 +188,16 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
     // The next batch is made while this one trains.
     const auto prepare = [&](int64_t b) {
-      return std::async(std::launch::async, [&, b] {
-        return make_batch(training_, batches[static_cast<size_t>(b)], views_, epoch_);
-      });
+      return std::async(std::launch::async, [&, b] { return read_batch(batches[static_cast<size_t>(b)]); });
     };
-    std::future<CaptionBatch> next;
+    std::future<Batch> next;
     if (batch_ < static_cast<int64_t>(batches.size())) next = prepare(batch_);
     while (batch_ < static_cast<int64_t>(batches.size()) && step_ < total) {
-      const CaptionBatch batch = next.get();
+      Batch batch = next.get();
       if (batch_ + 1 < static_cast<int64_t>(batches.size())) next = prepare(batch_ + 1);
       StepReport report = train_step(batch, batches[static_cast<size_t>(batch_)]);
       ++batch_;
-      captions += batch.image.numel();
+      captions += batch.captions.image.numel();
       const double seconds = seconds_since(start);
       report.step_in_epoch = batch_;
       report.steps_in_epoch = static_cast<int64_t>(batches.size());
@@ -223,20 +246,33 @@ ValidationReport Trainer::validate_now() {
   ValidationReport report;
   report.epoch = epoch_;
   report.step = step_;
-  report.loss = mean_loss(*decoder_, validation_, features_, options_.compat_original);
+  // A trained encoder has other features now, and they are in the order of the photos.
+  std::optional<FeatureCache> encoded;
+  Dataset data = validation_;
+  if (encoder_ != nullptr) {
+    std::vector<std::string> names;
+    for (Dataset::Photo& photo : data.photos) {
+      photo.row = static_cast<int64_t>(names.size());
+      names.push_back(photo.name);
+    }
+    encoded = encoder_->encode(names);
+  }
+  const FeatureCache& features = encoded ? *encoded : features_;
+  report.loss = mean_loss(*decoder_, data, features, options_.compat_original);
   ScoreOptions score_options;
   if (options_.compat_original) score_options.protocol = Protocol::original;
   score_options.undefined_is_zero =
       true;  // a model that knows nothing yet may give captions of a word or two
   report.scores =
-      score_captions(caption_photos(*decoder_, validation_, features_, vocabulary_, options_.validation),
-                     scored_references(validation_, vocabulary_, options_.compat_original), score_options);
+      score_captions(caption_photos(*decoder_, data, features, vocabulary_, options_.validation),
+                     scored_references(data, vocabulary_, options_.compat_original), score_options);
   report.best = report.scores.cider > best_;
   worse_ = report.best ? 0 : worse_ + 1;
   if (report.best) {
     best_ = report.scores.cider;
     Checkpoint best = info_;
     best.weights = decoder_->state_dict();
+    if (encoder_ != nullptr) best.encoder_weights = encoder_->encoder().state_dict();
     best.notes["epoch"] = std::to_string(epoch_ + 1);
     best.notes["step"] = std::to_string(step_);
     best.notes["options"] = to_json(options_);
@@ -257,6 +293,7 @@ ValidationReport Trainer::validate_now() {
 Checkpoint Trainer::snapshot() const {
   Checkpoint checkpoint = info_;
   checkpoint.weights = decoder_->state_dict();
+  if (encoder_ != nullptr) checkpoint.encoder_weights = encoder_->encoder().state_dict();
   Json json;
   json["options"] = Json::parse(to_json(options_));
   json["photos"] = training_.photos.size();
@@ -298,6 +335,7 @@ void Trainer::resume() {
           json.at("photos").dump(), json.at("captions").dump(), training_.photos.size(),
           training_.caption_count());
     decoder_->load_state_dict(checkpoint.weights);
+    if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
     optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
     scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
     if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));

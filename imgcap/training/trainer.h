@@ -11,6 +11,7 @@
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/dataset.h"
 #include "imgcap/training/evaluate.h"
+#include "imgcap/training/finetune.h"
 #include "imgcap/training/self_critical.h"
 #include "optim/average.h"
 #include "optim/optimizer.h"
@@ -39,6 +40,8 @@ struct TrainOptions {
   int64_t samples = 5;             // a photo, self-critical
   std::string augment = "none";    // none, mirror, original: of the training photos (encode.h)
   int64_t augment_views = 1;       // of `original`, taken in turn by epoch
+  int64_t finetune = 0;            // the encoder's last stages that are trained, too (finetune.h)
+  double finetune_lr = 1e-5;       // their learning rate; `schedule` goes for it, too
   double average_decay = 0;        // of the exponential average that is validated and kept; 0: off
   int64_t max_tokens = 0;          // longer captions are cut; 0: no limit
   int64_t validate_every = 1;      // epochs
@@ -81,10 +84,12 @@ class Trainer {
  public:
   // `info` has the decoder's configuration, vocabulary, encoder and preprocessing for the checkpoints; its
   // weights are the first ones when there are any. All references have to outlive the trainer. `views`: what
-  // training photos are taken from in place of `features` when it is not empty (dataset.h).
+  // training photos are taken from in place of `features` when it is not empty (dataset.h). `encoder`:
+  // trained along with the decoder when there is one; then `features` is not read but for the number of
+  // channels. Argument error when it and the options' `finetune` do not come together.
   Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training, const Dataset& validation,
           const TrainOptions& options, std::filesystem::path folder,
-          std::vector<const FeatureCache*> views = {});
+          std::vector<const FeatureCache*> views = {}, TrainedEncoder* encoder = nullptr);
 
   // Continues a run from FOLDER/last.safetensors, to the bit. Data errors: no such file, another data set or
   // other settings than this trainer's.
@@ -99,7 +104,14 @@ class Trainer {
   double best_score() const { return best_; }
 
  private:
-  StepReport train_step(const CaptionBatch& batch, const std::vector<int64_t>& photos);
+  // A batch of photos as a step takes it. The encoder's pictures are in place of features when it is trained.
+  struct Batch {
+    CaptionBatch captions;
+    Tensor pictures;
+  };
+
+  Batch read_batch(const std::vector<int64_t>& photos) const;
+  StepReport train_step(Batch& batch, const std::vector<int64_t>& photos);
   CaptionLoss step_loss(const CaptionBatch& batch, const std::vector<int64_t>& photos, StepReport& report);
   ValidationReport validate_now();
   Checkpoint snapshot() const;
@@ -111,6 +123,7 @@ class Trainer {
   Checkpoint info_;
   const FeatureCache& features_;
   std::vector<const FeatureCache*> views_;
+  TrainedEncoder* encoder_;
   const Dataset &training_, &validation_;
   TrainOptions options_;
   std::filesystem::path folder_;

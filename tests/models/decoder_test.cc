@@ -4,6 +4,7 @@
 
 #include "../data_dir.h"
 #include "autograd/ops.h"
+#include "autograd/testing/gradcheck.h"
 #include "imgcap/models/decoder.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
@@ -99,6 +100,32 @@ TEST_CASE("both decoders have PyTorch's loss and gradients") {
       }
 }
 
+TEST_CASE("both decoders' losses have gradients into the features") {
+  for (const std::string name : {"attention", "gated", "plain"})
+    for (const bool composed : {false, true}) {
+      CAPTURE(name);
+      CAPTURE(composed);
+      const auto decoder = golden_decoder(name, DType::f64);
+      LossOptions options = golden_options(name);
+      options.composed = composed;
+      CaptionBatch batch = golden_batch(DType::f64);
+      const auto loss = [&](const autograd::Variables& in) {
+        batch.features = in[0];
+        return autograd::Variables{decoder->loss(batch, options).loss};
+      };
+      const Variable features(batch.features.data().clone(), true);
+      const autograd::GradcheckOptions differences{.atol = 1e-8};
+      const auto result = autograd::gradcheck(loss, {features}, differences);
+      CHECK_MESSAGE(result.ok, result.message);
+      decoder->zero_grad();
+      loss({features})[0].backward();
+      double largest = 0;
+      for (const double g : features.grad().data().to_vector<double>())
+        largest = std::max(largest, std::fabs(g));
+      CHECK(largest > 1000 * differences.atol);  // else it would have checked nothing
+    }
+}
+
 TEST_CASE("the fused decoder draws the dropout masks of the composed one") {
   for (const std::string name : {"gated", "plain"}) {
     DecoderConfig config = small_config(name);
@@ -137,7 +164,7 @@ TEST_CASE("stepping gives the logits that the loss sees") {
     CAPTURE(name);
     const auto decoder = golden_decoder(name, DType::f64);
     const CaptionBatch batch = golden_batch(DType::f64);
-    DecodingState state = decoder->start(batch.features);
+    DecodingState state = decoder->start(batch.features.data());
     state = Decoder::select(state, batch.image);
     double loss = 0;
     int64_t tokens = 0;
@@ -180,6 +207,6 @@ TEST_CASE("batches that do not fit are refused") {
   batch.lengths = {4, 5, 6, 2};
   CHECK_THROWS_WITH_AS(decoder->loss(batch, {}), doctest::Contains("lengths have to fall"), tensor::Error);
   batch = golden_batch(DType::f64);
-  batch.features = batch.features.slice(2, 0, 5);
+  batch.features = batch.features.data().slice(2, 0, 5);
   CHECK_THROWS_WITH_AS(decoder->loss(batch, {}), doctest::Contains("(3, 4, 5)"), tensor::Error);
 }

@@ -203,7 +203,8 @@ TEST_CASE("training takes views of the photos in turn") {
     for (const int64_t i : {0, 1}) {
       const bool plain = (3 + i + epoch) % 2 == 0;
       const Tensor expected = plain ? toy.features.rows({3 + i}) : changed.rows({7 - 3 - i});
-      CHECK(batch.features.slice(0, i, i + 1).contiguous().to_vector<float>() == expected.to_vector<float>());
+      CHECK(batch.features.data().slice(0, i, i + 1).contiguous().to_vector<float>() ==
+            expected.to_vector<float>());
     }
   }
   names.pop_back();
@@ -296,7 +297,7 @@ TEST_CASE("the original's first loss") {
   const auto decoder = make_decoder(config, generator);
   CaptionBatch batch;
   batch.features = Tensor::empty({2, 9, 64});
-  tensor::fill_normal(batch.features, 0, 1, generator);
+  tensor::fill_normal(batch.features.mutable_data(), 0, 1, generator);
   batch.image = Tensor::arange(2);
   batch.words = Tensor::from(std::vector<int64_t>{2, 5, 40, 99, 700, 3, 2, 5, 17, 12, 3, 1}, {2, 6});
   batch.lengths = {6, 5};
@@ -338,6 +339,46 @@ TEST_CASE("checkpoints come back whole, in three formats") {
   wrong.vocabulary.pop_back();
   save_checkpoint(file, wrong);
   CHECK_THROWS_WITH_AS(load_checkpoint(file), doctest::Contains("tokens for a decoder of"), tensor::Error);
+}
+
+TEST_CASE("checkpoints keep the weights of a trained encoder") {
+  Toy toy;
+  toy.info.weights = make_decoder(toy.info.decoder)->state_dict();
+  const Folder folder("encoder_weights");
+  const fs::path file = folder.path / "model.safetensors";
+  const auto format = [&] { return tensor::io::read_safetensors(file).metadata.at("format"); };
+  save_checkpoint(file, toy.info);
+  CHECK(format() == "imgcap-checkpoint-1");
+  CHECK(load_checkpoint(file).encoder_weights.empty());
+
+  tensor::Generator generator(4);
+  Tensor matrix = Tensor::empty({200, 100}), norm = Tensor::empty({50});
+  tensor::fill_normal(matrix, 0, 1, generator);
+  tensor::fill_normal(norm, 0, 1e6, generator);  // variances may be too large for 16 bits
+  toy.info.encoder_weights = {
+      {"conv.weight", matrix}, {"bn.running_var", norm}, {"bn.num_batches_tracked", Tensor::arange(1)}};
+  for (const WeightFormat bits : {WeightFormat::f32, WeightFormat::f16, WeightFormat::i8}) {
+    save_checkpoint(file, toy.info, bits);
+    CHECK(format() == "imgcap-checkpoint-2");
+    const Checkpoint back = load_checkpoint(file);
+    REQUIRE(back.encoder_weights.size() == 3);
+    const Tensor expected = bits == WeightFormat::f32 ? matrix : matrix.to(DType::f16).to(DType::f32);
+    CHECK(back.encoder_weights.at("conv.weight").to_vector<float>() == expected.to_vector<float>());
+    CHECK(back.encoder_weights.at("bn.running_var").to_vector<float>() == norm.to_vector<float>());
+    CHECK(back.encoder_weights.at("bn.num_batches_tracked").dtype() == DType::i64);
+    CHECK(back.weights.size() == toy.info.weights.size());
+  }
+  // Neither format with the other's contents.
+  tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
+  contents.metadata["format"] = "imgcap-checkpoint-1";
+  tensor::io::write_safetensors(file, contents.tensors, contents.metadata);
+  CHECK_THROWS_WITH_AS(load_checkpoint(file), doctest::Contains("'imgcap-checkpoint-1' with encoder weights"),
+                       tensor::Error);
+  std::erase_if(contents.tensors, [](const auto& entry) { return entry.first.starts_with("encoder."); });
+  contents.metadata["format"] = "imgcap-checkpoint-2";
+  tensor::io::write_safetensors(file, contents.tensors, contents.metadata);
+  CHECK_THROWS_WITH_AS(load_checkpoint(file),
+                       doctest::Contains("'imgcap-checkpoint-2' without encoder weights"), tensor::Error);
 }
 
 TEST_CASE("data sets and batches") {

@@ -1,0 +1,118 @@
+// Training the encoder's last stages by the program, and using what comes of it.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tensor/io/safetensors.h"
+#include "tests/cli/training_run.h"
+
+using nlohmann::json;
+using tests::Folder;
+using tests::has;
+using tests::Result;
+using tests::run;
+
+TEST_CASE("fine-tune, eval, caption, convert") {
+  const Folder folder;
+  const std::string photos = tests::assets() + "/photos", bear = photos + "/coco_000000000285.jpg";
+  tests::write_text(folder / "captions",
+                    "image_name| comment_number| comment\n"
+                    "coco_000000000285.jpg| 0| a photo of a thing\n"
+                    "coco_000000000785.jpg| 0| a photo of a thing\n"
+                    "coco_000000000872.jpg| 0| a photo of a thing\n"
+                    "coco_000000000885.jpg| 0| a photo of one thing\n");
+  tests::write_text(folder / "train", "coco_000000000285.jpg\ncoco_000000000785.jpg\n");
+  tests::write_text(folder / "val", "coco_000000000872.jpg\ncoco_000000000885.jpg\n");
+  const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {
+        "--captions", folder / "captions", "--images", photos, "--train-list",    folder / "train",
+        "--val-list", folder / "val",      "--batch",  "2",    "--min-frequency", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(tests::train_arguments(folder, out, all));
+  };
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& sentence) {
+    const Result result = train("refused", more);
+    CAPTURE(result.err);
+    CHECK(result.code == 2);
+    CHECK(has(result.err, sentence));
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK(result.out.empty());
+    CHECK_FALSE(std::filesystem::exists(folder / "features.safetensors"));
+  };
+  refused({"--finetune", "7"}, "efficientnet_lite2: 7 stages to train, there are 5");
+  refused({"--finetune", "-1"}, "-1 stages of the encoder");
+  refused({"--finetune", "1", "--augment", "mirror"}, "does not go with --finetune");
+  refused({"--finetune", "1", "--schedule", "cosine", "--min-lr", "2e-5"}, "the least learning rate 2e-05");
+  CHECK(train("refused", {"--finetune-lr", "1e-4"}).code == 2);
+
+  const std::vector<std::string> tuned = {"--finetune",
+                                          "1",
+                                          "--finetune-lr",
+                                          "1e-3",
+                                          "--lr",
+                                          "0.02",
+                                          "--epochs",
+                                          "24",
+                                          "--validate-every",
+                                          "24",
+                                          "--teacher-forcing",
+                                          "1",
+                                          "--layer-dropout",
+                                          "0",
+                                          "--beam",
+                                          "2"};
+  const Result trained = train("run", tuned);
+  CAPTURE(trained.err);
+  REQUIRE(trained.code == 0);
+  CHECK(has(trained.out, " of the encoder; 2 photos with 2 captions to train on"));
+
+  // The scores of the run's validation are those of what it left.
+  const std::string best = folder / "run/best.safetensors";
+  const json log = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
+  REQUIRE(log["validation"] == true);
+  CHECK(log["ROUGE-L"].get<double>() > 0);  // else there is nothing to compare
+  const Result evaluated = run({"eval", "--checkpoint", best, "--images", photos, "--captions",
+                                folder / "captions", "--list", folder / "val", "--beam", "2", "--json"});
+  CAPTURE(evaluated.err);
+  REQUIRE(evaluated.code == 0);
+  const json scores = json::parse(evaluated.out);
+  for (const char* name : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"}) {
+    CAPTURE(name);
+    CHECK(scores[name].get<double>() == log[name].get<double>());
+  }
+
+  // A cache of the encoder that training began with does not fit.
+  const Result cached =
+      run({"eval", "--checkpoint", best, "--images", photos, "--captions", folder / "captions", "--list",
+           folder / "val", "--features", folder / "features.safetensors", "--json"});
+  CHECK(cached.code == 0);
+  CHECK(has(cached.err, "made by another encoder"));
+
+  const Result other = run({"caption", "--model", best, "--weights", tests::encoder_in_the_box(), bear});
+  CHECK(other.code == 2);
+  CHECK(has(other.err, "leave out --weights"));
+  const auto caption = [&](const std::string& model) {
+    const Result result = run({"caption", "--model", model, "--json", bear});
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    return json::parse(result.out)["log_probability"].get<double>();
+  };
+  for (const std::string format : {"f16", "i8"}) {
+    CAPTURE(format);
+    const std::string small = folder / (format + ".safetensors");
+    REQUIRE(run({"convert", best, small, "--format", format}).code == 0);
+    CHECK(caption(small) == doctest::Approx(caption(best)).epsilon(0.05));
+    const auto tensors = tensor::io::read_safetensors(small).tensors;
+    CHECK(tensors.at("encoder._conv_head.weight").dtype() == tensor::DType::f16);
+  }
+
+  std::vector<std::string> on = tuned;
+  on[7] = "25";
+  on.push_back("--resume");
+  const Result resumed = train("run", on);
+  CAPTURE(resumed.err);
+  CHECK(resumed.code == 0);
+  CHECK(has(resumed.out, "goes on after step 24"));
+  on[3] = "1e-4";
+  CHECK(has(train("run", on).err, "settings differ"));
+}

@@ -1,0 +1,263 @@
+// Training the encoder's last stages: with the encoder and photos in the box, made small.
+#include "imgcap/training/finetune.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "autograd/ops.h"
+#include "imgcap/training/trainer.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+#include "tests/data_dir.h"
+
+using namespace imgcap;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kEncoder = "efficientnet_lite2";
+const std::vector<std::string> kPhotos = {"coco_000000000285.jpg", "coco_000000000785.jpg",
+                                          "coco_000000000872.jpg", "coco_000000000885.jpg"};
+
+struct Folder {
+  fs::path path;
+  explicit Folder(const std::string& name) : path(fs::temp_directory_path() / ("imgcap_finetune_" + name)) {
+    fs::remove_all(path);
+    fs::create_directories(path);
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+ImageSource photos_in_the_box() { return ImageSource({tests::source_dir() / "assets/photos"}); }
+
+void shrink(Preprocessing& preprocessing) { preprocessing.height = preprocessing.width = 64; }
+
+LoadedEncoder small_encoder() {
+  LoadedEncoder encoder =
+      load_encoder(kEncoder, tests::source_dir() / ("assets/model/" + kEncoder + ".safetensors"));
+  shrink(encoder.preprocessing);
+  return encoder;
+}
+
+FeatureCache encode(const LoadedEncoder& encoder, const ImageSource& source) {
+  std::vector<int64_t> which;
+  for (const std::string& name : kPhotos) which.push_back(*source.find(name));
+  EncodeReport report;
+  return encode_photos(encoder, source, which, report);
+}
+
+TrainOptions small_options() {
+  TrainOptions options;
+  options.epochs = 2;
+  options.batch_photos = 2;
+  options.lr = 1e-2;
+  options.finetune = 1;
+  options.finetune_lr = 1e-3;
+  options.schedule = "cosine";
+  options.average_decay = 0.5;
+  options.validation.beam = 2;
+  options.validation.max_words = 6;
+  return options;
+}
+
+// A run with all that its trainer refers to.
+struct Run {
+  ImageSource source = photos_in_the_box();
+  LoadedEncoder encoder = small_encoder();
+  FeatureCache features = encode(encoder, source);
+  std::map<std::string, std::vector<std::string>> captions = {
+      {kPhotos[0], {"a bear stands", "a brown bear"}},
+      {kPhotos[1], {"a woman skis", "snow and a woman"}},
+      {kPhotos[2], {"two men play", "men play a game"}},
+      {kPhotos[3], {"a man plays", "a game of a man"}}};
+  Vocabulary vocabulary = make_vocabulary();
+  Dataset data = make_dataset(captions, kPhotos, features, vocabulary);
+  TrainedEncoder trained{encoder, source, 1};
+  Trainer trainer;
+
+  explicit Run(const fs::path& folder, const TrainOptions& options = small_options())
+      : trainer(info(), features, data, data, options, folder, {}, &trained) {}
+
+  Vocabulary make_vocabulary() const {
+    std::vector<std::string> texts;
+    for (const auto& [name, some] : captions) texts.insert(texts.end(), some.begin(), some.end());
+    return Vocabulary::build(texts, {0, 1, false});
+  }
+  Checkpoint info() const {
+    Checkpoint info;
+    info.decoder.vocabulary = vocabulary.size();
+    info.decoder.features = features.channels();
+    info.decoder.embedding = info.decoder.hidden = info.decoder.attention = 16;
+    info.vocabulary = vocabulary.tokens();
+    info.encoder = kEncoder;
+    info.encoder_key = encoder.key;
+    info.preprocessing = encoder.preprocessing;
+    return info;
+  }
+};
+
+using Values = std::map<std::string, std::vector<double>>;
+
+Values values_of(const std::map<std::string, Tensor>& tensors) {
+  Values values;
+  for (const auto& [name, value] : tensors)
+    values[name] = value.to(tensor::DType::f64).contiguous().to_vector<double>();
+  return values;
+}
+
+// In _blocks.15 the grid gets smaller for the last time.
+bool is_in_last_stage(const std::string& name) {
+  if (name.starts_with("_conv_head.") || name.starts_with("_bn1.")) return true;
+  return name.starts_with("_blocks.") && std::stoi(name.substr(8)) >= 15;
+}
+
+bool is_buffer(const std::string& name) {
+  return name.ends_with("running_mean") || name.ends_with("running_var") ||
+         name.ends_with("num_batches_tracked");
+}
+
+// The validation that a checkpoint's model would have had.
+double loss_of(const Checkpoint& checkpoint, const nn::StateDict& encoder_weights, const Run& run) {
+  LoadedEncoder encoder = load_encoder(checkpoint.encoder, encoder_weights, "a checkpoint");
+  encoder.preprocessing = checkpoint.preprocessing;
+  const auto decoder = checkpoint.make_decoder();
+  decoder->eval();
+  return mean_loss(*decoder, run.data, encode(encoder, run.source));
+}
+
+}  // namespace
+
+TEST_CASE("fine-tuning changes the last stage's weights alone, and is resumed to the bit") {
+  const Folder whole("whole"), broken("broken");
+  const std::atomic<bool> go{false};
+  std::vector<ValidationReport> validations;
+  TrainListener listener;
+  listener.validation = [&](const ValidationReport& report) { validations.push_back(report); };
+  Run straight(whole.path);
+  const Values before = values_of(small_encoder().encoder->state_dict());
+  CHECK(straight.trainer.run(listener, go) == Trainer::End::finished);
+  CHECK(straight.trainer.step() == 4);
+  const Values after = values_of(straight.encoder.encoder->state_dict());
+  for (const auto& [name, values] : before) {
+    CAPTURE(name);
+    CHECK((after.at(name) != values) == (is_in_last_stage(name) && !is_buffer(name)));
+  }
+
+  {
+    Run first(broken.path);
+    std::atomic<bool> stop{false};
+    TrainListener stopper;
+    stopper.step = [&](const StepReport& r) { stop = r.step == 3; };  // inside the second epoch
+    CHECK(first.trainer.run(stopper, stop) == Trainer::End::interrupted);
+  }
+  Run second(broken.path);
+  second.trainer.resume();
+  CHECK(second.trainer.step() == 3);
+  CHECK(second.trainer.run({}, go) == Trainer::End::finished);
+  CHECK(values_of(second.encoder.encoder->state_dict()) == after);
+  const Checkpoint a = load_checkpoint(whole.path / "last.safetensors"),
+                   b = load_checkpoint(broken.path / "last.safetensors");
+  CHECK(values_of(a.encoder_weights) == after);
+  CHECK(values_of(a.weights) == values_of(b.weights));
+  CHECK(values_of(a.encoder_weights) == values_of(b.encoder_weights));
+  CHECK(values_of(a.training_tensors) == values_of(b.training_tensors));
+  CHECK(a.training == b.training);
+
+  // Each validation saw the averages of both sets of weights as they were then.
+  REQUIRE(validations.size() == 2);
+  CHECK(validations[0].loss != validations[1].loss);
+  const Checkpoint best = load_checkpoint(whole.path / "best.safetensors");
+  CHECK(loss_of(best, best.encoder_weights, straight) == validations[validations[1].best ? 1 : 0].loss);
+  CHECK(loss_of(best, small_encoder().encoder->state_dict(), straight) !=
+        validations[validations[1].best ? 1 : 0].loss);
+  Checkpoint averaged = a;
+  size_t of_encoder = 0;
+  for (const auto& [key, value] : a.training_tensors) {
+    if (!key.starts_with("average.average.")) continue;
+    const std::string name = key.substr(16);
+    const bool encoder = name.starts_with("encoder.");
+    of_encoder += encoder;
+    (encoder ? averaged.encoder_weights.at(name.substr(8)) : averaged.weights.at(name)) = value;
+  }
+  CHECK(of_encoder == straight.trained.parameters().size());
+  CHECK(loss_of(averaged, averaged.encoder_weights, straight) == validations[1].loss);
+}
+
+TEST_CASE("a trained encoder's features follow its weights, with a graph and without") {
+  const ImageSource source = photos_in_the_box();
+  LoadedEncoder encoder = small_encoder();
+  TrainedEncoder trained(encoder, source, 1);
+  const std::vector<std::string> names = {kPhotos[2], kPhotos[0]};
+  const auto distance = [](const Tensor& a, const Tensor& b) {
+    const auto x = a.contiguous().to_vector<float>(), y = b.contiguous().to_vector<float>();
+    REQUIRE(x.size() == y.size());
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < x.size(); ++i)
+      difference += std::pow(x[i] - y[i], 2.0), norm += std::pow(y[i], 2.0);
+    return std::sqrt(difference / norm);
+  };
+  const auto with_graph = [&] { return trained.forward(trained.read(names)); };
+  const Tensor first = trained.encode(names).rows({0, 1});
+  CHECK(first.shape() == Shape{2, 4, 1280});
+  CHECK(distance(first, with_graph().data()) < 1e-3);  // a cache has 16 bits
+
+  optim::NamedParameters parameters = trained.parameters();
+  const size_t count = parameters.size();
+  CHECK(count > 0);
+  autograd::sum(with_graph()).backward();
+  for (auto& [name, parameter] : parameters) {
+    CAPTURE(name);
+    REQUIRE(parameter.grad().defined());
+    tensor::add_inplace(parameter.mutable_data(), parameter.grad().data(), 1e-4);
+  }
+  const Tensor changed = trained.encode(names).rows({0, 1});
+  CHECK(distance(changed, first) > 1e-2);
+  CHECK(distance(changed, with_graph().data()) < 1e-3);
+  // Encoding freezes for its time only.
+  CHECK(trained.parameters().size() == count);
+  CHECK(with_graph().requires_grad());
+  CHECK_FALSE(encoder.encoder->frozen());
+  for (const auto& [name, module] : encoder.encoder->named_modules()) CHECK_FALSE(module->training());
+}
+
+TEST_CASE("what cannot be fine-tuned is refused") {
+  const ImageSource source = photos_in_the_box();
+  LoadedEncoder encoder = small_encoder();
+  CHECK_THROWS_WITH_AS((TrainedEncoder{encoder, source, 7}), doctest::Contains("7 stages to train"),
+                       tensor::Error);
+  CHECK_THROWS_AS((TrainedEncoder{encoder, source, 0}), tensor::Error);
+  TrainedEncoder trained(encoder, source, 1);
+  CHECK_THROWS_WITH_AS(trained.read({"nowhere.jpg"}), doctest::Contains("'nowhere.jpg' is not there"),
+                       tensor::Error);
+  CHECK_THROWS_WITH_AS(trained.encode({"nowhere.jpg"}), doctest::Contains("'nowhere.jpg' is not there"),
+                       tensor::Error);
+
+  TrainOptions options = small_options();
+  options.augment = "mirror";
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("does not go with --finetune"), tensor::Error);
+  options = small_options();
+  options.min_lr = 2e-3;
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("is over the encoder's"), tensor::Error);
+  options.schedule = "constant";
+  CHECK_NOTHROW(validate(options));
+  options = small_options();
+  options.finetune = -1;
+  CHECK_THROWS_AS(validate(options), tensor::Error);
+  CHECK(train_options_from_json(to_json(small_options())) == small_options());
+
+  const Folder folder("refused");
+  options = small_options();
+  options.finetune = 0;
+  CHECK_THROWS_WITH_AS(Run(folder.path, options), doctest::Contains("come together"), tensor::Error);
+  // The photos may have gone since they were encoded.
+  fs::copy_file(tests::source_dir() / "assets/photos" / kPhotos[0], folder.path / kPhotos[0]);
+  const ImageSource fewer({folder.path});
+  Run run(folder.path);
+  TrainedEncoder without(encoder, fewer, 1);
+  CHECK_THROWS_WITH_AS(
+      Trainer(run.info(), run.features, run.data, run.data, small_options(), folder.path, {}, &without),
+      doctest::Contains("'coco_000000000785.jpg' is not there"), tensor::Error);
+}
