@@ -232,6 +232,8 @@ void add_train(CLI::App& app, Program& program) {
       ->group("Model");
   verb->add_flag("--gate", d.gate, "A gate on the attention's context")->group("Model");
   verb->add_flag("--initial-state", d.initial_state, "Initial state from the mean feature")->group("Model");
+  verb->add_flag("--tanh-image", d.tanh_image, "The image as tanh of one linear layer (plain model)")
+      ->group("Model");
   verb->add_flag("--tie-weights", d.tie_weights, "One matrix for embedding and vocabulary layer")
       ->group("Model");
   TrainOptions& t = o->train;

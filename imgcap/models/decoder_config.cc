@@ -35,6 +35,8 @@ void validate(const DecoderConfig& c) {
         "model: tied weights need embedding ({}) and hidden ({}) of one size", c.embedding, c.hidden);
   check(c.kind == DecoderKind::attention || (!c.gate && !c.initial_state), ErrorKind::argument,
         "model: gate and initial_state need the attention model");
+  check(c.kind == DecoderKind::plain || !c.tanh_image, ErrorKind::argument,
+        "model: tanh_image needs the plain model");
 }
 
 namespace {
@@ -53,6 +55,7 @@ void for_each_setting(Config& c, F&& f) {
   f("output_dropout", c.output_dropout);
   f("gate", c.gate);
   f("initial_state", c.initial_state);
+  f("tanh_image", c.tanh_image);
   f("tie_weights", c.tie_weights);
 }
 

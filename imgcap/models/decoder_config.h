@@ -25,6 +25,9 @@ struct DecoderConfig {
   double output_dropout = 0;     // on the top layer's output, before the vocabulary layer
   bool gate = false;             // context times sigmoid(W h + b) (Xu et al. 2015, 4.2.1; attention only)
   bool initial_state = false;    // h0, c0 = tanh(W mean feature + b) in place of zeros (attention only)
+  // Step 0 is fed tanh(W mean feature + b) in place of the head's unbounded output, which can saturate the
+  // LSTM for good (plain only).
+  bool tanh_image = false;
   bool tie_weights = false;  // the vocabulary layer shares the embedding's weight (needs embedding == hidden)
 
   bool operator==(const DecoderConfig&) const = default;

@@ -21,14 +21,18 @@ Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& gener
 
 PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& generator)
     : Decoder(config),
-      head_(config.features, config.embedding, generator),
       embedding_(config.vocabulary, config.embedding, generator),
-      projection_(config.embedding, config.embedding, true, generator),
       lstm_(config.embedding, config.hidden, {config.layers, config.layer_dropout, true}, generator),
       fc_(config.hidden, config.vocabulary, true, generator) {
-  register_module("head", head_);
+  if (config.tanh_image) {
+    image_.emplace(config.features, config.embedding, true, generator);
+    register_module("image", *image_);
+  } else {
+    head_.emplace(config.features, config.embedding, generator);
+    register_module("head", head_->head);
+  }
   register_module("embedding", embedding_);
-  register_module("projection", projection_);
+  if (head_) register_module("projection", head_->projection);
   register_module("lstm", lstm_);
   register_module("fc", fc_);
   if (config.tie_weights) {
@@ -38,7 +42,9 @@ PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& gener
 }
 
 Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& generator) {
-  return projection_(head_.forward(autograd::mean(features, {1}), generator));
+  const Variable mean = autograd::mean(features, {1});
+  if (image_) return autograd::tanh((*image_)(mean));
+  return head_->projection(head_->head.forward(mean, generator));
 }
 
 autograd::DecoderWeights PlainDecoder::weights() {

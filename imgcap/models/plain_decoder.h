@@ -3,6 +3,8 @@
 // cnn.ResNet50.fc.
 #pragma once
 
+#include <optional>
+
 #include "imgcap/models/decoder.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
@@ -10,9 +12,9 @@
 
 namespace imgcap {
 
-// Step 0 is fed projection(head(mean feature)), step 1 <sos>, step k the word k - 1. In the original step 0
-// has the target <sos>, so that the model emits <sos> itself; by default it has no target here and <sos> is
-// given.
+// Step 0 is fed projection(head(mean feature)), or, with tanh_image, tanh(image(mean feature)); step 1 <sos>,
+// step k the word k - 1. In the original step 0 has the target <sos>, so that the model emits <sos> itself;
+// by default it has no target here and <sos> is given.
 class PlainDecoder final : public Decoder {
  public:
   PlainDecoder(const DecoderConfig& config, tensor::Generator& generator);
@@ -37,9 +39,16 @@ class PlainDecoder final : public Decoder {
   Tensor advance(DecodingState& state, const Variable& x);
   autograd::DecoderWeights weights();
 
-  Head head_;
+  // One of the two turns the image into an input.
+  struct HeadInput {
+    HeadInput(int64_t features, int64_t width, tensor::Generator& generator)
+        : head(features, width, generator), projection(width, width, true, generator) {}
+    Head head;
+    nn::Linear projection;
+  };
+  std::optional<HeadInput> head_;
+  std::optional<nn::Linear> image_;
   nn::Embedding embedding_;
-  nn::Linear projection_;
   nn::LSTM lstm_;
   nn::Linear fc_;
 };

@@ -8,6 +8,7 @@
 #include "imgcap/models/decoder.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/kernels.h"
 
 using namespace imgcap;
 using tensor::DType;
@@ -22,7 +23,8 @@ const std::map<std::string, Tensor>& golden() {
 
 DecoderConfig small_config(const std::string& name) {
   DecoderConfig config;
-  config.kind = name == "plain" ? DecoderKind::plain : DecoderKind::attention;
+  config.kind = name.starts_with("plain") ? DecoderKind::plain : DecoderKind::attention;
+  config.tanh_image = name == "plain_tanh";
   config.vocabulary = 17;
   config.features = 8;
   config.embedding = 6;
@@ -38,14 +40,16 @@ CaptionBatch golden_batch(DType dtype) {
 }
 
 std::unique_ptr<Decoder> golden_decoder(const std::string& name, DType dtype) {
-  auto decoder = make_decoder(small_config(name));
+  tensor::Generator generator(5);
+  auto decoder = make_decoder(small_config(name), generator);
   decoder->to(dtype);
+  decoder->eval();                           // the golden models have no dropout
+  if (name == "plain_tanh") return decoder;  // PyTorch's golden file has none
   const std::string prefix = name + "/weight/";
   nn::StateDict state;
   for (const auto& [key, value] : golden())
     if (key.starts_with(prefix)) state[key.substr(prefix.size())] = value;
   decoder->load_state_dict(state);
-  decoder->eval();  // the golden models have no dropout
   return decoder;
 }
 
@@ -59,7 +63,7 @@ double relative_l2(const Tensor& a, const Tensor& b) {
 
 LossOptions golden_options(const std::string& name) {
   LossOptions options;
-  if (name == "plain")
+  if (name.starts_with("plain"))
     options.teacher_forcing = 1;
   else
     options.coins = {true, false, true, true, true};
@@ -101,7 +105,7 @@ TEST_CASE("both decoders have PyTorch's loss and gradients") {
 }
 
 TEST_CASE("both decoders' losses have gradients into the features") {
-  for (const std::string name : {"attention", "gated", "plain"})
+  for (const std::string name : {"attention", "gated", "plain", "plain_tanh"})
     for (const bool composed : {false, true}) {
       CAPTURE(name);
       CAPTURE(composed);
@@ -160,7 +164,7 @@ TEST_CASE("the fused decoder draws the dropout masks of the composed one") {
 }
 
 TEST_CASE("stepping gives the logits that the loss sees") {
-  for (const std::string name : {"attention", "gated", "plain"}) {
+  for (const std::string name : {"attention", "gated", "plain", "plain_tanh"}) {
     CAPTURE(name);
     const auto decoder = golden_decoder(name, DType::f64);
     const CaptionBatch batch = golden_batch(DType::f64);
@@ -199,6 +203,24 @@ TEST_CASE("a configuration survives its JSON, and a wrong one is refused") {
   tied.tie_weights = true;
   tied.embedding = 512;
   CHECK_THROWS_AS(make_decoder(tied), tensor::Error);
+  DecoderConfig bounded = small_config("plain_tanh");
+  CHECK(decoder_config_from_json(to_json(bounded)) == bounded);
+  bounded.kind = DecoderKind::attention;
+  CHECK_THROWS_WITH_AS(make_decoder(bounded), doctest::Contains("tanh_image"), tensor::Error);
+}
+
+TEST_CASE("a bounded image keeps the plain model's first state from saturating") {
+  Tensor huge = golden_batch(DType::f64).features.data().clone();
+  tensor::affine(huge, huge, 1e6, 0);
+  const auto largest = [&](const std::string& name) {
+    double most = 0;
+    for (const double c : golden_decoder(name, DType::f64)->start(huge).c[0].to_vector<double>())
+      most = std::max(most, std::fabs(c));
+    return most;
+  };
+  // Six inputs in [-1, 1] and weights within 1 / sqrt(5) keep the gates below sigmoid(3.6).
+  CHECK(largest("plain_tanh") < 0.98);
+  CHECK(largest("plain") > 0.999);
 }
 
 TEST_CASE("batches that do not fit are refused") {
