@@ -21,18 +21,21 @@ Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& gener
 
 PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& generator)
     : Decoder(config),
+      image_(config.tanh_image
+                 ? std::make_unique<nn::Linear>(config.features, config.embedding, true, generator)
+                 : nullptr),
+      head_(config.tanh_image ? nullptr
+                              : std::make_unique<Head>(config.features, config.embedding, generator)),
       embedding_(config.vocabulary, config.embedding, generator),
+      projection_(config.tanh_image
+                      ? nullptr
+                      : std::make_unique<nn::Linear>(config.embedding, config.embedding, true, generator)),
       lstm_(config.embedding, config.hidden, {config.layers, config.layer_dropout, true}, generator),
       fc_(config.hidden, config.vocabulary, true, generator) {
-  if (config.tanh_image) {
-    image_.emplace(config.features, config.embedding, true, generator);
-    register_module("image", *image_);
-  } else {
-    head_.emplace(config.features, config.embedding, generator);
-    register_module("head", head_->head);
-  }
+  if (image_) register_module("image", *image_);
+  if (head_) register_module("head", *head_);
   register_module("embedding", embedding_);
-  if (head_) register_module("projection", head_->projection);
+  if (projection_) register_module("projection", *projection_);
   register_module("lstm", lstm_);
   register_module("fc", fc_);
   if (config.tie_weights) {
@@ -44,7 +47,7 @@ PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& gener
 Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& generator) {
   const Variable mean = autograd::mean(features, {1});
   if (image_) return autograd::tanh((*image_)(mean));
-  return head_->projection(head_->head.forward(mean, generator));
+  return (*projection_)(head_->forward(mean, generator));
 }
 
 autograd::DecoderWeights PlainDecoder::weights() {

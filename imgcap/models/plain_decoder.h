@@ -3,7 +3,7 @@
 // cnn.ResNet50.fc.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "imgcap/models/decoder.h"
 #include "nn/embedding.h"
@@ -39,16 +39,11 @@ class PlainDecoder final : public Decoder {
   Tensor advance(DecodingState& state, const Variable& x);
   autograd::DecoderWeights weights();
 
-  // One of the two turns the image into an input.
-  struct HeadInput {
-    HeadInput(int64_t features, int64_t width, tensor::Generator& generator)
-        : head(features, width, generator), projection(width, width, true, generator) {}
-    Head head;
-    nn::Linear projection;
-  };
-  std::optional<HeadInput> head_;
-  std::optional<nn::Linear> image_;
+  // Either image_, or head_ and projection_, turn the image into an input.
+  std::unique_ptr<nn::Linear> image_;
+  std::unique_ptr<Head> head_;
   nn::Embedding embedding_;
+  std::unique_ptr<nn::Linear> projection_;
   nn::LSTM lstm_;
   nn::Linear fc_;
 };

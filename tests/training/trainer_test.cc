@@ -146,7 +146,7 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     };
     const double before = mean_reward();
     optim::Adam adam(decoder->named_parameters(), {.lr = 5e-3});
-    for (int step = 0; step < 120; ++step) {
+    for (int step = 0; step < 160; ++step) {
       const SampledCaptions sampled = critic.draw(*decoder, features, photos, generator);
       decoder->zero_grad();
       SelfCritical::loss(*decoder, sampled, generator).loss.backward();
