@@ -83,6 +83,14 @@ std::vector<std::string> chosen_rows(const std::vector<std::string>& only) {
 
 std::string this_program() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
+const std::string kMachine = "machine";
+
+// What `--worker name` prints: a row, or the machine.
+bench::Finished run_worker(const std::string& name, const Options& o) {
+  return bench::run_process({this_program(), "bench", "--worker", name, "--calls", std::to_string(o.calls),
+                             "--threads", std::to_string(tensor::num_threads())});
+}
+
 // Each run has a process of its own, so that its peak memory is its own, too.
 void run_ours(const Options& o, Result& r) {
   const std::string threads = std::to_string(tensor::num_threads());
@@ -164,14 +172,15 @@ std::string row_text(const Result& r) {
   return text;
 }
 
-std::string machine_text(const bench::Machine& m) {
+std::string machine_text(const Json& m) {
   return fmt::format(
       "{}, {} of {} processors, {}\npeak {:.0f} GFLOP/s float32, {:.1f} GB/s memory; products by {}\n\n",
-      m.processor, m.threads, m.processors, fmt::join(m.instruction_sets, " "), m.gflops, m.bandwidth,
-      m.products);
+      m["processor"].get<std::string>(), m["threads"].get<int>(), m["processors"].get<int>(),
+      fmt::join(m["instruction_sets"].get<std::vector<std::string>>(), " "), m["peak_gflops"].get<double>(),
+      m["bandwidth_gb_per_second"].get<double>(), m["products"].get<std::string>());
 }
 
-Json machine_json(const bench::Machine& m) {
+Json to_json(const bench::Machine& m) {
   return {{"processor", m.processor},   {"instruction_sets", m.instruction_sets},
           {"processors", m.processors}, {"threads", m.threads},
           {"peak_gflops", m.gflops},    {"bandwidth_gb_per_second", m.bandwidth},
@@ -180,6 +189,7 @@ Json machine_json(const bench::Machine& m) {
 
 void run(const Options& o) {
   using tensor::ErrorKind;
+  if (o.worker == kMachine) return print(to_json(bench::describe_machine()).dump() + "\n");
   if (!o.worker.empty()) {
     const bench::Row row = bench::run_row(o.worker, o.calls);
     print(Json{{"what", row.what},
@@ -195,8 +205,9 @@ void run(const Options& o) {
   tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
                 "bench: --compare torch needs --python and --torch-program");
   const std::vector<std::string> rows = chosen_rows(o.only);
-  const bench::Machine machine = bench::describe_machine();
-  Json json{{"machine", machine_json(machine)}, {"rows", Json::array()}};
+  // In a process of its own, too: what this one has used at most counts as used by those that it starts.
+  const Json machine = Json::parse(run_worker(kMachine, o).out);
+  Json json{{"machine", machine}, {"rows", Json::array()}};
   if (!o.json) print(machine_text(machine));
   for (const std::string& name : rows) {
     const Result r = run_row(name, o);

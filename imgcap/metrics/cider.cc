@@ -89,7 +89,7 @@ class CiderScorer::Documents {
   double log_images_;
 };
 
-CiderScorer::CiderScorer(const std::vector<std::vector<std::string>>& references) {
+CiderScorer::CiderScorer(std::span<const std::vector<std::string>> references) {
   const std::vector<std::string> none(references.size());
   check_captions(none, references, "cider");
   documents_ = std::make_unique<Documents>(references);
@@ -106,11 +106,11 @@ double CiderScorer::score(size_t image, const std::string& candidate) {
 ImageScores cider(std::span<const std::string> candidates,
                   std::span<const std::vector<std::string>> references) {
   check_captions(candidates, references, "cider");
-  CiderScorer::Documents documents(references);
+  CiderScorer scorer(references);
   ImageScores scores;
   double sum = 0;
   for (size_t i = 0; i < candidates.size(); ++i) {
-    scores.images.push_back(documents.score(i, candidates[i]));
+    scores.images.push_back(scorer.score(i, candidates[i]));
     sum += scores.images.back();
   }
   scores.mean = sum / static_cast<double>(candidates.size());

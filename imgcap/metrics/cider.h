@@ -30,7 +30,7 @@ ImageScores cider_swapped(std::span<const std::string> candidates,
 class CiderScorer {
  public:
   // Kind argument: no images, or one without references.
-  explicit CiderScorer(const std::vector<std::vector<std::string>>& references);
+  explicit CiderScorer(std::span<const std::vector<std::string>> references);
   ~CiderScorer();
   CiderScorer(CiderScorer&&) noexcept;
 
@@ -39,9 +39,6 @@ class CiderScorer {
 
  private:
   class Documents;
-  friend ImageScores cider(std::span<const std::string> candidates,
-                           std::span<const std::vector<std::string>> references);
-
   std::unique_ptr<Documents> documents_;
 };
 

@@ -29,19 +29,18 @@ Variable same_conv(nn::Conv2d& conv, const Variable& x) {
 
 }  // namespace
 
-InvertedResidual::InvertedResidual(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t expansion,
-                                   bool initialize)
+InvertedResidual::InvertedResidual(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t expansion)
     : residual_(stride == 1 && in == out) {
   const int64_t wide = in * expansion;
   if (expansion != 1) {
-    expand_ = new_conv(in, wide, 1, {}, initialize);
+    expand_ = new_conv(in, wide, 1, {});
     norm0_ = new_norm(wide);
     register_module("_expand_conv", *expand_);
     register_module("_bn0", *norm0_);
   }
-  depthwise_ = new_conv(wide, wide, kernel, nn::conv2d_options(stride, 0, 1, wide), initialize);
+  depthwise_ = new_conv(wide, wide, kernel, nn::conv2d_options(stride, 0, 1, wide));
   norm1_ = new_norm(wide);
-  project_ = new_conv(wide, out, 1, {}, initialize);
+  project_ = new_conv(wide, out, 1, {});
   norm2_ = new_norm(out);
   register_module("_depthwise_conv", *depthwise_);
   register_module("_bn1", *norm1_);
@@ -63,8 +62,8 @@ int InvertedResidual::compile(FrozenCnn& plan, int x) const {
   return plan.conv(y, *project_, *norm2_, Activation::none, residual_ ? x : -1);
 }
 
-EfficientNetLite::EfficientNetLite(int64_t classes, bool initialize) : classes_(classes) {
-  stem_ = new_conv(3, kStem, 3, nn::conv2d_options(2), initialize);
+EfficientNetLite::EfficientNetLite(int64_t classes) : classes_(classes) {
+  stem_ = new_conv(3, kStem, 3, nn::conv2d_options(2));
   norm0_ = new_norm(kStem);
   register_module("_conv_stem", *stem_);
   register_module("_bn0", *norm0_);
@@ -73,12 +72,12 @@ EfficientNetLite::EfficientNetLite(int64_t classes, bool initialize) : classes_(
     if (group.stride == 2) stage_starts_.push_back(blocks_.list.size());
     for (int i = 0; i < group.repeats; ++i) {
       blocks_.add(std::make_unique<InvertedResidual>(channels, group.out, group.kernel,
-                                                     i == 0 ? group.stride : 1, group.expansion, initialize));
+                                                     i == 0 ? group.stride : 1, group.expansion));
       channels = group.out;
     }
   }
   register_module("_blocks", blocks_);
-  conv_head_ = new_conv(channels, kHead, 1, {}, initialize);
+  conv_head_ = new_conv(channels, kHead, 1, {});
   norm1_ = new_norm(kHead);
   register_module("_conv_head", *conv_head_);
   register_module("_bn1", *norm1_);

@@ -13,8 +13,7 @@ namespace imgcap {
 // batch norm; ReLU6 after the first two. The input is added where the shape stays.
 class InvertedResidual : public nn::Layer {
  public:
-  InvertedResidual(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t expansion,
-                   bool initialize);
+  InvertedResidual(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t expansion);
   Variable forward(const Variable& x) override;
   std::string describe() const override { return "MBConvBlock"; }
   int compile(FrozenCnn& plan, int x) const;
@@ -29,7 +28,7 @@ class InvertedResidual : public nn::Layer {
 // Padding is TensorFlow's "same" for the size of each input.
 class EfficientNetLite : public Encoder {
  public:
-  explicit EfficientNetLite(int64_t classes = 1000, bool initialize = true);
+  explicit EfficientNetLite(int64_t classes = 1000);
 
   std::string name() const override { return "efficientnet_lite2"; }
   std::string describe() const override { return "EfficientNetLite"; }

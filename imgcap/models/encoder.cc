@@ -68,9 +68,9 @@ std::vector<std::string> encoder_names() {
 std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize) {
   std::optional<nn::SkipInit> skip;
   if (!initialize) skip.emplace();
-  if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>(1000, initialize);
+  if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>();
   for (const int depth : {18, 34, 50, 101})
-    if (name == fmt::format("resnet{}", depth)) return std::make_unique<ResNet>(depth, 1000, initialize);
+    if (name == fmt::format("resnet{}", depth)) return std::make_unique<ResNet>(depth);
   tensor::fail(ErrorKind::argument, "encoder: '{}' is not known; there are {}", name,
                fmt::join(encoder_names(), ", "));
 }

@@ -25,10 +25,10 @@ const Definition& definition(int depth) {
 
 }  // namespace
 
-ResidualBlock::ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck, bool initialize)
+ResidualBlock::ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck)
     : bottleneck_(bottleneck), out_(bottleneck ? 4 * width : width) {
   const auto add = [&](int64_t from, int64_t to, int64_t kernel, int64_t conv_stride) {
-    convs_.push_back(new_conv(from, to, kernel, nn::conv2d_options(conv_stride, kernel / 2), initialize));
+    convs_.push_back(new_conv(from, to, kernel, nn::conv2d_options(conv_stride, kernel / 2)));
     norms_.push_back(std::make_unique<nn::BatchNorm2d>(to));
     register_module(fmt::format("conv{}", convs_.size()), *convs_.back());
     register_module(fmt::format("bn{}", norms_.size()), *norms_.back());
@@ -42,7 +42,7 @@ ResidualBlock::ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bot
     add(width, out_, 3, 1);
   }
   if (stride == 1 && in == out_) return;
-  auto conv = new_conv(in, out_, 1, nn::conv2d_options(stride), initialize);
+  auto conv = new_conv(in, out_, 1, nn::conv2d_options(stride));
   shortcut_ = conv.get();
   downsample_.push_back(std::move(conv));
   shortcut_norm_ = &downsample_.emplace<nn::BatchNorm2d>(out_);
@@ -66,19 +66,18 @@ int ResidualBlock::compile(FrozenCnn& plan, int x) const {
   return y;
 }
 
-ResNet::ResNet(int depth, int64_t classes, bool initialize) : depth_(depth), classes_(classes) {
+ResNet::ResNet(int depth, int64_t classes) : depth_(depth), classes_(classes) {
   const Definition& d = definition(depth);
-  conv1_ = new_conv(3, 64, 7, nn::conv2d_options(2, 3), initialize);
+  conv1_ = new_conv(3, 64, 7, nn::conv2d_options(2, 3));
   register_module("conv1", *conv1_);
   register_module("bn1", bn1_);
   channels_ = 64;
   for (size_t stage = 0; stage < layers_.size(); ++stage) {
     for (int block = 0; block < d.blocks[stage]; ++block) {
       const int64_t stride = stage > 0 && block == 0 ? 2 : 1;
-      channels_ =
-          layers_[stage]
-              .emplace<ResidualBlock>(channels_, int64_t{64} << stage, stride, d.bottleneck, initialize)
-              .out_channels();
+      channels_ = layers_[stage]
+                      .emplace<ResidualBlock>(channels_, int64_t{64} << stage, stride, d.bottleneck)
+                      .out_channels();
     }
     register_module(fmt::format("layer{}", stage + 1), layers_[stage]);
   }

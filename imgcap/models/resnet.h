@@ -17,7 +17,7 @@ namespace imgcap {
 // downsample.0, downsample.1.
 class ResidualBlock : public nn::Layer {
  public:
-  ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck, bool initialize);
+  ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck);
   Variable forward(const Variable& x) override;
   std::string describe() const override { return bottleneck_ ? "Bottleneck" : "BasicBlock"; }
   int compile(FrozenCnn& plan, int x) const;
@@ -36,7 +36,7 @@ class ResidualBlock : public nn::Layer {
 // torchvision's resnet18, 34, 50 and 101, with its parameter names.
 class ResNet : public Encoder {
  public:
-  explicit ResNet(int depth, int64_t classes = 1000, bool initialize = true);
+  explicit ResNet(int depth, int64_t classes = 1000);
 
   std::string name() const override { return fmt::format("resnet{}", depth_); }
   std::string describe() const override { return "ResNet"; }

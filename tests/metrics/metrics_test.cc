@@ -146,6 +146,7 @@ TEST_CASE("CiderScorer is cider() of one caption at a time, in any order") {
   for (const size_t image : {2, 0, 1, 0}) CHECK(scorer.score(image, candidates[image]) == all.images[image]);
   CHECK(scorer.score(0, "") == 0);
   CHECK_THROWS_AS(scorer.score(3, "a dog"), tensor::Error);
-  CHECK_THROWS_AS(CiderScorer({}), tensor::Error);
-  CHECK_THROWS_AS(CiderScorer({{"a dog"}, {}}), tensor::Error);
+  const std::vector<std::vector<std::string>> none, lacking = {{"a dog"}, {}};
+  CHECK_THROWS_AS(CiderScorer{none}, tensor::Error);
+  CHECK_THROWS_AS(CiderScorer{lacking}, tensor::Error);
 }

@@ -101,7 +101,7 @@ TEST_CASE("encoders have the published numbers of parameters and torchvision's n
 // torchvision.models.resnet50 with weights made by a formula: see make_cnn.py.
 TEST_CASE("ResNet50 equals torchvision, as a graph and as a frozen network") {
   const auto all = golden("cnn");
-  ResNet model(50, 1000, false);
+  ResNet model(50);
   fill(model);
   const Tensor x = made(1, {2, 3, 64, 64}).to(DType::f32);
   model.eval();
@@ -115,7 +115,7 @@ TEST_CASE("ResNet50 equals torchvision, as a graph and as a frozen network") {
 // torchvision.models.resnet18(num_classes=10) in training mode, float64: see make_cnn.py.
 TEST_CASE("a ResNet18 that is trained has PyTorch's gradients") {
   const auto all = golden("cnn");
-  ResNet model(18, 10, false);
+  ResNet model(18, 10);
   fill(model);
   model.to(DType::f64);
   const Variable x(made(1, {3, 3, 32, 32}), true);

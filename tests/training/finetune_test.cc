@@ -11,6 +11,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 #include "tests/data_dir.h"
+#include "tests/folder.h"
 
 using namespace imgcap;
 
@@ -22,14 +23,7 @@ const std::string kEncoder = "efficientnet_lite2";
 const std::vector<std::string> kPhotos = {"coco_000000000285.jpg", "coco_000000000785.jpg",
                                           "coco_000000000872.jpg", "coco_000000000885.jpg"};
 
-struct Folder {
-  fs::path path;
-  explicit Folder(const std::string& name) : path(fs::temp_directory_path() / ("imgcap_finetune_" + name)) {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-};
+using Folder = tests::TemporaryFolder;
 
 ImageSource photos_in_the_box() { return ImageSource({tests::source_dir() / "assets/photos"}); }
 

@@ -11,6 +11,7 @@
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/random.h"
+#include "tests/folder.h"
 
 using namespace imgcap;
 using tensor::DType;
@@ -19,14 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Folder {
-  fs::path path;
-  explicit Folder(const std::string& name) : path(fs::temp_directory_path() / ("imgcap_test_" + name)) {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-};
+using Folder = tests::TemporaryFolder;
 
 // Eight photos of made-up features whose captions say which they are.
 struct Toy {
