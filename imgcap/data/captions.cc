@@ -7,6 +7,7 @@
 #include "imgcap/data/captions_formats.h"
 #include "imgcap/data/text_file.h"
 #include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
 
 namespace imgcap {
 
@@ -48,7 +49,7 @@ std::string CaptionReport::summary() const {
 }
 
 CaptionFile parse_captions(std::string_view text, const std::string& name) {
-  check(text.size() <= kMaxCaptionFileBytes, ErrorKind::data, "{}: {} bytes; the limit is {}", name,
+  check(std::ssize(text) <= kMaxCaptionFileBytes, ErrorKind::data, "{}: {} bytes; the limit is {}", name,
         text.size(), kMaxCaptionFileBytes);
   text = without_byte_order_mark(text);
   check_text(text, name);
@@ -79,7 +80,7 @@ CaptionFile parse_captions(std::string_view text, const std::string& name) {
 }
 
 CaptionFile read_captions(const std::filesystem::path& file) {
-  return parse_captions(read_text_file(file, kMaxCaptionFileBytes), file.string());
+  return parse_captions(tensor::io::read_file(file, kMaxCaptionFileBytes), file.string());
 }
 
 int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references) {
@@ -118,7 +119,7 @@ ImageList parse_image_list(std::string_view text, const std::string& name) {
 }
 
 ImageList read_image_list(const std::filesystem::path& file) {
-  return parse_image_list(read_text_file(file, kMaxCaptionFileBytes), file.string());
+  return parse_image_list(tensor::io::read_file(file, kMaxCaptionFileBytes), file.string());
 }
 
 std::vector<ImageCaptions> group_by_image(const std::vector<Caption>& captions) {

@@ -9,7 +9,8 @@
 //                 with fields that may be quoted ("" for a quote, line breaks allowed); other columns are
 //                 ignored.
 //   coco          COCO captions JSON: {"images": [{"id", "file_name"}], "annotations": [{"image_id",
-//   "caption"}]} coco-results  COCO results JSON: [{"image_id", "caption"}]
+//   "caption"}]} coco-results  COCO results JSON: [{"image_id", "caption"}]; or eval's, which has them under
+//   "captions"
 #pragma once
 
 #include <cstdint>
@@ -46,10 +47,10 @@ struct CaptionFile {
   std::unordered_map<std::string, std::string> image_of_id;  // coco: "139" -> "000000000139.jpg"
 };
 
-inline constexpr size_t kMaxCaptionFileBytes = size_t{1} << 30;
+inline constexpr int64_t kMaxCaptionFileBytes = int64_t{1} << 30;
 inline constexpr size_t kMaxCaptionRowBytes = size_t{1} << 20;  // longer rows are skipped
 
-// Kind io: the file cannot be read or is over kMaxCaptionFileBytes. Kind data: it is no text in UTF-8 or has
+// Kind io: the file cannot be read. Kind data: it is over kMaxCaptionFileBytes, is no text in UTF-8 or has
 // NUL bytes, none of the formats, no valid JSON, has an unclosed quote, or not one caption. Bad rows are
 // skipped and reported.
 CaptionFile read_captions(const std::filesystem::path& file);

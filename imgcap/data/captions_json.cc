@@ -1,5 +1,5 @@
-// COCO's two JSON formats, read as a stream of events: nothing but the captions is ever held, however deep or
-// large the rest of the file is made.
+// COCO's two JSON formats and the results of eval, read as a stream of events: nothing but the captions is
+// ever held, however deep or large the rest of the file is made.
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -35,7 +35,10 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
   bool start_object(size_t) override { return enter(true); }
   bool key(string_t& value) override {
     if (depth_ == 1 && !results_)
-      section_ = value == "images" ? kImages : value == "annotations" ? kAnnotations : kOther;
+      section_ = value == "images"        ? kImages
+                 : value == "annotations" ? kAnnotations
+                 : value == "captions"    ? kResults
+                                          : kOther;
     if (depth_ == entry_depth()) key_ = value;
     return true;
   }
@@ -66,25 +69,24 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
 
   void add_to(CaptionFile& file) const {
     std::unordered_map<std::string, int> counts;
-    for (const auto& [image_id, caption] : captions_) {
-      const std::string where =
-          fmt::format("{}: {} {}", name_, results_ ? "result" : "annotation", caption.second);
+    for (const auto& [image_id, text, place, result] : captions_) {
+      const std::string where = fmt::format("{}: {} {}", name_, result ? "result" : "annotation", place);
       const auto found = images_.find(image_id);
-      if (!results_ && found == images_.end()) {
+      if (!result && found == images_.end()) {
         file.report.skip(
             fmt::format("{}: no image has the id {}", where, image_id.empty() ? "(none)" : image_id));
         continue;
       }
-      const std::string& image = results_ ? image_id : found->second;
+      const std::string& image = result ? image_id : found->second;
       const size_t before = file.captions.size();
-      add_caption(image, counts[image], caption.first, where, file);
+      add_caption(image, counts[image], text, where, file);
       if (file.captions.size() > before) ++counts[image];
     }
     if (!results_) file.image_of_id = images_;
   }
 
  private:
-  enum Section { kOther, kImages, kAnnotations };
+  enum Section { kOther, kImages, kAnnotations, kResults };
   static constexpr int kMaxDepth = 256;
 
   // Entries are objects in an array: the root, or the value of a key of the root.
@@ -125,7 +127,8 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
       return;
     }
     // What is missing is left empty and reported with the others later.
-    captions_.emplace_back(entry_.image_id.value_or(""), std::pair(entry_.caption.value_or(""), ++entries_));
+    captions_.push_back({entry_.image_id.value_or(""), entry_.caption.value_or(""), ++entries_,
+                         results_ || section_ == kResults});
   }
 
   const std::string& name_;
@@ -137,8 +140,12 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
   Entry entry_;
   size_t error_at_ = 0, entries_ = 0;
   std::unordered_map<std::string, std::string> images_;  // id -> file name
-  std::vector<std::pair<std::string, std::pair<std::string, size_t>>>
-      captions_;  // image id -> text, place in the file
+  struct Found {
+    std::string image_id, text;
+    size_t place;  // in the file
+    bool result;   // image_id names the image itself
+  };
+  std::vector<Found> captions_;
 };
 
 }  // namespace

@@ -1,19 +1,12 @@
-// Text files from users: read whole under a size limit, taken apart into lines, checked.
+// Text files from users, taken apart into lines and checked.
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace imgcap {
-
-// The whole file. Kind io: it cannot be read, is no plain file, or has more than `max_bytes` bytes.
-std::string read_text_file(const std::filesystem::path& file, size_t max_bytes);
-
-// Writes a temporary file beside it and renames that, so that the file is never half-written. Kind io.
-void write_text_file(const std::filesystem::path& file, std::string_view text);
 
 // The text without the byte order mark that some editors put before it.
 std::string_view without_byte_order_mark(std::string_view text);

@@ -9,6 +9,7 @@
 #include "imgcap/data/tokenizer.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
 
 namespace imgcap {
 namespace {
@@ -77,7 +78,7 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens) : tokens_(std::move(toke
 }
 
 Vocabulary Vocabulary::from_jsonl(std::string_view text, const std::string& name) {
-  check(text.size() <= kMaxFileBytes, ErrorKind::data, "{}: {} bytes; a vocabulary has {} at most", name,
+  check(std::ssize(text) <= kMaxFileBytes, ErrorKind::data, "{}: {} bytes; a vocabulary has {} at most", name,
         text.size(), kMaxFileBytes);
   std::vector<std::string> tokens;
   std::unordered_map<std::string, size_t> lines;
@@ -114,10 +115,12 @@ std::string Vocabulary::to_jsonl() const {
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
-  return from_jsonl(read_text_file(file, kMaxFileBytes), file.string());
+  return from_jsonl(tensor::io::read_file(file, kMaxFileBytes), file.string());
 }
 
-void Vocabulary::save(const std::filesystem::path& file) const { write_text_file(file, to_jsonl()); }
+void Vocabulary::save(const std::filesystem::path& file) const {
+  tensor::io::write_file_atomically(file, to_jsonl());
+}
 
 const std::string& Vocabulary::token(int64_t id) const {
   check(id >= 0 && id < size(), ErrorKind::index, "vocabulary: token {} of a vocabulary of {}", id, size());

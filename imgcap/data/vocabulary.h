@@ -64,7 +64,7 @@ class Vocabulary {
 
   static constexpr size_t kMaxTokens = 1'000'000;
   static constexpr size_t kMaxTokenBytes = 1024;
-  static constexpr size_t kMaxFileBytes = size_t{256} << 20;
+  static constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
 
  private:
   struct Hash {

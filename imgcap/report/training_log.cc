@@ -5,6 +5,7 @@
 
 #include "imgcap/data/text_file.h"
 #include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
 
 namespace imgcap {
 namespace {
@@ -98,7 +99,7 @@ TrainingLog parse_training_log(std::string_view text, const std::string& name) {
 }
 
 TrainingLog read_training_log(const std::filesystem::path& file) {
-  return parse_training_log(read_text_file(file, kMaxTrainingLogBytes), file.string());
+  return parse_training_log(tensor::io::read_file(file, kMaxTrainingLogBytes), file.string());
 }
 
 }  // namespace imgcap

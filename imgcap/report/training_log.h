@@ -24,11 +24,11 @@ struct TrainingLog {
   std::vector<Validation> validations;
 };
 
-inline constexpr size_t kMaxTrainingLogBytes = size_t{256} << 20;
+inline constexpr int64_t kMaxTrainingLogBytes = int64_t{256} << 20;
 
 // JSON Lines as the trainer writes them: a line a step with "step" and "loss", and a line a validation with
 // "validation": true, "step", "loss", "BLEU-4", "CIDEr" and "best"; other keys are ignored, blank lines too.
-// Kind io: the file cannot be read or is over kMaxTrainingLogBytes. Kind data: "file:line: ..." of the first
+// Kind io: the file cannot be read. Kind data: it is over kMaxTrainingLogBytes; "file:line: ..." of the first
 // line that is not one of these, or no line at all.
 TrainingLog read_training_log(const std::filesystem::path& file);
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "imgcap/data/captions.h"
-#include "imgcap/data/text_file.h"
 #include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
 #include "tests/data_dir.h"
 
 using imgcap::Vocabulary;
@@ -106,15 +106,12 @@ TEST_CASE("vocabulary: a file and a string give it back") {
   const auto file = std::filesystem::temp_directory_path() / "imgcap_vocabulary_test.jsonl";
   v.save(file);
   CHECK(Vocabulary::load(file) == v);
-  CHECK(imgcap::read_text_file(file, 1 << 20) == v.to_jsonl());
-  CHECK(
-      error_of([&] { imgcap::read_text_file(file, 10); }, tensor::ErrorKind::io).find("more than 10 bytes") !=
-      std::string::npos);
+  CHECK(tensor::io::read_file(file) == v.to_jsonl());
   std::filesystem::remove(file);
   CHECK(error_of([&] { Vocabulary::load(file); }, tensor::ErrorKind::io) ==
-        file.string() + ": there is no such file");
+        file.string() + ": cannot be read: No such file or directory");
   CHECK(error_of([&] { Vocabulary::load(file.parent_path()); }, tensor::ErrorKind::io)
-            .ends_with("is a folder, not a file"));
+            .ends_with("cannot be read: Is a directory"));
   CHECK(error_of([&] { v.save(file / "x" / "y"); }, tensor::ErrorKind::io).find("cannot be written") !=
         std::string::npos);
   CHECK(Vocabulary::from_jsonl("\xEF\xBB\xBF\"<unk>\"\r\n\"<pad>\"\r\n\"<sos>\"\r\n\"<eos>\"\r\n\" a\"", "x")
