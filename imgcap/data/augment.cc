@@ -216,13 +216,26 @@ Image adjust_hue(const Image& image, double factor) {
   return out;
 }
 
+AugmentOptions mild_augmentation() {
+  AugmentOptions options;
+  options.probability = 1;
+  options.degrees = 0;
+  options.crop = 0;
+  options.least_area = 0.6;
+  options.hue = 0.02;
+  return options;
+}
+
 AugmentPlan plan_augmentation(const AugmentOptions& options, uint64_t seed, int64_t epoch, int64_t index) {
   check(epoch >= 0 && epoch < int64_t{1} << 23 && index >= 0 && index < int64_t{1} << 40, ErrorKind::argument,
         "augment: epoch {} or index {} is out of range", epoch, index);
   check(options.hue >= 0 && options.hue <= 0.5 && options.brightness >= 0 && options.brightness <= 1 &&
             options.contrast >= 0 && options.contrast <= 1 && options.saturation >= 0 &&
-            options.saturation <= 1 && options.crop >= 0 && std::isfinite(options.degrees),
-        ErrorKind::argument, "augment: jitter has to be in 0..1 (hue 0..0.5), the crop 0 or more");
+            options.saturation <= 1 && options.crop >= 0 && std::isfinite(options.degrees) &&
+            options.least_area > 0 && options.least_area <= 1,
+        ErrorKind::argument,
+        "augment: jitter has to be in 0..1 (hue 0..0.5), the crop 0 or more, the least area over 0 and at "
+        "most 1");
   // Stream 0 belongs to tensor::Generator.
   Dice dice{seed, (static_cast<uint64_t>(epoch) + 1) << 40 | static_cast<uint64_t>(index)};
   AugmentPlan plan;
@@ -238,6 +251,9 @@ AugmentPlan plan_augmentation(const AugmentOptions& options, uint64_t seed, int6
   plan.contrast = dice.between(1 - options.contrast, 1 + options.contrast);
   plan.saturation = dice.between(1 - options.saturation, 1 + options.saturation);
   plan.hue = dice.between(-options.hue, options.hue);
+  if (options.least_area == 1) return plan;
+  plan.area = dice.between(options.least_area, 1);
+  plan.shape = std::exp(dice.between(-std::log(4.0 / 3), std::log(4.0 / 3)));
   return plan;
 }
 
@@ -253,6 +269,17 @@ Image augment(const Image& image, const AugmentOptions& options, const AugmentPl
       return static_cast<int64_t>(where * static_cast<double>(places)) - missing;
     };
     out = crop(out, place(out.height, plan.top), place(out.width, plan.left), options.crop, options.crop);
+  }
+  if (plan.area < 1) {
+    const auto side = [](int64_t size, double share) {
+      return std::clamp<int64_t>(std::llround(static_cast<double>(size) * std::sqrt(share)), 1, size);
+    };
+    const auto place = [](int64_t free, double where) {
+      return static_cast<int64_t>(where * static_cast<double>(free + 1));
+    };
+    const int64_t height = side(out.height, plan.area / plan.shape),
+                  width = side(out.width, plan.area * plan.shape);
+    out = crop(out, place(out.height - height, plan.top), place(out.width - width, plan.left), height, width);
   }
   for (const int step : plan.order) {
     switch (step) {

@@ -1,4 +1,4 @@
-// The original's augmentation of training photos, as torchvision does it on PIL images.
+// Changed training photos, as torchvision makes them of PIL images: the original's way, and a milder one.
 #pragma once
 
 #include <array>
@@ -25,12 +25,16 @@ Image adjust_saturation(const Image& image, double factor);
 // Turns the hue by `factor` (-0.5..0.5) of the circle, in 8-bit HSV.
 Image adjust_hue(const Image& image, double factor);
 
-// RandomApply([HFlip(flip), Rotation(degrees), RandomCrop(crop), ColorJitter(...)], probability).
+// RandomApply([HFlip(flip), Rotation(degrees), RandomCrop(crop), ColorJitter(...)], probability), or with a
+// random part of the picture in place of RandomCrop. The defaults are the original's.
 struct AugmentOptions {
   double probability = 0.8;  // of doing anything at all
   double flip = 0.5;
   double degrees = 15;  // angle in [-degrees, degrees)
   int64_t crop = 110;   // side of the square crop, taken from the full-size picture; 0: none
+  // The part's share of the area is in [least_area, 1), its shape the picture's times 3/4 to 4/3 (Szegedy et
+  // al. 2015; torchvision's RandomResizedCrop, whose shapes do not depend on the picture's); 1: no such part.
+  double least_area = 1;
   double brightness = 0.2, contrast = 0.2, saturation = 0.2;  // factor in [1 - x, 1 + x)
   double hue = 0.1;                                           // shift in [-hue, hue)
 };
@@ -41,10 +45,15 @@ struct AugmentPlan {
   double degrees = 0;
   double top = 0, left = 0;  // [0, 1): place of the crop among the possible ones
   double brightness = 1, contrast = 1, saturation = 1, hue = 0;
+  double area = 1, shape = 1;            // of the part: share of the picture's area, factor of width / height
   std::array<int, 4> order{0, 1, 2, 3};  // of brightness, contrast, saturation, hue
 
   bool operator==(const AugmentPlan&) const = default;
 };
+
+// Keeps what captions speak of: 60 to 100 % of the picture, mirrored half of the time, colours a little
+// changed.
+AugmentOptions mild_augmentation();
 
 // The same for the same seed, epoch and index, on every machine and for any number of threads (Philox, keyed
 // by all three). 0 <= epoch < 2^23, 0 <= index < 2^40. Errors: argument.

@@ -135,3 +135,48 @@ TEST_CASE("the whole augmentation") {
     CHECK(total == expected);
   }
 }
+
+TEST_CASE("the mild augmentation takes a large part and turns nothing") {
+  const Image photo = goldens().at("photo").image();
+  const AugmentOptions options = mild_augmentation();
+  const double pixels = static_cast<double>(photo.height * photo.width);
+  const int n = 2000;
+  double flipped = 0, area = 0, least = 1, most = 0;
+  for (int i = 0; i < n; ++i) {
+    const AugmentPlan plan = plan_augmentation(options, 9, i % 5, i);
+    REQUIRE(plan.apply);
+    REQUIRE(plan.degrees == 0);
+    REQUIRE(plan.area >= 0.6);
+    REQUIRE(plan.area < 1);
+    REQUIRE(std::abs(std::log(plan.shape)) <= std::log(4.0 / 3));
+    flipped += plan.flip;
+    area += plan.area;
+    if (i >= 50) continue;
+    const Image part = augment(photo, options, plan);
+    REQUIRE(part.height <= photo.height);
+    REQUIRE(part.width <= photo.width);
+    const double share = static_cast<double>(part.height * part.width) / pixels;
+    least = std::min(least, share);
+    most = std::max(most, share);
+    // A side that would be longer than the picture's is the picture's; a pixel is lost to rounding.
+    CHECK(share <= plan.area * 1.03 + 0.02);
+  }
+  CHECK(std::abs(flipped / n - 0.5) < 0.045);  // four standard deviations
+  CHECK(std::abs(area / n - 0.8) < 0.0104);
+  CHECK(least > 0.5);
+  CHECK(most > 0.85);
+
+  AugmentPlan plan;
+  plan.apply = true;
+  plan.area = 0.64, plan.shape = 1;
+  plan.top = 0.999999, plan.left = 0;
+  AugmentOptions still = options;
+  const auto side = [](int64_t size) { return std::llround(0.8 * static_cast<double>(size)); };
+  const int64_t height = side(photo.height), width = side(photo.width);
+  const Image want = adjust_hue(crop(photo, photo.height - height, 0, height, width), 0);
+  CHECK(augment(photo, still, plan).pixels == want.pixels);
+  still.least_area = 0;
+  CHECK_THROWS_AS(plan_augmentation(still, 1, 0, 0), tensor::Error);
+  still.least_area = 1.1;
+  CHECK_THROWS_AS(plan_augmentation(still, 1, 0, 0), tensor::Error);
+}
