@@ -13,7 +13,7 @@ using tensor::fail;
 
 namespace {
 
-constexpr size_t kMostNames = 20;  // of a kind in one error: a wrong file can have hundreds
+constexpr size_t kMostNames = 5;  // of a kind in one error: a wrong file can have hundreds
 
 std::string list(const std::vector<std::string>& names) {
   std::string text;
@@ -248,10 +248,10 @@ LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
     if (!names.contains(name)) report.unexpected.push_back(name);
 
   std::string problems;
-  if (strict && !report.missing.empty()) problems += "\n  missing: " + list(report.missing);
-  if (strict && !report.unexpected.empty()) problems += "\n  unexpected: " + list(report.unexpected);
-  if (!misfits.empty()) problems += "\n  does not fit: " + list(misfits);
-  check(problems.empty(), ErrorKind::data, "load_state_dict: the state dict is not one of this {}:{}",
+  if (strict && !report.missing.empty()) problems += "; missing: " + list(report.missing);
+  if (strict && !report.unexpected.empty()) problems += "; unexpected: " + list(report.unexpected);
+  if (!misfits.empty()) problems += "; does not fit: " + list(misfits);
+  check(problems.empty(), ErrorKind::data, "load_state_dict: the state dict is not one of this {}{}",
         describe().substr(0, describe().find('(')), problems);
 
   for (const Entry& entry : own)
