@@ -1,4 +1,7 @@
+#include <filesystem>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "imgcap/cli/attention_sheet.h"
 #include "imgcap/cli/model_options.h"
@@ -10,37 +13,54 @@ namespace imgcap::cli {
 namespace {
 
 struct Options {
-  std::string model = "attention", weights, attention;
+  std::string model = "attention", weights, attention, compat = "none";
   std::vector<std::string> images;
   BeamOptions search;
   bool json = false;
 };
 
-std::string fields(const Hypothesis& caption, const Vocabulary& vocabulary) {
-  return fmt::format("\"caption\":{},\"log_probability\":{}", quoted(text_of(caption, vocabulary)),
+std::string fields(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat) {
+  return fmt::format("\"caption\":{},\"log_probability\":{}", quoted(text_of(caption, vocabulary, compat)),
                      caption.log_probability);
 }
 
 std::string json_line(const Photo& photo, const std::vector<Hypothesis>& captions,
-                      const Vocabulary& vocabulary, double milliseconds, bool alternatives) {
+                      const Vocabulary& vocabulary, double milliseconds, const BeamOptions& search) {
   std::string line = fmt::format("{{\"image\":{},{},\"milliseconds\":{:.1f}", quoted(photo.name),
-                                 fields(captions.front(), vocabulary), milliseconds);
-  if (alternatives) {
+                                 fields(captions.front(), vocabulary, search.compat_original), milliseconds);
+  if (search.nbest > 1) {
     line += ",\"alternatives\":[";
     for (size_t k = 1; k < captions.size(); ++k)
-      line += fmt::format("{}{{{}}}", k == 1 ? "" : ",", fields(captions[k], vocabulary));
+      line +=
+          fmt::format("{}{{{}}}", k == 1 ? "" : ",", fields(captions[k], vocabulary, search.compat_original));
     line += "]";
   }
   return line + "}\n";
 }
 
 std::string text_lines(const Photo& photo, const std::vector<Hypothesis>& captions,
-                       const Vocabulary& vocabulary, double milliseconds) {
-  std::string text =
-      fmt::format("{}: {} ({:.0f} ms)\n", photo.name, text_of(captions.front(), vocabulary), milliseconds);
+                       const Vocabulary& vocabulary, double milliseconds, bool compat) {
+  std::string text = fmt::format("{}: {} ({:.0f} ms)\n", photo.name,
+                                 text_of(captions.front(), vocabulary, compat), milliseconds);
   for (size_t k = 1; k < captions.size(); ++k)
-    text += fmt::format("  {}\n", text_of(captions[k], vocabulary));
+    text += fmt::format("  {}\n", text_of(captions[k], vocabulary, compat));
   return text;
+}
+
+// What the original's page shows its model: it takes the red of a photo for blue.
+Image red_and_blue_swapped(Image image) {
+  for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
+  return image;
+}
+
+// OUT.png for the first photo, OUT_PHOTO.png for each further one, with a number where two have one name.
+std::string sheet_file(const std::string& file, const std::string& photo, std::set<std::string>& used) {
+  const std::filesystem::path path(file);
+  const std::string stem = (path.parent_path() / path.stem()).string(), end = path.extension().string();
+  const std::string named = stem + "_" + std::filesystem::path(photo).stem().string();
+  std::string name = used.empty() ? file : named + end;
+  for (int i = 2; !used.insert(name).second; ++i) name = fmt::format("{}_{}{}", named, i, end);
+  return name;
 }
 
 void run(const Options& o, Program& program) {
@@ -50,21 +70,23 @@ void run(const Options& o, Program& program) {
   LoadedModel model = load_model(o.model, o.weights);
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
+  search.compat_original = o.compat == "original";
   tensor::check(!search.attention || model.info.decoder.kind == DecoderKind::attention, ErrorKind::argument,
                 "caption: --attention: the model {} has no attention", o.model);
-  int64_t done = 0;
+  if (search.attention) expect_writable(o.attention);
+  std::set<std::string> sheets;
   for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
-    tensor::check(!search.attention || done++ == 0, ErrorKind::argument,
-                  "caption: --attention makes the sheet of one photo; there are more");
-    const tensor::Tensor features = encode_images(model.encoder, {photo.image});
+    const tensor::Tensor features = encode_images(
+        model.encoder, {search.compat_original ? red_and_blue_swapped(photo.image) : photo.image});
     const std::vector<Hypothesis> captions = beam_search(*model.decoder, features, search).front();
     const double milliseconds = milliseconds_since(photo.start);
     if (search.attention) {
       const AttentionMaps maps = attention_maps(captions.front(), model);
-      write_png(o.attention, attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
+      write_png(sheet_file(o.attention, photo.name, sheets),
+                attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
     }
-    print(o.json ? json_line(photo, captions, model.vocabulary, milliseconds, search.nbest > 1)
-                 : text_lines(photo, captions, model.vocabulary, milliseconds));
+    print(o.json ? json_line(photo, captions, model.vocabulary, milliseconds, search)
+                 : text_lines(photo, captions, model.vocabulary, milliseconds, search.compat_original));
   });
 }
 
@@ -83,7 +105,12 @@ void add_caption(CLI::App& app, Program& program) {
   verb->add_option("--length-exponent", o->search.length_exponent,
                    "Log-probability is divided by length to this power")
       ->check(CLI::Range(0.0, 10.0));
-  verb->add_option("--attention", o->attention, "A PNG of where the model looked for each word (one photo)");
+  verb->add_option("--attention", o->attention,
+                   "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
+  verb->add_option(
+          "--compat", o->compat,
+          "original: as the original's page does, with its search and strings, and red taken for blue")
+      ->check(CLI::IsMember({"none", "original"}));
   verb->add_flag("--json", o->json, "JSON alone on stdout: a line a photo");
   verb->callback([o, &program] { run(*o, program); });
 }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "tensor/error.h"
@@ -10,6 +11,14 @@
 
 namespace imgcap::cli {
 namespace {
+
+std::atomic<bool> g_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+extern "C" void on_signal(int signal) {
+  g_stop = true;
+  std::signal(signal, SIG_DFL);
+}
 
 // The file's options for those that the command line leaves open. CLI11 reads configuration files of the
 // whole program only, not of a subcommand. This runs before the other options' values are taken and before
@@ -48,26 +57,42 @@ CLI::App* add_verb(CLI::App& app, Program& program, const std::string& name, con
   return verb;
 }
 
-std::atomic<bool>& stop_flag() {
-  static std::atomic<bool> flag{false};
-  return flag;
+const std::atomic<bool>& stop_flag() { return g_stop; }
+
+StopSignals::StopSignals() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
 }
 
-ProgressLine::ProgressLine() : terminal_(isatty(STDOUT_FILENO) == 1) {}
+StopSignals::~StopSignals() {
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+
+ProgressLine::ProgressLine() : terminal_(isatty(STDOUT_FILENO) == 1 && isatty(STDERR_FILENO) == 1) {}
 ProgressLine::~ProgressLine() { clear(); }
 
 void ProgressLine::show(const std::string& text) {
   if (!terminal_) return;
-  std::fprintf(stdout, "\r\033[K%s", text.c_str());
-  std::fflush(stdout);
+  std::fprintf(stderr, "\r\033[K%s", text.c_str());
+  std::fflush(stderr);
   shown_ = true;
 }
 
 void ProgressLine::clear() {
   if (!shown_) return;
-  std::fputs("\r\033[K", stdout);
-  std::fflush(stdout);
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
   shown_ = false;
+}
+
+void expect_writable(const std::filesystem::path& file) {
+  std::error_code error;
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  tensor::check(std::filesystem::is_directory(folder, error), tensor::ErrorKind::io,
+                "{}: there is no folder {}", file.string(), folder.string());
+  tensor::check(!std::filesystem::is_directory(file, error), tensor::ErrorKind::io, "{}: is a folder",
+                file.string());
 }
 
 void print(const std::string& text) {

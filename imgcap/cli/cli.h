@@ -33,10 +33,22 @@ void add_tokenize(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_vocab(CLI::App& app, Program& program);
 
-// Set by Ctrl-C and SIGTERM: long work ends at its next good place.
-std::atomic<bool>& stop_flag();
+// Set by Ctrl-C and SIGTERM while a StopSignals lives: long work ends at its next good place. A second
+// signal, and one at any other time, ends the program at once.
+const std::atomic<bool>& stop_flag();
 
-// A line that overwrites itself on a terminal, and nothing elsewhere.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+};
+
+// Thrown by work that stop_flag() ended: exit code 130.
+struct Interrupted {};
+
+// A line on stderr that overwrites itself where both outputs are a terminal, and nothing elsewhere.
 class ProgressLine {
  public:
   ProgressLine();
@@ -48,6 +60,9 @@ class ProgressLine {
  private:
   bool terminal_, shown_ = false;
 };
+
+// Kind io when the file's folder is not there or the file is a folder: found out before the work, not after.
+void expect_writable(const std::filesystem::path& file);
 
 // Writes to stdout; an io error when that fails (a full disk, a closed pipe).
 void print(const std::string& text);

@@ -3,10 +3,19 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "tensor/error.h"
 
 namespace imgcap::cli {
+namespace {
+
+void say(const std::vector<std::string>& photos, const char* what) {
+  if (!photos.empty())
+    std::fprintf(stderr, "%zu photos %s (first: %s)\n", photos.size(), what, photos.front().c_str());
+}
+
+}  // namespace
 
 std::map<std::string, std::vector<std::string>> load_captions(const std::vector<std::string>& files) {
   std::map<std::string, std::vector<std::string>> all;
@@ -19,58 +28,56 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
   return all;
 }
 
+void report_without_captions(const Dataset& data) {
+  say(data.without_captions, "have no captions and are left out");
+}
+
 ImageSource open_images(const std::vector<std::string>& images) {
   return ImageSource(std::vector<std::filesystem::path>(images.begin(), images.end()));
 }
 
 namespace {
 
-// The photos of a list that are there, as positions in the source; says on stderr how many are not.
-std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<std::string>& names) {
+// Positions in the source of the named photos that the cache, where there is one, lacks and that may be read
+// now. Those that are not there, and those that still cannot be read, are counted on stderr.
+std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<std::string>& names,
+                                 const FeatureCache* cache) {
   std::vector<int64_t> which;
-  std::string first_missing;
-  for (const std::string& name : names) {
-    if (const auto index = source.find(name))
-      which.push_back(*index);
-    else if (first_missing.empty())
-      first_missing = name;
-  }
-  if (which.size() < names.size())
-    std::fprintf(stderr, "%zu photos are missing (first: %s)\n", names.size() - which.size(),
-                 first_missing.c_str());
-  tensor::check(names.empty() || !which.empty(), tensor::ErrorKind::data,
-                "images: none of {} photos is there (first: {})", names.size(), first_missing);
-  return which;
-}
-
-// Whether the cache has every named photo but those that still are not there or still cannot be read, which
-// it says on stderr.
-bool is_complete(const FeatureCache& cache, const std::vector<std::string>& images,
-                 const std::vector<std::string>& names) {
-  std::vector<std::string> absent;
-  for (const std::string& name : names)
-    if (!cache.find(name)) absent.push_back(name);
-  if (absent.empty()) return true;
-  const ImageSource source = open_images(images);
   std::vector<std::string> missing, unreadable;
-  for (const std::string& name : absent) {
+  for (const std::string& name : names) {
+    if (cache && cache->find(name)) continue;
     const auto index = source.find(name);
     if (!index) {
       missing.push_back(name);
       continue;
     }
-    // A file of another size may have been mended.
-    const auto known = cache.unreadable().find(name);
-    if (known == cache.unreadable().end() || known->second != file_bytes(source, *index)) return false;
-    unreadable.push_back(name);
+    if (cache) {
+      // A file of another size may have been mended.
+      const auto known = cache->unreadable().find(name);
+      if (known != cache->unreadable().end() && known->second == file_bytes(source, *index)) {
+        unreadable.push_back(name);
+        continue;
+      }
+    }
+    which.push_back(*index);
   }
-  const auto say = [](const std::vector<std::string>& photos, const char* what) {
-    if (!photos.empty())
-      std::fprintf(stderr, "%zu photos %s (first: %s)\n", photos.size(), what, photos.front().c_str());
-  };
   say(missing, "are missing");
   say(unreadable, "cannot be read and are skipped");
-  return missing.size() + unreadable.size() < names.size();
+  tensor::check(names.empty() || missing.size() + unreadable.size() < names.size(), tensor::ErrorKind::data,
+                "images: none of {} photos is there and can be read (first: {})", names.size(),
+                names.empty() ? "" : names.front());
+  return which;
+}
+
+// Every photo of the source when no list names any.
+std::vector<std::string> all_names(const ImageSource& source) {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < source.size(); ++i) names.push_back(source.name(i));
+  return names;
+}
+
+bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [&](const auto& name) { return cache.find(name); });
 }
 
 }  // namespace
@@ -78,30 +85,42 @@ bool is_complete(const FeatureCache& cache, const std::vector<std::string>& imag
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
                            const Augmentation& augmentation, EncodeReport* report) {
-  const std::string key = encoder.key + augmentation.key();
+  std::optional<FeatureCache> cache;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
-    FeatureCache cache = FeatureCache::open(cache_file);
-    if (cache.key() == key && is_complete(cache, images, names)) return cache;
-    std::fprintf(stderr, "%s: %s; making it anew\n", cache_file.c_str(),
-                 cache.key() == key ? "it lacks some photos" : "made by another encoder");
+    cache = FeatureCache::open(cache_file);
+    tensor::check(
+        cache->key() == encoder.key + augmentation.key(), tensor::ErrorKind::data,
+        "{}: these features are of another encoder, other weights or another way to make photos ready; "
+        "name another file, or remove this one",
+        cache_file);
+    if (!names.empty() && has_all(*cache, names)) return *std::move(cache);
   }
   const ImageSource source = open_images(images);
-  const std::vector<int64_t> which = find_photos(source, names);
+  const std::vector<int64_t> which =
+      find_photos(source, names.empty() ? all_names(source) : names, cache ? &*cache : nullptr);
+  if (cache && which.empty()) return *std::move(cache);
+  if (cache) std::fprintf(stderr, "%s: %zu photos are added\n", cache_file.c_str(), which.size());
   ProgressLine line;
   EncodeReport own;
   EncodeReport& result = report == nullptr ? own : *report;
-  FeatureCache cache = encode_photos(
-      encoder, source, which, result,
-      [&](int64_t done, int64_t total) { line.show(fmt::format("encoding photos: {} of {}", done, total)); },
-      &stop_flag(), augmentation);
+  EncodeOptions options;
+  options.augmentation = augmentation;
+  options.known = cache ? &*cache : nullptr;
+  options.progress = [&](int64_t done, int64_t total) {
+    line.show(fmt::format("encoding photos: {} of {}", done, total));
+  };
+  options.stop = &stop_flag();
+  const StopSignals signals;
+  FeatureCache encoded = encode_photos(encoder, source, which, result, options);
   line.clear();
   for (size_t i = 0; i < std::min<size_t>(result.skipped.size(), 10); ++i)
     std::fprintf(stderr, "skipped %s: %s\n", result.skipped[i].first.c_str(),
                  result.skipped[i].second.c_str());
   if (!result.skipped.empty())
     std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", result.skipped.size());
-  if (!cache_file.empty()) cache.save(cache_file);
-  return cache;
+  if (!cache_file.empty() && encoded.size() > 0) encoded.save(cache_file);
+  if (result.stopped) throw Interrupted{};
+  return encoded;
 }
 
 }  // namespace imgcap::cli

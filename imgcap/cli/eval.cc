@@ -22,11 +22,13 @@ void run(const Options& o) {
   ScoreOptions score_options;
   score_options.protocol = o.compat == "original" ? Protocol::original : protocol_of(o.protocol);
   score_options.split = std::filesystem::path(o.list).filename().string();
+  if (!o.out.empty()) expect_writable(o.out);
   const LoadedModel model = load_model(o.checkpoint, o.weights);
   const auto captions = load_captions(o.captions);
   const std::vector<std::string> names = read_image_list(o.list).names;
   const FeatureCache features = load_features(model.encoder, o.images, names, o.features);
   const Dataset data = make_dataset(captions, names, features, model.vocabulary);
+  report_without_captions(data);
   SearchOptions search;
   search.beam = o.beam;
   search.max_words = o.max_words;
@@ -66,9 +68,10 @@ void add_eval(CLI::App& app, Program& program) {
   verb->add_option("--list", o->list, "The photos, a name a line")->required();
   verb->add_option("--features", o->features, "Feature cache to use or to make");
   verb->add_option("--beam", o->beam, "Beam width")->check(CLI::Range(1, 100));
-  verb->add_option("--max-words", o->max_words, "Longest caption");
+  verb->add_option("--max-words", o->max_words, "Longest caption")->check(CLI::Range(1, 1000));
   verb->add_option("--length-exponent", o->length_exponent,
-                   "Log-probability is divided by length to this power");
+                   "Log-probability is divided by length to this power")
+      ->check(CLI::Range(0.0, 10.0));
   CLI::Option* protocol =
       verb->add_option("--protocol", o->protocol, "standard, or original: its search, strings and scores")
           ->check(CLI::IsMember({"standard", "original"}));

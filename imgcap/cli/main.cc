@@ -12,8 +12,6 @@ int report(const char* what, int code) {
   return code;
 }
 
-extern "C" void on_signal(int) { imgcap::cli::stop_flag() = true; }
-
 int run(int argc, char** argv) {
   CLI::App app("Image captioning on a deep learning framework of its own: train, evaluate, caption.",
                "imgcap");
@@ -56,10 +54,10 @@ int main(int argc, char** argv) {
   // A closed pipe and a file-size limit are errors of the write that meets them.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
   try {
     return run(argc, argv);
+  } catch (const imgcap::cli::Interrupted&) {
+    return report("interrupted", 130);
   } catch (const tensor::Error& error) {
     return report(error.what(), error.kind() == tensor::ErrorKind::internal ? 1 : 2);
   } catch (const std::bad_alloc&) {

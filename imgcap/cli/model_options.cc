@@ -46,7 +46,9 @@ LoadedModel load_model(const std::string& model, const std::string& weights) {
   return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
 }
 
-std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary) {
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat_original) {
+  if (compat_original)
+    return vocabulary.decode_original(std::vector<int32_t>(caption.ids.begin(), caption.ids.end()));
   return vocabulary.decode(std::vector<int32_t>(caption.words.begin(), caption.words.end()));
 }
 

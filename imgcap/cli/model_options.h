@@ -25,7 +25,8 @@ struct LoadedModel {
 // have another key.
 LoadedModel load_model(const std::string& model, const std::string& weights);
 
-std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary);
+// With compat_original as the original prints it, <sos> and <eos> included.
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat_original = false);
 
 // Of a caption that was searched with its attention; tokens that are blanks are left out.
 AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model);

@@ -36,16 +36,14 @@ auto attempt(const std::string& name, bool json, Program& program, const Read& r
 
 void for_each_photo(const std::vector<std::string>& paths, bool json, Program& program,
                     const std::function<void(const Photo&)>& use) {
+  const StopSignals signals;
   for (const std::string& path : paths) {
     std::filesystem::path place(path);
     if (!place.has_filename()) place = place.parent_path();  // "folder/"
     const auto source = attempt(place.filename().string(), json, program,
                                 [&] { return ImageSource({std::filesystem::path(path)}); });
     for (int64_t i = 0; source && i < source->size(); ++i) {
-      if (stop_flag()) {
-        program.exit_code = 130;
-        return;
-      }
+      if (stop_flag()) throw Interrupted{};
       Photo photo{source->name(i), {}, std::chrono::steady_clock::now()};
       auto image = attempt(photo.name, json, program, [&] { return source->read_image(i); });
       if (!image) continue;

@@ -28,14 +28,6 @@ struct Options {
 };
 
 // Found out now, not after minutes of work.
-void expect_writable(const fs::path& file) {
-  std::error_code error;
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  check(fs::is_directory(folder, error), ErrorKind::io, "{}: there is no folder {}", file.string(),
-        folder.string());
-  check(!fs::is_directory(file, error), ErrorKind::io, "{}: is a folder", file.string());
-}
-
 std::string now() {
   const std::time_t time = std::time(nullptr);
   std::tm parts{};
@@ -200,17 +192,11 @@ class Work {
   Report report_;
 };
 
-void run(const Options& o, Program& program) {
+void run(const Options& o) {
   expect_writable(o.out);
   Work work(o);
   const std::vector<std::string> names = short_names(o.models);
-  for (size_t i = 0; i < o.models.size(); ++i) {
-    work.add(o.models[i], names[i]);
-    if (stop_flag()) {
-      program.exit_code = 130;
-      return;
-    }
-  }
+  for (size_t i = 0; i < o.models.size(); ++i) work.add(o.models[i], names[i]);
   const std::string page = render_report(work.report());
   tensor::io::write_file_atomically(o.out, page);
   print(fmt::format("{}: {} photos scored, {} shown, {} kB\n", o.out,
@@ -243,7 +229,7 @@ void add_report(CLI::App& app, Program& program) {
       ->check(CLI::Range(0, 1000));
   verb->add_option("--title", o->title, "The page's heading");
   verb->add_option("--out", o->out, "The HTML file to write")->required();
-  verb->callback([o, &program] { run(*o, program); });
+  verb->callback([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

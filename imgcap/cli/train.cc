@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -46,7 +48,7 @@ std::string step_line(const StepReport& r) {
                      duration(r.seconds_left));
 }
 
-TrainListener make_listener(ProgressLine& line) {
+TrainListener make_listener(ProgressLine& line, int64_t beam) {
   TrainListener listener;
   listener.step = [&line](const StepReport& r) {
     if (line.is_terminal())
@@ -55,8 +57,10 @@ TrainListener make_listener(ProgressLine& line) {
     else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
       print(step_line(r) + "\n");
   };
-  listener.validation = [&line](const ValidationReport& r) {
+  listener.validation = [&line, beam, told = false](const ValidationReport& r) mutable {
     line.clear();
+    if (!told) print(fmt::format("validation: {}, beam {}\n", describe(r.scores), beam));
+    told = true;
     print(fmt::format(
         "epoch {}: validation loss {:.4f} BLEU {:.4f} {:.4f} {:.4f} {:.4f} ROUGE-L {:.4f} CIDEr {:.4f}{}"
         " ({})\n",
@@ -66,7 +70,8 @@ TrainListener make_listener(ProgressLine& line) {
   return listener;
 }
 
-void expect_folder(const std::string& folder) {
+// A folder that can be written to and has no other run in it.
+void expect_folder(const std::string& folder, bool resume) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   tensor::check(!error, tensor::ErrorKind::io, "{}: cannot be made: {}", folder, error.message());
@@ -74,6 +79,31 @@ void expect_folder(const std::string& folder) {
   const std::filesystem::path probe = std::filesystem::path(folder) / ".writable.tmp";
   tensor::io::write_file_atomically(probe, std::string_view());
   std::filesystem::remove(probe, error);
+  tensor::check(resume || !std::filesystem::exists(folder + "/last.safetensors"), tensor::ErrorKind::argument,
+                "{}: there is a run in it; --resume goes on with it, a new one needs another --out", folder);
+  tensor::io::remove_stale_temporaries(folder);
+}
+
+// What an --init checkpoint decides cannot be given beside it.
+void expect_free_of_model_options(const CLI::App& verb) {
+  for (const char* name :
+       {"--model", "--vocabulary", "--max-vocabulary", "--min-frequency", "--no-characters", "--embedding",
+        "--hidden", "--attention-width", "--layers", "--layer-dropout", "--embedding-dropout",
+        "--output-dropout", "--gate", "--initial-state", "--tanh-image", "--tie-weights"})
+    tensor::check(verb.get_option(name)->count() == 0, tensor::ErrorKind::argument,
+                  "train: {} is what the checkpoint of --init says; leave it out", name);
+}
+
+// The lists of a split that was drawn, so that the test photos are known later.
+void save_split(const TrainingSplit& split, const std::string& folder) {
+  const auto save = [&](const char* name, const std::vector<std::string>& photos) {
+    tensor::io::write_file_atomically(folder + "/" + name, fmt::format("{}\n", fmt::join(photos, "\n")));
+  };
+  save("train.txt", split.train);
+  save("val.txt", split.val);
+  save("test.txt", split.test);
+  print(fmt::format("split by seed: {} photos to train on, {} to validate, {} to test; lists in {}\n",
+                    split.train.size(), split.val.size(), split.test.size(), folder));
 }
 
 // What the original does in place of settings that are not given.
@@ -87,7 +117,7 @@ void set_original_defaults(Options& o, const CLI::App& verb) {
   if (!given("--beam")) o.train.validation.beam = 1;
 }
 
-// What training takes turns with: the photos, their mirror images; or only the original's changed photos.
+// What training takes turns with beside the photos (or, with the original's, in place of them): changed ones.
 std::vector<FeatureCache> load_views(const Options& o, const LoadedEncoder& encoder,
                                      const std::vector<std::string>& names, std::filesystem::path cache) {
   std::vector<FeatureCache> views;
@@ -97,10 +127,13 @@ std::vector<FeatureCache> load_views(const Options& o, const LoadedEncoder& enco
                                   augmentation));
   };
   if (o.train.augment == "mirror") add({.kind = Augmentation::Kind::mirror}, ".mirror");
-  if (o.train.augment == "original")
+  const bool mild = o.train.augment == "mild";
+  if (mild || o.train.augment == "original")
     for (int64_t view = 0; view < o.train.augment_views; ++view)
-      add({.kind = Augmentation::Kind::original, .view = view, .seed = o.train.seed},
-          fmt::format(".view{}", view));
+      add({.kind = mild ? Augmentation::Kind::mild : Augmentation::Kind::original,
+           .view = view,
+           .seed = o.train.seed},
+          fmt::format(".{}{}", o.train.augment, view));
   return views;
 }
 
@@ -109,11 +142,13 @@ void run(Options o, const CLI::App& verb, Program& program) {
   const bool as_original = o.compat == "original";
   if (as_original) set_original_defaults(o, verb);
   validate(o.train);
-  expect_folder(o.out);
+  if (!o.init.empty()) expect_free_of_model_options(verb);
+  expect_folder(o.out, o.resume);
   const auto captions = load_captions(o.captions);
   const bool by_caption = as_original && o.train_list.empty() && o.val_list.empty();
   const TrainingSplit split = by_caption ? split_captions(captions, program.seed)
                                          : split_photos(captions, o.train_list, o.val_list, program.seed);
+  if (!split.test.empty()) save_split(split, o.out);
   LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   // Found out now, not after the photos have been encoded.
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
@@ -157,9 +192,14 @@ void run(Options o, const CLI::App& verb, Program& program) {
   info.preprocessing = encoder.preprocessing;
   const Dataset training =
       make_dataset(split.train_captions, split.train, features, vocabulary, o.train.max_tokens);
-  const Dataset validation =
-      make_dataset(split.val_captions, split.val, features, vocabulary, o.train.max_tokens);
-  const std::vector<FeatureCache> changed = load_views(o, encoder, split.train, cache);
+  Dataset validation = make_dataset(split.val_captions, split.val, features, vocabulary, o.train.max_tokens);
+  validation.split =
+      o.val_list.empty() ? "the validation part" : std::filesystem::path(o.val_list).filename().string();
+  report_without_captions(training);
+  report_without_captions(validation);
+  std::vector<std::string> changed_names = split.train;
+  if (as_original) changed_names.assign(all_names.begin(), all_names.end());
+  const std::vector<FeatureCache> changed = load_views(o, encoder, changed_names, cache);
   std::vector<const FeatureCache*> views;
   if (o.train.augment != "original") views.push_back(&features);
   for (const FeatureCache& view : changed) views.push_back(&view);
@@ -179,7 +219,8 @@ void run(Options o, const CLI::App& verb, Program& program) {
     print(fmt::format("goes on after step {}\n", trainer.step()));
   }
   ProgressLine line;
-  const Trainer::End end = trainer.run(make_listener(line), stop_flag());
+  const StopSignals signals;
+  const Trainer::End end = trainer.run(make_listener(line, o.train.validation.beam), stop_flag());
   line.clear();
   if (end == Trainer::End::interrupted) {
     print(fmt::format("stopped after step {}; --resume goes on\n", trainer.step()));
@@ -244,7 +285,11 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--optimizer", t.optimizer, "adam, adamw or sgd")->group("Training");
   verb->add_option("--lr", t.lr, "Learning rate")->group("Training");
   verb->add_option("--weight-decay", t.weight_decay, "Weight decay")->group("Training");
-  verb->add_option("--schedule", t.schedule, "constant, cosine or plateau")->group("Training");
+  verb->add_option(
+          "--schedule", t.schedule,
+          "constant, cosine, or plateau: halved when two validations bring no better CIDEr (with --compat "
+          "original: six no lower loss)")
+      ->group("Training");
   verb->add_option("--warmup-steps", t.warmup_steps, "Steps of linear warm-up (cosine)")->group("Training");
   verb->add_option("--min-lr", t.min_lr, "The least learning rate")->group("Training");
   verb->add_option("--clip-norm", t.clip_norm, "Clip the gradients' norm (0: off)")->group("Training");
@@ -262,9 +307,11 @@ void add_train(CLI::App& app, Program& program) {
       ->group("Training");
   verb->add_option("--samples", t.samples, "Captions drawn a photo (self-critical)")->group("Training");
   verb->add_option("--augment", t.augment,
-                   "Changed training photos: none, mirror or original (rotation, crop, colours)")
+                   "Changed training photos beside the true ones: none, mirror, mild (parts of 60 % and "
+                   "more, mirrored "
+                   "or not, colours), or in their place: original (rotation, small crop, colours)")
       ->group("Training");
-  verb->add_option("--augment-views", t.augment_views, "Changed copies of each photo (original)")
+  verb->add_option("--augment-views", t.augment_views, "Changed copies of each photo (mild, original)")
       ->group("Training");
   CLI::Option* finetune =
       verb->add_option("--finetune", t.finetune,

@@ -20,9 +20,9 @@ TrainingSplit split_photos(const CaptionsByPhoto& captions, const std::string& t
   tensor::check(train_list.empty() == val_list.empty(), tensor::ErrorKind::argument,
                 "train: --train-list and --val-list come together");
   if (!train_list.empty())
-    return {read_image_list(train_list).names, read_image_list(val_list).names, captions, captions};
+    return {read_image_list(train_list).names, read_image_list(val_list).names, {}, captions, captions};
   ImageSplit parts = split_by_image(photos_of(captions), seed);
-  return {std::move(parts.train), std::move(parts.val), captions, captions};
+  return {std::move(parts.train), std::move(parts.val), std::move(parts.test), captions, captions};
 }
 
 TrainingSplit split_captions(const CaptionsByPhoto& captions, uint64_t seed) {

@@ -12,6 +12,7 @@ using CaptionsByPhoto = std::map<std::string, std::vector<std::string>>;
 
 struct TrainingSplit {
   std::vector<std::string> train, val;           // photos
+  std::vector<std::string> test;                 // the rest, where the split was drawn
   CaptionsByPhoto train_captions, val_captions;  // of these photos at least
 };
 

@@ -30,6 +30,7 @@ class FeatureCache {
   const std::string& key() const { return key_; }
   const std::vector<std::string>& names() const { return names_; }
   const std::map<std::string, int64_t>& unreadable() const { return unreadable_; }
+  const tensor::Tensor& features() const { return features_; }  // (images, places, channels) f16
   int64_t size() const { return features_.size(0); }
   int64_t places() const { return features_.size(1); }
   int64_t channels() const { return features_.size(2); }

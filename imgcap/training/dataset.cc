@@ -32,6 +32,7 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
     const auto row = features.find(name);
     if (found == captions.end() || found->second.empty() || !row) {
       missing.push_back(name);
+      if (row) data.without_captions.push_back(name);
       continue;
     }
     Dataset::Photo photo{name, *row, found->second, {}};
@@ -48,6 +49,16 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
   check(!data.photos.empty(), ErrorKind::data,
         "data set: none of {} photos has captions and features (first: '{}')", names.size(),
         missing.empty() ? "" : missing.front());
+  return data;
+}
+
+Dataset with_rows_of(const FeatureCache& features, Dataset data) {
+  for (Dataset::Photo& photo : data.photos) {
+    const auto row = features.find(photo.name);
+    check(row.has_value(), ErrorKind::data, "data set: the photo '{}' is missing among augmented photos",
+          photo.name);
+    photo.row = *row;
+  }
   return data;
 }
 

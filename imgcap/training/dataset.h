@@ -22,6 +22,8 @@ struct Dataset {
     std::vector<std::vector<int32_t>> encoded;  // with <sos> and <eos>
   };
   std::vector<Photo> photos;
+  std::string split;                          // where they come from, for what is printed: "val.txt"
+  std::vector<std::string> without_captions;  // named photos that are left out for that
 
   int64_t caption_count() const;
   std::map<std::string, std::vector<std::string>> references() const;  // by photo
@@ -33,6 +35,9 @@ struct Dataset {
 Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& captions,
                      const std::vector<std::string>& names, const FeatureCache& features,
                      const Vocabulary& vocabulary, int64_t max_tokens = 0);
+
+// The same data set with the rows that its photos have in another cache. Kind data: it lacks one.
+Dataset with_rows_of(const FeatureCache& features, Dataset data);
 
 // Whole photos with all their captions, rows sorted by falling length (equal lengths keep their order).
 // Without features: for an encoder that is trained, too.

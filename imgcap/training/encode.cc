@@ -91,12 +91,14 @@ Tensor encode_images(const LoadedEncoder& loaded, const std::vector<Image>& imag
 Image Augmentation::operator()(const Image& image, int64_t index) const {
   if (kind == Kind::none) return image;
   if (kind == Kind::mirror) return flip_horizontal(image);
-  return augment(image, {}, plan_augmentation({}, seed, view, index));
+  const AugmentOptions options = kind == Kind::mild ? mild_augmentation() : AugmentOptions{};
+  return augment(image, options, plan_augmentation(options, seed, view, index));
 }
 
 std::string Augmentation::key() const {
   if (kind == Kind::none) return "";
-  return kind == Kind::mirror ? " mirror" : fmt::format(" original augmentation {} of seed {}", view, seed);
+  if (kind == Kind::mirror) return " mirror";
+  return fmt::format(" {} augmentation {} of seed {}", kind == Kind::mild ? "mild" : "original", view, seed);
 }
 
 int64_t file_bytes(const ImageSource& source, int64_t index) {
@@ -109,8 +111,7 @@ int64_t file_bytes(const ImageSource& source, int64_t index) {
 
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
-                           const std::function<void(int64_t, int64_t)>& progress,
-                           const std::atomic<bool>* stop, const Augmentation& augmentation) {
+                           const EncodeOptions& options) {
   std::vector<int64_t> order = which;
   if (order.empty()) {
     order.resize(static_cast<size_t>(source.size()));
@@ -128,7 +129,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     for (int64_t i = begin; i < std::min(total, begin + kBatch); ++i) {
       const int64_t index = order[static_cast<size_t>(i)];
       try {
-        batch.images.push_back(augmentation(source.read_image(index), index));
+        batch.images.push_back(options.augmentation(source.read_image(index), index));
         batch.names.push_back(source.name(index));
       } catch (const tensor::Error& error) {
         batch.skipped.emplace_back(source.name(index), error.what());
@@ -141,27 +142,39 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   Tensor features;
   std::map<std::string, int64_t> unreadable;
   int64_t filled = 0;
+  const auto add = [&](const Tensor& rows) {
+    if (!features.defined())
+      features = Tensor::empty(
+          {filled + (options.known ? options.known->size() : 0) + total, rows.size(1), rows.size(2)},
+          DType::f16);
+    features.slice(0, filled, filled + rows.size(0)).copy_(rows);
+    filled += rows.size(0);
+  };
+  if (options.known) {
+    names = options.known->names();
+    unreadable = options.known->unreadable();
+    add(options.known->features());
+  }
   std::future<Batch> next = std::async(std::launch::async, read, 0);
   for (int64_t begin = 0; begin < total; begin += kBatch) {
     const Batch batch = next.get();
-    check(stop == nullptr || !*stop, ErrorKind::argument, "interrupted");
+    report.stopped = options.stop != nullptr && *options.stop;
+    if (report.stopped) break;
     if (begin + kBatch < total) next = std::async(std::launch::async, read, begin + kBatch);
     report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
-    unreadable.insert(batch.unreadable.begin(), batch.unreadable.end());
+    for (const auto& [name, bytes] : batch.unreadable) unreadable[name] = bytes;
     if (!batch.images.empty()) {
-      const Tensor encoded = encode_images(encoder, batch.images);
-      if (!features.defined())
-        features = Tensor::empty({total, encoded.size(1), encoded.size(2)}, DType::f16);
-      features.slice(0, filled, filled + encoded.size(0)).copy_(encoded);
-      filled += encoded.size(0);
+      add(encode_images(encoder, batch.images));
       names.insert(names.end(), batch.names.begin(), batch.names.end());
+      for (const std::string& name : batch.names) unreadable.erase(name);
     }
-    if (progress) progress(std::min(total, begin + kBatch), total);
+    if (options.progress) options.progress(std::min(total, begin + kBatch), total);
   }
-  check(filled > 0, ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total,
-        report.skipped.empty() ? "" : report.skipped.front().second);
-  return FeatureCache(std::move(names), features.slice(0, 0, filled), encoder.key + augmentation.key(),
-                      std::move(unreadable));
+  check(filled > 0 || report.stopped, ErrorKind::data, "encode: none of {} photos can be read; the first: {}",
+        total, report.skipped.empty() ? "" : report.skipped.front().second);
+  if (filled == 0) features = Tensor::empty({0, 1, 1}, DType::f16);
+  return FeatureCache(std::move(names), features.slice(0, 0, filled),
+                      encoder.key + options.augmentation.key(), std::move(unreadable));
 }
 
 }  // namespace imgcap

@@ -41,10 +41,11 @@ struct Augmentation {
   enum class Kind {
     none,
     mirror,    // left and right exchanged
+    mild,      // a random part, mirrored or not (mild_augmentation), with new dice for each view
     original,  // the original's dice (augment.h), thrown once for each view
   };
   Kind kind = Kind::none;
-  int64_t view = 0;  // of `original`
+  int64_t view = 0;  // of `mild` and `original`
   uint64_t seed = 0;
 
   Image operator()(const Image& image, int64_t index) const;
@@ -56,15 +57,22 @@ int64_t file_bytes(const ImageSource& source, int64_t index);
 
 struct EncodeReport {
   std::vector<std::pair<std::string, std::string>> skipped;  // photo, reason
+  bool stopped = false;                                      // before all were encoded
+};
+
+struct EncodeOptions {
+  Augmentation augmentation;
+  // The features that are there already, made by the same encoder and augmentation: they come first.
+  const FeatureCache* known = nullptr;
+  std::function<void(int64_t, int64_t)> progress;  // (done, total)
+  const std::atomic<bool>* stop = nullptr;         // ends the work after a batch, with what there is
 };
 
 // Features of the given pictures of the source (all when `which` is empty); those that cannot be read are
-// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded.
-// `progress(done, total)` may be empty. `stop`, when it is given, ends the work with an error of kind
-// argument. A data error when no picture can be read.
+// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded. A
+// data error when there is no picture that can be read and none known.
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
-                           const std::function<void(int64_t, int64_t)>& progress = {},
-                           const std::atomic<bool>* stop = nullptr, const Augmentation& augmentation = {});
+                           const EncodeOptions& options = {});
 
 }  // namespace imgcap

@@ -64,11 +64,14 @@ Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& f
   return result;
 }
 
-double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original) {
+double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original,
+                 double teacher_forcing, uint64_t seed) {
   const autograd::NoGrad no_grad;
   constexpr int64_t kBatchPhotos = 16;
   LossOptions options;
-  options.teacher_forcing = 1;
+  tensor::Generator coins(seed);
+  options.teacher_forcing = compat_original ? teacher_forcing : 1;
+  options.generator = &coins;
   options.compat_original = compat_original;
   double sum = 0;
   int64_t tokens = 0;

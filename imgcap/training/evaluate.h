@@ -41,8 +41,9 @@ struct Evaluation {
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                     const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options);
 
-// Mean loss a token with the captions' own words fed, in evaluation mode.
+// Mean loss a token with the captions' own words fed, in evaluation mode. With compat_original as the
+// original did it: it throws its coins of `teacher_forcing` here, too, so that the loss depends on `seed`.
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features,
-                 bool compat_original = false);
+                 bool compat_original = false, double teacher_forcing = 1, uint64_t seed = 0);
 
 }  // namespace imgcap

@@ -15,13 +15,15 @@ void validate(const TrainOptions& o) {
   };
   check(o.epochs >= 0 && o.max_steps >= 0 && o.batch_photos >= 1 && o.validate_every >= 1 &&
             o.patience >= 0 && o.warmup_steps >= 0 && o.max_tokens >= 0 && o.checkpoint_every >= 0,
-        ErrorKind::argument, "train: epochs, steps, batch and intervals have to be positive");
+        ErrorKind::argument, "train: epochs, steps, batch and intervals cannot be negative");
+  check(o.validation.beam >= 1 && o.validation.beam <= 1000, ErrorKind::argument,
+        "train: beam is {}; it has to be 1 to 1000", o.validation.beam);
   check(o.optimizer == "adam" || o.optimizer == "adamw" || o.optimizer == "sgd", ErrorKind::argument,
         "train: optimizer '{}' is none of adam, adamw, sgd", o.optimizer);
   check(o.schedule == "constant" || o.schedule == "cosine" || o.schedule == "plateau", ErrorKind::argument,
         "train: schedule '{}' is none of constant, cosine, plateau", o.schedule);
-  check(o.augment == "none" || o.augment == "mirror" || o.augment == "original", ErrorKind::argument,
-        "train: augmentation '{}' is none of none, mirror, original", o.augment);
+  check(o.augment == "none" || o.augment == "mirror" || o.augment == "mild" || o.augment == "original",
+        ErrorKind::argument, "train: augmentation '{}' is none of none, mirror, mild, original", o.augment);
   check(o.augment_views >= 1 && o.augment_views <= 1000, ErrorKind::argument,
         "train: {} augmented views; 1 to 1000 are possible", o.augment_views);
   check(o.objective == "cross-entropy" || o.objective == "self-critical", ErrorKind::argument,

@@ -57,9 +57,10 @@ std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::O
                                               .min_lr = o.min_lr});
   if (o.schedule == "plateau") {
     optim::PlateauOptions plateau;
-    plateau.mode = optim::PlateauOptions::Mode::max;
+    // The original's waits for a lower loss.
+    plateau.mode = o.compat_original ? optim::PlateauOptions::Mode::min : optim::PlateauOptions::Mode::max;
     plateau.factor = 0.5;
-    plateau.patience = 1;
+    plateau.patience = o.compat_original ? 5 : 1;
     plateau.min_lr = o.min_lr;
     return std::make_unique<optim::ReduceLROnPlateau>(optimizer, plateau);
   }
@@ -184,6 +185,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
   const Clock::time_point start = Clock::now();
   const int64_t first_step = step_;
   int64_t captions = 0;
+  if (step_ == 0) save_last();  // whatever happens before the next one, there is something to go on from
   while (epoch_ < options_.epochs && step_ < total) {
     const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
     // The next batch is made while this one trains.
@@ -226,12 +228,14 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     if (step_ >= total || (epoch_ + 1) % options_.validate_every == 0) {
       const ValidationReport report = validate_now();
       if (listener.validation) listener.validation(report);
-      if (options_.schedule == "plateau") scheduler_->step(report.scores.cider);
+      if (options_.schedule == "plateau")
+        scheduler_->step(options_.compat_original ? report.loss : report.scores.cider);
     }
     if (!whole) break;
     ++epoch_;
     batch_ = 0;
     save_last();
+    if (stop) return End::interrupted;
     if (options_.patience > 0 && worse_ >= options_.patience) return End::patience;
   }
   save_last();
@@ -257,14 +261,21 @@ ValidationReport Trainer::validate_now() {
     }
     encoded = encoder_->encode(names);
   }
-  const FeatureCache& features = encoded ? *encoded : features_;
-  report.loss = mean_loss(*decoder_, data, features, options_.compat_original);
+  const FeatureCache* features = encoded ? &*encoded : &features_;
+  if (options_.compat_original && options_.augment == "original") {
+    // The original changed the photos that it validated on, too.
+    features = views_[static_cast<size_t>(epoch_) % views_.size()];
+    data = with_rows_of(*features, std::move(data));
+  }
+  report.loss = mean_loss(*decoder_, data, *features, options_.compat_original, teacher_forcing(),
+                          options_.seed + static_cast<uint64_t>(epoch_));
   ScoreOptions score_options;
+  score_options.split = data.split;
   if (options_.compat_original) score_options.protocol = Protocol::original;
   score_options.undefined_is_zero =
       true;  // a model that knows nothing yet may give captions of a word or two
   report.scores =
-      score_captions(caption_photos(*decoder_, data, features, vocabulary_, options_.validation),
+      score_captions(caption_photos(*decoder_, data, *features, vocabulary_, options_.validation),
                      scored_references(data, vocabulary_, options_.compat_original), score_options);
   report.best = report.scores.cider > best_;
   worse_ = report.best ? 0 : worse_ + 1;
@@ -282,9 +293,8 @@ ValidationReport Trainer::validate_now() {
   }
   report.seconds = seconds_since(start);
   Json json{{"validation", true}, {"step", step_}, {"epoch", epoch_}, {"loss", report.loss}};
-  for (size_t k = 0; k < 4; ++k) json["BLEU-" + std::to_string(k + 1)] = report.scores.bleu[k];
-  json["ROUGE-L"] = report.scores.rouge_l;
-  json["CIDEr"] = report.scores.cider;
+  json.update(Json::parse(score_json(report.scores)));
+  json["beam"] = options_.validation.beam;
   json["best"] = report.best;
   log(json.dump());
   return report;

@@ -38,8 +38,8 @@ struct TrainOptions {
   // cross-entropy of the captions, or self-critical: CIDEr of the model's own (self_critical.h)
   std::string objective = "cross-entropy";
   int64_t samples = 5;             // a photo, self-critical
-  std::string augment = "none";    // none, mirror, original: of the training photos (encode.h)
-  int64_t augment_views = 1;       // of `original`, taken in turn by epoch
+  std::string augment = "none";    // none, mirror, mild, original: of the training photos (encode.h)
+  int64_t augment_views = 1;       // of `mild` and `original`, taken in turn by epoch
   int64_t finetune = 0;            // the encoder's last stages that are trained, too (finetune.h)
   double finetune_lr = 1e-5;       // their learning rate; `schedule` goes for it, too
   double average_decay = 0;        // of the exponential average that is validated and kept; 0: off

@@ -1,12 +1,14 @@
 #include "tensor/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <system_error>
 
 #include "tensor/error.h"
@@ -168,6 +170,23 @@ void write_file_atomically(const fs::path& path, std::span<const std::byte> byte
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, [&](FileWriter& writer) { writer.write(text); });
+}
+
+void remove_stale_temporaries(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    // ".NAME.PROCESS-COUNT.tmp", as create_temporary makes them.
+    const std::string name = entry.path().filename().string();
+    const size_t dash = name.rfind('-'), dot = dash == std::string::npos ? dash : name.rfind('.', dash);
+    if (!name.starts_with('.') || !name.ends_with(".tmp") || dot == std::string::npos || dot == 0) continue;
+    int process = 0;
+    const char *first = name.data() + dot + 1, *last = name.data() + dash;
+    const auto [end, bad] = std::from_chars(first, last, process);
+    if (bad == std::errc() && end == last && process > 0 && ::kill(process, 0) != 0 && errno == ESRCH)
+      stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) fs::remove(path, error);
 }
 
 std::string read_file(const fs::path& path, int64_t limit) {

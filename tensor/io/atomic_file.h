@@ -43,6 +43,10 @@ void write_file_atomically(const std::filesystem::path& path, const std::functio
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+// Removes the temporary files that processes which were killed left in the folder. Only for folders that no
+// other machine writes to. Errors are ignored.
+void remove_stale_temporaries(const std::filesystem::path& folder);
+
 inline constexpr int64_t kDefaultReadLimit = int64_t{256} << 20;
 
 // The bytes of a file (or pipe) of at most `limit` bytes. An io error when it is missing, a folder or

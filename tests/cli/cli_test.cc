@@ -30,12 +30,15 @@ TEST_CASE("what CLI11 refuses ends with code 2, help and version with 0") {
   CHECK(version.out.starts_with("imgcap "));
   CHECK(version.err.empty());
   for (const char* verb : {"train", "eval", "caption", "score", "prepare", "classify", "tokenize", "convert",
-                           "info", "report"}) {
+                           "info", "report", "bench"}) {
     CAPTURE(verb);
     const Result help = run({verb, "--help"});
     CHECK(help.code == 0);
     for (const char* option : {"--config", "--seed", "--threads"}) CHECK(has(help.out, option));
   }
+  for (const char* part : {"build", "show"})
+    for (const char* option : {"--config", "--seed", "--threads"})
+      CHECK(has(run({"vocab", part, "--help"}).out, option));
   CHECK(has(run({"vocab", "build", "--help"}).out, "=4065"));
   CHECK(has(run({"report", "--help"}).out, "--photos INT:INT in [0 - 1000]=12"));
   CHECK(has(run({"caption", "--help"}).out, "--beam INT:INT in [1 - 1000]=5"));
@@ -175,6 +178,25 @@ TEST_CASE("an output that takes nothing") {
     CHECK(full.code == 2);
     CHECK(has(full.err, "stdout"));
   }
+}
+
+TEST_CASE("bench runs a row and says on what machine") {
+  const Result result = run({"bench", "--only", "caption", "--calls", "1", "--pairs", "1", "--json"});
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  const json out = json::parse(result.out);
+  CHECK_FALSE(out["machine"]["processor"].get<std::string>().empty());
+  CHECK(out["machine"]["peak_gflops"].get<double>() > 0);
+  CHECK(out["machine"]["threads"].get<int>() > 0);
+  REQUIRE(out["rows"].size() == 1);
+  const json row = out["rows"][0];
+  CHECK(row["name"] == "caption");
+  CHECK(row["seconds"]["median"].get<double>() > 0);
+  CHECK(row["peak_mib"].get<double>() > 10);
+  const Result unknown = run({"bench", "--only", "nonsense"});
+  CHECK(unknown.code == 2);
+  CHECK(has(unknown.err, "there is no row 'nonsense'"));
+  CHECK(run({"bench", "--only", "caption", "--compare", "torch"}).code == 2);
 }
 
 TEST_CASE("captions: settings are checked before anything is loaded") {

@@ -81,12 +81,14 @@ TEST_CASE("fine-tune, eval, caption, convert") {
     CHECK(scores[name].get<double>() == log[name].get<double>());
   }
 
-  // A cache of the encoder that training began with does not fit.
+  // A cache of the encoder that training began with does not fit, and stays as it is.
+  const std::string before = tests::read_text(folder / "features.safetensors");
   const Result cached =
       run({"eval", "--checkpoint", best, "--images", photos, "--captions", folder / "captions", "--list",
            folder / "val", "--features", folder / "features.safetensors", "--json"});
-  CHECK(cached.code == 0);
-  CHECK(has(cached.err, "made by another encoder"));
+  CHECK(cached.code == 2);
+  CHECK(has(cached.err, "these features are of another encoder"));
+  CHECK(tests::read_text(folder / "features.safetensors") == before);
 
   const Result other = run({"caption", "--model", best, "--weights", tests::encoder_in_the_box(), bear});
   CHECK(other.code == 2);

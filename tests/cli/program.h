@@ -67,6 +67,13 @@ class Program {
   void send(int signal) const {
     if (pid_ > 0) ::kill(pid_, signal);
   }
+  // Whether the process handles the signal itself by now.
+  bool catches(int signal) const {
+    const std::string status = read_text("/proc/" + std::to_string(pid_) + "/status");
+    const size_t at = status.find("SigCgt:");
+    return at != std::string::npos &&
+           (std::stoull(status.substr(at + 7), nullptr, 16) >> (signal - 1) & 1) != 0;
+  }
   std::string output() const { return read_text(out_); }
   Result wait() {
     int status = 0;

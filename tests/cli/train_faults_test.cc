@@ -185,18 +185,18 @@ TEST_CASE("missing and truncated photos are named and counted, and the feature c
   const auto made = fs::last_write_time(cache);
   const Result again = train("again");
   CHECK(fs::last_write_time(cache) == made);
-  CHECK_FALSE(has(again.err, "anew"));
+  CHECK_FALSE(has(again.err, "added"));
   CHECK(has(again.err, "1 photos are missing (first: missing.jpg)"));
   CHECK(has(again.err, "1 photos cannot be read and are skipped (first: cut.jpg)"));
   CHECK(has(again.out, "2 photos with 4 captions to train on"));
 
   data.put("missing.jpg");
   const Result found = train("found");
-  CHECK(has(found.err, "anew"));
+  CHECK(has(found.err, "1 photos are added"));
   CHECK(has(found.out, "3 photos with 6 captions to train on"));
   data.put("cut.jpg");
   const Result mended = train("mended");
-  CHECK(has(mended.err, "anew"));
+  CHECK(has(mended.err, "1 photos are added"));
   CHECK(has(mended.out, "4 photos with 8 captions to train on"));
   CHECK(train("whole").err.empty());
 }

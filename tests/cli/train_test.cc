@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/cli/program.h"
-#include "tests/data_dir.h"
+#include "tests/cli/training_run.h"
 
 using nlohmann::json;
 using tests::Folder;
@@ -15,16 +14,6 @@ using tests::Result;
 using tests::run;
 
 namespace {
-
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> lines;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = text.find('\n', at);
-    lines.push_back(json::parse(text.substr(at, end - at)));
-    at = end == std::string::npos ? text.size() : end + 1;
-  }
-  return lines;
-}
 
 // Waits until the program has said `text`; false after a minute.
 bool wait_for(const tests::Program& program, const std::string& text) {
@@ -38,47 +27,28 @@ bool wait_for(const tests::Program& program, const std::string& text) {
 }  // namespace
 
 TEST_CASE("train, stop, resume, eval, caption, classify") {
-  const std::filesystem::path data = tests::data_dir("the program's training run");
-  if (data.empty()) return;
   const Folder folder;
-  const std::string photos = (data / "cc_photos").string(), captions = photos + "/captions.csv";
-  const std::string weights = (data / "efficientnet_lite2/efficientnet_lite2_imagenet.safetensors").string();
+  const std::string photos = tests::assets() + "/photos", captions = photos + "/captions.csv";
+  const std::string weights = tests::encoder_in_the_box();
   const std::string bear = photos + "/coco_000000000285.jpg", plane = photos + "/coco_000000000785.jpg";
   tests::write_text(folder / "train",
                     "coco_000000000285.jpg\ncoco_000000000785.jpg\ncoco_000000000872.jpg\n");
   tests::write_text(folder / "val", "coco_000000000885.jpg\ncoco_000000001268.jpg\n");
-  const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> all = {"train",
-                                    "--captions",
-                                    captions,
-                                    "--images",
-                                    photos,
-                                    "--train-list",
-                                    folder / "train",
-                                    "--val-list",
-                                    folder / "val",
-                                    "--weights",
-                                    weights,
-                                    "--out",
-                                    folder / out,
-                                    "--features",
-                                    folder / "features.safetensors",
-                                    "--embedding",
-                                    "16",
-                                    "--hidden",
-                                    "16",
-                                    "--attention-width",
-                                    "16",
-                                    "--layers",
-                                    "1",
-                                    "--layer-dropout",
-                                    "0",
-                                    "--batch",
-                                    "2",
-                                    "--min-frequency",
-                                    "1"};
+  const auto begin = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"train",          "--captions", captions,
+                                    "--images",       photos,       "--train-list",
+                                    folder / "train", "--val-list", folder / "val",
+                                    "--weights",      weights,      "--out",
+                                    folder / out,     "--features", folder / "features.safetensors",
+                                    "--batch",        "2"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
+  };
+  const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"--embedding", "16", "--hidden",        "16", "--attention-width", "16",
+                                    "--layers",    "1",  "--layer-dropout", "0",  "--min-frequency",   "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return begin(out, all);
   };
   const Result first = run(train("run", {"--steps", "3"}));
   CAPTURE(first.err);
@@ -89,6 +59,76 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
   CHECK(run({"vocab", "show", last}).out.starts_with("0\t\"<unk>\"\n"));
   CHECK(run(train("run", {"--steps", "3", "--resume", "--lr", "-1"})).code == 2);
   CHECK(run(train("other", {"--steps", "3", "--resume"})).code == 2);  // nothing to go on from
+  CHECK(has(first.out, "validation: 2 images of val, 5 references each, "));
+  const json validation = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
+  CHECK(validation["images"] == 2);
+  CHECK(validation["split"] == "val");
+  CHECK(validation["protocol"] == "standard");
+  CHECK(validation["beam"] == 3);
+
+  SUBCASE("settings that are found to be wrong before any work") {
+    const auto refused = [&](const std::string& out, const std::vector<std::string>& more, const char* why) {
+      const Result result = run(train(out, more));
+      CAPTURE(result.err);
+      CHECK(result.code == 2);
+      CHECK(has(result.err, why));
+      CHECK_FALSE(std::filesystem::exists(folder / (out + "/log.jsonl")));
+    };
+    refused("bad", {"--beam", "0"}, "beam is 0");
+    refused("bad", {"--beam", "-1"}, "beam is -1");
+    refused("bad", {"--init", last}, "--min-frequency is what the checkpoint of --init says");
+    const std::string log = tests::read_text(folder / "run/log.jsonl");
+    const Result again = run(train("run", {"--steps", "3"}));
+    CHECK(again.code == 2);
+    CHECK(has(again.err, "there is a run in it; --resume goes on with it"));
+    CHECK(tests::read_text(folder / "run/log.jsonl") == log);
+    tests::write_text(folder / "words", "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n\" a\"\n");
+    const Result other = run(train("run", {"--steps", "4", "--resume", "--vocabulary", folder / "words"}));
+    CHECK(other.code == 2);
+    CHECK(has(other.err, "another model, vocabulary or encoder"));
+    for (const char* beam : {"0", "-3"})
+      CHECK(run({"eval", "--checkpoint", last, "--images", photos, "--captions", captions, "--list",
+                 folder / "val", "--beam", beam})
+                .code == 2);
+    const Result nowhere = run({"eval", "--checkpoint", last, "--images", photos, "--captions", captions,
+                                "--list", folder / "val", "--out", folder / "none/x.json"});
+    CHECK(nowhere.code == 2);
+    CHECK(has(nowhere.err, "there is no folder"));
+    CHECK(nowhere.out.empty());
+  }
+
+  SUBCASE("without lists the parts are written down, and the test part can be scored") {
+    std::vector<std::string> all = train("split", {"--steps", "1"});
+    const auto lists = std::find(all.begin(), all.end(), "--train-list");
+    all.erase(lists, lists + 4);
+    const Result result = run(all);
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    CHECK(has(result.out, "split by seed: 47 photos to train on, 5 to validate, 5 to test"));
+    const auto test = tests::read_text(folder / "split/test.txt");
+    CHECK(std::count(test.begin(), test.end(), '\n') == 5);
+    const auto cached = std::filesystem::file_size(folder / "features.safetensors");
+    const Result scored =
+        run({"eval", "--checkpoint", folder / "split/last.safetensors", "--images", photos, "--captions",
+             captions, "--list", folder / "split/test.txt", "--features", folder / "features.safetensors",
+             "--beam", "2", "--out", folder / "results.json", "--json"});
+    CAPTURE(scored.err);
+    REQUIRE(scored.code == 0);
+    // The test photos are added to the cache; nothing that was in it is lost.
+    CHECK(has(scored.err, " photos are added"));
+    CHECK(std::filesystem::file_size(folder / "features.safetensors") > cached);
+    // What eval wrote can be scored.
+    const Result from_file = run({"score", "--references", captions, "--candidates", folder / "results.json",
+                                  "--list", folder / "split/test.txt", "--json"});
+    CAPTURE(from_file.err);
+    CHECK(json::parse(from_file.out)["CIDEr"] == json::parse(scored.out)["CIDEr"]);
+    // A photo without captions is no secret.
+    tests::write_text(folder / "more", test + "skimage_coffee.jpg\n");
+    const Result more = run({"eval", "--checkpoint", folder / "split/last.safetensors", "--images", photos,
+                             "--captions", captions, "--list", folder / "more", "--json"});
+    CHECK(has(more.err, "1 photos have no captions and are left out (first: skimage_coffee.jpg)"));
+    CHECK(json::parse(more.out)["images"] == 5);
+  }
 
   SUBCASE("a checkpoint in fewer bits") {
     const std::string caption = run({"caption", "--model", last, "--weights", weights, "--json", bear}).out;
@@ -105,24 +145,25 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
             doctest::Approx(before["log_probability"].get<double>()).epsilon(0.02));
     }
     CHECK(run({"convert", weights, folder / "encoder.safetensors", "--format", "i8"}).code == 2);
-    CHECK(run({"convert", weights, folder / "encoder.safetensors", "--format", "f16"}).code == 0);
-    CHECK(std::filesystem::file_size(folder / "encoder.safetensors") <
-          std::filesystem::file_size(weights) * 51 / 100);
+    const std::string resnet = (tests::source_dir() / "tests/golden/encoder_resnet50.pth").string();
+    CHECK(run({"convert", resnet, folder / "encoder.safetensors", "--format", "f16"}).code == 0);
+    CHECK(std::filesystem::file_size(folder / "encoder.safetensors") < 2 * 25'557'032 + 200'000);
   }
 
   SUBCASE("on from a checkpoint, on CIDEr itself") {
+    // The model's settings come from the checkpoint.
     const std::vector<std::string> flags = {
         "--steps", "2", "--init", last, "--objective", "self-critical", "--teacher-forcing", "1"};
-    const Result further = run(train("further", flags));
+    const Result further = run(begin("further", flags));
     CAPTURE(further.err);
     CHECK(further.code == 0);
     CHECK(has(further.out, "reward "));
     CHECK(has(tests::read_text(folder / "further/log.jsonl"), "\"reward\":"));
     std::vector<std::string> smoothed = flags;
     smoothed.insert(smoothed.end(), {"--label-smoothing", "0.1"});
-    CHECK(run(train("smoothed", smoothed)).code == 2);
-    CHECK(run(train("no_init", {"--init", folder / "none.safetensors"})).code == 2);
-    CHECK(run(train("no_init", {"--init", last, "--encoder", "resnet50"})).code == 2);
+    CHECK(run(begin("smoothed", smoothed)).code == 2);
+    CHECK(run(begin("no_init", {"--init", folder / "none.safetensors"})).code == 2);
+    CHECK(run(begin("no_init", {"--init", last, "--encoder", "resnet50"})).code == 2);
   }
 
   SUBCASE("augmentation") {
@@ -133,10 +174,12 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(mirror["kind"] == "feature cache");
     CHECK(run(train("original", {"--steps", "2", "--augment", "original", "--augment-views", "2"})).code ==
           0);
-    CHECK(std::filesystem::exists(folder / "features.view1.safetensors"));
+    CHECK(std::filesystem::exists(folder / "features.original1.safetensors"));
+    CHECK(run(train("mild", {"--steps", "2", "--augment", "mild", "--augment-views", "2"})).code == 0);
+    CHECK(std::filesystem::exists(folder / "features.mild1.safetensors"));
     const Result wrong = run(train("wrong", {"--augment", "upside-down"}));
     CHECK(wrong.code == 2);
-    CHECK(has(wrong.err, "'upside-down' is none of none, mirror, original"));
+    CHECK(has(wrong.err, "'upside-down' is none of none, mirror, mild, original"));
   }
 
   SUBCASE("captions and scores") {
@@ -152,7 +195,7 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
         run({"caption", "--model", last, "--weights", weights, "--beam", "3", "--nbest", "2", "--json",
              folder / "cut.jpg", bear, folder / "text.jpg", folder / "missing.jpg", plane});
     CHECK(captioned.code == 2);
-    const std::vector<json> lines = lines_of(captioned.out);
+    const std::vector<json> lines = tests::json_lines(captioned.out);
     REQUIRE(lines.size() == 5);
     for (size_t bad : {0, 2, 3}) {
       CHECK(lines[bad].contains("error"));
@@ -169,14 +212,17 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(has(sheet.out, "coco_000000000285.jpg: "));
     CHECK(has(sheet.out, " ms)\n"));
     CHECK(tests::read_text(folder / "sheet.png").starts_with("\x89PNG"));
-    CHECK(
-        run({"caption", "--model", last, "--weights", weights, "--attention", folder / "s.png", bear, plane})
-            .code == 2);
+    const Result sheets =
+        run({"caption", "--model", last, "--weights", weights, "--attention", folder / "s.png", bear, plane});
+    CHECK(sheets.code == 0);
+    for (const char* name : {"s.png", "s_coco_000000000785.png"})
+      CHECK(tests::read_text(folder / name).starts_with("\x89PNG"));
+    CHECK(run({"caption", "--model", last, "--attention", folder / "none/s.png", bear}).out.empty());
     CHECK(run({"caption", "--model", last, "--weights", weights, bear}, "", "/dev/full").code == 2);
     const Result classified =
         run({"classify", "--weights", weights, "--json", "--top", "3", folder / "cut.jpg", bear});
     CHECK(classified.code == 2);
-    const std::vector<json> classes = lines_of(classified.out);
+    const std::vector<json> classes = tests::json_lines(classified.out);
     REQUIRE(classes.size() == 2);
     CHECK(classes[0].contains("error"));
     REQUIRE(classes[1]["classes"].size() == 3);
@@ -195,12 +241,29 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(has(stopped.out, "--resume goes on"));
     std::vector<std::string> on = endless;
     on.push_back("--resume");
-    tests::Program killed(train("stopped", on));
-    CHECK(wait_for(killed, "goes on after step "));
-    CHECK(wait_for(killed, " loss "));
+    // Killed at different moments: the last checkpoint is whole and can be gone on from.
+    for (const int milliseconds : {0, 7, 23, 61, 140}) {
+      CAPTURE(milliseconds);
+      tests::Program killed(train("stopped", on));
+      CHECK(wait_for(killed, "goes on after step "));
+      CHECK(wait_for(killed, " loss "));
+      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+      killed.send(SIGKILL);
+      CHECK(killed.wait().code == 128 + SIGKILL);
+      CHECK(run({"info", folder / "stopped/last.safetensors"}).code == 0);
+    }
+    // Before the first step, too.
+    std::vector<std::string> fresh = train("fresh", endless);
+    tests::Program killed(fresh);
+    for (int i = 0; i < 6000 && !std::filesystem::exists(folder / "fresh/last.safetensors"); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     killed.send(SIGKILL);
     CHECK(killed.wait().code == 128 + SIGKILL);
-    CHECK(run({"info", folder / "stopped/last.safetensors"}).code == 0);
+    tests::write_text(folder / "fresh/.last.safetensors.999999999-1.tmp", "left by a process that is gone");
+    fresh.insert(fresh.end(), {"--resume", "--steps", "60"});
+    CHECK(run(fresh).code == 0);
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "fresh"))
+      CHECK_FALSE(entry.path().extension() == ".tmp");
     tests::Program again(train("stopped", on));
     CHECK(wait_for(again, " loss "));
     again.send(SIGINT);
