@@ -3,11 +3,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 
 namespace imgcap {
 
@@ -24,6 +26,20 @@ std::vector<std::vector<std::string>> reference_texts(const Dataset& data) {
 }
 
 }  // namespace
+
+void sharpen(nn::StateDict& weights, const DecoderConfig& config, double temperature) {
+  tensor::check(std::isfinite(temperature) && temperature > 0, tensor::ErrorKind::argument,
+                "train: the temperature {} has to be over 0", temperature);
+  if (temperature == 1) return;
+  tensor::check(!config.tie_weights, tensor::ErrorKind::argument,
+                "train: --init-temperature would change the embedding, too: the model's weights are tied");
+  for (const char* name : {"fc.weight", "fc.bias"}) {
+    Tensor& weight = weights.at(name);
+    const Tensor before = weight.clone();
+    weight = Tensor::empty(before.shape(), before.dtype());
+    tensor::affine(weight, before, 1 / temperature, 0);
+  }
+}
 
 SelfCritical::SelfCritical(const Dataset& training, int64_t samples, int64_t max_words)
     : scorer_(reference_texts(training)), samples_(samples), max_words_(max_words) {

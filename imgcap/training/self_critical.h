@@ -19,6 +19,12 @@ struct SampledCaptions {
   double reward = 0;              // mean CIDEr of all
 };
 
+// Divides the vocabulary layer of a decoder's state dict by `temperature`: below 1 the model draws what it
+// holds likely more often, and searches as before. A model that label smoothing has made flat would else
+// spend its first epochs on nothing but getting sure, and captions get worse meanwhile. Kind argument: not
+// over 0, or tied weights, whose embedding would change as well.
+void sharpen(nn::StateDict& weights, const DecoderConfig& config, double temperature);
+
 class SelfCritical {
  public:
   // CIDEr against the captions of `training`, whose n-grams give the document frequencies. Its words are the

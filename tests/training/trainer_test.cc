@@ -155,6 +155,33 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
   CHECK_THROWS_AS(SelfCritical(toy.data, 1, 8), tensor::Error);
 }
 
+TEST_CASE("a sharpened model divides its logits by the temperature") {
+  for (const DecoderKind kind : {DecoderKind::attention, DecoderKind::plain}) {
+    CAPTURE(to_string(kind));
+    Toy toy(kind);
+    tensor::Generator generator(3);
+    const auto decoder = make_decoder(toy.info.decoder, generator);
+    decoder->eval();
+    const auto logits = [&] {
+      DecodingState state = decoder->start(toy.features.rows({0, 1}));
+      return decoder->step(state, Tensor::from<int64_t>({kSos, kSos}, {2})).to_vector<float>();
+    };
+    const std::vector<float> before = logits();
+    nn::StateDict weights = decoder->state_dict();
+    for (auto& [name, value] : weights) value = value.clone();
+    sharpen(weights, toy.info.decoder, 0.5);
+    CHECK(logits() == before);  // a state dict is changed, no model
+    decoder->load_state_dict(weights);
+    const std::vector<float> after = logits();
+    for (size_t i = 0; i < before.size(); ++i)
+      CHECK(after[i] == doctest::Approx(2 * before[i]).epsilon(1e-5));
+    CHECK_THROWS_AS(sharpen(weights, toy.info.decoder, 0), tensor::Error);
+    DecoderConfig tied = toy.info.decoder;
+    tied.tie_weights = true;
+    CHECK_THROWS_WITH_AS(sharpen(weights, tied, 0.5), doctest::Contains("tied"), tensor::Error);
+  }
+}
+
 TEST_CASE("a self-critical run resumes to the bit") {
   const Toy toy;
   TrainOptions options = toy_options();
