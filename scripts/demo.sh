@@ -4,6 +4,10 @@
 # IMGCAP_BUILD_DIR and IMGCAP_CMAKE_FLAGS: see build.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [[ $# -gt 1 || ($# -eq 1 && $1 != --no-install) ]]; then
+  echo "usage: scripts/demo.sh [--no-install]" >&2
+  exit 2
+fi
 scripts/setup.sh "$@"
 scripts/build.sh imgcap
 

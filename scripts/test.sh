@@ -9,6 +9,10 @@ if [[ -n ${IMGCAP_DATA:-} ]]; then
   export IMGCAP_DATA
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [[ $# -gt 1 || ($# -eq 1 && $1 != --no-install) ]]; then
+  echo "usage: scripts/test.sh [--no-install]" >&2
+  exit 2
+fi
 scripts/setup.sh "$@"
 scripts/build.sh
 

@@ -24,6 +24,8 @@ extern "C" void on_signal(int signal) {
 // whole program only, not of a subcommand. This runs before the other options' values are taken and before
 // missing ones are complained about, as --config is the verb's first option.
 void read_config(CLI::App& verb, const std::string& file) {
+  if (std::filesystem::is_directory(file))
+    throw CLI::FileError(file + " is a folder, not a configuration file");
   for (const CLI::ConfigItem& item : verb.get_config_formatter_base()->from_file(file)) {
     CLI::Option* option = verb.get_option_no_throw("--" + item.name);
     if (option == nullptr) option = verb.get_option_no_throw(item.name);
@@ -48,7 +50,7 @@ CLI::App* add_verb(CLI::App& app, Program& program, const std::string& name, con
   verb->add_option_function<std::string>(
       "--config", [verb](const std::string& file) { read_config(*verb, file); },
       "Options from a file (name = value lines); flags go on top");
-  verb->add_option("--seed", program.seed, "Seed of everything random");
+  verb->add_option("--seed", program.seed, "Seed of everything random")->check(CLI::NonNegativeNumber);
   verb->add_option("--threads", program.threads, "Threads (0: one a processor)")->check(CLI::Range(0, 256));
   verb->parse_complete_callback([&program] {
     if (program.threads > 0) tensor::set_num_threads(program.threads);

@@ -84,12 +84,15 @@ bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
-                           const Augmentation& augmentation, EncodeReport* report) {
+                           const FeatureOptions& feature_options, EncodeReport* report) {
+  EncodeOptions options;
+  options.augmentation = feature_options.augmentation;
+  options.batch_statistics = feature_options.batch_statistics;
   std::optional<FeatureCache> cache;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);
     tensor::check(
-        cache->key() == encoder.key + augmentation.key(), tensor::ErrorKind::data,
+        cache->key() == feature_key(encoder, options), tensor::ErrorKind::data,
         "{}: these features are of another encoder, other weights or another way to make photos ready; "
         "name another file, or remove this one",
         cache_file);
@@ -103,8 +106,6 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   ProgressLine line;
   EncodeReport own;
   EncodeReport& result = report == nullptr ? own : *report;
-  EncodeOptions options;
-  options.augmentation = augmentation;
   options.known = cache ? &*cache : nullptr;
   options.progress = [&](int64_t done, int64_t total) {
     line.show(fmt::format("encoding photos: {} of {}", done, total));

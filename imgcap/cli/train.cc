@@ -4,9 +4,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <set>
 
-#include "imgcap/cli/data_options.h"
+#include "imgcap/cli/training_features.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
@@ -19,8 +18,9 @@ struct Options {
   std::vector<std::string> captions, images;
   std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
                                     features;
-  std::string init, vocabulary, compat = "none";
+  std::string init, vocabulary, compat = "none", encoder_mode = "eval";
   int64_t max_words = 4065, min_frequency = 5;
+  double init_temperature = 1;
   bool no_characters = false, resume = false;
   DecoderConfig decoder;
   TrainOptions train;
@@ -111,30 +111,11 @@ void set_original_defaults(Options& o, const CLI::App& verb) {
   const auto given = [&](const char* name) { return verb.get_option(name)->count() > 0; };
   o.train.compat_original = true;
   // It clips after the step, which clips nothing; its plain model is always fed by the caption; it validates
-  // with a greedy search.
+  // with a greedy search; its encoder's batch norm is in training mode.
   if (!given("--clip-norm")) o.train.clip_norm = 0;
   if (!given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
   if (!given("--beam")) o.train.validation.beam = 1;
-}
-
-// What training takes turns with beside the photos (or, with the original's, in place of them): changed ones.
-std::vector<FeatureCache> load_views(const Options& o, const LoadedEncoder& encoder,
-                                     const std::vector<std::string>& names, std::filesystem::path cache) {
-  std::vector<FeatureCache> views;
-  const auto add = [&](const Augmentation& augmentation, const std::string& suffix) {
-    views.push_back(load_features(encoder, o.images, names,
-                                  std::filesystem::path(cache).replace_extension(suffix + ".safetensors"),
-                                  augmentation));
-  };
-  if (o.train.augment == "mirror") add({.kind = Augmentation::Kind::mirror}, ".mirror");
-  const bool mild = o.train.augment == "mild";
-  if (mild || o.train.augment == "original")
-    for (int64_t view = 0; view < o.train.augment_views; ++view)
-      add({.kind = mild ? Augmentation::Kind::mild : Augmentation::Kind::original,
-           .view = view,
-           .seed = o.train.seed},
-          fmt::format(".{}{}", o.train.augment, view));
-  return views;
+  if (!given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
 }
 
 void run(Options o, const CLI::App& verb, Program& program) {
@@ -142,6 +123,8 @@ void run(Options o, const CLI::App& verb, Program& program) {
   const bool as_original = o.compat == "original";
   if (as_original) set_original_defaults(o, verb);
   validate(o.train);
+  tensor::check(o.encoder_mode == "eval" || o.train.finetune == 0, tensor::ErrorKind::argument,
+                "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
   expect_folder(o.out, o.resume);
   const auto captions = load_captions(o.captions);
@@ -153,10 +136,16 @@ void run(Options o, const CLI::App& verb, Program& program) {
   // Found out now, not after the photos have been encoded.
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
-  std::set<std::string> all_names(split.train.begin(), split.train.end());
-  all_names.insert(split.val.begin(), split.val.end());
-  const std::string cache = o.features.empty() ? o.out + "/features.safetensors" : o.features;
-  const FeatureCache features = load_features(encoder, o.images, {all_names.begin(), all_names.end()}, cache);
+  FeatureRequest request{.encoder_name = o.encoder,
+                         .cache = o.features.empty() ? o.out + "/features.safetensors" : o.features,
+                         .out = o.out,
+                         .images = o.images,
+                         .train = split.train,
+                         .val = split.val,
+                         .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
+  request.change_validation = as_original && o.train.augment == "original";
+  request.batch_statistics = o.encoder_mode == "train";
+  const TrainingFeatures features = load_training_features(encoder, request);
 
   Checkpoint info;
   if (!o.init.empty()) {
@@ -169,6 +158,8 @@ void run(Options o, const CLI::App& verb, Program& program) {
     info.training.clear();
     info.training_tensors.clear();
     info.notes["begun_from_epoch"] = info.notes["epoch"];
+    sharpen(info.weights, info.decoder, o.init_temperature);
+    info.notes["init_temperature"] = fmt::format("{}", o.init_temperature);
   } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
@@ -190,24 +181,22 @@ void run(Options o, const CLI::App& verb, Program& program) {
   info.encoder = o.encoder;
   info.encoder_key = encoder.key;
   info.preprocessing = encoder.preprocessing;
+  if (features.moved) info.encoder_weights = features.moved->encoder->state_dict();
   const Dataset training =
-      make_dataset(split.train_captions, split.train, features, vocabulary, o.train.max_tokens);
-  Dataset validation = make_dataset(split.val_captions, split.val, features, vocabulary, o.train.max_tokens);
+      make_dataset(split.train_captions, split.train, features.of_training(), vocabulary, o.train.max_tokens);
+  Dataset validation =
+      make_dataset(split.val_captions, split.val, features.plain, vocabulary, o.train.max_tokens);
   validation.split =
       o.val_list.empty() ? "the validation part" : std::filesystem::path(o.val_list).filename().string();
   report_without_captions(training);
   report_without_captions(validation);
-  std::vector<std::string> changed_names = split.train;
-  if (as_original) changed_names.assign(all_names.begin(), all_names.end());
-  const std::vector<FeatureCache> changed = load_views(o, encoder, changed_names, cache);
-  std::vector<const FeatureCache*> views;
-  if (o.train.augment != "original") views.push_back(&features);
-  for (const FeatureCache& view : changed) views.push_back(&view);
   std::optional<ImageSource> source;
   std::optional<TrainedEncoder> trained;
   if (o.train.finetune > 0)
     trained.emplace(encoder, source.emplace(open_images(o.images)), static_cast<int>(o.train.finetune));
-  Trainer trainer(info, features, training, validation, o.train, o.out, views, trained ? &*trained : nullptr);
+  Trainer trainer(info, features.plain, training, validation, o.train, o.out, features.views(),
+                  trained ? &*trained : nullptr);
+  trainer.validate_on(features.validation_views());
   const std::string with_encoder =
       trained ? fmt::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
   print(fmt::format(
@@ -252,10 +241,20 @@ void add_train(CLI::App& app, Program& program) {
           "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
           "has the words of both parts, validation is its greedy search (its beam search with --beam) "
           "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-          "--teacher-forcing 1, and in place of the lists 90/10 by caption")
+          "--teacher-forcing 1, --encoder-mode train, and in place of the lists 90/10 by caption")
       ->check(CLI::IsMember({"none", "original"}));
+  verb->add_option(
+          "--encoder-mode", o->encoder_mode,
+          "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
+          "running ones move (the original's mistake)")
+      ->check(CLI::IsMember({"eval", "train"}));
   verb->add_option("--init", o->init,
                    "A checkpoint to begin from: its weights, vocabulary and model options count");
+  verb->add_option(
+          "--init-temperature", o->init_temperature,
+          "Divides the vocabulary layer of the --init model: below 1 it begins surer of its words, as "
+          "self-critical training wants it")
+      ->check(CLI::PositiveNumber);
   verb->add_flag("--resume", o->resume, "Go on from OUT/last.safetensors");
   verb->add_option("--vocabulary", o->vocabulary,
                    "A vocabulary file in place of one from the training captions");

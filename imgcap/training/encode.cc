@@ -109,6 +109,35 @@ int64_t file_bytes(const ImageSource& source, int64_t index) {
   }
 }
 
+namespace {
+
+// An encoder whose weights stay and whose batch norm learns; frozen again at the end.
+class LearningNorms {
+ public:
+  explicit LearningNorms(Encoder& encoder) : encoder_(encoder) {
+    encoder_.unfreeze();
+    encoder_.train();
+  }
+  ~LearningNorms() {
+    encoder_.eval();
+    encoder_.freeze();
+  }
+  LearningNorms(const LearningNorms&) = delete;
+  LearningNorms& operator=(const LearningNorms&) = delete;
+
+ private:
+  Encoder& encoder_;
+};
+
+}  // namespace
+
+std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options) {
+  const std::string key = encoder.key + options.augmentation.key();
+  return options.batch_statistics == 0
+             ? key
+             : fmt::format("{} statistics of {} photos", key, options.batch_statistics);
+}
+
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const EncodeOptions& options) {
@@ -124,9 +153,12 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     std::vector<std::pair<std::string, std::string>> skipped;
     std::map<std::string, int64_t> unreadable;
   };
+  const int64_t size = options.batch_statistics > 0 ? options.batch_statistics : kBatch;
+  std::optional<LearningNorms> learning;
+  if (options.batch_statistics > 0) learning.emplace(*encoder.encoder);
   const auto read = [&](int64_t begin) {
     Batch batch;
-    for (int64_t i = begin; i < std::min(total, begin + kBatch); ++i) {
+    for (int64_t i = begin; i < std::min(total, begin + size); ++i) {
       const int64_t index = order[static_cast<size_t>(i)];
       try {
         batch.images.push_back(options.augmentation(source.read_image(index), index));
@@ -156,11 +188,11 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     add(options.known->features());
   }
   std::future<Batch> next = std::async(std::launch::async, read, 0);
-  for (int64_t begin = 0; begin < total; begin += kBatch) {
+  for (int64_t begin = 0; begin < total; begin += size) {
     const Batch batch = next.get();
     report.stopped = options.stop != nullptr && *options.stop;
     if (report.stopped) break;
-    if (begin + kBatch < total) next = std::async(std::launch::async, read, begin + kBatch);
+    if (begin + size < total) next = std::async(std::launch::async, read, begin + size);
     report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
     for (const auto& [name, bytes] : batch.unreadable) unreadable[name] = bytes;
     if (!batch.images.empty()) {
@@ -168,13 +200,13 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
       names.insert(names.end(), batch.names.begin(), batch.names.end());
       for (const std::string& name : batch.names) unreadable.erase(name);
     }
-    if (options.progress) options.progress(std::min(total, begin + kBatch), total);
+    if (options.progress) options.progress(std::min(total, begin + size), total);
   }
   check(filled > 0 || report.stopped, ErrorKind::data, "encode: none of {} photos can be read; the first: {}",
         total, report.skipped.empty() ? "" : report.skipped.front().second);
   if (filled == 0) features = Tensor::empty({0, 1, 1}, DType::f16);
-  return FeatureCache(std::move(names), features.slice(0, 0, filled),
-                      encoder.key + options.augmentation.key(), std::move(unreadable));
+  return FeatureCache(std::move(names), features.slice(0, 0, filled), feature_key(encoder, options),
+                      std::move(unreadable));
 }
 
 }  // namespace imgcap

@@ -66,7 +66,13 @@ struct EncodeOptions {
   const FeatureCache* known = nullptr;
   std::function<void(int64_t, int64_t)> progress;  // (done, total)
   const std::atomic<bool>* stop = nullptr;         // ends the work after a batch, with what there is
+  // Over 0: batch norm works as in training on batches of so many photos, whose statistics move the encoder's
+  // running ones. For doing as the original did, which froze its encoder's weights and not its mode.
+  int64_t batch_statistics = 0;
 };
+
+// The key of a cache that encode_photos makes.
+std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options);
 
 // Features of the given pictures of the source (all when `which` is empty); those that cannot be read are
 // skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded. A

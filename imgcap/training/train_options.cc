@@ -13,9 +13,11 @@ void validate(const TrainOptions& o) {
     check(value >= low && value <= high, ErrorKind::argument, "train: {} is {}; it has to be in [{}, {}]",
           name, value, low, high);
   };
-  check(o.epochs >= 0 && o.max_steps >= 0 && o.batch_photos >= 1 && o.validate_every >= 1 &&
-            o.patience >= 0 && o.warmup_steps >= 0 && o.max_tokens >= 0 && o.checkpoint_every >= 0,
-        ErrorKind::argument, "train: epochs, steps, batch and intervals cannot be negative");
+  check(o.epochs >= 1, ErrorKind::argument, "train: epochs is {}; it has to be at least 1", o.epochs);
+  check(o.max_steps >= 0 && o.batch_photos >= 1 && o.validate_every >= 1 && o.patience >= 0 &&
+            o.warmup_steps >= 0 && o.max_tokens >= 0 && o.checkpoint_every >= 0,
+        ErrorKind::argument,
+        "train: steps and intervals cannot be negative, batch and validate-every have to be at least 1");
   check(o.validation.beam >= 1 && o.validation.beam <= 1000, ErrorKind::argument,
         "train: beam is {}; it has to be 1 to 1000", o.validation.beam);
   check(o.optimizer == "adam" || o.optimizer == "adamw" || o.optimizer == "sgd", ErrorKind::argument,

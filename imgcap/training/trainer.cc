@@ -185,6 +185,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
   const Clock::time_point start = Clock::now();
   const int64_t first_step = step_;
   int64_t captions = 0;
+  double other_seconds = 0;     // of validating and saving
   if (step_ == 0) save_last();  // whatever happens before the next one, there is something to go on from
   while (epoch_ < options_.epochs && step_ < total) {
     const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
@@ -204,7 +205,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
       report.step_in_epoch = batch_;
       report.steps_in_epoch = static_cast<int64_t>(batches.size());
       report.total_steps = total;
-      report.captions_per_second = static_cast<double>(captions) / seconds;
+      report.captions_per_second = static_cast<double>(captions) / (seconds - other_seconds);
       report.seconds_left =
           seconds / static_cast<double>(step_ - first_step) * static_cast<double>(total - step_);
       Json line{{"step", report.step},
@@ -223,6 +224,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
       }
       if (options_.checkpoint_every > 0 && step_ % options_.checkpoint_every == 0) save_last();
     }
+    const Clock::time_point pause = Clock::now();
     const bool whole =
         batch_ == static_cast<int64_t>(batches.size());  // else max_steps ends it inside the epoch
     if (step_ >= total || (epoch_ + 1) % options_.validate_every == 0) {
@@ -235,6 +237,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     ++epoch_;
     batch_ = 0;
     save_last();
+    other_seconds += seconds_since(pause);
     if (stop) return End::interrupted;
     if (options_.patience > 0 && worse_ >= options_.patience) return End::patience;
   }
@@ -262,9 +265,8 @@ ValidationReport Trainer::validate_now() {
     encoded = encoder_->encode(names);
   }
   const FeatureCache* features = encoded ? &*encoded : &features_;
-  if (options_.compat_original && options_.augment == "original") {
-    // The original changed the photos that it validated on, too.
-    features = views_[static_cast<size_t>(epoch_) % views_.size()];
+  if (!validation_views_.empty()) {
+    features = validation_views_[static_cast<size_t>(epoch_) % validation_views_.size()];
     data = with_rows_of(*features, std::move(data));
   }
   report.loss = mean_loss(*decoder_, data, *features, options_.compat_original, teacher_forcing(),
@@ -336,6 +338,10 @@ void Trainer::resume() {
     // More epochs or steps may be asked for.
     saved.epochs = options_.epochs;
     saved.max_steps = options_.max_steps;
+    // These change nothing of what is trained.
+    saved.patience = options_.patience;
+    saved.validate_every = options_.validate_every;
+    saved.checkpoint_every = options_.checkpoint_every;
     check(
         saved == options_, ErrorKind::data,
         "{}: its settings differ from this run's; leave out the changed ones or start a new run. Its own: {}",

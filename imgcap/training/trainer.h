@@ -91,6 +91,10 @@ class Trainer {
           const TrainOptions& options, std::filesystem::path folder,
           std::vector<const FeatureCache*> views = {}, TrainedEncoder* encoder = nullptr);
 
+  // Validates on these features in place of the constructor's, in turn by epoch: changed photos, as the
+  // original did. They have to outlive the trainer.
+  void validate_on(std::vector<const FeatureCache*> views) { validation_views_ = std::move(views); }
+
   // Continues a run from FOLDER/last.safetensors, to the bit. Data errors: no such file, another data set or
   // other settings than this trainer's.
   void resume();
@@ -122,7 +126,7 @@ class Trainer {
 
   Checkpoint info_;
   const FeatureCache& features_;
-  std::vector<const FeatureCache*> views_;
+  std::vector<const FeatureCache*> views_, validation_views_;
   TrainedEncoder* encoder_;
   const Dataset &training_, &validation_;
   TrainOptions options_;

@@ -68,6 +68,8 @@ TEST_CASE("a configuration file, and flags on top of it") {
   CHECK(has(unknown.err, "rulez"));
   CHECK(run({"tokenize", "--config", folder / "wrong"}).code == 2);
   CHECK(run({"tokenize", "--config", folder / "missing"}).code == 2);
+  CHECK(has(run({"tokenize", "--config", folder / "."}).err, "is a folder"));
+  CHECK(run({"tokenize", "--seed", "-1"}).code == 2);
   // Flags and required options may stand in it, too.
   tests::write_text(folder / "captions", "image_name| comment_number| comment\na.jpg| 0| A dog .\n");
   tests::write_text(folder / "vocab", "captions = [\"" + (folder / "captions") + "\"]\nout = \"" +

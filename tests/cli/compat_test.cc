@@ -72,7 +72,9 @@ TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it
       return tests::json_lines(tests::read_text(folder / (out + "/log.jsonl"))).at(0)["loss"].get<double>();
     };
     const std::string compat = model + "_original", correct = model + "_correct";
-    const Result first = train(compat, {"--steps", "1", "--compat", "original"});
+    // With the encoder in evaluation mode in both, the losses can be compared.
+    const std::vector<std::string> as_original = {"--compat", "original", "--encoder-mode", "eval"};
+    const Result first = train(compat, joined({"--steps", "1"}, as_original));
     CAPTURE(first.err);
     REQUIRE(first.code == 0);
     REQUIRE(train(correct, {"--steps", "1"}).code == 0);
@@ -86,7 +88,7 @@ TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it
       CHECK(first_loss(compat) != first_loss(correct));
     }
     // The settings go with the run.
-    CHECK(train(compat, {"--steps", "2", "--compat", "original", "--resume"}).code == 0);
+    CHECK(train(compat, joined({"--steps", "2", "--resume"}, as_original)).code == 0);
     const Result other = train(compat, {"--steps", "3", "--resume"});
     CHECK(other.code == 2);
     CHECK(has(other.err, "settings differ"));
@@ -137,4 +139,44 @@ TEST_CASE("--compat original: the split by caption, and the words of both parts"
   CHECK(has(result.out, "2 photos with 18 captions to train on"));
   CHECK(has(result.out, "; 24 tokens"));
   CHECK(run(tests::train_arguments(folder, "other", joined(all, {"--compat", "other"}))).code == 2);
+}
+
+TEST_CASE("--compat original: an encoder whose batch norm learns, and changed photos in validation") {
+  const Folder folder;
+  const std::string photos = tests::assets() + "/photos";
+  tests::write_text(folder / "train",
+                    "coco_000000000285.jpg\ncoco_000000000785.jpg\ncoco_000000000872.jpg\n");
+  tests::write_text(folder / "val", "coco_000000000885.jpg\ncoco_000000001268.jpg\n");
+  const auto train = [&](const std::vector<std::string>& more) {
+    return run(tests::train_arguments(
+        folder, "run",
+        joined({"--captions", photos + "/captions.csv", "--images", photos, "--train-list", folder / "train",
+                "--val-list", folder / "val", "--batch", "2", "--min-frequency", "1", "--compat", "original",
+                "--augment", "original", "--augment-views", "2"},
+               more)));
+  };
+  const Result first = train({"--steps", "2"});
+  CAPTURE(first.err);
+  REQUIRE(first.code == 0);
+  const std::string run_folder = folder / "run/";
+  for (const char* file : {"encoder", "training_features.original0", "training_features.original1",
+                           "validation_features", "validation_features.original1"})
+    CHECK(std::filesystem::exists(run_folder + file + ".safetensors"));
+  const auto key = [&](const std::string& file) {
+    return nlohmann::json::parse(
+               run({"info", run_folder + file + ".safetensors", "--json"}).out)["metadata"]["key"]
+        .get<std::string>();
+  };
+  CHECK(has(key("training_features.original0"), "statistics of 128 photos"));
+  CHECK_FALSE(has(key("validation_features"), "statistics"));
+  // The encoder has moved, so it goes with the model; going on takes the same one.
+  const std::string moved = tests::read_text(run_folder + "encoder.safetensors");
+  const Result on = train({"--steps", "4", "--resume"});
+  CAPTURE(on.err);
+  CHECK(on.code == 0);
+  CHECK(tests::read_text(run_folder + "encoder.safetensors") == moved);
+  const std::string last = run_folder + "last.safetensors", bear = photos + "/coco_000000000285.jpg";
+  CHECK(run({"caption", "--model", last, "--compat", "original", bear}).code == 0);
+  CHECK(run({"caption", "--model", last, "--weights", tests::encoder_in_the_box(), bear}).code == 2);
+  CHECK(train({"--steps", "2", "--encoder-mode", "train", "--finetune", "1"}).code == 2);
 }

@@ -152,8 +152,16 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
 
   SUBCASE("on from a checkpoint, on CIDEr itself") {
     // The model's settings come from the checkpoint.
-    const std::vector<std::string> flags = {
-        "--steps", "2", "--init", last, "--objective", "self-critical", "--teacher-forcing", "1"};
+    const std::vector<std::string> flags = {"--steps",
+                                            "2",
+                                            "--init",
+                                            last,
+                                            "--objective",
+                                            "self-critical",
+                                            "--teacher-forcing",
+                                            "1",
+                                            "--init-temperature",
+                                            "0.5"};
     const Result further = run(begin("further", flags));
     CAPTURE(further.err);
     CHECK(further.code == 0);

@@ -35,3 +35,50 @@ TEST_CASE("an encoder from PyTorch's own file") {
     CHECK(text.size() < 1500);
   }
 }
+
+// As the original: see EncodeOptions::batch_statistics.
+TEST_CASE("batch norm that learns while photos are encoded") {
+  const auto load = [] {
+    return load_encoder("efficientnet_lite2",
+                        tests::source_dir() / "assets/model/efficientnet_lite2.safetensors");
+  };
+  const ImageSource photos({tests::source_dir() / "assets/photos"});
+  const std::vector<int64_t> which = {3, 1, 4, 0, 5};
+  const LoadedEncoder still = load(), learns = load();
+  const nn::StateDict before = still.encoder->state_dict();
+  EncodeReport report;
+  EncodeOptions options;
+  const FeatureCache as_usual = encode_photos(still, photos, which, report, options);
+  options.batch_statistics = 3;
+  const FeatureCache learnt = encode_photos(learns, photos, which, report, options);
+  CHECK(learnt.names() == as_usual.names());
+  CHECK(learnt.key() != as_usual.key());
+
+  // By hand: batches of three and two in training mode.
+  const LoadedEncoder by_hand = load();
+  by_hand.encoder->unfreeze();
+  by_hand.encoder->train();
+  int64_t row = 0;
+  for (const std::vector<int64_t>& batch : {std::vector<int64_t>{3, 1, 4}, std::vector<int64_t>{0, 5}}) {
+    std::vector<Image> images;
+    for (const int64_t i : batch) images.push_back(photos.read_image(i));
+    const tensor::Tensor expected = encode_images(by_hand, images);
+    std::vector<int64_t> rows;
+    for (size_t i = 0; i < batch.size(); ++i) rows.push_back(row++);
+    CHECK(relative_error(learnt.rows(rows), expected) <= 1e-3);  // kept in 16 bits
+    CHECK(relative_error(as_usual.rows(rows), expected) > 0.05);
+  }
+  // Running statistics moved, weights did not, and it is frozen again.
+  CHECK(learns.encoder->frozen());
+  bool moved = false;
+  for (const auto& [name, value] : learns.encoder->state_dict()) {
+    CAPTURE(name);
+    if (name.ends_with("num_batches_tracked")) continue;
+    CHECK(relative_error(value, by_hand.encoder->state_dict().at(name)) <= 1e-6);
+    if (name.find("running_") != std::string::npos)
+      moved |= relative_error(value, before.at(name)) > 1e-3;
+    else
+      CHECK(relative_error(value, before.at(name)) == 0);
+  }
+  CHECK(moved);
+}

@@ -1,0 +1,41 @@
+// The features that a training run is made of.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "imgcap/cli/data_options.h"
+
+namespace imgcap::cli {
+
+// What training takes turns with, by --augment: the photos (unless they are the original's) and changed ones.
+std::vector<Augmentation> training_views(const std::string& augment, int64_t views, uint64_t seed);
+
+struct TrainingFeatures {
+  FeatureCache plain;                  // of photos as they are: all, or, beside `moved`, the validation's
+  std::vector<FeatureCache> training;  // further views of the training photos
+  std::vector<FeatureCache> changed_validation;  // what is validated on in place of `plain`, in turn
+  std::optional<LoadedEncoder> moved;            // the run's encoder in place of the given one
+  bool plain_is_a_view = true;                   // of the training photos
+
+  // A cache that has the training photos, and what training takes turns with.
+  const FeatureCache& of_training() const { return moved ? training.front() : plain; }
+  std::vector<const FeatureCache*> views() const;
+  std::vector<const FeatureCache*> validation_views() const;
+};
+
+struct FeatureRequest {
+  std::string encoder_name, cache, out;  // the cache of photos as they are; the run's folder
+  std::vector<std::string> images, train, val;
+  std::vector<Augmentation> views;
+  bool change_validation = false;  // as the original: validation photos are changed, too
+  // As the original: the encoder's batch norm is in training mode while training photos are encoded. Photos
+  // are normalised by the statistics of their batch, and the running ones, with which the model validates and
+  // captions, move. Such features and the moved encoder belong to the run and are kept in its folder.
+  bool batch_statistics = false;
+};
+
+TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& request);
+
+}  // namespace imgcap::cli
