@@ -221,24 +221,22 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
+void add_bench(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--only", o->only,
-                   fmt::format("Rows to run (default: all): {}", fmt::join(all_rows(), ", ")));
-  verb->add_option("--precision", o->precision, "f32")->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  verb->add_option("--calls", o->calls, "Calls a run, after warm-up")->check(CLI::Range(1, 1000));
-  verb->add_option("--pairs", o->pairs, "Runs of each program, in turn")->check(CLI::Range(1, 100));
-  verb->add_option("--photo", o->photo, "Photo of the row caption (default: one in the box)");
-  verb->add_option("--compare", o->compare, "torch: the same jobs by PyTorch, in turn with ours")
-      ->check(CLI::IsMember({"torch"}));
-  verb->add_option("--python", o->python, "A Python that has PyTorch");
-  verb->add_option(
-      "--torch-program", o->torch_programs,
-      "The PyTorch programs, torch_baselines.py and imgcap_torch.py (one finds the other beside it)");
-  verb->add_option("--worker", o->worker, "")->group("");  // one row in this process
-  verb->add_flag("--json", o->json, "JSON alone on stdout");
-  verb->callback([o] { run(*o); });
+  verb.option("--only", o->only, fmt::format("Rows to run (default: all): {}", fmt::join(all_rows(), ", ")));
+  verb.option("--precision", o->precision, "f32").one_of({"f32", "f16", "bf16"});
+  verb.option("--calls", o->calls, "Calls a run, after warm-up").range(1, 1000);
+  verb.option("--pairs", o->pairs, "Runs of each program, in turn").range(1, 100);
+  verb.option("--photo", o->photo, "Photo of the row caption (default: one in the box)");
+  verb.option("--compare", o->compare, "torch: the same jobs by PyTorch, in turn with ours")
+      .one_of({"torch"});
+  verb.option("--python", o->python, "A Python that has PyTorch");
+  verb.option("--torch-program", o->torch_programs,
+              "The PyTorch programs, torch_baselines.py and imgcap_torch.py (one finds the other beside it)");
+  verb.option("--worker", o->worker, "").group("");  // one row in this process
+  verb.flag("--json", o->json, "JSON alone on stdout");
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

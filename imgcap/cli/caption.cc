@@ -92,27 +92,25 @@ void run(const Options& o, Program& program) {
 
 }  // namespace
 
-void add_caption(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "caption", "Caption photos");
+void add_caption(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "caption", "Caption photos");
   const auto o = std::make_shared<Options>();
-  verb->add_option("images", o->images, "Photos, folders or .tar archives")->required();
-  verb->add_option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
-  verb->add_option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
-  verb->add_option("--beam", o->search.beam, "Beam width")->check(CLI::Range(1, 1000));
-  verb->add_option("--nbest", o->search.nbest, "Captions a photo, at most --beam")
-      ->check(CLI::Range(1, 1000));
-  verb->add_option("--max-words", o->search.max_words, "Longest caption")->check(CLI::Range(1, 1000));
-  verb->add_option("--length-exponent", o->search.length_exponent,
-                   "Log-probability is divided by length to this power")
-      ->check(CLI::Range(0.0, 10.0));
-  verb->add_option("--attention", o->attention,
-                   "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
-  verb->add_option(
-          "--compat", o->compat,
-          "original: as the original's page does, with its search and strings, and red taken for blue")
-      ->check(CLI::IsMember({"none", "original"}));
-  verb->add_flag("--json", o->json, "JSON alone on stdout: a line a photo");
-  verb->callback([o, &program] { run(*o, program); });
+  verb.option("images", o->images, "Photos, folders or .tar archives").required();
+  verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
+  verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb.option("--beam", o->search.beam, "Beam width").range(1, 1000);
+  verb.option("--nbest", o->search.nbest, "Captions a photo, at most --beam").range(1, 1000);
+  verb.option("--max-words", o->search.max_words, "Longest caption").range(1, 1000);
+  verb.option("--length-exponent", o->search.length_exponent,
+              "Log-probability is divided by length to this power")
+      .range(0.0, 10.0);
+  verb.option("--attention", o->attention,
+              "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
+  verb.option("--compat", o->compat,
+              "original: as the original's page does, with its search and strings, and red taken for blue")
+      .one_of({"none", "original"});
+  verb.flag("--json", o->json, "JSON alone on stdout: a line a photo");
+  verb.on_run([o, &program] { run(*o, program); });
 }
 
 }  // namespace imgcap::cli

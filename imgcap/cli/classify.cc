@@ -38,17 +38,17 @@ void run(const Options& o, Program& program) {
 
 }  // namespace
 
-void add_classify(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "classify",
-                            "The likeliest ImageNet classes of photos, by number: a check of an encoder");
+void add_classify(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "classify",
+                       "The likeliest ImageNet classes of photos, by number: a check of an encoder");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
-  verb->add_option("--weights", o->weights,
-                   "The encoder's weights, .safetensors or .pth (default: the encoder in the box)");
-  verb->add_option("images", o->images, "Photos, folders or .tar archives")->required();
-  verb->add_option("--top", o->top, "How many classes")->check(CLI::Range(1, 1'000'000));
-  verb->add_flag("--json", o->json, "JSON alone on stdout: a line a photo");
-  verb->callback([o, &program] { run(*o, program); });
+  verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
+  verb.option("--weights", o->weights,
+              "The encoder's weights, .safetensors or .pth (default: the encoder in the box)");
+  verb.option("images", o->images, "Photos, folders or .tar archives").required();
+  verb.option("--top", o->top, "How many classes").range(1, 1'000'000);
+  verb.flag("--json", o->json, "JSON alone on stdout: a line a photo");
+  verb.on_run([o, &program] { run(*o, program); });
 }
 
 }  // namespace imgcap::cli

@@ -20,39 +20,14 @@ extern "C" void on_signal(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
-// The file's options for those that the command line leaves open. CLI11 reads configuration files of the
-// whole program only, not of a subcommand. This runs before the other options' values are taken and before
-// missing ones are complained about, as --config is the verb's first option.
-void read_config(CLI::App& verb, const std::string& file) {
-  if (std::filesystem::is_directory(file))
-    throw CLI::FileError(file + " is a folder, not a configuration file");
-  for (const CLI::ConfigItem& item : verb.get_config_formatter_base()->from_file(file)) {
-    CLI::Option* option = verb.get_option_no_throw("--" + item.name);
-    if (option == nullptr) option = verb.get_option_no_throw(item.name);
-    const bool known =
-        option != nullptr && item.parents.empty() && item.name != "config" && item.name != "help";
-    if (!known)
-      throw CLI::ConfigError(
-          fmt::format("{}: {} has no option '{}'", file, verb.get_name(), item.fullname()));
-    if (option->count() > 0) continue;
-    if (option->get_expected_min() == 0)
-      option->add_result(option->get_flag_value(item.name, verb.get_config_formatter_base()->to_flag(item)));
-    else
-      option->add_result(item.inputs);
-  }
-}
-
 }  // namespace
 
-CLI::App* add_verb(CLI::App& app, Program& program, const std::string& name, const std::string& description) {
-  CLI::App* verb = app.add_subcommand(name, description);
-  verb->option_defaults()->always_capture_default();
-  verb->add_option_function<std::string>(
-      "--config", [verb](const std::string& file) { read_config(*verb, file); },
-      "Options from a file (name = value lines); flags go on top");
-  verb->add_option("--seed", program.seed, "Seed of everything random")->check(CLI::NonNegativeNumber);
-  verb->add_option("--threads", program.threads, "Threads (0: one a processor)")->check(CLI::Range(0, 256));
-  verb->parse_complete_callback([&program] {
+Verb add_verb(Verb& above, Program& program, const std::string& name, const std::string& description) {
+  Verb verb = above.verb(name, description);
+  verb.config_option();
+  verb.option("--seed", program.seed, "Seed of everything random").not_negative();
+  verb.option("--threads", program.threads, "Threads (0: one a processor)").range(0, 256);
+  verb.on_parsed([&program] {
     if (program.threads > 0) tensor::set_num_threads(program.threads);
     tensor::default_generator().set_state(program.seed, 0);
   });

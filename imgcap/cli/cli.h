@@ -1,12 +1,12 @@
-// The program's verbs: one file each. A verb's function adds its subcommand, with options and a callback, to
-// the app.
+// The program's verbs: one file each. A verb's function adds it, with its options, to the program.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "imgcap/cli/verb.h"
 
 namespace imgcap::cli {
 
@@ -18,20 +18,20 @@ struct Program {
 };
 
 // A subcommand with the options that all verbs share: --config, --seed, --threads.
-CLI::App* add_verb(CLI::App& app, Program& program, const std::string& name, const std::string& description);
+Verb add_verb(Verb& above, Program& program, const std::string& name, const std::string& description);
 
-void add_bench(CLI::App& app, Program& program);
-void add_caption(CLI::App& app, Program& program);
-void add_classify(CLI::App& app, Program& program);
-void add_convert(CLI::App& app, Program& program);
-void add_eval(CLI::App& app, Program& program);
-void add_info(CLI::App& app, Program& program);
-void add_prepare(CLI::App& app, Program& program);
-void add_report(CLI::App& app, Program& program);
-void add_score(CLI::App& app, Program& program);
-void add_tokenize(CLI::App& app, Program& program);
-void add_train(CLI::App& app, Program& program);
-void add_vocab(CLI::App& app, Program& program);
+void add_bench(Verb& app, Program& program);
+void add_caption(Verb& app, Program& program);
+void add_classify(Verb& app, Program& program);
+void add_convert(Verb& app, Program& program);
+void add_eval(Verb& app, Program& program);
+void add_info(Verb& app, Program& program);
+void add_prepare(Verb& app, Program& program);
+void add_report(Verb& app, Program& program);
+void add_score(Verb& app, Program& program);
+void add_tokenize(Verb& app, Program& program);
+void add_train(Verb& app, Program& program);
+void add_vocab(Verb& app, Program& program);
 
 // Set by Ctrl-C and SIGTERM while a StopSignals lives: long work ends at its next good place. A second
 // signal, and one at any other time, ends the program at once.

@@ -73,18 +73,18 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_convert(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "convert",
-                            "Turn a PyTorch file (.pth) into safetensors, or store weights in fewer bits");
+void add_convert(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "convert",
+                       "Turn a PyTorch file (.pth) into safetensors, or store weights in fewer bits");
   const auto o = std::make_shared<Options>();
-  verb->add_option("in", o->in,
-                   "A .pth file (nothing in it is executed), a checkpoint or other weights (.safetensors)")
-      ->required();
-  verb->add_option("out", o->out, "The .safetensors file to write")->required();
-  verb->add_option("--format", o->format,
-                   "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each")
-      ->check(CLI::IsMember({"keep", "f32", "f16", "i8"}));
-  verb->callback([o] { run(*o); });
+  verb.option("in", o->in,
+              "A .pth file (nothing in it is executed), a checkpoint or other weights (.safetensors)")
+      .required();
+  verb.option("out", o->out, "The .safetensors file to write").required();
+  verb.option("--format", o->format,
+              "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each")
+      .one_of({"keep", "f32", "f16", "i8"});
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

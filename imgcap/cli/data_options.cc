@@ -84,10 +84,7 @@ bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
-                           const FeatureOptions& feature_options, EncodeReport* report) {
-  EncodeOptions options;
-  options.augmentation = feature_options.augmentation;
-  options.batch_statistics = feature_options.batch_statistics;
+                           EncodeOptions options, EncodeReport* report) {
   std::optional<FeatureCache> cache;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);

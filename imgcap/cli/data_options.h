@@ -15,18 +15,14 @@ namespace imgcap::cli {
 // Photo -> captions, in the file's order; says on stderr what was skipped.
 std::map<std::string, std::vector<std::string>> load_captions(const std::vector<std::string>& files);
 
-struct FeatureOptions {
-  Augmentation augmentation;
-  int64_t batch_statistics = 0;  // as EncodeOptions
-};
-
 // Features of the named photos (of all when none is named): from `cache_file` as far as it has them, else
 // made and added to it, when a file is named. Kind data: the file is of another encoder. Photos that are
 // missing or cannot be read are counted on stderr; those that were tried now are in `report`, where it is
-// given, with the reasons. Ctrl-C keeps what is encoded and throws Interrupted.
+// given, with the reasons. Ctrl-C keeps what is encoded and throws Interrupted. Of the options, augmentation
+// and batch statistics are the caller's.
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
-                           const FeatureOptions& options = {}, EncodeReport* report = nullptr);
+                           EncodeOptions options = {}, EncodeReport* report = nullptr);
 
 // Says on stderr how many photos of the list have no captions.
 void report_without_captions(const Dataset& data);

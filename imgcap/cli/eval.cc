@@ -56,32 +56,30 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "eval", "Caption the photos of a list and score the captions");
+void add_eval(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "eval", "Caption the photos of a list and score the captions");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--checkpoint", o->checkpoint,
-                   "A checkpoint, or attention or plain: the models in the box")
-      ->required();
-  verb->add_option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
-  verb->add_option("--images", o->images, "Folders or .tar archives of photos")->required();
-  verb->add_option("--captions", o->captions, "Caption files: the references")->required();
-  verb->add_option("--list", o->list, "The photos, a name a line")->required();
-  verb->add_option("--features", o->features, "Feature cache to use or to make");
-  verb->add_option("--beam", o->beam, "Beam width")->check(CLI::Range(1, 100));
-  verb->add_option("--max-words", o->max_words, "Longest caption")->check(CLI::Range(1, 1000));
-  verb->add_option("--length-exponent", o->length_exponent,
-                   "Log-probability is divided by length to this power")
-      ->check(CLI::Range(0.0, 10.0));
-  CLI::Option* protocol =
-      verb->add_option("--protocol", o->protocol, "standard, or original: its search, strings and scores")
-          ->check(CLI::IsMember({"standard", "original"}));
-  verb->add_option("--compat", o->compat,
-                   "original: the same as --protocol original, for a run with train's --compat")
-      ->check(CLI::IsMember({"none", "original"}))
-      ->excludes(protocol);
-  verb->add_option("--out", o->out, "File for scores and captions (JSON)");
-  verb->add_flag("--json", o->json, "JSON alone on stdout");
-  verb->callback([o] { run(*o); });
+  verb.option("--checkpoint", o->checkpoint, "A checkpoint, or attention or plain: the models in the box")
+      .required();
+  verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb.option("--images", o->images, "Folders or .tar archives of photos").required();
+  verb.option("--captions", o->captions, "Caption files: the references").required();
+  verb.option("--list", o->list, "The photos, a name a line").required();
+  verb.option("--features", o->features, "Feature cache to use or to make");
+  verb.option("--beam", o->beam, "Beam width").range(1, 100);
+  verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);
+  verb.option("--length-exponent", o->length_exponent, "Log-probability is divided by length to this power")
+      .range(0.0, 10.0);
+  const Option protocol =
+      verb.option("--protocol", o->protocol, "standard, or original: its search, strings and scores")
+          .one_of({"standard", "original"});
+  verb.option("--compat", o->compat,
+              "original: the same as --protocol original, for a run with train's --compat")
+      .one_of({"none", "original"})
+      .excludes(protocol);
+  verb.option("--out", o->out, "File for scores and captions (JSON)");
+  verb.flag("--json", o->json, "JSON alone on stdout");
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

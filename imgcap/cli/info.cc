@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -173,18 +174,17 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_info(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "info",
-                            "What a weights file, checkpoint or cache holds; a model's size; or this build");
+void add_info(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "info",
+                       "What a weights file, checkpoint or cache holds; a model's size; or this build");
   const auto o = std::make_shared<Options>();
-  CLI::Option* file = verb->add_option("file", o->file, "A .safetensors or .pth file");
-  verb->add_option("--model", o->model,
-                   "Count the parameters of attention or plain, with the original's widths")
-      ->check(CLI::IsMember({"attention", "plain"}))
-      ->excludes(file);
-  verb->add_option("--encoder", o->encoder, "The encoder beside --model");
-  verb->add_flag("--json", o->json, "JSON alone on stdout");
-  verb->callback([o] { run(*o); });
+  const Option file = verb.option("file", o->file, "A .safetensors or .pth file");
+  verb.option("--model", o->model, "Count the parameters of attention or plain, with the original's widths")
+      .one_of({"attention", "plain"})
+      .excludes(file);
+  verb.option("--encoder", o->encoder, "The encoder beside --model");
+  verb.flag("--json", o->json, "JSON alone on stdout");
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

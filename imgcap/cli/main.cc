@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -19,18 +20,19 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.option_defaults()->always_capture_default();
   imgcap::cli::Program program;
-  imgcap::cli::add_train(app, program);
-  imgcap::cli::add_eval(app, program);
-  imgcap::cli::add_caption(app, program);
-  imgcap::cli::add_score(app, program);
-  imgcap::cli::add_report(app, program);
-  imgcap::cli::add_prepare(app, program);
-  imgcap::cli::add_classify(app, program);
-  imgcap::cli::add_vocab(app, program);
-  imgcap::cli::add_tokenize(app, program);
-  imgcap::cli::add_convert(app, program);
-  imgcap::cli::add_info(app, program);
-  imgcap::cli::add_bench(app, program);
+  imgcap::cli::Verb all(&app);
+  imgcap::cli::add_train(all, program);
+  imgcap::cli::add_eval(all, program);
+  imgcap::cli::add_caption(all, program);
+  imgcap::cli::add_score(all, program);
+  imgcap::cli::add_report(all, program);
+  imgcap::cli::add_prepare(all, program);
+  imgcap::cli::add_classify(all, program);
+  imgcap::cli::add_vocab(all, program);
+  imgcap::cli::add_tokenize(all, program);
+  imgcap::cli::add_convert(all, program);
+  imgcap::cli::add_info(all, program);
+  imgcap::cli::add_bench(all, program);
   // CLI11 would say only that a subcommand is required.
   if (argc > 1 && argv[1][0] != '-') {
     const auto verbs = app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == argv[1]; });

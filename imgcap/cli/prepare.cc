@@ -19,15 +19,15 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_prepare(CLI::App& app, Program& program) {
-  CLI::App* verb =
+void add_prepare(Verb& app, Program& program) {
+  Verb verb =
       add_verb(app, program, "prepare", "Decode, resize and encode photos once, into a feature cache");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--images", o->images, "Folders, files or .tar archives of photos")->required();
-  verb->add_option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
-  verb->add_option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)")->required();
-  verb->add_option("--out", o->out, "The cache to write")->required();
-  verb->callback([o] { run(*o); });
+  verb.option("--images", o->images, "Folders, files or .tar archives of photos").required();
+  verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
+  verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
+  verb.option("--out", o->out, "The cache to write").required();
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

@@ -206,30 +206,26 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_report(CLI::App& app, Program& program) {
-  CLI::App* verb =
-      add_verb(app, program, "report", "Scores, captions, attention and training as one HTML page");
+void add_report(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "report", "Scores, captions, attention and training as one HTML page");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--model", o->models,
-                   "Checkpoints, or attention or plain, the models in the box; once or more often")
-      ->required();
-  verb->add_option("--images", o->images, "Folders or .tar archives of photos")->required();
-  verb->add_option("--captions", o->captions, "Caption files: the references")->required();
-  verb->add_option("--list", o->list, "The photos, a name a line")->required();
-  verb->add_option("--log", o->log, "The log of a training run (log.jsonl), for its curves");
-  verb->add_option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
-  verb->add_option("--features", o->features,
-                   "Feature cache to use or to make, of the first model's encoder");
-  verb->add_option("--beam", o->beam, "Beam width")->check(CLI::Range(1, 100));
-  verb->add_option("--max-words", o->max_words, "Longest caption")->check(CLI::Range(1, 1000));
-  verb->add_option("--length-exponent", o->length_exponent,
-                   "Log-probability is divided by length to this power")
-      ->check(CLI::Range(0.0, 10.0));
-  verb->add_option("--photos", o->photos, "Photos that are shown, the first of the list")
-      ->check(CLI::Range(0, 1000));
-  verb->add_option("--title", o->title, "The page's heading");
-  verb->add_option("--out", o->out, "The HTML file to write")->required();
-  verb->callback([o] { run(*o); });
+  verb.option("--model", o->models,
+              "Checkpoints, or attention or plain, the models in the box; once or more often")
+      .required();
+  verb.option("--images", o->images, "Folders or .tar archives of photos").required();
+  verb.option("--captions", o->captions, "Caption files: the references").required();
+  verb.option("--list", o->list, "The photos, a name a line").required();
+  verb.option("--log", o->log, "The log of a training run (log.jsonl), for its curves");
+  verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb.option("--features", o->features, "Feature cache to use or to make, of the first model's encoder");
+  verb.option("--beam", o->beam, "Beam width").range(1, 100);
+  verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);
+  verb.option("--length-exponent", o->length_exponent, "Log-probability is divided by length to this power")
+      .range(0.0, 10.0);
+  verb.option("--photos", o->photos, "Photos that are shown, the first of the list").range(0, 1000);
+  verb.option("--title", o->title, "The page's heading");
+  verb.option("--out", o->out, "The HTML file to write").required();
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

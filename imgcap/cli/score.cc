@@ -42,18 +42,17 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_score(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "score", "Score captions of a file against references");
+void add_score(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "score", "Score captions of a file against references");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--references", o->references, "Caption files: the references")->required();
-  verb->add_option("--candidates", o->candidates, "A caption file with one caption a photo")->required();
-  verb->add_option("--list", o->list, "The photos to score, a name a line (default: all)");
-  verb->add_option("--protocol", o->protocol, "standard or original")
-      ->check(CLI::IsMember({"standard", "original"}));
-  verb->add_option("--tokenizer", o->tokenizer, "ptb or none (default: ptb; with the original protocol none)")
-      ->check(CLI::IsMember({"ptb", "none"}));
-  verb->add_flag("--json", o->json, "JSON alone on stdout");
-  verb->callback([o] { run(*o); });
+  verb.option("--references", o->references, "Caption files: the references").required();
+  verb.option("--candidates", o->candidates, "A caption file with one caption a photo").required();
+  verb.option("--list", o->list, "The photos to score, a name a line (default: all)");
+  verb.option("--protocol", o->protocol, "standard or original").one_of({"standard", "original"});
+  verb.option("--tokenizer", o->tokenizer, "ptb or none (default: ptb; with the original protocol none)")
+      .one_of({"ptb", "none"});
+  verb.flag("--json", o->json, "JSON alone on stdout");
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

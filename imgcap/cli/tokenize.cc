@@ -43,13 +43,12 @@ void run(const std::string& rules) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, Program& program) {
-  CLI::App* verb =
-      add_verb(app, program, "tokenize", "Split lines of stdin into tokens: one JSON array a line");
+void add_tokenize(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "tokenize", "Split lines of stdin into tokens: one JSON array a line");
   const auto rules = std::make_shared<std::string>("spacy");
-  verb->add_option("--rules", *rules, "spacy (training's tokens) or ptb (words of the scores)")
-      ->check(CLI::IsMember({"spacy", "ptb"}));
-  verb->callback([rules] { run(*rules); });
+  verb.option("--rules", *rules, "spacy (training's tokens) or ptb (words of the scores)")
+      .one_of({"spacy", "ptb"});
+  verb.on_run([rules] { run(*rules); });
 }
 
 }  // namespace imgcap::cli

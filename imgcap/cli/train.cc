@@ -85,12 +85,12 @@ void expect_folder(const std::string& folder, bool resume) {
 }
 
 // What an --init checkpoint decides cannot be given beside it.
-void expect_free_of_model_options(const CLI::App& verb) {
+void expect_free_of_model_options(const Verb& verb) {
   for (const char* name :
        {"--model", "--vocabulary", "--max-vocabulary", "--min-frequency", "--no-characters", "--embedding",
         "--hidden", "--attention-width", "--layers", "--layer-dropout", "--embedding-dropout",
         "--output-dropout", "--gate", "--initial-state", "--tanh-image", "--tie-weights"})
-    tensor::check(verb.get_option(name)->count() == 0, tensor::ErrorKind::argument,
+    tensor::check(!verb.given(name), tensor::ErrorKind::argument,
                   "train: {} is what the checkpoint of --init says; leave it out", name);
 }
 
@@ -107,18 +107,17 @@ void save_split(const TrainingSplit& split, const std::string& folder) {
 }
 
 // What the original does in place of settings that are not given.
-void set_original_defaults(Options& o, const CLI::App& verb) {
-  const auto given = [&](const char* name) { return verb.get_option(name)->count() > 0; };
+void set_original_defaults(Options& o, const Verb& verb) {
   o.train.compat_original = true;
   // It clips after the step, which clips nothing; its plain model is always fed by the caption; it validates
   // with a greedy search; its encoder's batch norm is in training mode.
-  if (!given("--clip-norm")) o.train.clip_norm = 0;
-  if (!given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
-  if (!given("--beam")) o.train.validation.beam = 1;
-  if (!given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
+  if (!verb.given("--clip-norm")) o.train.clip_norm = 0;
+  if (!verb.given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
+  if (!verb.given("--beam")) o.train.validation.beam = 1;
+  if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
 }
 
-void run(Options o, const CLI::App& verb, Program& program) {
+void run(Options o, const Verb& verb, Program& program) {
   o.train.seed = program.seed;
   const bool as_original = o.compat == "original";
   if (as_original) set_original_defaults(o, verb);
@@ -223,109 +222,98 @@ void run(Options o, const CLI::App& verb, Program& program) {
 
 }  // namespace
 
-void add_train(CLI::App& app, Program& program) {
-  CLI::App* verb = add_verb(app, program, "train", "Train a decoder on photos and captions");
+void add_train(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "train", "Train a decoder on photos and captions");
   const auto o = std::make_shared<Options>();
-  verb->add_option("--captions", o->captions, "Caption files (results.csv, comma, COCO)")->required();
-  verb->add_option("--images", o->images, "Folders or .tar archives of photos")->required();
-  verb->add_option("--train-list", o->train_list,
-                   "Photos to train on, a name a line (default: 80 % by photo)");
-  verb->add_option("--val-list", o->val_list, "Photos to validate on");
-  verb->add_option("--model", o->model, "attention or plain")->check(CLI::IsMember({"attention", "plain"}));
-  verb->add_option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
-  verb->add_option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)")->required();
-  verb->add_option("--out", o->out, "Folder for checkpoints, log and features")->required();
-  verb->add_option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
-  verb->add_option(
-          "--compat", o->compat,
-          "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
-          "has the words of both parts, validation is its greedy search (its beam search with --beam) "
-          "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-          "--teacher-forcing 1, --encoder-mode train, and in place of the lists 90/10 by caption")
-      ->check(CLI::IsMember({"none", "original"}));
-  verb->add_option(
-          "--encoder-mode", o->encoder_mode,
-          "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
-          "running ones move (the original's mistake)")
-      ->check(CLI::IsMember({"eval", "train"}));
-  verb->add_option("--init", o->init,
-                   "A checkpoint to begin from: its weights, vocabulary and model options count");
-  verb->add_option(
-          "--init-temperature", o->init_temperature,
-          "Divides the vocabulary layer of the --init model: below 1 it begins surer of its words, as "
-          "self-critical training wants it")
-      ->check(CLI::PositiveNumber);
-  verb->add_flag("--resume", o->resume, "Go on from OUT/last.safetensors");
-  verb->add_option("--vocabulary", o->vocabulary,
-                   "A vocabulary file in place of one from the training captions");
-  verb->add_option("--max-vocabulary", o->max_words, "Most words of the vocabulary (0: no limit)");
-  verb->add_option("--min-frequency", o->min_frequency, "Rarer words are left out");
-  verb->add_flag("--no-characters", o->no_characters, "Unknown words become <unk>, they are not spelled");
+  verb.option("--captions", o->captions, "Caption files (results.csv, comma, COCO)").required();
+  verb.option("--images", o->images, "Folders or .tar archives of photos").required();
+  verb.option("--train-list", o->train_list, "Photos to train on, a name a line (default: 80 % by photo)");
+  verb.option("--val-list", o->val_list, "Photos to validate on");
+  verb.option("--model", o->model, "attention or plain").one_of({"attention", "plain"});
+  verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
+  verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
+  verb.option("--out", o->out, "Folder for checkpoints, log and features").required();
+  verb.option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
+  verb.option("--compat", o->compat,
+              "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
+              "has the words of both parts, validation is its greedy search (its beam search with --beam) "
+              "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
+              "--teacher-forcing 1, --encoder-mode train, and in place of the lists 90/10 by caption")
+      .one_of({"none", "original"});
+  verb.option("--encoder-mode", o->encoder_mode,
+              "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
+              "running ones move (the original's mistake)")
+      .one_of({"eval", "train"});
+  verb.option("--init", o->init,
+              "A checkpoint to begin from: its weights, vocabulary and model options count");
+  verb.option("--init-temperature", o->init_temperature,
+              "Divides the vocabulary layer of the --init model: below 1 it begins surer of its words, as "
+              "self-critical training wants it")
+      .positive();
+  verb.flag("--resume", o->resume, "Go on from OUT/last.safetensors");
+  verb.option("--vocabulary", o->vocabulary, "A vocabulary file in place of one from the training captions");
+  verb.option("--max-vocabulary", o->max_words, "Most words of the vocabulary (0: no limit)");
+  verb.option("--min-frequency", o->min_frequency, "Rarer words are left out");
+  verb.flag("--no-characters", o->no_characters, "Unknown words become <unk>, they are not spelled");
   DecoderConfig& d = o->decoder;
-  verb->add_option("--embedding", d.embedding, "Width of the word embedding")->group("Model");
-  verb->add_option("--hidden", d.hidden, "Width of the LSTM")->group("Model");
-  verb->add_option("--attention-width", d.attention, "Width of the attention layer")->group("Model");
-  verb->add_option("--layers", d.layers, "LSTM layers")->group("Model");
-  verb->add_option("--layer-dropout", d.layer_dropout, "Dropout between LSTM layers")->group("Model");
-  verb->add_option("--embedding-dropout", d.embedding_dropout, "Dropout on word embeddings")->group("Model");
-  verb->add_option("--output-dropout", d.output_dropout, "Dropout before the vocabulary layer")
-      ->group("Model");
-  verb->add_flag("--gate", d.gate, "A gate on the attention's context")->group("Model");
-  verb->add_flag("--initial-state", d.initial_state, "Initial state from the mean feature")->group("Model");
-  verb->add_flag("--tanh-image", d.tanh_image, "The image as tanh of one linear layer (plain model)")
-      ->group("Model");
-  verb->add_flag("--tie-weights", d.tie_weights, "One matrix for embedding and vocabulary layer")
-      ->group("Model");
+  verb.option("--embedding", d.embedding, "Width of the word embedding").group("Model");
+  verb.option("--hidden", d.hidden, "Width of the LSTM").group("Model");
+  verb.option("--attention-width", d.attention, "Width of the attention layer").group("Model");
+  verb.option("--layers", d.layers, "LSTM layers").group("Model");
+  verb.option("--layer-dropout", d.layer_dropout, "Dropout between LSTM layers").group("Model");
+  verb.option("--embedding-dropout", d.embedding_dropout, "Dropout on word embeddings").group("Model");
+  verb.option("--output-dropout", d.output_dropout, "Dropout before the vocabulary layer").group("Model");
+  verb.flag("--gate", d.gate, "A gate on the attention's context").group("Model");
+  verb.flag("--initial-state", d.initial_state, "Initial state from the mean feature").group("Model");
+  verb.flag("--tanh-image", d.tanh_image, "The image as tanh of one linear layer (plain model)")
+      .group("Model");
+  verb.flag("--tie-weights", d.tie_weights, "One matrix for embedding and vocabulary layer").group("Model");
   TrainOptions& t = o->train;
-  verb->add_option("--epochs", t.epochs, "Passes over the training photos")->group("Training");
-  verb->add_option("--steps", t.max_steps, "Stop after so many steps (0: by epochs)")->group("Training");
-  verb->add_option("--batch", t.batch_photos, "Photos a batch, each with all its captions")
-      ->group("Training");
-  verb->add_option("--optimizer", t.optimizer, "adam, adamw or sgd")->group("Training");
-  verb->add_option("--lr", t.lr, "Learning rate")->group("Training");
-  verb->add_option("--weight-decay", t.weight_decay, "Weight decay")->group("Training");
-  verb->add_option(
+  verb.option("--epochs", t.epochs, "Passes over the training photos").group("Training");
+  verb.option("--steps", t.max_steps, "Stop after so many steps (0: by epochs)").group("Training");
+  verb.option("--batch", t.batch_photos, "Photos a batch, each with all its captions").group("Training");
+  verb.option("--optimizer", t.optimizer, "adam, adamw or sgd").group("Training");
+  verb.option("--lr", t.lr, "Learning rate").group("Training");
+  verb.option("--weight-decay", t.weight_decay, "Weight decay").group("Training");
+  verb.option(
           "--schedule", t.schedule,
           "constant, cosine, or plateau: halved when two validations bring no better CIDEr (with --compat "
           "original: six no lower loss)")
-      ->group("Training");
-  verb->add_option("--warmup-steps", t.warmup_steps, "Steps of linear warm-up (cosine)")->group("Training");
-  verb->add_option("--min-lr", t.min_lr, "The least learning rate")->group("Training");
-  verb->add_option("--clip-norm", t.clip_norm, "Clip the gradients' norm (0: off)")->group("Training");
-  verb->add_option("--clip-value", t.clip_value, "Clip each gradient element (0: off)")->group("Training");
-  verb->add_option("--teacher-forcing", t.teacher_forcing, "Share of steps fed by the caption")
-      ->group("Training");
-  verb->add_option("--teacher-forcing-fall", t.teacher_forcing_fall, "Its fall an epoch")->group("Training");
-  verb->add_option("--teacher-forcing-least", t.teacher_forcing_least, "Its least value")->group("Training");
-  verb->add_option("--label-smoothing", t.label_smoothing, "Label smoothing")->group("Training");
-  verb->add_option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)")
-      ->group("Training");
-  verb->add_option("--objective", t.objective,
-                   "cross-entropy of the captions, or self-critical: CIDEr of captions that the model draws "
-                   "(Rennie et al. 2017; begin from a trained model, --init)")
-      ->group("Training");
-  verb->add_option("--samples", t.samples, "Captions drawn a photo (self-critical)")->group("Training");
-  verb->add_option("--augment", t.augment,
-                   "Changed training photos beside the true ones: none, mirror, mild (parts of 60 % and "
-                   "more, mirrored "
-                   "or not, colours), or in their place: original (rotation, small crop, colours)")
-      ->group("Training");
-  verb->add_option("--augment-views", t.augment_views, "Changed copies of each photo (mild, original)")
-      ->group("Training");
-  CLI::Option* finetune =
-      verb->add_option("--finetune", t.finetune,
-                       "Train the encoder's last stages, too (0: none); its batch norm keeps its statistics")
-          ->group("Training");
-  verb->add_option("--finetune-lr", t.finetune_lr, "Learning rate of the encoder's stages")
-      ->needs(finetune)
-      ->group("Training");
-  verb->add_option("--max-tokens", t.max_tokens, "Cut longer captions (0: no limit)")->group("Training");
-  verb->add_option("--validate-every", t.validate_every, "Epochs between validations")->group("Training");
-  verb->add_option("--patience", t.patience, "Validations without a better CIDEr (0: no limit)")
-      ->group("Training");
-  verb->add_option("--checkpoint-every", t.checkpoint_every, "Steps between checkpoints")->group("Training");
-  verb->add_option("--beam", t.validation.beam, "Beam width of the validation")->group("Training");
-  verb->callback([o, verb, &program] { run(*o, *verb, program); });
+      .group("Training");
+  verb.option("--warmup-steps", t.warmup_steps, "Steps of linear warm-up (cosine)").group("Training");
+  verb.option("--min-lr", t.min_lr, "The least learning rate").group("Training");
+  verb.option("--clip-norm", t.clip_norm, "Clip the gradients' norm (0: off)").group("Training");
+  verb.option("--clip-value", t.clip_value, "Clip each gradient element (0: off)").group("Training");
+  verb.option("--teacher-forcing", t.teacher_forcing, "Share of steps fed by the caption").group("Training");
+  verb.option("--teacher-forcing-fall", t.teacher_forcing_fall, "Its fall an epoch").group("Training");
+  verb.option("--teacher-forcing-least", t.teacher_forcing_least, "Its least value").group("Training");
+  verb.option("--label-smoothing", t.label_smoothing, "Label smoothing").group("Training");
+  verb.option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)").group("Training");
+  verb.option("--objective", t.objective,
+              "cross-entropy of the captions, or self-critical: CIDEr of captions that the model draws "
+              "(Rennie et al. 2017; begin from a trained model, --init)")
+      .group("Training");
+  verb.option("--samples", t.samples, "Captions drawn a photo (self-critical)").group("Training");
+  verb.option("--augment", t.augment,
+              "Changed training photos beside the true ones: none, mirror, mild (parts of 60 % and "
+              "more, mirrored "
+              "or not, colours), or in their place: original (rotation, small crop, colours)")
+      .group("Training");
+  verb.option("--augment-views", t.augment_views, "Changed copies of each photo (mild, original)")
+      .group("Training");
+  const Option finetune =
+      verb.option("--finetune", t.finetune,
+                  "Train the encoder's last stages, too (0: none); its batch norm keeps its statistics")
+          .group("Training");
+  verb.option("--finetune-lr", t.finetune_lr, "Learning rate of the encoder's stages")
+      .needs(finetune)
+      .group("Training");
+  verb.option("--max-tokens", t.max_tokens, "Cut longer captions (0: no limit)").group("Training");
+  verb.option("--validate-every", t.validate_every, "Epochs between validations").group("Training");
+  verb.option("--patience", t.patience, "Validations without a better CIDEr (0: no limit)").group("Training");
+  verb.option("--checkpoint-every", t.checkpoint_every, "Steps between checkpoints").group("Training");
+  verb.option("--beam", t.validation.beam, "Beam width of the validation").group("Training");
+  verb.on_run([o, verb, &program] { run(*o, verb, program); });
 }
 
 }  // namespace imgcap::cli

@@ -34,7 +34,7 @@ std::string suffix_of(const Augmentation& view) {
 // then; from the folder where it has all of them.
 void load_moved(const LoadedEncoder& encoder, const FeatureRequest& r, TrainingFeatures& result) {
   const std::string moved = r.out + "/encoder.safetensors";
-  FeatureOptions options;
+  EncodeOptions options;
   options.batch_statistics = kOriginalBatch;
   // The encoder is written last: without it, the features are of a run that did not get so far.
   const bool whole = fs::exists(moved);
@@ -78,7 +78,7 @@ std::vector<const FeatureCache*> TrainingFeatures::validation_views() const {
 TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& r) {
   const FeatureCache none({}, tensor::Tensor::empty({0, 1, 1}, tensor::DType::f16), "");
   TrainingFeatures parts{none, {}, {}, {}, true};
-  FeatureOptions options;
+  EncodeOptions options;
   if (r.batch_statistics) {
     load_moved(encoder, r, parts);
     parts.plain = load_features(*parts.moved, r.images, r.val, r.out + "/validation_features.safetensors");

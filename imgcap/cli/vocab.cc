@@ -43,22 +43,21 @@ void show(const std::string& file) {
 
 }  // namespace
 
-void add_vocab(CLI::App& app, Program& program) {
-  CLI::App* verb = app.add_subcommand("vocab", "Build a vocabulary, or show one");
-  verb->require_subcommand(1);
+void add_vocab(Verb& app, Program& program) {
+  Verb verb = app.verb("vocab", "Build a vocabulary, or show one");
+  verb.require_verb();
   const auto o = std::make_shared<Options>();
-  CLI::App* builder = add_verb(*verb, program, "build", "Make a vocabulary from captions");
-  builder->add_option("--captions", o->captions, "Caption files (results.csv, comma, COCO)")->required();
-  builder->add_option("--out", o->out, "The vocabulary to write: a JSON string a line")->required();
-  builder->add_option("--max-words", o->build.max_words, "Most words, the frequent ones first (0: no limit)")
-      ->check(CLI::NonNegativeNumber);
-  builder->add_option("--min-frequency", o->build.min_frequency, "Rarer words are left out")
-      ->check(CLI::NonNegativeNumber);
-  builder->add_flag("--no-characters", o->no_characters, "No letters to spell unknown words with");
-  builder->callback([o] { build(*o); });
-  CLI::App* shower = add_verb(*verb, program, "show", "Print a vocabulary: number, tab, token as JSON");
-  shower->add_option("file", o->file, "A vocabulary or a checkpoint")->required();
-  shower->callback([o] { show(o->file); });
+  Verb builder = add_verb(verb, program, "build", "Make a vocabulary from captions");
+  builder.option("--captions", o->captions, "Caption files (results.csv, comma, COCO)").required();
+  builder.option("--out", o->out, "The vocabulary to write: a JSON string a line").required();
+  builder.option("--max-words", o->build.max_words, "Most words, the frequent ones first (0: no limit)")
+      .not_negative();
+  builder.option("--min-frequency", o->build.min_frequency, "Rarer words are left out").not_negative();
+  builder.flag("--no-characters", o->no_characters, "No letters to spell unknown words with");
+  builder.on_run([o] { build(*o); });
+  Verb shower = add_verb(verb, program, "show", "Print a vocabulary: number, tab, token as JSON");
+  shower.option("file", o->file, "A vocabulary or a checkpoint").required();
+  shower.on_run([o] { show(o->file); });
 }
 
 }  // namespace imgcap::cli

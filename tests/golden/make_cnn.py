@@ -1,6 +1,6 @@
 """Makes cnn.safetensors: convolutions, pools, batch norm and whole ResNets of PyTorch, float64.
 
-Inputs and weights are not stored: both sides make them by a formula (`made` here and in tests/made.h), an integer
+Inputs and weights are not stored: both sides make them by a formula (`made` in made.py and tests/made.h), an integer
 hash of the element's index. conv/K and pool/K: output and gradients of case K of the tables below. bn/...: three training
 steps. resnet50/...: features and logits of two pictures of 64 x 64 in evaluation mode. resnet18/...: three pictures of
 32 x 32 in training mode; of each parameter's gradient 32 elements, evenly spaced, and the 2-norm; all running statistics
@@ -16,20 +16,10 @@ import torch.nn.functional as F
 import torchvision
 from safetensors.torch import save_file
 
+from made import made
+
 torch.set_default_dtype(torch.float64)
 out = {}
-
-
-def made(seed, shape, low=-1.0, high=1.0):
-    n = int(np.prod(shape))
-    with np.errstate(over="ignore"):
-        x = np.arange(n, dtype=np.uint32) + np.uint32(seed) * np.uint32(0x9E3779B9)
-        x ^= x >> np.uint32(16)
-        x *= np.uint32(0x7FEB352D)
-        x ^= x >> np.uint32(15)
-        x *= np.uint32(0x846CA68B)
-        x ^= x >> np.uint32(16)
-    return torch.from_numpy(low + (high - low) * (x.astype(np.float64) / 2.0**32)).reshape(shape)
 
 
 def grads(name, y, inputs):

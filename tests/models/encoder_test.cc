@@ -283,18 +283,24 @@ TEST_CASE("the encoder in the box, with 16-bit weights, sees what the 32-bit one
   const Tensor features = half->features(half->preprocess(picture));
   CHECK(relative_error(features, expected.at("features_1x1280x7x7")) <= 1e-2);
   CHECK(relative_error(features, expected.at("features_1x1280x7x7")) > 1e-5);  // they are other weights
-  // The first class of the two differs only where two classes are nearly equal: one photo in 300.
+  // The first class of the two may differ only where the 32-bit model has two nearly equal ones.
   const ImageSource photos({data / "imagenet_val300" / "images.tar"});
   const int64_t count = std::min(photo_limit(), photos.size());
   int64_t other = 0;
-  double worst = 0;
+  double worst = 0, widest = 0;
   for (int64_t i = 0; i < count; ++i) {
     const Tensor x = whole->preprocess(photos.read_image(i));
     const Tensor a = whole->classify(x), b = half->classify(x);
     worst = std::max(worst, worst_absolute(a, b));
-    other += autograd::topk(a, 1).indices.item() != autograd::topk(b, 1).indices.item();
+    const int64_t first = autograd::topk(a, 1).indices.item(), second = autograd::topk(b, 1).indices.item();
+    const auto p = a.to_vector<float>();
+    other += first != second;
+    widest = std::max(
+        widest, static_cast<double>(p.at(static_cast<size_t>(first)) - p.at(static_cast<size_t>(second))));
   }
-  MESSAGE(count, " photos, ", other, " with another first class, worst difference of a probability ", worst);
-  CHECK(other <= 1);
+  MESSAGE(count, " photos, ", other, " with another first class, ", widest,
+          " apart at most; worst difference of a probability ", worst);
+  CHECK(widest <= 0.01);
   CHECK(worst <= 0.02);
+  CHECK(other <= count / 100);  // how often two are that near: in no more than one photo of a hundred
 }

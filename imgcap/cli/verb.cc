@@ -1,0 +1,89 @@
+#include "imgcap/cli/verb.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+namespace imgcap::cli {
+namespace {
+
+// The file's options for those that the command line leaves open. CLI11 reads configuration files of the
+// whole program only, not of a subcommand. This runs before the other options' values are taken and before
+// missing ones are complained about, as --config is the verb's first option.
+void read_config(CLI::App& verb, const std::string& file) {
+  if (std::filesystem::is_directory(file))
+    throw CLI::FileError(file + " is a folder, not a configuration file");
+  for (const CLI::ConfigItem& item : verb.get_config_formatter_base()->from_file(file)) {
+    CLI::Option* option = verb.get_option_no_throw("--" + item.name);
+    if (option == nullptr) option = verb.get_option_no_throw(item.name);
+    const bool known =
+        option != nullptr && item.parents.empty() && item.name != "config" && item.name != "help";
+    if (!known)
+      throw CLI::ConfigError(file + ": " + verb.get_name() + " has no option '" + item.fullname() + "'");
+    if (option->count() > 0) continue;
+    if (option->get_expected_min() == 0)
+      option->add_result(option->get_flag_value(item.name, verb.get_config_formatter_base()->to_flag(item)));
+    else
+      option->add_result(item.inputs);
+  }
+}
+
+template <class T>
+Option add(CLI::App* app, const std::string& name, T& value, const std::string& help) {
+  return Option(app->add_option(name, value, help));
+}
+
+}  // namespace
+
+Option Option::required() { return Option(option_->required()); }
+Option Option::range(int low, int high) { return Option(option_->check(CLI::Range(low, high))); }
+Option Option::range(double low, double high) { return Option(option_->check(CLI::Range(low, high))); }
+Option Option::not_negative() { return Option(option_->check(CLI::NonNegativeNumber)); }
+Option Option::positive() { return Option(option_->check(CLI::PositiveNumber)); }
+Option Option::one_of(const std::vector<std::string>& values) {
+  return Option(option_->check(CLI::IsMember(values)));
+}
+Option Option::group(const std::string& heading) { return Option(option_->group(heading)); }
+Option Option::needs(const Option& other) { return Option(option_->needs(other.option_)); }
+Option Option::excludes(const Option& other) { return Option(option_->excludes(other.option_)); }
+
+Verb Verb::verb(const std::string& name, const std::string& description) {
+  CLI::App* below = app_->add_subcommand(name, description);
+  below->option_defaults()->always_capture_default();
+  return Verb(below);
+}
+
+void Verb::require_verb() { app_->require_subcommand(1); }
+
+Option Verb::option(const std::string& name, std::string& value, const std::string& help) {
+  return add(app_, name, value, help);
+}
+Option Verb::option(const std::string& name, int64_t& value, const std::string& help) {
+  return add(app_, name, value, help);
+}
+Option Verb::option(const std::string& name, uint64_t& value, const std::string& help) {
+  return add(app_, name, value, help);
+}
+Option Verb::option(const std::string& name, int& value, const std::string& help) {
+  return add(app_, name, value, help);
+}
+Option Verb::option(const std::string& name, double& value, const std::string& help) {
+  return add(app_, name, value, help);
+}
+Option Verb::option(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+  return add(app_, name, values, help);
+}
+Option Verb::flag(const std::string& name, bool& value, const std::string& help) {
+  return Option(app_->add_flag(name, value, help));
+}
+
+void Verb::config_option() {
+  app_->add_option_function<std::string>(
+      "--config", [app = app_](const std::string& file) { read_config(*app, file); },
+      "Options from a file (name = value lines); flags go on top");
+}
+
+bool Verb::given(const std::string& option) const { return app_->get_option(option)->count() > 0; }
+void Verb::on_parsed(const std::function<void()>& ready) { app_->parse_complete_callback(ready); }
+void Verb::on_run(const std::function<void()>& run) { app_->callback(run); }
+
+}  // namespace imgcap::cli
