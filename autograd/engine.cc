@@ -97,7 +97,11 @@ class Engine {
     if (!any) return {};
     const bool is_accumulator = node.next_edges().empty();
     if (is_accumulator && capturing_) return {};  // grad() leaves the leaves' own gradients alone
+    const Scope scope(node.scope_path());
+    for (Observer* o = internal::observers; o != nullptr; o = o->next()) o->backward_begins(node);
     Variables results = node.apply(gradients);
+    for (Observer* o = internal::observers; o != nullptr; o = o->next())
+      o->backward_ended(node, gradients, results);
     if (is_accumulator) return {};
     check(results.size() == node.next_edges().size(), ErrorKind::internal,
           "{}: backward gave {} gradients for {} inputs", node.name(), results.size(),

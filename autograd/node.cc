@@ -6,6 +6,9 @@
 #include "tensor/error.h"
 
 namespace autograd {
+
+constinit thread_local Observer* internal::observers = nullptr;
+
 namespace {
 
 std::atomic<uint64_t> next_sequence_nr{0};
@@ -31,7 +34,7 @@ void release_iteratively(std::shared_ptr<Node> node) noexcept {
   queue = nullptr;
 }
 
-Node::Node(std::string_view name) : name_(name), sequence_nr_(next_sequence_nr.fetch_add(1)) {}
+Node::Node(std::string_view name) : Node(name, next_sequence_nr.fetch_add(1)) {}
 
 Node::~Node() {
   for (Edge& edge : next_edges_) release_iteratively(std::move(edge.node));

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/observer.h"
+#include "autograd/scope.h"
 #include "autograd/variable.h"
 
 namespace autograd {
@@ -28,6 +30,9 @@ class Node : public std::enable_shared_from_this<Node> {
   std::string_view name() const { return name_; }
   // Nodes that were recorded later run earlier.
   uint64_t sequence_nr() const { return sequence_nr_; }
+  // The path of the module whose forward function recorded it, "decoder.lstm"; empty outside of modules.
+  const std::string& scope() const { return scope_->path; }
+  const internal::ScopePath* scope_path() const { return scope_; }
   const std::vector<Edge>& next_edges() const { return next_edges_; }
   const std::vector<TensorMeta>& input_metas() const { return input_metas_; }
   const std::vector<TensorMeta>& output_metas() const { return output_metas_; }
@@ -45,7 +50,8 @@ class Node : public std::enable_shared_from_this<Node> {
   void add_output(const Tensor& output);
 
  protected:
-  Node(std::string_view name, uint64_t sequence_nr) : name_(name), sequence_nr_(sequence_nr) {}
+  Node(std::string_view name, uint64_t sequence_nr)
+      : name_(name), sequence_nr_(sequence_nr), scope_(internal::current_path()) {}
 
   // Saves an input with its version; returns its number for saved(). Undefined variables may be saved too.
   int save(const Variable& input);
@@ -68,6 +74,7 @@ class Node : public std::enable_shared_from_this<Node> {
 
   std::string_view name_;
   uint64_t sequence_nr_;
+  const internal::ScopePath* scope_;
   std::vector<Edge> next_edges_;
   std::vector<TensorMeta> input_metas_, output_metas_;
   std::vector<Saved> saved_;
@@ -88,6 +95,7 @@ class AccumulateGrad final : public Node {
  public:
   explicit AccumulateGrad(std::weak_ptr<Variable::Impl> leaf);
   Variables apply(const Variables& gradients) override;
+  Variable leaf() const;  // undefined when it is gone
 
  private:
   std::weak_ptr<Variable::Impl> leaf_;
@@ -100,12 +108,19 @@ bool should_record(const Variables& inputs);
 // A variable whose gradient goes to output `number` of `node`.
 Variable make_output(Tensor data, std::shared_ptr<Node> node, int number);
 
+namespace internal {
+inline void tell_op(const Node* node, const std::vector<Tensor>& outputs, const Variables& inputs) {
+  for (Observer* o = observers; o != nullptr; o = o->next()) o->op(node, outputs, inputs);
+}
+}  // namespace internal
+
 // The results of an op: plain variables, or, when a graph is recorded, outputs of a new node N(args...).
 template <class N, class... Args>
 Variables record_all(const std::vector<Tensor>& outputs, const Variables& inputs, Args&&... args) {
   Variables results;
   if (!should_record(inputs)) {
     for (const Tensor& output : outputs) results.emplace_back(output);
+    internal::tell_op(nullptr, outputs, inputs);
     return results;
   }
   const std::shared_ptr<Node> node = std::make_shared<N>(std::forward<Args>(args)...);
@@ -114,6 +129,7 @@ Variables record_all(const std::vector<Tensor>& outputs, const Variables& inputs
     node->add_output(outputs[i]);
     results.push_back(make_output(outputs[i], node, static_cast<int>(i)));
   }
+  internal::tell_op(node.get(), outputs, inputs);
   return results;
 }
 

@@ -88,6 +88,8 @@ AccumulateGrad::AccumulateGrad(std::weak_ptr<Variable::Impl> leaf)
   if (const auto impl = leaf_.lock()) add_output(impl->data);
 }
 
+Variable AccumulateGrad::leaf() const { return Variable(leaf_.lock()); }
+
 Variables AccumulateGrad::apply(const Variables& gradients) {
   const std::shared_ptr<Variable::Impl> leaf = leaf_.lock();
   if (!leaf || !gradients[0].defined()) return {};

@@ -20,19 +20,23 @@ AdditiveAttention::AdditiveAttention(int64_t feature_size, int64_t hidden_size, 
 }
 
 AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features) {
+  const Scope scope(*this);
   check(features.rank() == 3 && features.size(2) == feature_size_, ErrorKind::shape,
         "AdditiveAttention: features have to be (images, regions, {}), not {}", feature_size_,
         to_string(features.shape()));
   const Variable& weight = attention_.weight();
   const int64_t columns = feature_size_ + hidden_size_;
-  return {features,
-          autograd::linear(features, autograd::slice(weight, 1, 0, feature_size_), attention_.bias()),
-          autograd::slice(weight, 1, feature_size_, columns),
-          autograd::reshape(attn_weights_.weight(), {attention_size()})};
+  Prepared prepared;
+  prepared.features = features;
+  prepared.query_weight = autograd::slice(weight, 1, feature_size_, columns);
+  prepared.v = autograd::reshape(attn_weights_.weight(), {attention_size()});
+  prepared.keys = autograd::linear(features, autograd::slice(weight, 1, 0, feature_size_), attention_.bias());
+  return prepared;
 }
 
 autograd::Attention AdditiveAttention::forward(const Prepared& prepared, const Variable& hidden,
                                                const Tensor& image) {
+  const Scope scope(*this);
   check(hidden.rank() == 2 && hidden.size(1) == hidden_size_, ErrorKind::shape,
         "AdditiveAttention: hidden has to be (queries, {}), not {}", hidden_size_, to_string(hidden.shape()));
   const Variable query = autograd::linear(hidden, prepared.query_weight);

@@ -51,6 +51,7 @@ Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const 
 Variable Conv2d::forward(const Variable& x) { return autograd::conv2d(x, weight_, bias_, options_); }
 
 Variable Conv2d::forward(const Variable& x, const Conv2dOptions& options) {
+  const Scope scope(*this);
   return autograd::conv2d(x, weight_, bias_, options);
 }
 

@@ -19,7 +19,10 @@ Tensor new_table(int64_t num_embeddings, int64_t embedding_dim, Generator& gener
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, Generator& generator)
     : weight_(register_parameter("weight", new_table(num_embeddings, embedding_dim, generator))) {}
 
-Variable Embedding::forward(const Tensor& ids) { return autograd::embedding(weight_, ids); }
+Variable Embedding::forward(const Tensor& ids) {
+  const Scope scope(*this);
+  return autograd::embedding(weight_, ids);
+}
 
 std::string Embedding::describe() const {
   return fmt::format("Embedding({}, {})", num_embeddings(), embedding_dim());

@@ -10,6 +10,7 @@ CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& options) : options
 }
 
 Variable CrossEntropyLoss::forward(const Variable& logits, const Tensor& targets) {
+  const Scope scope(*this);
   Shape rows = logits.shape();
   tensor::check(rows.rank() >= 1, ErrorKind::shape, "CrossEntropyLoss: logits () have no classes");
   const int64_t classes = rows.back();

@@ -45,6 +45,7 @@ LSTMCell::LSTMCell(int64_t input_size, int64_t hidden_size, bool bias, Generator
           "bias_hh", bias ? new_parameter({4 * hidden_size}, hidden_size, generator) : Tensor())) {}
 
 LstmState LSTMCell::forward(const Variable& x, const std::optional<LstmState>& state) {
+  const Scope scope(*this);
   return autograd::lstm_cell(x, state ? *state : zero_state(x.size(0), weight_hh_), weight_ih_, weight_hh_,
                              bias_ih_, bias_hh_);
 }
@@ -96,6 +97,7 @@ Variable LSTM::drop(const Variable& x, size_t layer) {
 }
 
 LSTM::Result LSTM::forward(const Variable& x, const LstmStates& states) {
+  const Scope scope(*this);
   check(x.rank() == 3 && x.size(2) == input_size_ && x.size(0) > 0, ErrorKind::shape,
         "LSTM: x has to be (t, n, {}) with t >= 1, not {}", input_size_, to_string(x.shape()));
   Result result{x, initial(states, x.size(1))};
@@ -122,6 +124,7 @@ LSTM::Result LSTM::forward(const Variable& x, const LstmStates& states) {
 }
 
 LstmStates LSTM::step(const Variable& x, const LstmStates& states) {
+  const Scope scope(*this);
   check(x.rank() == 2 && x.size(1) == input_size_, ErrorKind::shape,
         "LSTM: a step's x has to be (n, {}), not {}", input_size_, to_string(x.shape()));
   LstmStates next = initial(states, x.size(0));

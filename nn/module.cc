@@ -67,7 +67,14 @@ void Module::add_child(const std::string& name, Module& child) {
   expect_new_name(name);
   check(&child != this, ErrorKind::argument, "register: '{}' is the module itself", name);
   children_.emplace_back(name, &child);
+  if (child.name_.empty()) child.name_ = name;
   if (frozen_) child.freeze();
+}
+
+std::string Module::scope_name() const {
+  if (!name_.empty()) return name_;
+  const std::string line = describe();
+  return line.substr(0, line.find('('));
 }
 
 // --- listings

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/scope.h"
 #include "autograd/variable.h"
 
 namespace nn {
@@ -48,6 +49,8 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
+  // The name under which its (first) parent registered it, "lstm"; without one the class, "AttentionDecoder".
+  std::string scope_name() const;
   // One line in the style of PyTorch: "Linear(in_features=3, out_features=4, bias=True)"; a container: "Net".
   virtual std::string describe() const = 0;
 
@@ -128,15 +131,26 @@ class Module {
   mutable std::deque<std::pair<std::string, Variable>> parameters_;
   mutable std::deque<std::pair<std::string, Tensor>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
+  std::string name_;  // in the first parent
   bool training_ = true;
   bool frozen_ = false;
+};
+
+// For the first line of a forward function: what happens inside is said to be in this module. A Layer that is
+// called by its operator() does this by itself.
+class Scope : public autograd::Scope {
+ public:
+  explicit Scope(const Module& module) : autograd::Scope(module.scope_name()) {}
 };
 
 // A module from one variable to one: what Sequential can hold.
 class Layer : public Module {
  public:
   virtual Variable forward(const Variable& x) = 0;
-  Variable operator()(const Variable& x) { return forward(x); }
+  Variable operator()(const Variable& x) {
+    const Scope scope(*this);
+    return forward(x);
+  }
 };
 
 // The module and its children, indented, as PyTorch prints them.

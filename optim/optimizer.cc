@@ -70,6 +70,23 @@ void Optimizer::zero_grad() {
     for (auto& [name, variable] : group.parameters) variable.zero_grad();
 }
 
+void Optimizer::expect_gradients() const {
+  std::string names;
+  int64_t missing = 0;
+  constexpr int64_t kListed = 5;
+  for (const ParameterGroup& group : groups_)
+    for (const auto& [name, variable] : group.parameters) {
+      if (variable.grad().defined() || ++missing > kListed) continue;
+      names += fmt::format("{}'{}' {}", names.empty() ? "" : ", ", name, tensor::describe(variable.data()));
+    }
+  if (missing > kListed) names += fmt::format(" and {} more", missing - kListed);
+  check(missing == 0, ErrorKind::autograd,
+        "{}: {} of its parameters got no gradient from backward: {}. Either the loss does not depend on them "
+        "(a "
+        "layer is not called, or its result is detached), or they should be left out of the optimiser",
+        name_, missing, names);
+}
+
 Variables Optimizer::parameters() const {
   Variables all;
   for (const ParameterGroup& group : groups_)

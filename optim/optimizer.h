@@ -43,6 +43,10 @@ class Optimizer {
   // Parameters without a gradient (frozen, unused in this step) stay as they are, and so does their state.
   void step(double gradient_scale = 1);
   void zero_grad();
+  // An autograd error that names the parameters without a gradient. `step` leaves them as they are without a
+  // word; a model of one's own should ask after its first backward, since a layer that was left out of the
+  // forward pass, or a detach() too many, is found no earlier.
+  void expect_gradients() const;
 
   std::vector<ParameterGroup>& groups() { return groups_; }
   const std::vector<ParameterGroup>& groups() const { return groups_; }

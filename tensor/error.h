@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <atomic>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -23,10 +24,24 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+namespace internal {
+using ErrorContext = std::string (*)();
+inline std::atomic<ErrorContext> error_context{nullptr};
+}  // namespace internal
+
+// What `fail` puts behind each sentence: where in a model the thread is, for example. Null: nothing.
+inline void set_error_context(internal::ErrorContext context) { internal::error_context = context; }
+
 // Throws Error(kind) with the formatted text.
 template <class... Args>
 [[noreturn]] void fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(kind, fmt::format(format, std::forward<Args>(args)...));
+  std::string text = fmt::format(format, std::forward<Args>(args)...);
+  if (const internal::ErrorContext context = internal::error_context) {
+    const std::string where = context();
+    // A caught error whose text goes into another one has it already.
+    if (!where.empty() && !text.ends_with(where)) text += where;
+  }
+  throw Error(kind, text);
 }
 
 // Throws Error(kind) with the formatted text unless `ok`; the text is only made when it is needed.

@@ -10,23 +10,28 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/kernel_call.h"
 #include "tensor/tensor.h"
 
 #if defined(IMGCAP_HAVE_CUDA)
-#define IMGCAP_KERNEL(name, parameters, first, arguments) \
-  namespace cpu {                                         \
-  void name parameters;                                   \
-  }                                                       \
-  namespace cuda {                                        \
-  void name parameters;                                   \
-  }                                                       \
-  inline void name parameters { internal::on_cpu(first) ? cpu::name arguments : cuda::name arguments; }
+#define IMGCAP_KERNEL(name, parameters, first, arguments)                 \
+  namespace cpu {                                                         \
+  void name parameters;                                                   \
+  }                                                                       \
+  namespace cuda {                                                        \
+  void name parameters;                                                   \
+  }                                                                       \
+  inline void name parameters {                                           \
+    const internal::KernelCall call(#name);                               \
+    internal::on_cpu(first) ? cpu::name arguments : cuda::name arguments; \
+  }
 #else
 #define IMGCAP_KERNEL(name, parameters, first, arguments)              \
   namespace cpu {                                                      \
   void name parameters;                                                \
   }                                                                    \
   inline void name parameters {                                        \
+    const internal::KernelCall call(#name);                            \
     if (!internal::on_cpu(first)) internal::built_without_cuda(#name); \
     cpu::name arguments;                                               \
   }

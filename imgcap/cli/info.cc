@@ -6,9 +6,11 @@
 #include "imgcap/bench/machine.h"
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/image.h"
+#include "imgcap/data/vocabulary.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/report/html.h"
+#include "nn/summary.h"
 #include "tensor/error.h"
 #include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
@@ -21,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string file, model, encoder = "resnet50";
-  bool json = false;
+  bool json = false, layers = false;
 };
 
 std::string dump(const Json& json) {
@@ -52,6 +54,28 @@ void show_build(const Options& o) {
       tensor::num_threads());
   for (const std::string& set : sets) text += " " + set;
   print(text + "\n");
+}
+
+// Both parts of a model, layer by layer, with the shapes that one photo and a caption of `words` words take.
+void show_layers(const Options& o) {
+  const auto encoder = make_encoder(o.encoder);
+  encoder->freeze();
+  const Preprocessing p = encoder->preprocessing();
+  Tensor features;
+  std::string text = "One photo through the encoder:\n" + nn::summary(*encoder, [&] {
+                       features = encoder->forward_features(Tensor::zeros({1, 3, p.height, p.width})).data();
+                     });
+  DecoderConfig config;
+  config.kind = decoder_kind(o.model);
+  config.features = encoder->feature_channels();
+  const auto decoder = make_decoder(config);
+  const int64_t places = features.size(2) * features.size(3);
+  text += "\nOne word through the decoder:\n" + nn::summary(*decoder, [&] {
+            DecodingState state = decoder->start(
+                features.reshape({1, config.features, places}).permute({0, 2, 1}).contiguous());
+            decoder->step(state, Tensor::full({1}, kSos, tensor::DType::i64));
+          });
+  print(text);
 }
 
 void show_model(const Options& o) {
@@ -167,7 +191,7 @@ void run(const Options& o) {
   if (!o.file.empty())
     show_file(o);
   else if (!o.model.empty())
-    show_model(o);
+    o.layers ? show_layers(o) : show_model(o);
   else
     show_build(o);
 }
@@ -179,10 +203,12 @@ void add_info(Verb& app, Program& program) {
                        "What a weights file, checkpoint or cache holds; a model's size; or this build");
   const auto o = std::make_shared<Options>();
   const Option file = verb.option("file", o->file, "A .safetensors or .pth file");
-  verb.option("--model", o->model, "Count the parameters of attention or plain, with the original's widths")
-      .one_of({"attention", "plain"})
-      .excludes(file);
+  const Option model = verb.option("--model", o->model,
+                                   "Count the parameters of attention or plain, with the original's widths")
+                           .one_of({"attention", "plain"})
+                           .excludes(file);
   verb.option("--encoder", o->encoder, "The encoder beside --model");
+  verb.flag("--layers", o->layers, "Its layers, the shapes that they give and their parameters").needs(model);
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o] { run(*o); });
 }

@@ -18,10 +18,10 @@ struct Options {
   std::vector<std::string> captions, images;
   std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
                                     features;
-  std::string init, vocabulary, compat = "none", encoder_mode = "eval";
+  std::string init, vocabulary, compat = "none", encoder_mode = "eval", profile;
   int64_t max_words = 4065, min_frequency = 5;
   double init_temperature = 1;
-  bool no_characters = false, resume = false;
+  bool no_characters = false, resume = false, detect_anomaly = false;
   DecoderConfig decoder;
   TrainOptions train;
 };
@@ -48,8 +48,15 @@ std::string step_line(const StepReport& r) {
                      duration(r.seconds_left));
 }
 
-TrainListener make_listener(ProgressLine& line, int64_t beam) {
+TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string& profile) {
   TrainListener listener;
+  if (!profile.empty())
+    listener.profile = [&line, profile](const autograd::Profile& p) {
+      line.clear();
+      tensor::io::write_file_atomically(profile, p.chrome_trace());
+      print(fmt::format("{}the step's course is in {} (open it in ui.perfetto.dev or chrome://tracing)\n",
+                        p.table(), profile));
+    };
   listener.step = [&line](const StepReport& r) {
     if (line.is_terminal())
       line.show(fmt::format("[{}] {}", bar(static_cast<double>(r.step) / static_cast<double>(r.total_steps)),
@@ -196,6 +203,7 @@ void run(Options o, const Verb& verb, Program& program) {
   Trainer trainer(info, features.plain, training, validation, o.train, o.out, features.views(),
                   trained ? &*trained : nullptr);
   trainer.validate_on(features.validation_views());
+  trainer.detect_anomaly(o.detect_anomaly);
   const std::string with_encoder =
       trained ? fmt::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
   print(fmt::format(
@@ -208,7 +216,7 @@ void run(Options o, const Verb& verb, Program& program) {
   }
   ProgressLine line;
   const StopSignals signals;
-  const Trainer::End end = trainer.run(make_listener(line, o.train.validation.beam), stop_flag());
+  const Trainer::End end = trainer.run(make_listener(line, o.train.validation.beam, o.profile), stop_flag());
   line.clear();
   if (end == Trainer::End::interrupted) {
     print(fmt::format("stopped after step {}; --resume goes on\n", trainer.step()));
@@ -313,6 +321,12 @@ void add_train(Verb& app, Program& program) {
   verb.option("--patience", t.patience, "Validations without a better CIDEr (0: no limit)").group("Training");
   verb.option("--checkpoint-every", t.checkpoint_every, "Steps between checkpoints").group("Training");
   verb.option("--beam", t.validation.beam, "Beam width of the validation").group("Training");
+  verb.flag("--detect-anomaly", o->detect_anomaly,
+            "Stop at the first op whose result or gradient has a NaN or an infinity, and name it (slow)")
+      .group("Diagnosis");
+  verb.option("--profile", o->profile,
+              "Measure the third step by op, print the table and write a trace for Chrome to this file")
+      .group("Diagnosis");
   verb.on_run([o, verb, &program] { run(*o, verb, program); });
 }
 

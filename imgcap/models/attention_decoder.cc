@@ -61,6 +61,7 @@ autograd::DecoderWeights AttentionDecoder::weights() {
 }
 
 CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions& options) {
+  const nn::Scope scope(*this);
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
   const nn::AdditiveAttention::Prepared prepared = attention_.prepare(batch.features);
@@ -104,6 +105,7 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
 }
 
 DecodingState AttentionDecoder::start(const Tensor& features) {
+  const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
   tensor::check(features.rank() == 3 && features.size(2) == config().features, tensor::ErrorKind::shape,
                 "decoder: features {} where (images, places, {}) is needed", tensor::describe(features),
@@ -127,6 +129,7 @@ DecodingState AttentionDecoder::start(const Tensor& features) {
 }
 
 Tensor AttentionDecoder::step(DecodingState& state, const Tensor& words) {
+  const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
   const Variable top = state.h.back();
   const Variable& weight = attention_.attention().weight();

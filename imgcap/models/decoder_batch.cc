@@ -89,6 +89,7 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
 }
 
 Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x) {
+  const nn::Scope scope(lstm);
   Variable input = x;
   for (size_t l = 0; l < state.h.size(); ++l) {
     const nn::LSTM::Weights& w = lstm.weights(static_cast<int64_t>(l));

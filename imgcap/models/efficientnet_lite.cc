@@ -86,12 +86,17 @@ EfficientNetLite::EfficientNetLite(int64_t classes) : classes_(classes) {
 }
 
 Variable EfficientNetLite::forward_features(const Variable& x) {
+  const nn::Scope scope(*this);
   Variable y = autograd::relu6((*norm0_)(same_conv(*stem_, x)));
-  for (const auto& block : blocks_.list) y = (*block)(y);
+  {
+    const nn::Scope inside(blocks_);
+    for (const auto& block : blocks_.list) y = (*block)(y);
+  }
   return autograd::relu6((*norm1_)((*conv_head_)(y)));
 }
 
 Variable EfficientNetLite::forward_head(const Variable& features) {
+  const nn::Scope scope(*this);
   return (*fc_)(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 

@@ -14,6 +14,7 @@ PlainDecoder::Head::Head(int64_t features, int64_t width, tensor::Generator& gen
 }
 
 Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& generator) {
+  const nn::Scope scope(*this);
   constexpr double kDropout = 0.5;
   return autograd::relu(
       second_(autograd::dropout(autograd::relu(first_(x)), kDropout, training(), generator)));
@@ -60,6 +61,7 @@ autograd::DecoderWeights PlainDecoder::weights() {
 }
 
 CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& options) {
+  const nn::Scope scope(*this);
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
   autograd::DecoderInputs inputs;
@@ -94,6 +96,7 @@ Tensor PlainDecoder::advance(DecodingState& state, const Variable& x) {
 }
 
 DecodingState PlainDecoder::start(const Tensor& features) {
+  const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
   tensor::check(features.rank() == 3 && features.size(2) == config().features, tensor::ErrorKind::shape,
                 "decoder: features {} where (images, places, {}) is needed", tensor::describe(features),
@@ -110,6 +113,7 @@ DecodingState PlainDecoder::start(const Tensor& features) {
 }
 
 Tensor PlainDecoder::step(DecodingState& state, const Tensor& words) {
+  const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
   return fc_(advance(state, embedding_(words))).data();
 }

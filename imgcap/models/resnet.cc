@@ -86,12 +86,14 @@ ResNet::ResNet(int depth, int64_t classes) : depth_(depth), classes_(classes) {
 }
 
 Variable ResNet::forward_features(const Variable& x) {
+  const nn::Scope scope(*this);
   Variable y = maxpool_(autograd::relu(bn1_((*conv1_)(x))));
   for (nn::Sequential& layer : layers_) y = layer(y);
   return y;
 }
 
 Variable ResNet::forward_head(const Variable& features) {
+  const nn::Scope scope(*this);
   return (*fc_)(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 

@@ -7,6 +7,7 @@
 #include <future>
 #include <nlohmann/json.hpp>
 
+#include "autograd/anomaly.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -165,6 +166,7 @@ StepReport Trainer::train_step(Batch& batch, const std::vector<int64_t>& photos)
   check(std::isfinite(report.loss), ErrorKind::data,
         "train: the loss of step {} is {}; a lower learning rate may help", step_ + 1, report.loss);
   result.loss.backward();
+  if (step_ == 0) optimizer_->expect_gradients();
   const autograd::Variables parameters = optimizer_->parameters();
   if (options_.clip_value > 0) optim::clip_grad_value_(parameters, options_.clip_value);
   report.gradient_norm = optim::grad_norm(parameters);
@@ -198,7 +200,17 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     while (batch_ < static_cast<int64_t>(batches.size()) && step_ < total) {
       Batch batch = next.get();
       if (batch_ + 1 < static_cast<int64_t>(batches.size())) next = prepare(batch_ + 1);
-      StepReport report = train_step(batch, batches[static_cast<size_t>(batch_)]);
+      StepReport report;
+      const auto one_step = [&] {
+        std::optional<autograd::DetectAnomaly> detect;
+        if (detect_anomaly_) detect.emplace();
+        report = train_step(batch, batches[static_cast<size_t>(batch_)]);
+      };
+      constexpr int64_t kProfiled = 3;  // the first ones pay for memory that later ones find there
+      if (listener.profile && step_ + 1 == std::min(first_step + kProfiled, total))
+        listener.profile(autograd::profile(one_step));
+      else
+        one_step();
       ++batch_;
       captions += batch.captions.image.numel();
       const double seconds = seconds_since(start);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "autograd/profiler.h"
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/dataset.h"
 #include "imgcap/training/evaluate.h"
@@ -78,6 +79,8 @@ struct ValidationReport {
 struct TrainListener {
   std::function<void(const StepReport&)> step;
   std::function<void(const ValidationReport&)> validation;
+  // When there is one, a step is measured for it: the third of this run, or the last if that comes earlier.
+  std::function<void(const autograd::Profile&)> profile;
 };
 
 class Trainer {
@@ -94,6 +97,9 @@ class Trainer {
   // Validates on these features in place of the constructor's, in turn by epoch: changed photos, as the
   // original did. They have to outlive the trainer.
   void validate_on(std::vector<const FeatureCache*> views) { validation_views_ = std::move(views); }
+
+  // Looks through all results and gradients of all steps for NaN and infinities: see autograd/anomaly.h.
+  void detect_anomaly(bool on) { detect_anomaly_ = on; }
 
   // Continues a run from FOLDER/last.safetensors, to the bit. Data errors: no such file, another data set or
   // other settings than this trainer's.
@@ -140,6 +146,7 @@ class Trainer {
   std::optional<SelfCritical> self_critical_;
   int64_t epoch_ = 0, batch_ = 0, step_ = 0, worse_ = 0;
   double best_ = -1;
+  bool detect_anomaly_ = false;
 };
 
 }  // namespace imgcap

@@ -11,6 +11,7 @@
 #include "optim/sgd.h"
 #include "tensor/error.h"
 #include "tests/golden.h"
+#include "tests/tensor/reference.h"
 
 using autograd::Variable;
 using optim::NamedParameters;
@@ -269,4 +270,19 @@ TEST_CASE("optimisers refuse impossible parameters and options") {
   CHECK_THROWS_AS(optimizer.set_lr(INFINITY), Error);
   optimizer.step();  // no gradients: nothing to do
   CHECK(optimizer.state_dict().tensors.empty());
+}
+
+TEST_CASE("parameters that got no gradient are named on demand") {
+  nn::Linear used(2, 1), unused(3, 1);
+  optim::NamedParameters all = used.named_parameters();
+  for (auto& [name, parameter] : unused.named_parameters()) all.emplace_back("unused." + name, parameter);
+  optim::SGD sgd(std::vector<optim::GroupOptions>{{all}}, {.lr = 0.1});
+  autograd::sum(used(Tensor::zeros({1, 2}))).backward();
+  sgd.step();  // says nothing, as in PyTorch
+  tests::check_error(tensor::ErrorKind::autograd,
+                     {"SGD", "2 of its parameters", "'unused.weight' (1, 3) f32", "'unused.bias' (1) f32",
+                      "left out of the optimiser"},
+                     [&] { sgd.expect_gradients(); });
+  autograd::sum(unused(Tensor::zeros({1, 3}))).backward();
+  sgd.expect_gradients();
 }

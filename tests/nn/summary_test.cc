@@ -1,0 +1,101 @@
+#include "nn/summary.h"
+
+#include "autograd/node.h"
+#include "autograd/ops.h"
+#include "nn/activation.h"
+#include "nn/conv2d.h"
+#include "nn/dropout.h"
+#include "nn/linear.h"
+#include "nn/lstm.h"
+#include "nn/sequential.h"
+#include "tests/tensor/reference.h"
+
+using namespace nn;
+using tests::check_error;
+
+namespace {
+
+class Net : public Layer {
+ public:
+  Net() {
+    hidden_.emplace<Linear>(6, 4);
+    hidden_.emplace<ReLU>();
+    hidden_.emplace<Dropout>(0.5);
+    register_module("hidden", hidden_);
+    register_module("out", out_);
+    register_module("spare", spare_);
+  }
+  Variable forward(const Variable& x) override { return out_(hidden_(hidden_.size() > 0 ? x : x)); }
+  std::string describe() const override { return "Net"; }
+
+  Sequential hidden_;
+  Linear out_{4, 2, false}, spare_{3, 3};
+};
+
+}  // namespace
+
+TEST_CASE("modules push their names: nodes and errors say where") {
+  Net net;
+  const Variable y = net(Tensor::zeros({5, 6}));
+  CHECK(y.grad_fn()->scope() == "Net.out");
+  check_error(ErrorKind::shape, {"linear", "(5, 7)", "(in Net.hidden.0)"}, [&] {
+    net(Tensor::zeros({5, 7}));
+  });
+  LSTM lstm(3, 4, {});
+  check_error(ErrorKind::shape, {"LSTM", "(2, 3)", "(in LSTM)"}, [&] { lstm(Tensor::zeros({2, 3})); });
+  check_error(ErrorKind::shape, {"(in decoder.LSTM)"}, [&] {
+    const autograd::Scope scope("decoder");
+    lstm(Tensor::zeros({2, 3}));
+  });
+}
+
+TEST_CASE("a summary has each layer's shapes and parameters, and the totals") {
+  Net net;
+  net.eval();
+  net.spare_.freeze();
+  const std::vector<LayerSummary> layers = layer_summaries(net, [&] {
+    static_cast<void>(net(Tensor::zeros({5, 6})));
+  });
+  REQUIRE(layers.size() == 7);
+  CHECK(layers[0].name.empty());
+  CHECK(layers[0].outputs == std::vector<Shape>{{5, 2}});
+  CHECK(layers[1].name == "hidden");
+  CHECK(layers[1].describe == "Sequential");
+  CHECK(layers[1].outputs == std::vector<Shape>{{5, 4}});
+  CHECK(layers[2].name == "hidden.0");
+  CHECK(layers[2].depth == 2);
+  CHECK(layers[2].outputs == std::vector<Shape>{{5, 4}});
+  CHECK(layers[2].parameters == 28);
+  CHECK(layers[4].describe == "Dropout(p=0.5)");
+  CHECK(layers[4].outputs == std::vector<Shape>{{5, 4}});  // passes on what it was given
+  CHECK(layers[5].parameters == 8);
+  CHECK(layers[6].outputs.empty());  // never called
+  CHECK(layers[6].parameters == 12);
+  CHECK(layers[6].trainable == 0);
+  const std::string text = summary(net, Variable(Tensor::zeros({5, 6})));
+  CHECK(text.find("48 parameters, 36 of them trainable") != std::string::npos);
+  CHECK(text.find("\n    0: Linear(in_features=6, out_features=4, bias=True) ") != std::string::npos);
+  // Inside another scope, and of a module that is called twice.
+  const autograd::Scope scope("outer");
+  CHECK(summary(net, Variable(Tensor::zeros({5, 6}))) == text);
+  const auto twice = layer_summaries(net, [&] {
+    net(Tensor::zeros({5, 6}));
+    net(Tensor::zeros({1, 6}));
+  });
+  CHECK(twice[2].outputs == std::vector<Shape>{{5, 4}, {1, 4}});
+}
+
+TEST_CASE("a tied parameter is counted once") {
+  class Tied : public Layer {
+   public:
+    Tied() {
+      register_module("a", a_);
+      register_module("b", b_);
+      replace_parameter("b.weight", parameter("a.weight"));
+    }
+    Variable forward(const Variable& x) override { return b_(a_(x)); }
+    std::string describe() const override { return "Tied"; }
+    Linear a_{3, 3, false}, b_{3, 3, false};
+  } tied;
+  CHECK(summary(tied, Variable(Tensor::zeros({1, 3}))).find("9 parameters, 9 of them") != std::string::npos);
+}
