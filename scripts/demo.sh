@@ -21,7 +21,7 @@ echo
 echo "== (a) Captions by the models in the box"
 for model in attention plain; do
   if [[ ! -f assets/model/$model.safetensors ]]; then
-    echo "Skipped: assets/model/$model.safetensors, the trained $model model, does not ship yet."
+    echo "Skipped: assets/model/$model.safetensors, the trained $model model, is not there."
     continue
   fi
   echo "-- $model, beam 5"

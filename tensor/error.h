@@ -51,4 +51,16 @@ void check(bool ok, ErrorKind kind, fmt::format_string<Args...> format, Args&&..
     fail(kind, format, std::forward<Args>(args)...);
 }
 
+// What f returns. An Error that it throws gets the file that it is about in front: "model.safetensors: ...".
+template <class F>
+decltype(auto) about_file(const std::string& file, F&& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    if (what.starts_with(file)) throw;
+    throw Error(error.kind(), file + ": " + what);
+  }
+}
+
 }  // namespace tensor

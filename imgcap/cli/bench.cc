@@ -204,6 +204,11 @@ void run(const Options& o) {
                 "bench: precision {}: the processor computes in f32; others need a CUDA device", o.precision);
   tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
                 "bench: --compare torch needs --python and --torch-program");
+  for (const std::string& program : o.torch_programs)
+    tensor::check(std::filesystem::exists(program), ErrorKind::io, "bench: --torch-program {}: not there",
+                  program);
+  tensor::check(o.python.find('/') == std::string::npos || std::filesystem::exists(o.python), ErrorKind::io,
+                "bench: --python {}: not there", o.python);
   const std::vector<std::string> rows = chosen_rows(o.only);
   // In a process of its own, too: what this one has used at most counts as used by those that it starts.
   const Json machine = Json::parse(run_worker(kMachine, o).out);

@@ -6,7 +6,9 @@
 #include "imgcap/cli/attention_sheet.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
+#include "imgcap/data/utf8.h"
 #include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -16,7 +18,8 @@ struct Options {
   std::string model = "attention", weights, attention, compat = "none";
   std::vector<std::string> images;
   BeamOptions search;
-  bool json = false;
+  SamplingOptions sampling;
+  bool sample = false, json = false;
 };
 
 std::string fields(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat) {
@@ -40,7 +43,7 @@ std::string json_line(const Photo& photo, const std::vector<Hypothesis>& caption
 
 std::string text_lines(const Photo& photo, const std::vector<Hypothesis>& captions,
                        const Vocabulary& vocabulary, double milliseconds, bool compat) {
-  std::string text = fmt::format("{}: {} ({:.0f} ms)\n", photo.name,
+  std::string text = fmt::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
                                  text_of(captions.front(), vocabulary, compat), milliseconds);
   for (size_t k = 1; k < captions.size(); ++k)
     text += fmt::format("  {}\n", text_of(captions[k], vocabulary, compat));
@@ -65,8 +68,10 @@ std::string sheet_file(const std::string& file, const std::string& photo, std::s
 
 void run(const Options& o, Program& program) {
   using tensor::ErrorKind;
-  tensor::check(o.search.nbest <= o.search.beam, ErrorKind::argument, "caption: --nbest {} is over --beam {}",
-                o.search.nbest, o.search.beam);
+  tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
+                "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
+  tensor::check(!o.sample || o.compat == "none", ErrorKind::argument,
+                "caption: --sample: the original program draws no words; leave out --compat");
   LoadedModel model = load_model(o.model, o.weights);
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
@@ -74,11 +79,17 @@ void run(const Options& o, Program& program) {
   tensor::check(!search.attention || model.info.decoder.kind == DecoderKind::attention, ErrorKind::argument,
                 "caption: --attention: the model {} has no attention", o.model);
   if (search.attention) expect_writable(o.attention);
+  SamplingOptions sampling = o.sampling;
+  static_cast<DecodingOptions&>(sampling) = search;
+  sampling.samples = search.nbest;
+  tensor::Generator generator(program.seed);
   std::set<std::string> sheets;
   for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
     const tensor::Tensor features = encode_images(
         model.encoder, {search.compat_original ? red_and_blue_swapped(photo.image) : photo.image});
-    const std::vector<Hypothesis> captions = beam_search(*model.decoder, features, search).front();
+    const std::vector<Hypothesis> captions =
+        o.sample ? sample(*model.decoder, features, sampling, generator).front()
+                 : beam_search(*model.decoder, features, search).front();
     const double milliseconds = milliseconds_since(photo.start);
     if (search.attention) {
       const AttentionMaps maps = attention_maps(captions.front(), model);
@@ -99,11 +110,24 @@ void add_caption(Verb& app, Program& program) {
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--beam", o->search.beam, "Beam width").range(1, 1000);
-  verb.option("--nbest", o->search.nbest, "Captions a photo, at most --beam").range(1, 1000);
-  verb.option("--max-words", o->search.max_words, "Longest caption").range(1, 1000);
+  verb.option("--nbest", o->search.nbest, "Captions a photo, at most --beam (with --sample: any number)")
+      .range(1, 1000);
+  verb.option("--max-words", o->search.max_words, "Longest caption, in tokens (a leading blank is one)")
+      .range(1, 1000);
   verb.option("--length-exponent", o->search.length_exponent,
               "Log-probability is divided by length to this power")
       .range(0.0, 10.0);
+  const Option sample =
+      verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)");
+  verb.option("--temperature", o->sampling.temperature, "Words are drawn from softmax(logits / temperature)")
+      .positive()
+      .needs(sample);
+  verb.option("--top-k", o->sampling.top_k, "Of the k likeliest words only (0: all)")
+      .not_negative()
+      .needs(sample);
+  verb.option("--top-p", o->sampling.top_p, "Of the fewest words that have this probability together")
+      .range(0.0, 1.0)
+      .needs(sample);
   verb.option("--attention", o->attention,
               "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
   verb.option("--compat", o->compat,

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -17,9 +19,15 @@ struct Options {
 };
 
 void run(const Options& o, Program& program) {
-  const LoadedEncoder loaded = load_encoder(
-      o.encoder, o.weights.empty() ? assets_folder() + "/model/" + o.encoder + ".safetensors" : o.weights);
-  const auto top = static_cast<size_t>(std::min(o.top, loaded.encoder->classes()));
+  using tensor::ErrorKind;
+  make_encoder(o.encoder, false);  // a name that is not known is told before a file that is not there
+  const std::string in_the_box = assets_folder() + "/model/" + o.encoder + ".safetensors";
+  tensor::check(!o.weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
+                "classify: the weights of {} are not in the box; give them by --weights FILE", o.encoder);
+  const LoadedEncoder loaded = load_encoder(o.encoder, o.weights.empty() ? in_the_box : o.weights);
+  tensor::check(o.top <= loaded.encoder->classes(), ErrorKind::argument,
+                "classify: --top {}: {} has {} classes", o.top, o.encoder, loaded.encoder->classes());
+  const auto top = static_cast<size_t>(o.top);
   for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
     const std::vector<float> p =
         loaded.encoder->classify(loaded.encoder->preprocess(photo.image)).to_vector<float>();
@@ -27,8 +35,8 @@ void run(const Options& o, Program& program) {
     std::iota(ids.begin(), ids.end(), size_t{0});
     std::partial_sort(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(top), ids.end(),
                       [&](size_t a, size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
-    std::string line =
-        o.json ? fmt::format("{{\"image\":{},\"classes\":[", quoted(photo.name)) : photo.name + ":";
+    std::string line = o.json ? fmt::format("{{\"image\":{},\"classes\":[", quoted(photo.name))
+                              : printable(photo.name) + ":";
     for (size_t k = 0; k < top; ++k)
       line += o.json ? fmt::format("{}[{},{}]", k == 0 ? "" : ",", ids[k], p[ids[k]])
                      : fmt::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", ids[k], 100 * p[ids[k]]);

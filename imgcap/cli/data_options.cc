@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -12,7 +13,8 @@ namespace {
 
 void say(const std::vector<std::string>& photos, const char* what) {
   if (!photos.empty())
-    std::fprintf(stderr, "%zu photos %s (first: %s)\n", photos.size(), what, photos.front().c_str());
+    std::fprintf(stderr, "%zu photos %s (first: %s)\n", photos.size(), what,
+                 printable(photos.front()).c_str());
 }
 
 }  // namespace
@@ -22,6 +24,10 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
   for (const std::string& file : files) {
     const CaptionFile captions = read_captions(file);
     if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", captions.report.summary().c_str());
+    tensor::check(
+        captions.images_by_id == 0, tensor::ErrorKind::data,
+        "{}: {} of its images have no file_name, by which photos are found; ids alone do for imgcap score",
+        file, captions.images_by_id);
     for (const ImageCaptions& group : group_by_image(captions.captions))
       for (const size_t i : group.captions) all[group.image].push_back(captions.captions[i].text);
   }
@@ -112,8 +118,8 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   FeatureCache encoded = encode_photos(encoder, source, which, result, options);
   line.clear();
   for (size_t i = 0; i < std::min<size_t>(result.skipped.size(), 10); ++i)
-    std::fprintf(stderr, "skipped %s: %s\n", result.skipped[i].first.c_str(),
-                 result.skipped[i].second.c_str());
+    std::fprintf(stderr, "skipped %s: %s\n", printable(result.skipped[i].first).c_str(),
+                 printable(result.skipped[i].second).c_str());
   if (!result.skipped.empty())
     std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", result.skipped.size());
   if (!cache_file.empty() && encoded.size() > 0) encoded.save(cache_file);

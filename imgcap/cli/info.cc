@@ -30,6 +30,12 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+#if defined(__clang__)
+constexpr const char* kCompiler = __VERSION__;
+#else
+constexpr const char* kCompiler = "g++ " __VERSION__;
+#endif
+
 std::string yes_no(bool on) { return on ? "yes" : "no"; }
 
 void show_build(const Options& o) {
@@ -37,7 +43,7 @@ void show_build(const Options& o) {
   const std::vector<std::string> sets = bench::instruction_sets();
   if (o.json) {
     print(dump(Json{{"version", IMGCAP_VERSION},
-                    {"compiler", __VERSION__},
+                    {"compiler", kCompiler},
                     {"oneDNN", onednn},
                     {"libjpeg-turbo", jpeg_is_turbo()},
                     {"CUDA", false},
@@ -50,7 +56,7 @@ void show_build(const Options& o) {
       "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\nprocessor:     "
       "{}\n"
       "threads:       {}\ninstructions: ",
-      IMGCAP_VERSION, __VERSION__, yes_no(onednn), yes_no(jpeg_is_turbo()), bench::processor_name(),
+      IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), bench::processor_name(),
       tensor::num_threads());
   for (const std::string& set : sets) text += " " + set;
   print(text + "\n");

@@ -26,17 +26,20 @@ LoadedModel load_model(const std::string& model, const std::string& weights) {
   tensor::check(!in_box || fs::exists(file), tensor::ErrorKind::io,
                 "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
   Checkpoint info = load_checkpoint(file);
-  std::unique_ptr<Decoder> decoder = info.make_decoder();
+  std::unique_ptr<Decoder> decoder = tensor::about_file(file, [&] { return info.make_decoder(); });
   decoder->eval();
   Vocabulary vocabulary = info.make_vocabulary();
   const bool own = !info.encoder_weights.empty();
   tensor::check(!own || weights.empty(), tensor::ErrorKind::argument,
                 "{}: it has the weights of its encoder, which was trained with it; leave out --weights",
                 file);
-  LoadedEncoder encoder =
-      own ? load_encoder(info.encoder, std::move(info.encoder_weights), file)
-          : load_encoder(info.encoder,
-                         weights.empty() ? assets + "/model/" + info.encoder + ".safetensors" : weights);
+  const std::string in_the_box = assets + "/model/" + info.encoder + ".safetensors";
+  tensor::check(
+      own || !weights.empty() || fs::exists(in_the_box), tensor::ErrorKind::argument,
+      "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
+      file, info.encoder);
+  LoadedEncoder encoder = own ? load_encoder(info.encoder, std::move(info.encoder_weights), file)
+                              : load_encoder(info.encoder, weights.empty() ? in_the_box : weights);
   tensor::check(encoder.encoder->feature_channels() == info.decoder.features, tensor::ErrorKind::data,
                 "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
                 info.encoder, encoder.encoder->feature_channels());

@@ -5,14 +5,15 @@
 #include <optional>
 
 #include "imgcap/data/archive.h"
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
 namespace {
 
 void report(const std::string& name, const std::string& reason, bool json, Program& program) {
-  std::fprintf(stderr, "imgcap: %s%s\n", reason.find(name) == std::string::npos ? (name + ": ").c_str() : "",
-               reason.c_str());
+  const std::string whole = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
+  std::fprintf(stderr, "imgcap: %s\n", printable(whole).c_str());
   if (json) print(fmt::format("{{\"image\":{},\"error\":{}}}\n", quoted(name), quoted(reason)));
   program.exit_code = 2;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "imgcap/cli/run_folder.h"
 #include "imgcap/cli/training_features.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/training/trainer.h"
@@ -77,20 +78,6 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
   return listener;
 }
 
-// A folder that can be written to and has no other run in it.
-void expect_folder(const std::string& folder, bool resume) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  tensor::check(!error, tensor::ErrorKind::io, "{}: cannot be made: {}", folder, error.message());
-  // Found out now, not after the first epoch.
-  const std::filesystem::path probe = std::filesystem::path(folder) / ".writable.tmp";
-  tensor::io::write_file_atomically(probe, std::string_view());
-  std::filesystem::remove(probe, error);
-  tensor::check(resume || !std::filesystem::exists(folder + "/last.safetensors"), tensor::ErrorKind::argument,
-                "{}: there is a run in it; --resume goes on with it, a new one needs another --out", folder);
-  tensor::io::remove_stale_temporaries(folder);
-}
-
 // What an --init checkpoint decides cannot be given beside it.
 void expect_free_of_model_options(const Verb& verb) {
   for (const char* name :
@@ -121,38 +108,13 @@ void set_original_defaults(Options& o, const Verb& verb) {
   if (!verb.given("--clip-norm")) o.train.clip_norm = 0;
   if (!verb.given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
   if (!verb.given("--beam")) o.train.validation.beam = 1;
+  if (!verb.given("--augment") && o.train.finetune == 0) o.train.augment = "original";
   if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
 }
 
-void run(Options o, const Verb& verb, Program& program) {
-  o.train.seed = program.seed;
-  const bool as_original = o.compat == "original";
-  if (as_original) set_original_defaults(o, verb);
-  validate(o.train);
-  tensor::check(o.encoder_mode == "eval" || o.train.finetune == 0, tensor::ErrorKind::argument,
-                "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
-  if (!o.init.empty()) expect_free_of_model_options(verb);
-  expect_folder(o.out, o.resume);
-  const auto captions = load_captions(o.captions);
-  const bool by_caption = as_original && o.train_list.empty() && o.val_list.empty();
-  const TrainingSplit split = by_caption ? split_captions(captions, program.seed)
-                                         : split_photos(captions, o.train_list, o.val_list, program.seed);
-  if (!split.test.empty()) save_split(split, o.out);
-  LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
-  // Found out now, not after the photos have been encoded.
-  if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
-  encoder.encoder->freeze();
-  FeatureRequest request{.encoder_name = o.encoder,
-                         .cache = o.features.empty() ? o.out + "/features.safetensors" : o.features,
-                         .out = o.out,
-                         .images = o.images,
-                         .train = split.train,
-                         .val = split.val,
-                         .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
-  request.change_validation = as_original && o.train.augment == "original";
-  request.batch_statistics = o.encoder_mode == "train";
-  const TrainingFeatures features = load_training_features(encoder, request);
-
+// The model, vocabulary and encoder that the run begins from.
+Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const LoadedEncoder& encoder,
+                            bool as_original) {
   Checkpoint info;
   if (!o.init.empty()) {
     info = load_checkpoint(o.init);
@@ -176,17 +138,52 @@ void run(Options o, const Verb& verb, Program& program) {
     }
     info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
   }
-  const Vocabulary vocabulary(info.vocabulary);
   if (o.init.empty()) {
     info.decoder = o.decoder;
     info.decoder.kind = decoder_kind(o.model);
-    info.decoder.vocabulary = vocabulary.size();
+    info.decoder.vocabulary = static_cast<int64_t>(info.vocabulary.size());
     info.decoder.features = encoder.encoder->feature_channels();
     validate(info.decoder);
   }
   info.encoder = o.encoder;
   info.encoder_key = encoder.key;
   info.preprocessing = encoder.preprocessing;
+  return info;
+}
+
+void run(Options o, const Verb& verb, Program& program) {
+  o.train.seed = program.seed;
+  const bool as_original = o.compat == "original";
+  if (as_original) set_original_defaults(o, verb);
+  validate(o.train);
+  tensor::check(o.encoder_mode == "eval" || o.train.finetune == 0, tensor::ErrorKind::argument,
+                "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
+  if (!o.init.empty()) expect_free_of_model_options(verb);
+  RunFolder folder(o.out, o.resume);
+  const auto captions = load_captions(o.captions);
+  const bool by_caption = as_original && o.train_list.empty() && o.val_list.empty();
+  const TrainingSplit split = by_caption ? split_captions(captions, program.seed)
+                                         : split_photos(captions, o.train_list, o.val_list, program.seed);
+  // Found out now, not after the photos have been encoded.
+  tensor::check(o.train.batch_photos <= static_cast<int64_t>(split.train.size()), tensor::ErrorKind::argument,
+                "train: a batch of {} photos, but there are {} to train on", o.train.batch_photos,
+                split.train.size());
+  LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
+  encoder.encoder->freeze();
+  Checkpoint info = first_checkpoint(o, split, encoder, as_original);
+  const Vocabulary vocabulary(info.vocabulary);
+  FeatureRequest request{.encoder_name = o.encoder,
+                         .cache = o.features.empty() ? o.out + "/features.safetensors" : o.features,
+                         .out = o.out,
+                         .images = o.images,
+                         .train = split.train,
+                         .val = split.val,
+                         .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
+  request.change_validation = as_original && o.train.augment == "original";
+  request.batch_statistics = o.encoder_mode == "train";
+  const TrainingFeatures features = load_training_features(encoder, request);
+
   if (features.moved) info.encoder_weights = features.moved->encoder->state_dict();
   const Dataset training =
       make_dataset(split.train_captions, split.train, features.of_training(), vocabulary, o.train.max_tokens);
@@ -210,10 +207,10 @@ void run(Options o, const Verb& verb, Program& program) {
       "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
       to_string(info.decoder.kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
-  if (o.resume) {
-    trainer.resume();
-    print(fmt::format("goes on after step {}\n", trainer.step()));
-  }
+  if (o.resume) trainer.resume();
+  folder.accept();
+  if (!split.test.empty()) save_split(split, o.out);
+  if (o.resume) print(fmt::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
   const Trainer::End end = trainer.run(make_listener(line, o.train.validation.beam, o.profile), stop_flag());
@@ -246,7 +243,8 @@ void add_train(Verb& app, Program& program) {
               "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
               "has the words of both parts, validation is its greedy search (its beam search with --beam) "
               "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-              "--teacher-forcing 1, --encoder-mode train, and in place of the lists 90/10 by caption")
+              "--teacher-forcing 1, --augment original (validation photos, too), --encoder-mode train, and "
+              "in place of the lists 90/10 by caption")
       .one_of({"none", "original"});
   verb.option("--encoder-mode", o->encoder_mode,
               "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <functional>
+#include <sstream>
 
 namespace imgcap::cli {
 namespace {
@@ -32,13 +34,41 @@ Option add(CLI::App* app, const std::string& name, T& value, const std::string& 
   return Option(app->add_option(name, value, help));
 }
 
+// In place of CLI11's own checks, whose sentences print the greatest double with all its 309 digits.
+CLI::Validator number_where(const std::function<bool(double)>& holds, const std::string& wanted,
+                            const std::string& name) {
+  return CLI::Validator(
+      [holds, wanted](const std::string& text) {
+        double value = 0;
+        const bool number = CLI::detail::lexical_cast(text, value);
+        return number && holds(value) ? std::string() : "'" + text + "' is not " + wanted;
+      },
+      name);
+}
+
+std::string text_of(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
 }  // namespace
 
 Option Option::required() { return Option(option_->required()); }
-Option Option::range(int low, int high) { return Option(option_->check(CLI::Range(low, high))); }
-Option Option::range(double low, double high) { return Option(option_->check(CLI::Range(low, high))); }
-Option Option::not_negative() { return Option(option_->check(CLI::NonNegativeNumber)); }
-Option Option::positive() { return Option(option_->check(CLI::PositiveNumber)); }
+Option Option::range(int low, int high) { return range(static_cast<double>(low), static_cast<double>(high)); }
+Option Option::range(double low, double high) {
+  const std::string between = text_of(low) + " to " + text_of(high);
+  return Option(
+      option_->check(number_where([=](double v) { return v >= low && v <= high; }, "a number from " + between,
+                                  "in [" + text_of(low) + " - " + text_of(high) + "]")));
+}
+Option Option::not_negative() {
+  return Option(
+      option_->check(number_where([](double v) { return v >= 0; }, "a number of 0 or more", "NONNEGATIVE")));
+}
+Option Option::positive() {
+  return Option(option_->check(number_where([](double v) { return v > 0; }, "a number over 0", "POSITIVE")));
+}
 Option Option::one_of(const std::vector<std::string>& values) {
   return Option(option_->check(CLI::IsMember(values)));
 }

@@ -82,7 +82,7 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
       add_caption(image, counts[image], text, where, file);
       if (file.captions.size() > before) ++counts[image];
     }
-    if (!results_) file.image_of_id = images_;
+    if (!results_) file.image_of_id = images_, file.images_by_id = images_by_id_;
   }
 
  private:
@@ -122,8 +122,10 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
   void finish_entry() {
     in_entry_ = false;
     if (!results_ && section_ == kImages) {
-      if (entry_.id && entry_.file_name && !trim(*entry_.file_name).empty())
-        images_.emplace(std::move(*entry_.id), std::string(trim(*entry_.file_name)));
+      if (!entry_.id) return;
+      const std::string name(trim(entry_.file_name.value_or("")));
+      images_by_id_ += name.empty();
+      images_.emplace(*entry_.id, name.empty() ? *entry_.id : name);
       return;
     }
     // What is missing is left empty and reported with the others later.
@@ -138,7 +140,7 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
   Section section_ = kOther;
   std::string key_;
   Entry entry_;
-  size_t error_at_ = 0, entries_ = 0;
+  size_t error_at_ = 0, entries_ = 0, images_by_id_ = 0;
   std::unordered_map<std::string, std::string> images_;  // id -> file name
   struct Found {
     std::string image_id, text;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/thread_pool.h"
@@ -25,6 +26,9 @@ FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std:
         describe(features_));
   check(static_cast<int64_t>(names_.size()) == features_.size(0), ErrorKind::data,
         "feature cache: {} names for {} photos", names_.size(), features_.size(0));
+  for (const std::string& name : names_)
+    check(find_invalid_utf8(name) == kNoPosition, ErrorKind::data,
+          "feature cache: the photo's name '{}' is not UTF-8", printable(name));
   for (size_t i = 0; i < names_.size(); ++i)
     check(index_.emplace(names_[i], static_cast<int64_t>(i)).second, ErrorKind::data,
           "feature cache: the photo '{}' is there twice", names_[i]);

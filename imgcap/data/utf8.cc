@@ -74,6 +74,26 @@ size_t find_invalid_utf8(std::string_view text) {
   return kNoPosition;
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    char32_t code = 0;
+    const size_t length = sequence_length(text, code);
+    const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+    if (length == 0 || control) {
+      constexpr char kHex[] = "0123456789abcdef";
+      for (const char c : text.substr(0, std::max<size_t>(length, 1))) {
+        const auto byte = static_cast<unsigned char>(c);
+        out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+      }
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
 char32_t take_code_point(std::string_view& text) {
   char32_t code = 0xFFFD;
   const size_t length = sequence_length(text, code);

@@ -13,6 +13,10 @@ inline constexpr size_t kNoPosition = static_cast<size_t>(-1);
 // are malformed), or kNoPosition where the whole text is valid UTF-8.
 size_t find_invalid_utf8(std::string_view text);
 
+// For a terminal: control characters and malformed bytes become \x1b, the rest stays. Names of files may hold
+// both.
+std::string printable(std::string_view text);
+
 // One code point from the front of `text` (not empty), which is shortened by it. A malformed sequence gives
 // U+FFFD and takes one byte.
 char32_t take_code_point(std::string_view& text);

@@ -116,7 +116,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   check(format == kFormat || format == kEncoderFormat, ErrorKind::data,
         "{}: a checkpoint of another format ('{}')", name, format);
   Checkpoint checkpoint;
-  checkpoint.decoder = decoder_config_from_json(required(contents.metadata, "decoder", name));
+  checkpoint.decoder = tensor::about_file(
+      name, [&] { return decoder_config_from_json(required(contents.metadata, "decoder", name)); });
   const auto json = nlohmann::json::parse(required(contents.metadata, "vocabulary", name), nullptr, false);
   check(json.is_array() && std::all_of(json.begin(), json.end(), [](const auto& t) { return t.is_string(); }),
         ErrorKind::data, "{}: the vocabulary is not an array of strings", name);
@@ -124,7 +125,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   check(static_cast<int64_t>(checkpoint.vocabulary.size()) == checkpoint.decoder.vocabulary, ErrorKind::data,
         "{}: a vocabulary of {} tokens for a decoder of {}", name, checkpoint.vocabulary.size(),
         checkpoint.decoder.vocabulary);
-  Vocabulary(checkpoint.vocabulary);  // throws for what is no vocabulary
+  tensor::about_file(name, [&] { Vocabulary{checkpoint.vocabulary}; });  // throws for what is no vocabulary
   checkpoint.encoder = required(contents.metadata, "encoder", name);
   checkpoint.encoder_key = required(contents.metadata, "encoder_key", name);
   checkpoint.preprocessing =

@@ -3,12 +3,28 @@
 #include <algorithm>
 #include <numeric>
 
+#include "imgcap/training/fingerprint.h"
 #include "tensor/error.h"
 
 namespace imgcap {
 
 using tensor::check;
 using tensor::ErrorKind;
+
+std::string Dataset::fingerprint() const {
+  Fingerprint all;
+  const auto add_count = [&](size_t n) { all.add(&n, sizeof n); };
+  for (const Photo& photo : photos) {
+    add_count(photo.name.size());
+    all.add(photo.name.data(), photo.name.size());
+    add_count(photo.encoded.size());
+    for (const std::vector<int32_t>& caption : photo.encoded) {
+      add_count(caption.size());
+      all.add(caption.data(), caption.size() * sizeof(int32_t));
+    }
+  }
+  return all.text();
+}
 
 int64_t Dataset::caption_count() const {
   int64_t count = 0;

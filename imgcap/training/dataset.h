@@ -27,6 +27,8 @@ struct Dataset {
 
   int64_t caption_count() const;
   std::map<std::string, std::vector<std::string>> references() const;  // by photo
+  // Of the photos' names and encoded captions, in their order.
+  std::string fingerprint() const;
 };
 
 // The photos of `names` that have both captions and features, in that order. `max_tokens` cuts longer

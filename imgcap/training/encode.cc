@@ -1,11 +1,12 @@
 #include "imgcap/training/encode.h"
 
 #include <algorithm>
-#include <cstring>
 #include <future>
 #include <numeric>
 #include <optional>
 
+#include "imgcap/data/utf8.h"
+#include "imgcap/training/fingerprint.h"
 #include "tensor/error.h"
 #include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
@@ -21,25 +22,6 @@ using tensor::Tensor;
 namespace {
 
 constexpr int64_t kBatch = 16;
-
-// FNV-1a over 64-bit words: tells weights apart, not a guard against forgery.
-class Fingerprint {
- public:
-  void add(const void* data, size_t bytes) {
-    const auto* p = static_cast<const unsigned char*>(data);
-    for (; bytes >= 8; bytes -= 8, p += 8) {
-      uint64_t word;
-      std::memcpy(&word, p, 8);
-      mix(word);
-    }
-    for (; bytes > 0; --bytes) mix(*p++);
-  }
-  std::string text() const { return fmt::format("{:016x}", state_); }
-
- private:
-  void mix(uint64_t word) { state_ = (state_ ^ word) * 0x100000001b3u, state_ ^= state_ >> 29; }
-  uint64_t state_ = 0xcbf29ce484222325u;
-};
 
 bool is_safetensors(const std::filesystem::path& file) { return file.extension() == ".safetensors"; }
 
@@ -63,11 +45,7 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
     fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
     if (tensor::is_floating(value.dtype())) value = value.to(DType::f32);
   }
-  try {
-    loaded.encoder->load_state_dict(tensors);
-  } catch (const tensor::Error& error) {
-    throw tensor::Error(error.kind(), fmt::format("{}: {}", origin, error.what()));
-  }
+  tensor::about_file(origin, [&] { loaded.encoder->load_state_dict(tensors); });
   loaded.encoder->freeze();
   loaded.preprocessing =
       name == "efficientnet_lite2" ? efficientnet_lite_preprocessing() : imagenet_preprocessing();
@@ -160,6 +138,10 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     Batch batch;
     for (int64_t i = begin; i < std::min(total, begin + size); ++i) {
       const int64_t index = order[static_cast<size_t>(i)];
+      if (find_invalid_utf8(source.name(index)) != kNoPosition) {
+        batch.skipped.emplace_back(source.name(index), "its name is not UTF-8");
+        continue;
+      }
       try {
         batch.images.push_back(options.augmentation(source.read_image(index), index));
         batch.names.push_back(source.name(index));

@@ -35,7 +35,9 @@ void validate(const TrainOptions& o) {
   check(o.objective == "cross-entropy" ||
             (o.teacher_forcing == 1 && o.label_smoothing == 0 && !o.compat_original),
         ErrorKind::argument,
-        "train: self-critical training goes without teacher forcing below 1, label smoothing and compat");
+        "train: self-critical training feeds the model its own words and counts no <sos> slot: give "
+        "--teacher-forcing 1, and "
+        "neither --label-smoothing nor --compat original");
   check(o.finetune >= 0 && o.finetune <= 1000, ErrorKind::argument,
         "train: {} stages of the encoder to train are not possible", o.finetune);
   check(o.finetune == 0 || o.augment == "none", ErrorKind::argument,

@@ -81,6 +81,17 @@ optim::State get(const Json& json, const std::string& name, const std::map<std::
   return state;
 }
 
+// "lr is 0.0004, here 0.001": what differs between two flat JSON objects.
+std::string differences(const std::string& saved, const std::string& own) {
+  const Json a = Json::parse(saved), b = Json::parse(own);
+  std::string text;
+  for (const auto& [key, value] : a.items())
+    if (!b.contains(key) || b.at(key) != value)
+      text += fmt::format("{}{} is {}, here {}", text.empty() ? "" : "; ", key, value.dump(),
+                          b.contains(key) ? b.at(key).dump() : "missing");
+  return text;
+}
+
 }  // namespace
 
 Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training,
@@ -322,6 +333,7 @@ Checkpoint Trainer::snapshot() const {
   json["options"] = Json::parse(to_json(options_));
   json["photos"] = training_.photos.size();
   json["captions"] = training_.caption_count();
+  json["data"] = training_.fingerprint();
   json["epoch"] = epoch_;
   json["batch"] = batch_;
   json["step"] = step_;
@@ -341,9 +353,16 @@ void Trainer::resume() {
   const std::filesystem::path file = folder_ / "last.safetensors";
   const Checkpoint checkpoint = load_checkpoint(file);
   const std::string name = file.string();
-  check(checkpoint.decoder == info_.decoder && checkpoint.vocabulary == info_.vocabulary &&
-            checkpoint.encoder_key == info_.encoder_key,
-        ErrorKind::data, "{}: it was made with another model, vocabulary or encoder than this run's", name);
+  check(checkpoint.encoder_key == info_.encoder_key, ErrorKind::data,
+        "{}: it was made with other encoder weights ({}) than this run's ({})", name, checkpoint.encoder,
+        info_.encoder);
+  check(checkpoint.vocabulary == info_.vocabulary, ErrorKind::data,
+        "{}: it was made with another vocabulary ({} tokens) than this run's ({}); with other captions, "
+        "lists or "
+        "--seed there is another one",
+        name, checkpoint.vocabulary.size(), info_.vocabulary.size());
+  check(checkpoint.decoder == info_.decoder, ErrorKind::data, "{}: its model differs from this run's: {}",
+        name, differences(to_json(checkpoint.decoder), to_json(info_.decoder)));
   try {
     const Json json = Json::parse(checkpoint.training);
     TrainOptions saved = train_options_from_json(json.at("options").dump());
@@ -354,14 +373,16 @@ void Trainer::resume() {
     saved.patience = options_.patience;
     saved.validate_every = options_.validate_every;
     saved.checkpoint_every = options_.checkpoint_every;
-    check(
-        saved == options_, ErrorKind::data,
-        "{}: its settings differ from this run's; leave out the changed ones or start a new run. Its own: {}",
-        name, json.at("options").dump());
+    check(saved == options_, ErrorKind::data,
+          "{}: its settings differ from this run's: {}; leave out the changed ones or start a new run", name,
+          differences(to_json(saved), to_json(options_)));
     check(json.at("photos") == training_.photos.size() && json.at("captions") == training_.caption_count(),
           ErrorKind::data, "{}: it was trained on {} photos with {} captions, this run has {} with {}", name,
           json.at("photos").dump(), json.at("captions").dump(), training_.photos.size(),
           training_.caption_count());
+    // Runs of earlier versions do not have it.
+    check(!json.contains("data") || json.at("data") == training_.fingerprint(), ErrorKind::data,
+          "{}: it was trained on other photos or captions than this run's", name);
     decoder_->load_state_dict(checkpoint.weights);
     if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
     optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));

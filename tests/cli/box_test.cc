@@ -45,7 +45,7 @@ TEST_CASE("the models in the box caption a photo, and are small") {
   fs::create_directory(folder / "empty");
   const Result empty = run({"caption", folder / "empty"});
   CHECK(empty.code == 2);
-  CHECK(has(empty.err, "empty"));
+  CHECK(has(empty.err, "no pictures in the folder"));
 }
 
 TEST_CASE("Ctrl-C while photos are encoded keeps what there is") {

@@ -72,8 +72,9 @@ TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it
       return tests::json_lines(tests::read_text(folder / (out + "/log.jsonl"))).at(0)["loss"].get<double>();
     };
     const std::string compat = model + "_original", correct = model + "_correct";
-    // With the encoder in evaluation mode in both, the losses can be compared.
-    const std::vector<std::string> as_original = {"--compat", "original", "--encoder-mode", "eval"};
+    // With the encoder in evaluation mode and the photos as they are in both, the losses can be compared.
+    const std::vector<std::string> as_original = {"--compat", "original",  "--encoder-mode",
+                                                  "eval",     "--augment", "none"};
     const Result first = train(compat, joined({"--steps", "1"}, as_original));
     CAPTURE(first.err);
     REQUIRE(first.code == 0);

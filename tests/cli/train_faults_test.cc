@@ -113,7 +113,7 @@ TEST_CASE("a disk that gets full leaves the last whole checkpoint") {
     CHECK(has(result.err, "features.safetensors"));
     CHECK(lines(result.err) == 1);
     CHECK_FALSE(fs::exists(data.folder / "features.safetensors"));
-    CHECK(files_in(data.folder / "none").empty());
+    CHECK_FALSE(fs::exists(data.folder / "none"));
   }
   const auto train = [&](const std::string& steps, const std::vector<std::string>& more) {
     std::vector<std::string> all = {"--batch", "2", "--checkpoint-every", "1", "--steps", steps};
@@ -162,7 +162,7 @@ TEST_CASE("captions without words, and a batch that is larger than the data") {
   CHECK(has(coco.out, "1 photos with 1 captions to train on"));
   const Result large = data.train("large", {"--batch", "9", "--steps", "1"});
   CHECK(large.code == 2);
-  CHECK(has(large.err, "a batch of 9 photos, but the training set has 1"));
+  CHECK(has(large.err, "a batch of 9 photos, but there are "));
 }
 
 TEST_CASE("missing and truncated photos are named and counted, and the feature cache remembers them") {

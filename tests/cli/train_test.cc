@@ -57,7 +57,9 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
   REQUIRE(std::filesystem::exists(last));
   CHECK(json::parse(run({"info", last, "--json"}).out)["kind"] == "checkpoint of a training run");
   CHECK(run({"vocab", "show", last}).out.starts_with("0\t\"<unk>\"\n"));
-  CHECK(run(train("run", {"--steps", "3", "--resume", "--lr", "-1"})).code == 2);
+  const Result negative = run(train("run", {"--steps", "3", "--resume", "--lr", "-1"}));
+  CHECK(negative.code == 2);
+  CHECK(has(negative.err, "lr is -1"));
   CHECK(run(train("other", {"--steps", "3", "--resume"})).code == 2);  // nothing to go on from
   CHECK(has(first.out, "validation: 2 images of val, 5 references each, "));
   const json validation = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
@@ -85,7 +87,7 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     tests::write_text(folder / "words", "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n\" a\"\n");
     const Result other = run(train("run", {"--steps", "4", "--resume", "--vocabulary", folder / "words"}));
     CHECK(other.code == 2);
-    CHECK(has(other.err, "another model, vocabulary or encoder"));
+    CHECK(has(other.err, "made with another vocabulary"));
     for (const char* beam : {"0", "-3"})
       CHECK(run({"eval", "--checkpoint", last, "--images", photos, "--captions", captions, "--list",
                  folder / "val", "--beam", beam})

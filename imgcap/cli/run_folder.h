@@ -1,0 +1,26 @@
+// The folder of a training run while it is not sure yet that there will be a run.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+namespace imgcap::cli {
+
+// Makes the folder where it is missing and finds out whether it can be written to. What it has made is
+// removed again at the end, as far as it is empty, unless the run was accepted: a refused run leaves nothing.
+class RunFolder {
+ public:
+  // Argument error: without `resume`, there is a run in it; with it, there is none. Io error: it cannot be
+  // made or written to.
+  RunFolder(const std::filesystem::path& folder, bool resume);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  void accept() { made_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> made_;  // the outermost first
+};
+
+}  // namespace imgcap::cli
