@@ -89,10 +89,12 @@ Variable log_softmax(const Variable& x, int dim = -1);
 
 // --- cross_entropy.cc (once): logits (n, v), targets (n) i64; label smoothing as Szegedy et al. 2016.
 enum class Reduction { mean, sum, none };
-// The mean is over the rows that are not ignored; when all are, the loss is 0 (PyTorch gives NaN there: a
-// batch of nothing but padding should not poison a run).
+// `weight` (v), of the logits' type: of the classes; undefined: all 1. As in PyTorch the mean divides by the
+// weights of the targets, over the rows that are not ignored; when all are, the loss is 0 (PyTorch gives NaN
+// there: a batch of nothing but padding should not poison a run).
 Variable cross_entropy(const Variable& logits, const Tensor& targets, int64_t ignore_index = -100,
-                       double label_smoothing = 0, Reduction reduction = Reduction::mean);
+                       double label_smoothing = 0, Reduction reduction = Reduction::mean,
+                       const Tensor& weight = {});
 
 // --- conv2d.cc (once)
 Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,

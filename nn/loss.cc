@@ -4,7 +4,8 @@
 
 namespace nn {
 
-CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& options) : options_(options) {
+CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& options)
+    : options_(options), weight_(register_buffer("weight", options.weight)) {
   tensor::check(options.label_smoothing >= 0 && options.label_smoothing <= 1, ErrorKind::argument,
                 "CrossEntropyLoss: label_smoothing has to be in [0, 1], not {}", options.label_smoothing);
 }
@@ -20,7 +21,7 @@ Variable CrossEntropyLoss::forward(const Variable& logits, const Tensor& targets
                 to_string(rows), to_string(targets.shape()));
   const Variable losses = autograd::cross_entropy(autograd::reshape(logits, {rows.numel(), classes}),
                                                   targets.reshape({rows.numel()}), options_.ignore_index,
-                                                  options_.label_smoothing, options_.reduction);
+                                                  options_.label_smoothing, options_.reduction, weight_);
   return options_.reduction == autograd::Reduction::none ? autograd::reshape(losses, rows) : losses;
 }
 

@@ -10,6 +10,7 @@ struct CrossEntropyOptions {
   int64_t ignore_index = -100;                                // targets of this value count nothing
   double label_smoothing = 0;                                 // in [0, 1]
   autograd::Reduction reduction = autograd::Reduction::mean;  // over the rows that are not ignored
+  Tensor weight = {};                                         // of the classes (v); undefined: all 1
 };
 
 // Softmax cross-entropy with the classes in the last dimension: logits (..., v), targets (...) i64 -> a
@@ -25,6 +26,7 @@ class CrossEntropyLoss : public Module {
 
  private:
   CrossEntropyOptions options_;
+  Tensor& weight_;  // a buffer, as in PyTorch: it goes with to(dtype) and into the state dict
 };
 
 }  // namespace nn

@@ -116,10 +116,11 @@ IMGCAP_KERNEL(softmax, (Tensor& out, const Tensor& x), out, (out, x))
 IMGCAP_KERNEL(log_softmax, (Tensor& out, const Tensor& x), out, (out, x))
 
 // --- cross_entropy.cc: logits (n, v) contiguous, targets (n) i64. Row i with target == ignore_index counts nothing and
-// has loss 0. With smoothing s: (1 - s) * -log p[target] + s * mean over classes of -log p. losses is (n).
-IMGCAP_KERNEL(cross_entropy, (Tensor& losses, const Tensor& logits, const Tensor& targets, int64_t ignore_index, double smoothing), losses, (losses, logits, targets, ignore_index, smoothing))
+// has loss 0. With smoothing s and class weights w (v; undefined: all 1): (1 - s) * w[target] * -log p[target] +
+// s * mean over classes of -w log p. losses is (n).
+IMGCAP_KERNEL(cross_entropy, (Tensor& losses, const Tensor& logits, const Tensor& targets, const Tensor& weight, int64_t ignore_index, double smoothing), losses, (losses, logits, targets, weight, ignore_index, smoothing))
 // dlogits = row_gradient[i] * d losses[i] / d logits[i]; may be the logits themselves (in place).
-IMGCAP_KERNEL(cross_entropy_backward, (Tensor& dlogits, const Tensor& logits, const Tensor& targets, const Tensor& row_gradient, int64_t ignore_index, double smoothing), dlogits, (dlogits, logits, targets, row_gradient, ignore_index, smoothing))
+IMGCAP_KERNEL(cross_entropy_backward, (Tensor& dlogits, const Tensor& logits, const Tensor& targets, const Tensor& weight, const Tensor& row_gradient, int64_t ignore_index, double smoothing), dlogits, (dlogits, logits, targets, weight, row_gradient, ignore_index, smoothing))
 
 // --- conv2d.cc: x (n, c, h, w), w (o, c / groups, kh, kw), bias (o) or undefined; all contiguous
 IMGCAP_KERNEL(conv2d, (Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options), out, (out, x, w, bias, options))

@@ -3,36 +3,44 @@
 namespace autograd {
 namespace {
 
-int64_t count_targets(const Tensor& targets, int64_t ignore_index) {
+// What the mean divides by: the rows that count, or the weights of their targets.
+double total_weight(const Tensor& targets, int64_t ignore_index, const Tensor& weight) {
   const Tensor rows = targets.contiguous();
   const int64_t* target = rows.data<int64_t>();
-  int64_t n = 0;
-  for (int64_t i = 0; i < rows.numel(); ++i) n += target[i] != ignore_index ? 1 : 0;
-  return n;
+  const std::vector<double> weights =
+      weight.defined() ? weight.to(DType::f64).to_vector<double>() : std::vector<double>();
+  double total = 0;
+  for (int64_t i = 0; i < rows.numel(); ++i)
+    if (target[i] != ignore_index) total += weight.defined() ? weights[static_cast<size_t>(target[i])] : 1.0;
+  return total;
 }
 
 }  // namespace
 
 // With p = softmax(logits) and smoothing s, the loss of a row is -(1 - s) ln p[target] - s / v sum_k ln p[k],
-// so d loss / d logits = p - (1 - s) onehot(target) - s / v. No probabilities are kept.
+// so d loss / d logits = p - (1 - s) onehot(target) - s / v. With class weights w each ln p[k] has w[k]
+// before it. No probabilities are kept.
 class CrossEntropyBackward final : public OnceDifferentiable {
  public:
-  CrossEntropyBackward(const Variable& logits, const Tensor& targets, int64_t ignore_index, double smoothing,
-                       double row_scale)
+  CrossEntropyBackward(const Variable& logits, const Tensor& targets, const Tensor& weight,
+                       int64_t ignore_index, double smoothing, double row_scale)
       : OnceDifferentiable("cross_entropy"),
         ignore_index_(ignore_index),
         smoothing_(smoothing),
         row_scale_(row_scale) {
     save(logits);
     save(Variable(targets));
+    save(Variable(weight));
   }
   std::vector<Tensor> apply_once(const std::vector<Tensor>& g) override {
     const Tensor logits = saved(0).data(), targets = saved(1).data();
+    const Variable weight = saved(2);
     Tensor row_gradient = empty_like(logits, targets.shape());
     tensor::affine(row_gradient, g[0], row_scale_, 0);  // one for all rows broadcasts
     const Tensor x = logits.contiguous();
     Tensor dlogits = empty_like(x, x.shape());
-    tensor::cross_entropy_backward(dlogits, x, targets, row_gradient, ignore_index_, smoothing_);
+    tensor::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),
+                                   row_gradient, ignore_index_, smoothing_);
     return {dlogits};
   }
 
@@ -42,7 +50,7 @@ class CrossEntropyBackward final : public OnceDifferentiable {
 };
 
 Variable cross_entropy(const Variable& logits, const Tensor& targets, int64_t ignore_index,
-                       double label_smoothing, Reduction reduction) {
+                       double label_smoothing, Reduction reduction, const Tensor& weight) {
   expect_floats("cross_entropy", {&logits});
   check(logits.rank() == 2 && targets.rank() == 1 && logits.size(0) == targets.size(0), ErrorKind::shape,
         "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}",
@@ -52,20 +60,20 @@ Variable cross_entropy(const Variable& logits, const Tensor& targets, int64_t ig
   check(targets.dtype() == DType::i64, ErrorKind::dtype, "cross_entropy: the targets are {}, not i64",
         tensor::describe(targets));
   Tensor losses = empty_like(logits.data(), targets.shape());
-  tensor::cross_entropy(losses, logits.data().contiguous(), targets, ignore_index, label_smoothing);
+  tensor::cross_entropy(losses, logits.data().contiguous(), targets, weight, ignore_index, label_smoothing);
   double row_scale = 1;
   if (reduction != Reduction::none) {
     Tensor total = empty_like(losses, {});
     tensor::reduce(total, losses, {0}, tensor::ReduceOp::sum);
     if (reduction == Reduction::mean) {
-      const int64_t counted = count_targets(targets, ignore_index);
-      row_scale = counted > 0 ? 1.0 / static_cast<double>(counted) : 0.0;
+      const double counted = total_weight(targets, ignore_index, weight);
+      row_scale = counted > 0 ? 1.0 / counted : 0.0;
       tensor::affine(total, total, row_scale, 0);
     }
     losses = total;
   }
-  return record<CrossEntropyBackward>(losses, {logits}, logits, targets, ignore_index, label_smoothing,
-                                      row_scale);
+  return record<CrossEntropyBackward>(losses, {logits}, logits, targets, weight, ignore_index,
+                                      label_smoothing, row_scale);
 }
 
 }  // namespace autograd

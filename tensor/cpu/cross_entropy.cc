@@ -26,28 +26,41 @@ Tensor checked_targets(const char* op, const Tensor& logits, const Tensor& targe
   return rows;
 }
 
-template <class T>
-double row_mean(const T* x, int64_t n) {
+// The mean of term(i) over 0 ... n - 1.
+template <class F>
+double row_mean(int64_t n, F term) {
   double lanes[kRowLanes] = {};
   int64_t i = 0;
   for (; i + kRowLanes <= n; i += kRowLanes)
-    for (int k = 0; k < kRowLanes; ++k) lanes[k] += static_cast<double>(x[i + k]);
-  for (; i < n; ++i) lanes[0] += static_cast<double>(x[i]);
+    for (int k = 0; k < kRowLanes; ++k) lanes[k] += term(i + k);
+  for (; i < n; ++i) lanes[0] += term(i);
   double sum = 0;
   for (const double lane : lanes) sum += lane;
   return sum / static_cast<double>(n);
 }
 
+// The class weights, dense, in the logits' type; undefined stays so.
+Tensor checked_weight(const Tensor& weight, const Tensor& logits) {
+  if (!weight.defined()) return {};
+  expect_same_device(logits, weight, "cross_entropy");
+  check(weight.shape() == Shape{logits.size(1)}, ErrorKind::shape,
+        "cross_entropy: class weights {} for logits {}", describe(weight), describe(logits));
+  check(weight.dtype() == logits.dtype(), ErrorKind::dtype, "cross_entropy: class weights {} for logits {}",
+        describe(weight), describe(logits));
+  return weight.contiguous();
+}
+
 }  // namespace
 
-void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, int64_t ignore_index,
-                   double smoothing) {
+void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, const Tensor& weight,
+                   int64_t ignore_index, double smoothing) {
   const Tensor rows = checked_targets("cross_entropy", logits, targets, ignore_index);
+  const Tensor weights = checked_weight(weight, logits);
   check(losses.shape() == rows.shape() && losses.dtype() == logits.dtype() && losses.is_contiguous(),
         ErrorKind::shape, "cross_entropy: losses {} for logits {}", describe(losses), describe(logits));
   const int64_t classes = logits.size(1);
   dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
-    const T* x = logits.data<T>();
+    const T *x = logits.data<T>(), *w = weights.defined() ? weights.data<T>() : nullptr;
     const int64_t* target = rows.data<int64_t>();
     T* loss = losses.mutable_data<T>();
     parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
@@ -62,9 +75,14 @@ void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, 
                      const auto [top, sum] = row_statistics(row, classes);
                      const double log_sum = std::log(sum), shift = static_cast<double>(top);
                      double value = log_sum - (static_cast<double>(row[target[i]]) - shift);
-                     if (smoothing != 0)
-                       value =
-                           (1 - smoothing) * value + smoothing * (log_sum - (row_mean(row, classes) - shift));
+                     if (w != nullptr) value *= static_cast<double>(w[target[i]]);
+                     if (smoothing != 0) {
+                       const double mean = row_mean(classes, [&](int64_t k) {
+                         const double distance = log_sum - (static_cast<double>(row[k]) - shift);
+                         return w != nullptr ? static_cast<double>(w[k]) * distance : distance;
+                       });
+                       value = (1 - smoothing) * value + smoothing * mean;
+                     }
                      loss[i] = static_cast<T>(value);
                    }
                  });
@@ -72,8 +90,10 @@ void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, 
 }
 
 void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor& targets,
-                            const Tensor& row_gradient, int64_t ignore_index, double smoothing) {
+                            const Tensor& weight, const Tensor& row_gradient, int64_t ignore_index,
+                            double smoothing) {
   const Tensor rows = checked_targets("cross_entropy", logits, targets, ignore_index);
+  const Tensor weights = checked_weight(weight, logits);
   check(dlogits.shape() == logits.shape() && dlogits.dtype() == logits.dtype() && dlogits.is_contiguous(),
         ErrorKind::shape, "cross_entropy: a gradient {} for logits {}", describe(dlogits), describe(logits));
   check(row_gradient.shape() == rows.shape() && row_gradient.dtype() == logits.dtype(), ErrorKind::shape,
@@ -82,6 +102,9 @@ void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor&
   const Tensor gradients = row_gradient.contiguous();
   dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
     const T *x = logits.data<T>(), *g = gradients.data<T>();
+    const T* w = weights.defined() ? weights.data<T>() : nullptr;
+    const double mean_weight =
+        w != nullptr ? row_mean(classes, [&](int64_t k) { return static_cast<double>(w[k]); }) : 1.0;
     const int64_t* target = rows.data<int64_t>();
     T* out = dlogits.mutable_data<T>();
     parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
@@ -94,12 +117,24 @@ void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor&
                        continue;
                      }
                      const auto [top, sum] = row_statistics(row, classes);
-                     const T shift = top, scale = static_cast<T>(static_cast<double>(g[i]) / sum);
-                     const T uniform =
-                         static_cast<T>(static_cast<double>(g[i]) * smoothing / static_cast<double>(classes));
-                     IMGCAP_VECTORIZE
-                     for (int64_t k = 0; k < classes; ++k) d[k] = fast_exp(row[k] - shift) * scale - uniform;
-                     d[target[i]] -= static_cast<T>(static_cast<double>(g[i]) * (1 - smoothing));
+                     // How much the row's loss falls when the log-probability of its target, and of all,
+                     // rises.
+                     const double gradient = static_cast<double>(g[i]);
+                     const double on_target = gradient * (1 - smoothing) *
+                                              (w != nullptr ? static_cast<double>(w[target[i]]) : 1.0);
+                     const double in_all = on_target + gradient * smoothing * mean_weight;
+                     const T shift = top, scale = static_cast<T>(in_all / sum);
+                     const T uniform = static_cast<T>(gradient * smoothing / static_cast<double>(classes));
+                     if (w != nullptr) {
+                       IMGCAP_VECTORIZE
+                       for (int64_t k = 0; k < classes; ++k)
+                         d[k] = fast_exp(row[k] - shift) * scale - uniform * w[k];
+                     } else {
+                       IMGCAP_VECTORIZE
+                       for (int64_t k = 0; k < classes; ++k)
+                         d[k] = fast_exp(row[k] - shift) * scale - uniform;
+                     }
+                     d[target[i]] -= static_cast<T>(on_target);
                    }
                  });
   });

@@ -191,12 +191,13 @@ TEST_CASE("derivatives of expand, cross_entropy, embedding and dropout") {
   for (const auto& [layout, x] : leaves({4, 5}, 12))
     for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::none})
       for (const double smoothing : {0.0, 0.2})
-        expect_derivatives(
-            layout,
-            [&](const Variables& v) {
-              return Variables{square(cross_entropy(v[0], targets, -100, smoothing, reduction))};
-            },
-            {Variable(x, true)}, false);
+        for (const Tensor& weight : {Tensor(), Tensor::from<double>({0.5, 2, 1, 0, 3}, {5})})
+          expect_derivatives(
+              layout,
+              [&](const Variables& v) {
+                return Variables{square(cross_entropy(v[0], targets, -100, smoothing, reduction, weight))};
+              },
+              {Variable(x, true)}, false);
   const Tensor ids = Tensor::from(std::vector<int64_t>{2, 0, 2, 1, 2, 2}, {2, 3});
   for (const auto& [layout, x] : leaves({4, 3}, 13))
     for (const Tensor& index : {ids, ids.t()})

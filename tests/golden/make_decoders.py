@@ -1,4 +1,4 @@
-"""Loss and every gradient of both caption decoders, float64, from PyTorch: python make_decoders.py (writes decoders.safetensors).
+"""Loss and every gradient of both caption decoders, and ten training steps of each, float64, from PyTorch: python make_decoders.py (writes decoders.safetensors).
 
 The models are written from the published description of the original, one step at a time, with its quirks: the zero
 logits of the <sos> slot (attention) and the <sos> target of step 0 (plain) count in the `compat` losses.
@@ -58,12 +58,34 @@ class Plain(nn.Module):
 
 
 tensors = {"features": features, "image": image, "words": words}
-for name, model in (("attention", Attention(False)), ("gated", Attention(True)), ("plain", Plain())):
+models = (("attention", Attention(False)), ("gated", Attention(True)), ("plain", Plain()))
+for name, model in models:
     tensors[f"{name}/compat_loss"] = model(True).detach()
     loss = model(False)
     loss.backward()
     tensors[f"{name}/loss"] = loss.detach()
     for key, parameter in model.named_parameters():
-        tensors[f"{name}/weight/{key}"], tensors[f"{name}/grad/{key}"] = parameter.detach(), parameter.grad
+        tensors[f"{name}/weight/{key}"], tensors[f"{name}/grad/{key}"] = parameter.detach().clone(), parameter.grad.clone()
+
+def train(name, model, steps=10):
+    """Losses, gradient norms before clipping and every gradient of ten steps of AdamW, with other coins in each."""
+    global coins
+    given, optimizer, losses, norms = coins, torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1), [], []
+    for step in range(steps):
+        coins = [(7 * step + 3 * k) % 5 != 0 for k in range(5)]
+        optimizer.zero_grad()
+        loss = model(False)
+        loss.backward()
+        for key, parameter in model.named_parameters():
+            tensors[f"{name}/step{step}/{key}"] = parameter.grad.clone()
+        norms.append(nn.utils.clip_grad_norm_(model.parameters(), 0.3))
+        losses.append(loss.detach())
+        optimizer.step()
+    tensors[f"{name}/losses"], tensors[f"{name}/norms"] = torch.stack(losses), torch.stack(norms)
+    coins = given
+
+
+for name, model in models:
+    train(name, model)
 save_file({k: v.contiguous() for k, v in tensors.items()}, "decoders.safetensors",
           {"coins": json.dumps(coins), "torch": torch.__version__})

@@ -119,4 +119,12 @@ simple("cross_entropy_smooth", nn.CrossEntropyLoss(ignore_index=2, label_smoothi
 simple("cross_entropy_sum", nn.CrossEntropyLoss(reduction="sum"), {"x": rounded(8, 6), "targets": targets.flatten()})
 simple("cross_entropy_none", nn.CrossEntropyLoss(reduction="none"), {"x": rounded(8, 6), "targets": targets.flatten()})
 
+classes = rounded(6).abs() + 0.1
+for reduction in ("mean", "sum", "none"):
+    for smoothing in (0.0, 0.2):
+        loss = nn.CrossEntropyLoss(weight=classes, ignore_index=2, label_smoothing=smoothing, reduction=reduction)
+        simple(f"cross_entropy_weight_{reduction}_{smoothing}", loss,
+               {"x": rounded(8, 6), "targets": targets.clamp(min=0).flatten()})
+        tensors[f"cross_entropy_weight_{reduction}_{smoothing}/parameter.weight"] = classes.clone()
+
 save_file(tensors, os.path.join(os.path.dirname(os.path.abspath(__file__)), "nn.safetensors"))

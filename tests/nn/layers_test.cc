@@ -89,6 +89,17 @@ TEST_CASE("cross-entropy losses agree with PyTorch") {
     run("cross_entropy_smooth", {.ignore_index = 2, .label_smoothing = 0.1});
     run("cross_entropy_sum", {.reduction = autograd::Reduction::sum});
     run("cross_entropy_none", {.reduction = autograd::Reduction::none});
+    // The golden weights come with the state dict.
+    const Tensor weight = Tensor::full({6}, 1, DType::f64);
+    for (const double s : {0.0, 0.2}) {
+      const auto weighted = [&](const char* reduction, autograd::Reduction r) {
+        run(fmt::format("cross_entropy_weight_{}_{:.1f}", reduction, s).c_str(),
+            {.ignore_index = 2, .label_smoothing = s, .reduction = r, .weight = weight});
+      };
+      weighted("mean", autograd::Reduction::mean);
+      weighted("sum", autograd::Reduction::sum);
+      weighted("none", autograd::Reduction::none);
+    }
   }
 }
 
@@ -103,6 +114,14 @@ TEST_CASE("cross-entropy takes leading dimensions and refuses other targets") {
   CHECK(none(logits, targets).shape() == tensor::Shape{2, 3});
   CHECK_THROWS_AS(mean(logits, targets.view({3, 2})), Error);
   CHECK_THROWS_AS(nn::CrossEntropyLoss({.label_smoothing = 1.5}), Error);
+  const auto weighted = [&](const Tensor& weight) {
+    return nn::CrossEntropyLoss({.weight = weight})(logits, targets).item();
+  };
+  CHECK(weighted(Tensor::full({5}, 3, DType::f64)) ==
+        doctest::Approx(mean(logits, targets).item()).epsilon(1e-15));
+  CHECK(weighted(Tensor::zeros({5}, DType::f64)) == 0);  // no weight at all: as a batch that is all ignored
+  CHECK_THROWS_AS(weighted(Tensor::full({4}, 1, DType::f64)), Error);
+  CHECK_THROWS_AS(weighted(Tensor::full({5}, 1)), Error);
 }
 
 TEST_CASE("initial values have PyTorch's distributions and depend on the seed alone") {

@@ -111,12 +111,12 @@ TEST_CASE("cross_entropy and its gradient equal the formula") {
                                                     (k == target ? 1 - s : 0) - s / static_cast<double>(v));
         }
         Tensor out = Tensor::empty({n}, dtype), dx = Tensor::empty({n, v}, dtype);
-        tensor::cross_entropy(out, x, targets, -100, s);
+        tensor::cross_entropy(out, x, targets, {}, -100, s);
         CHECK(worst_relative(values(out), losses, 1) <= (dtype == DType::f32 ? 3e-7 : 1e-14));
-        tensor::cross_entropy_backward(dx, x, targets, g, -100, s);
+        tensor::cross_entropy_backward(dx, x, targets, {}, g, -100, s);
         CHECK(worst_relative(values(dx), d, 1) <= (dtype == DType::f32 ? 3e-7 : 1e-14));
         Tensor in_place = x.clone();
-        tensor::cross_entropy_backward(in_place, in_place, targets, g, -100, s);
+        tensor::cross_entropy_backward(in_place, in_place, targets, {}, g, -100, s);
         CHECK(same_bits(in_place, dx));
       }
     }
@@ -127,27 +127,27 @@ TEST_CASE("cross_entropy: large logits, strided targets, threads, bad targets") 
   // logits 1e4 apart: the loss is exactly 1e4, no overflow, no NaN.
   const Tensor far = Tensor::from(std::vector<float>{1e4f, 0, 0, 1e4f}, {2, 2});
   Tensor loss = Tensor::empty({2});
-  tensor::cross_entropy(loss, far, Tensor::from(std::vector<int64_t>{1, 1}, {2}), -100, 0);
+  tensor::cross_entropy(loss, far, Tensor::from(std::vector<int64_t>{1, 1}, {2}), {}, -100, 0);
   CHECK(values(loss) == std::vector<double>{1e4, 0});
 
   const Tensor x = random({100, 300}, DType::f32, 91), g = random({100}, DType::f32, 92);
   const Tensor column = Tensor::arange(200).view({100, 2}).select(1, 0);  // strided: 0, 2, 4, ...
   check_threads([&] {
     Tensor dx = Tensor::empty({100, 300});
-    tensor::cross_entropy_backward(dx, x, column, g, -100, 0.1);
+    tensor::cross_entropy_backward(dx, x, column, {}, g, -100, 0.1);
     return dx;
   });
   Tensor losses = Tensor::empty({100});
-  tensor::cross_entropy(losses, x, column, -100, 0);
+  tensor::cross_entropy(losses, x, column, {}, -100, 0);
   CHECK(values(losses)[7] == doctest::Approx(-naive_log_softmax(values(x), 300)[7 * 300 + 14]));
 
   check_error(ErrorKind::index, {"cross_entropy", "300", "row 99"}, [&] {
     Tensor targets = Tensor::zeros({100}, DType::i64);
     targets.mutable_data<int64_t>()[99] = 300;
-    tensor::cross_entropy(losses, x, targets, -100, 0);
+    tensor::cross_entropy(losses, x, targets, {}, -100, 0);
   });
   check_error(ErrorKind::shape, {"cross_entropy", "(100, 300)", "(99)"},
-              [&] { tensor::cross_entropy(losses, x, Tensor::arange(99), -100, 0); });
+              [&] { tensor::cross_entropy(losses, x, Tensor::arange(99), {}, -100, 0); });
   check_error(ErrorKind::dtype, {"cross_entropy", "f32"},
-              [&] { tensor::cross_entropy(losses, x, g, -100, 0); });
+              [&] { tensor::cross_entropy(losses, x, g, {}, -100, 0); });
 }
