@@ -110,7 +110,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
                     const Tensor& running_mean, const Tensor& running_var, bool train, double eps,
                     BatchNormStatistics* statistics = nullptr);
 
-// --- embedding.cc (once): weight (v, d), ids i64 of any shape -> ids.shape + (d)
+// --- embedding.cc: weight (v, d), ids i64 of any shape -> ids.shape + (d)
 Variable embedding(const Variable& weight, const Tensor& ids);
 
 // --- dropout.cc: Hinton et al. 2012, inverted; the identity when not training or p is 0

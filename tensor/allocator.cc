@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "tensor/error.h"
@@ -32,6 +34,9 @@ struct Cache {
 };
 
 // Never destroyed: tensors with static lifetime may be released after it would be.
+void* allocate_block(int64_t bytes);
+void release_block(void* block, int64_t bytes) noexcept;
+
 Cache& cache() {
   static Cache* const instance = new Cache;
   return *instance;
@@ -47,9 +52,83 @@ void* system_allocate(int64_t bytes) {
   return block;
 }
 
+// --- guards
+
+constexpr int64_t kGuard = 64;
+constexpr unsigned char kPattern = 0xa5, kFresh = 0xff;
+
+struct Guarded {
+  std::mutex mutex;
+  std::map<void*, int64_t> blocks;  // what was handed out -> bytes
+  std::vector<std::string> broken;
+};
+
+Guarded& guarded() {
+  static Guarded* const instance = new Guarded;
+  return *instance;
+}
+
+std::atomic<int> guards{0};              // AllocationGuards that live
+std::atomic<int64_t> guarded_blocks{0};  // still handed out
+
+bool is_pattern(const unsigned char* from, int64_t bytes) {
+  return std::all_of(from, from + bytes, [](unsigned char b) { return b == kPattern; });
+}
+
+// With the lock held.
+void look_at(Guarded& g, void* block, int64_t bytes) {
+  auto* data = static_cast<unsigned char*>(block);
+  const bool before = is_pattern(data - kGuard, kGuard), behind = is_pattern(data + bytes, kGuard);
+  if (before && behind) return;
+  g.broken.push_back(
+      fmt::format("something was written {} a block of {} bytes", before ? "behind" : "before", bytes));
+  std::fill_n(data - kGuard, kGuard, kPattern);  // told once
+  std::fill_n(data + bytes, kGuard, kPattern);
+}
+
 }  // namespace
 
+AllocationGuards::AllocationGuards() { ++guards; }
+AllocationGuards::~AllocationGuards() { --guards; }
+
+std::vector<std::string> AllocationGuards::broken() const {
+  Guarded& g = guarded();
+  const std::lock_guard lock(g.mutex);
+  for (const auto& [block, bytes] : g.blocks) look_at(g, block, bytes);
+  return std::exchange(g.broken, {});
+}
+
 void* allocate(int64_t bytes) {
+  if (guards.load(std::memory_order_relaxed) == 0) return allocate_block(bytes);
+  auto* data = static_cast<unsigned char*>(allocate_block(bytes + 2 * kGuard)) + kGuard;
+  std::fill_n(data - kGuard, kGuard, kPattern);
+  std::fill_n(data, bytes, kFresh);
+  std::fill_n(data + bytes, kGuard, kPattern);
+  Guarded& g = guarded();
+  const std::lock_guard lock(g.mutex);
+  g.blocks.emplace(data, bytes);
+  ++guarded_blocks;
+  return data;
+}
+
+void release(void* block, int64_t bytes) noexcept {
+  if (block != nullptr && guarded_blocks.load(std::memory_order_relaxed) > 0) {
+    Guarded& g = guarded();
+    const std::lock_guard lock(g.mutex);
+    if (const auto found = g.blocks.find(block); found != g.blocks.end()) {
+      look_at(g, block, bytes);
+      g.blocks.erase(found);
+      --guarded_blocks;
+      block = static_cast<unsigned char*>(block) - kGuard;
+      bytes += 2 * kGuard;
+    }
+  }
+  release_block(block, bytes);
+}
+
+namespace {
+
+void* allocate_block(int64_t bytes) {
   check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
   const int64_t size = size_class(bytes);
   Cache& c = cache();
@@ -80,7 +159,7 @@ void* allocate(int64_t bytes) {
   return block;
 }
 
-void release(void* block, int64_t bytes) noexcept {
+void release_block(void* block, int64_t bytes) noexcept {
   if (block == nullptr) return;
   const int64_t size = size_class(bytes);
   Cache& c = cache();
@@ -94,6 +173,8 @@ void release(void* block, int64_t bytes) noexcept {
     std::free(block);
   }
 }
+
+}  // namespace
 
 AllocatorStatistics allocator_statistics() {
   Cache& c = cache();

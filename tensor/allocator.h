@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace tensor {
 
@@ -23,5 +25,19 @@ void release(void* block, int64_t bytes) noexcept;
 AllocatorStatistics allocator_statistics();
 // Returns the kept blocks to the system.
 void empty_cache();
+
+// For tests: while one lives, each new block has a pattern before and behind exactly the bytes that were
+// asked for, and is full of 0xff (NaN in floating types). A write outside of a block, or a read of memory
+// that nobody wrote, shows.
+class AllocationGuards {
+ public:
+  AllocationGuards();
+  ~AllocationGuards();
+  AllocationGuards(const AllocationGuards&) = delete;
+  AllocationGuards& operator=(const AllocationGuards&) = delete;
+  // A sentence for each block, released or still in use, whose surroundings were written to since the last
+  // call.
+  std::vector<std::string> broken() const;
+};
 
 }  // namespace tensor

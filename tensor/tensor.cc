@@ -210,7 +210,8 @@ Tensor Tensor::permute(const std::vector<int>& order) const {
   unsigned seen = 0;
   for (int i = 0; i < rank(); ++i) {
     const int from = normalize_dim(order[static_cast<size_t>(i)], rank(), "permute");
-    check((seen >> from & 1u) == 0, ErrorKind::argument, "permute: dimension {} is given twice", from);
+    check((seen >> from & 1u) == 0, ErrorKind::argument, "permute: dimension {} of {} is given twice", from,
+          to_string(shape_));
     seen |= 1u << from;
     t.shape_[i] = shape_[from];
     t.strides_[i] = strides_[from];

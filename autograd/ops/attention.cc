@@ -39,15 +39,20 @@ class AdditiveAttentionBackward final : public OnceDifferentiable {
   Tensor image_;
 };
 
+void expect_shapes(const char* op, const Variable& keys, const Variable& values, const Variable& query) {
+  tensor::check(
+      keys.rank() == 3 && values.rank() == 3 && query.rank() == 2 && keys.size(0) == values.size(0) &&
+          keys.size(1) == values.size(1) && keys.size(2) == query.size(1),
+      ErrorKind::shape, "{}: keys {}, values {} and query {} have to be (m, p, a), (m, p, d) and (n, a)", op,
+      to_string(keys.shape()), to_string(values.shape()), to_string(query.shape()));
+}
+
 }  // namespace
 
 // e_p = v . tanh(key_p + query) + b;  alpha = softmax(e);  context = sum_p alpha_p value_p
 Attention additive_attention(const Variable& keys, const Variable& values, const Variable& query,
                              const Tensor& image, const Variable& v, const Variable& v_bias) {
-  tensor::check(
-      keys.rank() == 3 && values.rank() == 3 && query.rank() == 2, ErrorKind::shape,
-      "additive_attention: keys {}, values {} and query {} have to be (m, p, a), (m, p, d) and (n, a)",
-      to_string(keys.shape()), to_string(values.shape()), to_string(query.shape()));
+  expect_shapes("additive_attention", keys, values, query);
   Tensor context = Tensor::empty({query.size(0), values.size(2)}, query.dtype(), query.device());
   Tensor alpha = Tensor::empty({query.size(0), keys.size(1)}, query.dtype(), query.device());
   tensor::additive_attention(context, alpha, keys.data().contiguous(), values.data().contiguous(),
@@ -60,6 +65,7 @@ Attention additive_attention(const Variable& keys, const Variable& values, const
 
 Attention additive_attention_composed(const Variable& keys, const Variable& values, const Variable& query,
                                       const Tensor& image, const Variable& v, const Variable& v_bias) {
+  expect_shapes("additive_attention_composed", keys, values, query);
   const int64_t places = keys.size(1), width = keys.size(2), features = values.size(2), rows = query.size(0);
   // Each row's own copy of its image: what the kernel avoids.
   const Variable key = reshape(embedding(reshape(keys, {-1, places * width}), image), {rows, places, width});

@@ -2,22 +2,37 @@
 
 namespace autograd {
 
+namespace {
+
+Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& ids);
+
 // out[i] = weight[ids[i]]: dweight[k] = sum of g[i] over ids[i] == k, in the order of i
-class EmbeddingBackward final : public OnceDifferentiable {
+class EmbeddingBackward final : public Node {
  public:
-  EmbeddingBackward(const Shape& weight, const Tensor& ids)
-      : OnceDifferentiable("embedding"), weight_(weight) {
+  EmbeddingBackward(const Shape& weight, const Tensor& ids) : Node("embedding"), weight_(weight) {
     save(Variable(ids));
   }
-  std::vector<Tensor> apply_once(const std::vector<Tensor>& g) override {
-    Tensor dweight = Tensor::zeros(weight_, g[0].dtype(), g[0].device());
-    tensor::embedding_backward(dweight, g[0], saved(0).data());
-    return {dweight};
-  }
+  Variables apply(const Variables& g) override { return {scatter_rows(g[0], weight_, saved(0).data())}; }
 
  private:
   Shape weight_;
 };
+
+// The other way round: out[ids[i]] += rows[i], so drows[i] = g[ids[i]].
+class ScatterRowsBackward final : public Node {
+ public:
+  explicit ScatterRowsBackward(const Tensor& ids) : Node("embedding_backward") { save(Variable(ids)); }
+  Variables apply(const Variables& g) override { return {embedding(g[0], saved(0).data())}; }
+};
+
+Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& ids) {
+  Tensor sum = empty_like(rows.data(), weight);
+  sum.zero_();
+  tensor::embedding_backward(sum, rows.data(), ids);
+  return record<ScatterRowsBackward>(sum, {rows}, ids);
+}
+
+}  // namespace
 
 Variable embedding(const Variable& weight, const Tensor& ids) {
   expect_floats("embedding", {&weight});

@@ -33,6 +33,8 @@ int run(int argc, char** argv) {
   imgcap::cli::add_convert(all, program);
   imgcap::cli::add_info(all, program);
   imgcap::cli::add_bench(all, program);
+  imgcap::cli::add_gradcheck(all, program);
+  imgcap::cli::add_ops(all, program);
   // CLI11 would say only that a subcommand is required.
   if (argc > 1 && argv[1][0] != '-') {
     const auto verbs = app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == argv[1]; });

@@ -30,14 +30,17 @@ Sizes expect_shapes(const char* op, const Tensor& context, const Tensor& alpha, 
             alpha.shape() == Shape{s.rows, s.places},
         ErrorKind::shape, "{}: image {}, context {} and alpha {} for {} queries", op,
         to_string(image.shape()), to_string(context.shape()), to_string(alpha.shape()), s.rows);
-  for (const Tensor* x : {&alpha, &keys, &values, &image, &v})
-    check(x->is_contiguous(), ErrorKind::argument, "{}: {} is not contiguous", op, describe(*x));
+  check(alpha.is_contiguous() && image.is_contiguous(), ErrorKind::argument, "{}: alpha {} is not contiguous",
+        op, describe(alpha));
   const int64_t* ids = image.data<int64_t>();
   for (int64_t r = 0; r < s.rows; ++r)
     check(ids[r] >= 0 && ids[r] < s.images, ErrorKind::index, "{}: row {} asks for image {} of {}", op, r,
           ids[r], s.images);
   return s;
 }
+
+// Rows may lie apart, as in a slice of a larger matrix; their columns side by side.
+Tensor dense_rows(const Tensor& x) { return x.size(-1) <= 1 || x.strides().at(-1) == 1 ? x : x.contiguous(); }
 
 // The rows of each image, in rising order: an image's gradients are summed by one thread, in a fixed order.
 struct RowsByImage {
@@ -94,8 +97,11 @@ T dot(const T* a, const T* b, int64_t n) {
 
 }  // namespace
 
-void additive_attention(Tensor& context, Tensor& alpha, const Tensor& keys, const Tensor& values,
-                        const Tensor& query, const Tensor& image, const Tensor& v, const Tensor& v_bias) {
+void additive_attention(Tensor& context, Tensor& alpha, const Tensor& keys_in, const Tensor& values_in,
+                        const Tensor& query_in, const Tensor& image_in, const Tensor& v_in,
+                        const Tensor& v_bias) {
+  const Tensor keys = keys_in.contiguous(), values = values_in.contiguous(), query = dense_rows(query_in),
+               image = image_in.contiguous(), v = v_in.contiguous();
   const Sizes s = expect_shapes("additive_attention", context, alpha, keys, values, query, image, v);
   dispatch_float(context.dtype(), "additive_attention", [&]<class T>() {
     T *out = context.mutable_data<T>(), *weights = alpha.mutable_data<T>();
@@ -125,9 +131,12 @@ void additive_attention(Tensor& context, Tensor& alpha, const Tensor& keys, cons
 }
 
 void additive_attention_backward(Tensor& dquery, Tensor& dkeys, Tensor& dvalues, Tensor& dv, Tensor& dv_bias,
-                                 const Tensor& dcontext, const Tensor& dalpha, const Tensor& alpha,
-                                 const Tensor& keys, const Tensor& values, const Tensor& query,
-                                 const Tensor& image, const Tensor& v) {
+                                 const Tensor& dcontext_in, const Tensor& dalpha_in, const Tensor& alpha,
+                                 const Tensor& keys_in, const Tensor& values_in, const Tensor& query_in,
+                                 const Tensor& image_in, const Tensor& v_in) {
+  const Tensor keys = keys_in.contiguous(), values = values_in.contiguous(), query = dense_rows(query_in),
+               image = image_in.contiguous(), v = v_in.contiguous(), dcontext = dense_rows(dcontext_in),
+               dalpha = dalpha_in.defined() ? dalpha_in.contiguous() : Tensor();
   const Sizes s =
       expect_shapes("additive_attention_backward", dcontext, alpha, keys, values, query, image, v);
   dispatch_float(dquery.dtype(), "additive_attention_backward", [&]<class T>() {

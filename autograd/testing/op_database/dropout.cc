@@ -1,0 +1,46 @@
+#include "autograd/testing/op_database/common.h"
+
+namespace autograd::testing {
+namespace {
+
+constexpr uint64_t kSeed = 7;
+
+// Element i is kept when number i of the stream is at least p: word i % 4 of Philox's block i / 4.
+Array reference(const Array& x, double p) {
+  Array out(x.shape);
+  for (size_t i = 0; i < out.values.size(); ++i) {
+    const double u = static_cast<double>(tensor::philox(kSeed, i / 4)[i % 4] >> 8) / 16777216.0;
+    out.values[i] = u >= p ? x.values[i] / (1 - p) : 0;
+  }
+  return out;
+}
+
+}  // namespace
+
+void add_dropout(std::vector<OpRecord>& all) {
+  OpRecord record{"dropout", "dropout"};
+  uint64_t seed = 1100;
+  for (const auto& [shape, p, train] : std::vector<std::tuple<Shape, double, bool>>{{{3, 5}, 0.4, true},
+                                                                                    {{3, 5}, 0, true},
+                                                                                    {{3, 5}, 0.4, false},
+                                                                                    {{1}, 0.5, true},
+                                                                                    {{0, 2}, 0.5, true},
+                                                                                    {{}, 0.5, true},
+                                                                                    {{64, 300}, 0.3, true}})
+    record.samples.push_back({fmt::format("{}, p {}{}", text(shape), p, train ? "" : ", evaluating"),
+                              {floating(random_array(shape, seed++))},
+                              [p = p, train = train](const Variables& in) {
+                                tensor::Generator generator(kSeed);
+                                return Variables{dropout(in[0], p, train, generator)};
+                              },
+                              [p = p, train = train](const std::vector<Array>& in) {
+                                return std::vector<Array>{train && p > 0 ? reference(in[0], p) : in[0]};
+                              },
+                              {},
+                              shape.numel() > 1000});
+  record.errors = {refuses("a probability over 1", [] { dropout(zeros({2}), 1.5, true); },
+                           ErrorKind::argument, {"dropout", "1.5"})};
+  all.push_back(std::move(record));
+}
+
+}  // namespace autograd::testing

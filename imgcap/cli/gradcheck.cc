@@ -1,0 +1,134 @@
+// The op database for users: what ops there are, and whether each is right on this machine.
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "autograd/testing/op_suite.h"
+#include "imgcap/cli/cli.h"
+#include "tensor/error.h"
+
+namespace imgcap::cli {
+namespace {
+
+using autograd::testing::OpRecord;
+using autograd::testing::OpReport;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::vector<std::string> ops;
+  std::string device = "cpu";
+  bool json = false;
+};
+
+const char* text_of(OpRecord::Derivatives derivatives) {
+  switch (derivatives) {
+    case OpRecord::Derivatives::none:
+      return "none";
+    case OpRecord::Derivatives::once:
+      return "first";
+    case OpRecord::Derivatives::twice:
+      return "first and second";
+  }
+  return "";
+}
+
+std::string types() {
+  std::string text;
+  for (const tensor::DType dtype : autograd::testing::kFloatTypes)
+    text += (text.empty() ? "" : " ") + std::string(tensor::name_of(dtype));
+  return text;
+}
+
+std::vector<const OpRecord*> chosen(const std::vector<std::string>& names) {
+  std::vector<const OpRecord*> records;
+  for (const OpRecord& record : autograd::testing::op_database())
+    if (names.empty()) records.push_back(&record);
+  for (const std::string& name : names) {
+    const OpRecord* record = autograd::testing::find_op(name);
+    std::string near;
+    for (const std::string& other : autograd::testing::similar_ops(name))
+      near += (near.empty() ? "" : ", ") + other;
+    tensor::check(record != nullptr, tensor::ErrorKind::argument,
+                  "gradcheck: there is no op '{}'{}; imgcap ops lists them", name,
+                  near.empty() ? "" : " (" + near + "?)");
+    records.push_back(record);
+  }
+  return records;
+}
+
+void run(const Options& o, Program& program) {
+  const std::vector<const OpRecord*> records = chosen(o.ops);
+  if (!o.json)
+    print(fmt::format("{:<28}{:>8}{:>8}{:>12}{:>12}{:>14}{:>10}\n", "op", "samples", "checks", "worst f32",
+                      "worst f64", "derivatives", "seconds"));
+  int64_t samples = 0, checks = 0, failed = 0;
+  double seconds = 0;
+  Json list = Json::array();
+  for (const OpRecord* record : records) {
+    const OpReport r = check_op(*record, o.device);
+    samples += r.samples;
+    checks += r.checks;
+    seconds += r.seconds;
+    failed += !r.ok();
+    if (o.json) {
+      list.push_back({{"op", r.name},
+                      {"ok", r.ok()},
+                      {"samples", r.samples},
+                      {"checks", r.checks},
+                      {"worst_relative_error", {{"f32", r.worst_f32}, {"f64", r.worst_f64}}},
+                      {"worst_derivative_error", r.worst_derivative},
+                      {"seconds", r.seconds},
+                      {"failures", r.failures}});
+      continue;
+    }
+    print(fmt::format("{:<28}{:>8}{:>8}{:>12.1e}{:>12.1e}{:>14.1e}{:>10.2f}{}\n", r.name, r.samples, r.checks,
+                      r.worst_f32, r.worst_f64, r.worst_derivative, r.seconds, r.ok() ? "" : "  FAILED"));
+    for (const std::string& failure : r.failures) print("  " + failure + "\n");
+  }
+  if (failed > 0) program.exit_code = 1;
+  if (o.json)
+    print(
+        Json{
+            {"device", o.device}, {"ops", list}, {"samples", samples}, {"checks", checks}, {"failed", failed}}
+            .dump() +
+        "\n");
+  else
+    print(fmt::format("{} ops, {} samples, {} checks on {} in {:.1f} s: {}\n", records.size(), samples,
+                      checks, o.device, seconds, failed == 0 ? "all pass" : fmt::format("{} fail", failed)));
+}
+
+void list_ops(const Options& o) {
+  if (!o.json) print(fmt::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file"));
+  for (const OpRecord& r : autograd::testing::op_database()) {
+    const std::string file = "autograd/ops/" + r.family + ".cc";
+    print(o.json ? Json{{"op", r.name},
+                        {"derivatives", text_of(r.derivatives)},
+                        {"types", types()},
+                        {"fused", r.fused},
+                        {"file", file}}
+                           .dump() +
+                       "\n"
+                 : fmt::format("{:<28}{:<20}{:<12}{}{}\n", r.name, text_of(r.derivatives), types(), file,
+                               r.fused ? ", fused" : ""));
+  }
+}
+
+}  // namespace
+
+void add_gradcheck(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "gradcheck",
+                       "Check every op on this machine: results, derivatives, layouts, threads, errors");
+  const auto o = std::make_shared<Options>();
+  verb.option("--op", o->ops, "Ops to check (default: all; imgcap ops lists them)");
+  verb.option("--device", o->device, "cpu: the only one of this build");
+  verb.flag("--json", o->json, "JSON alone on stdout");
+  verb.on_run([o, &program] { run(*o, program); });
+}
+
+void add_ops(Verb& app, Program& program) {
+  Verb verb = add_verb(app, program, "ops", "List the ops: derivatives, types and where each is");
+  const auto o = std::make_shared<Options>();
+  verb.flag("--json", o->json, "JSON alone on stdout: a line an op");
+  verb.on_run([o] { list_ops(*o); });
+}
+
+}  // namespace imgcap::cli

@@ -1,0 +1,87 @@
+// Runs the whole op database; its own test programs, so that families run side by side.
+#include "autograd/testing/op_suite.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "tests/data_dir.h"
+
+using namespace autograd::testing;
+
+namespace {
+
+void check_family(const char* family) {
+  int64_t ops = 0, samples = 0, checks = 0;
+  double f32 = 0, f64 = 0, derivative = 0;
+  for (const OpRecord& record : op_database()) {
+    if (record.family != family) continue;
+    const OpReport report = check_op(record);
+    for (const std::string& failure : report.failures) FAIL_CHECK(failure);
+    CHECK(report.samples > 0);
+    ++ops;
+    samples += report.samples;
+    checks += report.checks;
+    f32 = std::max(f32, report.worst_f32);
+    f64 = std::max(f64, report.worst_f64);
+    derivative = std::max(derivative, report.worst_derivative);
+  }
+  REQUIRE(ops > 0);
+  MESSAGE(std::string(family) << ": " << ops << " ops, " << samples << " samples, " << checks
+                              << " checks; worst errors: f32 " << f32 << ", f64 " << f64 << ", derivatives "
+                              << derivative);
+}
+
+}  // namespace
+
+TEST_CASE("op database: arithmetic") { check_family("arithmetic"); }
+TEST_CASE("op database: activation") { check_family("activation"); }
+TEST_CASE("op database: reduce") { check_family("reduce"); }
+TEST_CASE("op database: shape") { check_family("shape"); }
+TEST_CASE("op database: matmul") { check_family("matmul"); }
+TEST_CASE("op database: softmax") { check_family("softmax"); }
+TEST_CASE("op database: cross_entropy") { check_family("cross_entropy"); }
+TEST_CASE("op database: conv2d") { check_family("conv2d"); }
+TEST_CASE("op database: pool") { check_family("pool"); }
+TEST_CASE("op database: batch_norm") { check_family("batch_norm"); }
+TEST_CASE("op database: embedding") { check_family("embedding"); }
+TEST_CASE("op database: dropout") { check_family("dropout"); }
+TEST_CASE("op database: lstm") { check_family("lstm"); }
+TEST_CASE("op database: attention") { check_family("attention"); }
+TEST_CASE("op database: decoder_sequence") { check_family("decoder_sequence"); }
+
+TEST_CASE("op database: each public op has a record, each record a sample that is empty or of size 1") {
+  std::set<std::string> records;
+  for (const OpRecord& record : op_database()) {
+    CHECK_MESSAGE(records.insert(record.name).second, record.name, " twice");
+    bool smallest = false;
+    for (const Sample& sample : record.samples)
+      for (const SampleInput& input : sample.inputs) smallest = smallest || input.values.numel() <= 1;
+    CHECK_MESSAGE(smallest, record.name);
+    CHECK_MESSAGE(std::string(record.tolerance.reason).size() > 10, record.name);
+  }
+  for (const char* header : {"autograd/ops.h", "autograd/decoder_sequence.h"}) {
+    std::ifstream text(tests::source_dir() / header);
+    const std::regex declaration(
+        R"(^(?:Variable|Tensor|TopK|LstmState|LstmSequence|Attention|DecoderOutputs) (\w+)\()");
+    int found = 0;
+    for (std::string line; std::getline(text, line);) {
+      std::smatch match;
+      if (!std::regex_search(line, match, declaration)) continue;
+      ++found;
+      CHECK_MESSAGE(records.contains(match[1]), match[1].str(), " of ", header, " has no record");
+    }
+    CHECK(found >= 2);
+  }
+}
+
+TEST_CASE("op database: names that resemble another") {
+  CHECK(find_op("matmul") != nullptr);
+  CHECK(find_op("matmull") == nullptr);
+  CHECK(similar_ops("matmull") == std::vector<std::string>{"matmul"});
+  CHECK(similar_ops("lstm").size() >= 3);
+  CHECK(similar_ops("zzzzzz").empty());
+  CHECK_THROWS(check_op(*find_op("add"), "cuda"));
+}
