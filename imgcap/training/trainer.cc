@@ -357,9 +357,8 @@ void Trainer::resume() {
         "{}: it was made with other encoder weights ({}) than this run's ({})", name, checkpoint.encoder,
         info_.encoder);
   check(checkpoint.vocabulary == info_.vocabulary, ErrorKind::data,
-        "{}: it was made with another vocabulary ({} tokens) than this run's ({}); with other captions, "
-        "lists or "
-        "--seed there is another one",
+        "{}: it was made with another vocabulary ({} tokens) than this run's ({}); with other captions or "
+        "lists there is another one",
         name, checkpoint.vocabulary.size(), info_.vocabulary.size());
   check(checkpoint.decoder == info_.decoder, ErrorKind::data, "{}: its model differs from this run's: {}",
         name, differences(to_json(checkpoint.decoder), to_json(info_.decoder)));

@@ -72,11 +72,34 @@ TEST_CASE("a refused --resume changes nothing of the run, its lists least of all
     CHECK_FALSE(has(result.out, "split by seed"));
     CHECK(lists_of(folder / "run") == lists);
   };
-  refused({"--seed", "7"}, "vocabulary");
+  refused({"--seed", "7"}, "seed is 1, here 7");
   refused({"--lr", "0.001"}, "lr is 0.0004, here 0.001");
   refused({"--hidden", "24"}, "hidden is 16, here 24");
   CHECK(run(split_by_seed(folder, "run", {"--steps", "4", "--resume"})).code == 0);
   CHECK(lists_of(folder / "run") == lists);
+  // Its photos are those of its lists, whatever the split would be now.
+  tests::write_text(folder / "captions", tests::read_text(folder / "captions") +
+                                             "coco_000000000139.jpg| 0| a room\nnowhere.jpg| 0| a dog\n");
+  const Result grown = run(split_by_seed(folder, "run", {"--steps", "5", "--resume"}));
+  CAPTURE(grown.err);
+  CHECK(grown.code == 0);
+  CHECK(lists_of(folder / "run") == lists);
+}
+
+TEST_CASE("--resume of a run that was begun with lists needs them again, and writes none") {
+  const Folder folder;
+  ten_photos(folder);
+  tests::write_text(folder / "train", "coco_000000000285.jpg\ncoco_000000000785.jpg\n");
+  tests::write_text(folder / "val", "coco_000000000872.jpg\n");
+  const std::vector<std::string> lists = {"--train-list", folder / "train", "--val-list",
+                                          folder / "val", "--batch",        "2"};
+  REQUIRE(run(split_by_seed(folder, "run", joined({"--steps", "1"}, lists))).code == 0);
+  const Result without = run(split_by_seed(folder, "run", {"--steps", "2", "--resume", "--batch", "2"}));
+  CHECK(without.code == 2);
+  CHECK(has(without.err, "it has no lists of its own"));
+  CHECK(run(split_by_seed(folder, "run", joined({"--steps", "2", "--resume"}, lists))).code == 0);
+  for (const char* name : {"run/train.txt", "run/val.txt", "run/test.txt"})
+    CHECK_FALSE(std::filesystem::exists(folder / name));
 }
 
 TEST_CASE("--resume refuses other photos of the same number") {
