@@ -23,7 +23,8 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
   std::map<std::string, std::vector<std::string>> all;
   for (const std::string& file : files) {
     const CaptionFile captions = read_captions(file);
-    if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", captions.report.summary().c_str());
+    if (captions.report.skipped > 0)
+      std::fprintf(stderr, "%s\n", printable(captions.report.summary()).c_str());
     tensor::check(
         captions.images_by_id == 0, tensor::ErrorKind::data,
         "{}: {} of its images have no file_name, by which photos are found; ids alone do for imgcap score",

@@ -119,6 +119,7 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
     tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
                   "{}: it has an encoder of its own (--finetune); such a model cannot begin another run",
                   o.init);
+    tensor::about_file(o.init, [&] { info.make_decoder(); });  // whether its weights are whole
     info.training.clear();
     info.training_tensors.clear();
     info.notes["begun_from_epoch"] = info.notes["epoch"];

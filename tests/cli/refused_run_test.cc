@@ -152,6 +152,40 @@ TEST_CASE("a refused new run leaves no folder behind") {
   CHECK(std::distance(std::filesystem::directory_iterator(folder / "new/run"), {}) == 1);
 }
 
+TEST_CASE("a checkpoint that is not whole is named, by whatever reads it") {
+  const Folder folder;
+  ten_photos(folder);
+  REQUIRE(run(split_by_seed(folder, "run", {"--steps", "1"})).code == 0);
+  const std::string last = folder / "run/last.safetensors";
+  const auto whole = tensor::io::read_safetensors(last);
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& why) {
+    const Result result = run(arguments);
+    CAPTURE(result.err);
+    CHECK(result.code == 2);
+    CHECK(result.err.starts_with("imgcap: " + last + ": " + why));
+  };
+  const std::vector<std::string> on = split_by_seed(folder, "run", {"--steps", "2", "--resume"});
+  auto tensors = whole.tensors;
+  REQUIRE(tensors.erase("model.fc.bias") == 1);
+  tensor::io::write_safetensors(last, tensors, whole.metadata);
+  refused(on, "load_state_dict: ");
+  refused({"caption", "--model", last, kPhotos + "/coco_000000000285.jpg"}, "load_state_dict: ");
+  refused({"train", "--captions", folder / "captions", "--images", kPhotos, "--weights",
+           tests::encoder_in_the_box(), "--features", folder / "features.safetensors", "--out",
+           folder / "new", "--batch", "4", "--init", last},
+          "load_state_dict: ");
+  CHECK_FALSE(std::filesystem::exists(folder / "new"));
+  auto metadata = whole.metadata;
+  auto training = nlohmann::json::parse(metadata["training"]);
+  training["options"]["unheard_of"] = 1;
+  metadata["training"] = training.dump();
+  tensor::io::write_safetensors(last, whole.tensors, metadata);
+  refused(on, "train: an option that this version does not know");
+  metadata["decoder"] = "[]";
+  tensor::io::write_safetensors(last, whole.tensors, metadata);
+  refused(on, "model: the decoder's configuration is not a JSON object");
+}
+
 TEST_CASE("a photo whose name is not UTF-8 is skipped, and shown so that a terminal bears it") {
   const Folder folder;
   std::filesystem::create_directory(folder / "odd");
