@@ -92,6 +92,7 @@ bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
                            EncodeOptions options, EncodeReport* report) {
+  if (!cache_file.empty()) expect_writable(cache_file);
   std::optional<FeatureCache> cache;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);

@@ -198,6 +198,17 @@ TEST_CASE("a photo whose name is not UTF-8 is skipped, and shown so that a termi
   CHECK(prepared.code == 0);
   CHECK(has(prepared.err, "skipped b\\xff\\x1b[31m.jpg: its name is not UTF-8"));
   CHECK(has(run({"info", folder / "features"}).out, "names: 1"));
+  std::filesystem::remove(folder / "odd/bear.jpg");
+  const Result alone = run({"prepare", "--images", folder / "odd", "--weights", tests::encoder_in_the_box(),
+                            "--out", folder / "none"});
+  CHECK(alone.code == 2);
+  CHECK(
+      has(alone.err, "none of 1 photos can be read; the first: b\\xff\\x1b[31m.jpg: its name is not UTF-8"));
+  CHECK_FALSE(std::filesystem::exists(folder / "none"));
+  const Result nowhere = run({"prepare", "--images", folder / "odd", "--weights", tests::encoder_in_the_box(),
+                              "--out", folder / "no/folder"});
+  CHECK(nowhere.code == 2);
+  CHECK(has(nowhere.err, "there is no folder"));
   const Result captioned = run({"caption", folder / "odd"});
   CHECK(captioned.code == 0);
   CHECK(has(captioned.out, "b\\xff\\x1b[31m.jpg: a brown"));
