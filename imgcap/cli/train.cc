@@ -99,12 +99,14 @@ TrainingSplit make_split(const Options& o, const CaptionsByPhoto& captions, bool
 // What the original does in place of settings that are not given.
 void set_original_defaults(Options& o, const Verb& verb) {
   o.train.compat_original = true;
-  // It clips after the step, which clips nothing; its plain model is always fed by the caption; it validates
-  // with a greedy search; its encoder's batch norm is in training mode.
+  // It clips after the step, which clips nothing; its plain model is always fed by the caption and sees
+  // photos as they are, its attention model changed ones; it validates with a greedy search; its encoder's
+  // batch norm is in training mode.
   if (!verb.given("--clip-norm")) o.train.clip_norm = 0;
   if (!verb.given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
   if (!verb.given("--beam")) o.train.validation.beam = 1;
-  if (!verb.given("--augment") && o.train.finetune == 0) o.train.augment = "original";
+  if (!verb.given("--augment") && o.model == "attention" && o.train.finetune == 0)
+    o.train.augment = "original";
   if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
 }
 
@@ -238,7 +240,8 @@ void add_train(Verb& app, Program& program) {
               "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
               "has the words of both parts, validation is its greedy search (its beam search with --beam) "
               "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-              "--teacher-forcing 1, --augment original (validation photos, too), --encoder-mode train, and "
+              "--teacher-forcing 1, the attention model's --augment original (validation photos, too), "
+              "--encoder-mode train, and "
               "in place of the lists 90/10 by caption")
       .one_of({"none", "original"});
   verb.option("--encoder-mode", o->encoder_mode,
