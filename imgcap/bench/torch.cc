@@ -44,17 +44,21 @@ std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int thre
   return {};
 }
 
-namespace {
-
 std::filesystem::path find_program(const std::string& name, const std::vector<std::filesystem::path>& given) {
   for (const std::filesystem::path& file : given)
-    if (file.filename() == name) return file;
+    if (file.filename() == name) {
+      check(std::filesystem::exists(file), ErrorKind::io, "bench: --torch-program {}: not there",
+            file.string());
+      return file;
+    }
   check(!given.empty(), ErrorKind::argument, "bench: --torch-program has to name {}", name);
   const std::filesystem::path beside = given.front().parent_path() / name;
-  check(std::filesystem::exists(beside), ErrorKind::io, "{}: not there, and no --torch-program names {}",
-        beside.string(), name);
+  check(std::filesystem::exists(beside), ErrorKind::io,
+        "bench: {}: not there, and no --torch-program names {}", beside.string(), name);
   return beside;
 }
+
+namespace {
 
 Timing timing_of(const json& value) {
   return {value.at("median").get<double>(), value.at("min").get<double>(), value.at("max").get<double>(), 0};

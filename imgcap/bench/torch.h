@@ -26,8 +26,12 @@ struct TorchResult {
   double peak_mib = 0;
 };
 
-// Runs it with `python`. `programs` are the files given by the user; a program that is not named among them
-// is looked for beside the first. Errors: io (no such program), data (it failed or printed no timing).
+// The file of a job's program: the one of that name among `given`, else the one beside the first. Kind
+// argument: none is given. Kind io: it is not there.
+std::filesystem::path find_program(const std::string& name, const std::vector<std::filesystem::path>& given);
+
+// Runs it with `python`. `programs` are the files given by the user, for find_program(). Errors: io (no such
+// program), data (it failed or printed no timing).
 TorchResult run_torch(const TorchJob& job, const std::string& python,
                       const std::vector<std::filesystem::path>& programs, int threads);
 

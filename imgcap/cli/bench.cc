@@ -187,6 +187,15 @@ Json to_json(const bench::Machine& m) {
           {"products", m.products}};
 }
 
+// Found out before anything is measured.
+void expect_torch(const std::vector<std::string>& rows, const Options& o) {
+  const std::vector<std::filesystem::path> programs(o.torch_programs.begin(), o.torch_programs.end());
+  for (const std::string& row : rows)
+    for (const bench::TorchJob& job : bench::torch_jobs(row, 1, 1))
+      bench::find_program(job.program, programs);
+  bench::run_process({o.python, "--version"});
+}
+
 void run(const Options& o) {
   using tensor::ErrorKind;
   if (o.worker == kMachine) return print(to_json(bench::describe_machine()).dump() + "\n");
@@ -204,12 +213,8 @@ void run(const Options& o) {
                 "bench: precision {}: the processor computes in f32; others need a CUDA device", o.precision);
   tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
                 "bench: --compare torch needs --python and --torch-program");
-  for (const std::string& program : o.torch_programs)
-    tensor::check(std::filesystem::exists(program), ErrorKind::io, "bench: --torch-program {}: not there",
-                  program);
-  tensor::check(o.python.find('/') == std::string::npos || std::filesystem::exists(o.python), ErrorKind::io,
-                "bench: --python {}: not there", o.python);
   const std::vector<std::string> rows = chosen_rows(o.only);
+  if (!o.compare.empty()) expect_torch(rows, o);
   // In a process of its own, too: what this one has used at most counts as used by those that it starts.
   const Json machine = Json::parse(run_worker(kMachine, o).out);
   Json json{{"machine", machine}, {"rows", Json::array()}};

@@ -109,7 +109,7 @@ void add_caption(Verb& app, Program& program) {
   verb.option("images", o->images, "Photos, folders or .tar archives").required();
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
-  verb.option("--beam", o->search.beam, "Beam width").range(1, 1000);
+  const Option beam = verb.option("--beam", o->search.beam, "Beam width").range(1, 1000);
   verb.option("--nbest", o->search.nbest, "Captions a photo, at most --beam (with --sample: any number)")
       .range(1, 1000);
   verb.option("--max-words", o->search.max_words, "Longest caption, in tokens (a leading blank is one)")
@@ -118,7 +118,8 @@ void add_caption(Verb& app, Program& program) {
               "Log-probability is divided by length to this power")
       .range(0.0, 10.0);
   const Option sample =
-      verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)");
+      verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)")
+          .excludes(beam);
   verb.option("--temperature", o->sampling.temperature, "Words are drawn from softmax(logits / temperature)")
       .positive()
       .needs(sample);

@@ -23,7 +23,8 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
   std::map<std::string, std::vector<std::string>> all;
   for (const std::string& file : files) {
     const CaptionFile captions = read_captions(file);
-    if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", captions.report.summary().c_str());
+    if (captions.report.skipped > 0)
+      std::fprintf(stderr, "%s\n", printable(captions.report.summary()).c_str());
     tensor::check(
         captions.images_by_id == 0, tensor::ErrorKind::data,
         "{}: {} of its images have no file_name, by which photos are found; ids alone do for imgcap score",
@@ -91,6 +92,7 @@ bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
                            EncodeOptions options, EncodeReport* report) {
+  if (!cache_file.empty()) expect_writable(cache_file);
   std::optional<FeatureCache> cache;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);

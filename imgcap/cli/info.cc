@@ -145,7 +145,9 @@ Contents read_contents(const std::string& file) {
   char start[2] = {};
   std::ifstream(file, std::ios::binary).read(start, 2);
   const std::string extension = std::filesystem::path(file).extension().string();
-  if (extension == ".pth" || extension == ".pt" || (start[0] == 'P' && start[1] == 'K')) {
+  // A ZIP archive, or the bare pickle of old, for which read_pth() knows advice.
+  const bool torch = (start[0] == 'P' && start[1] == 'K') || (start[0] == '\x80' && start[1] == '\x02');
+  if (extension == ".pth" || extension == ".pt" || torch) {
     const auto pth = tensor::io::read_pth(file);
     for (const auto& [name, value] : pth.tensors)
       contents.tensors.push_back({name, value.dtype(), value.shape()});

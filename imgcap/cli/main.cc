@@ -4,12 +4,14 @@
 #include <new>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace {
 
+// A name of a file in it may hold anything.
 int report(const char* what, int code) {
-  std::fprintf(stderr, "imgcap: %s\n", what);
+  std::fprintf(stderr, "imgcap: %s\n", imgcap::printable(what).c_str());
   return code;
 }
 

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/data/utf8.h"
 #include "imgcap/metrics/scores.h"
 
 namespace imgcap::cli {
@@ -15,7 +16,7 @@ struct Options {
 
 CaptionFile read(const std::string& file) {
   CaptionFile captions = read_captions(file);
-  if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", captions.report.summary().c_str());
+  if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", printable(captions.report.summary()).c_str());
   return captions;
 }
 

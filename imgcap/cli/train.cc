@@ -1,5 +1,3 @@
-#include <fmt/ranges.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -88,27 +86,27 @@ void expect_free_of_model_options(const Verb& verb) {
                   "train: {} is what the checkpoint of --init says; leave it out", name);
 }
 
-// The lists of a split that was drawn, so that the test photos are known later.
-void save_split(const TrainingSplit& split, const std::string& folder) {
-  const auto save = [&](const char* name, const std::vector<std::string>& photos) {
-    tensor::io::write_file_atomically(folder + "/" + name, fmt::format("{}\n", fmt::join(photos, "\n")));
-  };
-  save("train.txt", split.train);
-  save("val.txt", split.val);
-  save("test.txt", split.test);
-  print(fmt::format("split by seed: {} photos to train on, {} to validate, {} to test; lists in {}\n",
-                    split.train.size(), split.val.size(), split.test.size(), folder));
+// By the lists that are given; a run that goes on has its own.
+TrainingSplit make_split(const Options& o, const CaptionsByPhoto& captions, bool as_original, uint64_t seed) {
+  if (!o.train_list.empty() || !o.val_list.empty())
+    return split_photos(captions, o.train_list, o.val_list, seed);
+  if (as_original) return split_captions(captions, seed);
+  if (!o.resume) return split_photos(captions, "", "", seed);
+  const auto [train, val] = saved_lists(o.out);
+  return split_photos(captions, train, val, seed);
 }
 
 // What the original does in place of settings that are not given.
 void set_original_defaults(Options& o, const Verb& verb) {
   o.train.compat_original = true;
-  // It clips after the step, which clips nothing; its plain model is always fed by the caption; it validates
-  // with a greedy search; its encoder's batch norm is in training mode.
+  // It clips after the step, which clips nothing; its plain model is always fed by the caption and sees
+  // photos as they are, its attention model changed ones; it validates with a greedy search; its encoder's
+  // batch norm is in training mode.
   if (!verb.given("--clip-norm")) o.train.clip_norm = 0;
   if (!verb.given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
   if (!verb.given("--beam")) o.train.validation.beam = 1;
-  if (!verb.given("--augment") && o.train.finetune == 0) o.train.augment = "original";
+  if (!verb.given("--augment") && o.model == "attention" && o.train.finetune == 0)
+    o.train.augment = "original";
   if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
 }
 
@@ -123,6 +121,7 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
     tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
                   "{}: it has an encoder of its own (--finetune); such a model cannot begin another run",
                   o.init);
+    tensor::about_file(o.init, [&] { info.make_decoder(); });  // whether its weights are whole
     info.training.clear();
     info.training_tensors.clear();
     info.notes["begun_from_epoch"] = info.notes["epoch"];
@@ -161,9 +160,7 @@ void run(Options o, const Verb& verb, Program& program) {
   if (!o.init.empty()) expect_free_of_model_options(verb);
   RunFolder folder(o.out, o.resume);
   const auto captions = load_captions(o.captions);
-  const bool by_caption = as_original && o.train_list.empty() && o.val_list.empty();
-  const TrainingSplit split = by_caption ? split_captions(captions, program.seed)
-                                         : split_photos(captions, o.train_list, o.val_list, program.seed);
+  const TrainingSplit split = make_split(o, captions, as_original, program.seed);
   // Found out now, not after the photos have been encoded.
   tensor::check(o.train.batch_photos <= static_cast<int64_t>(split.train.size()), tensor::ErrorKind::argument,
                 "train: a batch of {} photos, but there are {} to train on", o.train.batch_photos,
@@ -209,7 +206,7 @@ void run(Options o, const Verb& verb, Program& program) {
       training.caption_count(), validation.photos.size(), vocabulary.size()));
   if (o.resume) trainer.resume();
   folder.accept();
-  if (!split.test.empty()) save_split(split, o.out);
+  if (split.drawn && !o.resume) save_lists(split, o.out);
   if (o.resume) print(fmt::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
@@ -243,7 +240,8 @@ void add_train(Verb& app, Program& program) {
               "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
               "has the words of both parts, validation is its greedy search (its beam search with --beam) "
               "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-              "--teacher-forcing 1, --augment original (validation photos, too), --encoder-mode train, and "
+              "--teacher-forcing 1, the attention model's --augment original (validation photos, too), "
+              "--encoder-mode train, and "
               "in place of the lists 90/10 by caption")
       .one_of({"none", "original"});
   verb.option("--encoder-mode", o->encoder_mode,

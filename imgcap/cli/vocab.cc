@@ -4,6 +4,7 @@
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/data/captions.h"
+#include "imgcap/data/utf8.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/training/checkpoint.h"
 
@@ -21,7 +22,7 @@ void build(const Options& o) {
   std::vector<std::string> texts;
   for (const std::string& file : o.captions) {
     CaptionFile read = read_captions(file);
-    if (read.report.skipped > 0) std::fprintf(stderr, "%s\n", read.report.summary().c_str());
+    if (read.report.skipped > 0) std::fprintf(stderr, "%s\n", printable(read.report.summary()).c_str());
     for (Caption& caption : read.captions) texts.push_back(std::move(caption.text));
   }
   VocabularyOptions options = o.build;

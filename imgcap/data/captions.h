@@ -45,7 +45,7 @@ struct CaptionFile {
   std::vector<Caption> captions;  // in the file's order
   CaptionReport report;
   std::unordered_map<std::string, std::string> image_of_id;  // coco: "139" -> "000000000139.jpg"
-  size_t images_by_id = 0;  // coco: images without a file_name; their name is the id
+  size_t images_by_id = 0;  // coco: images with captions but no file_name; their name is the id
 };
 
 inline constexpr int64_t kMaxCaptionFileBytes = int64_t{1} << 30;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,7 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
 
   void add_to(CaptionFile& file) const {
     std::unordered_map<std::string, int> counts;
+    std::unordered_set<std::string> by_id;
     for (const auto& [image_id, text, place, result] : captions_) {
       const std::string where = fmt::format("{}: {} {}", name_, result ? "result" : "annotation", place);
       const auto found = images_.find(image_id);
@@ -80,9 +82,11 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
       const std::string& image = result ? image_id : found->second;
       const size_t before = file.captions.size();
       add_caption(image, counts[image], text, where, file);
-      if (file.captions.size() > before) ++counts[image];
+      if (file.captions.size() == before) continue;
+      ++counts[image];
+      if (!result && unnamed_.contains(image_id)) by_id.insert(image_id);
     }
-    if (!results_) file.image_of_id = images_, file.images_by_id = images_by_id_;
+    if (!results_) file.image_of_id = images_, file.images_by_id = by_id.size();
   }
 
  private:
@@ -124,7 +128,7 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
     if (!results_ && section_ == kImages) {
       if (!entry_.id) return;
       const std::string name(trim(entry_.file_name.value_or("")));
-      images_by_id_ += name.empty();
+      if (name.empty()) unnamed_.insert(*entry_.id);
       images_.emplace(*entry_.id, name.empty() ? *entry_.id : name);
       return;
     }
@@ -140,8 +144,9 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
   Section section_ = kOther;
   std::string key_;
   Entry entry_;
-  size_t error_at_ = 0, entries_ = 0, images_by_id_ = 0;
-  std::unordered_map<std::string, std::string> images_;  // id -> file name
+  size_t error_at_ = 0, entries_ = 0;
+  std::unordered_map<std::string, std::string> images_;  // id -> file name, or the id where there is none
+  std::unordered_set<std::string> unnamed_;              // ids of those
   struct Found {
     std::string image_id, text;
     size_t place;  // in the file

@@ -17,10 +17,10 @@ std::string Dataset::fingerprint() const {
   for (const Photo& photo : photos) {
     add_count(photo.name.size());
     all.add(photo.name.data(), photo.name.size());
-    add_count(photo.encoded.size());
-    for (const std::vector<int32_t>& caption : photo.encoded) {
+    add_count(photo.captions.size());
+    for (const std::string& caption : photo.captions) {
       add_count(caption.size());
-      all.add(caption.data(), caption.size() * sizeof(int32_t));
+      all.add(caption.data(), caption.size());
     }
   }
   return all.text();

@@ -27,7 +27,7 @@ struct Dataset {
 
   int64_t caption_count() const;
   std::map<std::string, std::vector<std::string>> references() const;  // by photo
-  // Of the photos' names and encoded captions, in their order.
+  // Of the photos' names and captions, in their order. The text counts: self-critical training goes by it.
   std::string fingerprint() const;
 };
 

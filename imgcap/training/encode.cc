@@ -184,8 +184,12 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     }
     if (options.progress) options.progress(std::min(total, begin + size), total);
   }
-  check(filled > 0 || report.stopped, ErrorKind::data, "encode: none of {} photos can be read; the first: {}",
-        total, report.skipped.empty() ? "" : report.skipped.front().second);
+  if (filled == 0 && !report.stopped) {
+    const auto [name, reason] =
+        report.skipped.empty() ? std::pair<std::string, std::string>() : report.skipped[0];
+    const std::string first = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
+    tensor::fail(ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total, first);
+  }
   if (filled == 0) features = Tensor::empty({0, 1, 1}, DType::f16);
   return FeatureCache(std::move(names), features.slice(0, 0, filled), feature_key(encoder, options),
                       std::move(unreadable));

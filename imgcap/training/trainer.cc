@@ -357,15 +357,15 @@ void Trainer::resume() {
         "{}: it was made with other encoder weights ({}) than this run's ({})", name, checkpoint.encoder,
         info_.encoder);
   check(checkpoint.vocabulary == info_.vocabulary, ErrorKind::data,
-        "{}: it was made with another vocabulary ({} tokens) than this run's ({}); with other captions, "
-        "lists or "
-        "--seed there is another one",
+        "{}: it was made with another vocabulary ({} tokens) than this run's ({}); with other captions or "
+        "lists there is another one",
         name, checkpoint.vocabulary.size(), info_.vocabulary.size());
   check(checkpoint.decoder == info_.decoder, ErrorKind::data, "{}: its model differs from this run's: {}",
         name, differences(to_json(checkpoint.decoder), to_json(info_.decoder)));
   try {
     const Json json = Json::parse(checkpoint.training);
-    TrainOptions saved = train_options_from_json(json.at("options").dump());
+    TrainOptions saved =
+        tensor::about_file(name, [&] { return train_options_from_json(json.at("options").dump()); });
     // More epochs or steps may be asked for.
     saved.epochs = options_.epochs;
     saved.max_steps = options_.max_steps;
@@ -383,11 +383,13 @@ void Trainer::resume() {
     // Runs of earlier versions do not have it.
     check(!json.contains("data") || json.at("data") == training_.fingerprint(), ErrorKind::data,
           "{}: it was trained on other photos or captions than this run's", name);
-    decoder_->load_state_dict(checkpoint.weights);
-    if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
-    optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
-    scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
-    if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));
+    tensor::about_file(name, [&] {
+      decoder_->load_state_dict(checkpoint.weights);
+      if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
+      optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
+      scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
+      if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));
+    });
     epoch_ = json.at("epoch");
     batch_ = json.at("batch");
     step_ = json.at("step");

@@ -226,14 +226,14 @@ SafetensorsHeader parse(const MappedFile& file) {
         bytes.size());
   uint64_t length = 0;
   for (size_t i = 0; i < 8; ++i) length |= static_cast<uint64_t>(bytes[i]) << (8 * i);
-  check(length <= kLargestHeader, ErrorKind::data,
-        "{}: a header of {} bytes is over the limit of {} (is it a safetensors file?)", name, length,
-        kLargestHeader);
+  // Before the length is spoken of, which is nonsense in any other file.
+  check(length > 0 && bytes.size() > 8 && bytes[8] == std::byte{'{'}, ErrorKind::data,
+        "{}: not a safetensors file: its header does not begin with {{", name);
+  check(length <= kLargestHeader, ErrorKind::data, "{}: a header of {} bytes is over the limit of {}", name,
+        length, kLargestHeader);
   check(length <= bytes.size() - 8, ErrorKind::data, "{}: the header of {} bytes is longer than the file",
         name, length);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + 8, length);
-  check(text.starts_with('{'), ErrorKind::data,
-        "{}: the header does not begin with {{ (is it a safetensors file?)", name);
   // The JSON library takes a zero byte for the end of the text and does not look behind it.
   check(text.find('\0') == std::string_view::npos && text.find_last_not_of(' ') == text.rfind('}'),
         ErrorKind::data, "{}: the header is not valid JSON: only spaces may follow its last }}", name);

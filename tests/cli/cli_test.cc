@@ -168,9 +168,26 @@ TEST_CASE("convert, and info of what it wrote") {
   CHECK(attack.code == 2);
   CHECK(has(attack.err, "system"));
   CHECK(!std::filesystem::exists(folder / "a.safetensors"));
+  // Files that are no safetensors files; a pickle without an archive around it is known.
+  tests::write_text(folder / "text", "a line of text\n");
+  CHECK(has(run({"info", folder / "text"}).err, "text: not a safetensors file"));
+  tests::write_text(folder / "pickle", "\x80\x02}q");
+  CHECK(has(run({"info", folder / "pickle"}).err, "pickle: a bare pickle"));
   CHECK(run({"convert", golden("pth_old.pth"), folder / "a.safetensors"}).code == 2);
   CHECK(run({"convert", golden("pth_tensor.pth"), folder / "a.pth"}).code == 2);
   CHECK(run({"convert", folder / "missing.pth", folder / "a.safetensors"}).code == 2);
+}
+
+TEST_CASE("names of files go to the terminal without what would command it") {
+  const Result info = run({"info", "no\x1b[31m\nfile"});
+  CHECK(info.code == 2);
+  CHECK(has(info.err, "no\\x1b[31m\\x0afile: cannot be read"));
+  const Folder folder;
+  tests::write_text(folder / "\x1b[31m", "image_name| comment_number| comment\na.jpg| 0| A dog .\nbroken\n");
+  const Result built = run({"vocab", "build", "--captions", folder / "\x1b[31m", "--out", folder / "v"});
+  CHECK(built.code == 0);
+  CHECK(has(built.err, "1 rows skipped"));
+  CHECK_FALSE(has(built.err, "\x1b"));
 }
 
 TEST_CASE("an output that takes nothing") {
@@ -201,6 +218,23 @@ TEST_CASE("bench runs a row and says on what machine") {
   CHECK(run({"bench", "--only", "caption", "--compare", "torch"}).code == 2);
 }
 
+TEST_CASE("bench: what is compared with is looked for before anything is measured") {
+  const Folder folder;
+  const auto refused = [&](const std::string& python, const std::string& program, const std::string& why) {
+    const Result result = run({"bench", "--only", "caption", "--compare", "torch", "--python", python,
+                               "--torch-program", folder / program});
+    CAPTURE(result.err);
+    CHECK(result.code == 2);
+    CHECK(has(result.err, why));
+    CHECK(result.out.empty());
+  };
+  refused("python3", "imgcap_torch.py", "imgcap_torch.py: not there");
+  refused("python3", "torch_baselines.py", "imgcap_torch.py: not there, and no --torch-program names");
+  tests::write_text(folder / "imgcap_torch.py", "");
+  refused("no_such_python", "imgcap_torch.py", "no_such_python");
+  refused(folder / "python", "imgcap_torch.py", folder / "python");
+}
+
 TEST_CASE("captions: settings are checked before anything is loaded") {
   const std::string photo = (tests::source_dir() / "assets/photos/coco_000000000285.jpg").string();
   const auto refused = [](const std::vector<std::string>& arguments, const std::string& why) {
@@ -223,6 +257,7 @@ TEST_CASE("captions: settings are checked before anything is loaded") {
           "is not a number of 0 or more");
   refused({"caption", photo, "--temperature", "0.5"}, "--temperature requires --sample");
   refused({"caption", photo, "--sample", "--compat", "original"}, "leave out --compat");
+  refused({"caption", photo, "--sample", "--beam", "7"}, "--beam excludes --sample");
   const Result nbest = run({"caption", "a.jpg", "--beam", "2", "--nbest", "3"});
   CHECK(nbest.code == 2);
   CHECK(has(nbest.err, "--nbest 3"));

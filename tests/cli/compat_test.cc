@@ -140,6 +140,14 @@ TEST_CASE("--compat original: the split by caption, and the words of both parts"
   CHECK(has(result.out, "2 photos with 18 captions to train on"));
   CHECK(has(result.out, "; 24 tokens"));
   CHECK(run(tests::train_arguments(folder, "other", joined(all, {"--compat", "other"}))).code == 2);
+  // Its attention model was trained and validated with changed photos, its plain one with photos as they are.
+  REQUIRE(
+      run(tests::train_arguments(folder, "plain", joined(all, {"--compat", "original", "--model", "plain"})))
+          .code == 0);
+  for (const char* file : {"training_features", "validation_features"}) {
+    CHECK(std::filesystem::exists(folder / (std::string("run/") + file + ".original0.safetensors")));
+    CHECK_FALSE(std::filesystem::exists(folder / (std::string("plain/") + file + ".original0.safetensors")));
+  }
 }
 
 TEST_CASE("--compat original: an encoder whose batch norm learns, and changed photos in validation") {

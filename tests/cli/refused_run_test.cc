@@ -72,11 +72,34 @@ TEST_CASE("a refused --resume changes nothing of the run, its lists least of all
     CHECK_FALSE(has(result.out, "split by seed"));
     CHECK(lists_of(folder / "run") == lists);
   };
-  refused({"--seed", "7"}, "vocabulary");
+  refused({"--seed", "7"}, "seed is 1, here 7");
   refused({"--lr", "0.001"}, "lr is 0.0004, here 0.001");
   refused({"--hidden", "24"}, "hidden is 16, here 24");
   CHECK(run(split_by_seed(folder, "run", {"--steps", "4", "--resume"})).code == 0);
   CHECK(lists_of(folder / "run") == lists);
+  // Its photos are those of its lists, whatever the split would be now.
+  tests::write_text(folder / "captions", tests::read_text(folder / "captions") +
+                                             "coco_000000000139.jpg| 0| a room\nnowhere.jpg| 0| a dog\n");
+  const Result grown = run(split_by_seed(folder, "run", {"--steps", "5", "--resume"}));
+  CAPTURE(grown.err);
+  CHECK(grown.code == 0);
+  CHECK(lists_of(folder / "run") == lists);
+}
+
+TEST_CASE("--resume of a run that was begun with lists needs them again, and writes none") {
+  const Folder folder;
+  ten_photos(folder);
+  tests::write_text(folder / "train", "coco_000000000285.jpg\ncoco_000000000785.jpg\n");
+  tests::write_text(folder / "val", "coco_000000000872.jpg\n");
+  const std::vector<std::string> lists = {"--train-list", folder / "train", "--val-list",
+                                          folder / "val", "--batch",        "2"};
+  REQUIRE(run(split_by_seed(folder, "run", joined({"--steps", "1"}, lists))).code == 0);
+  const Result without = run(split_by_seed(folder, "run", {"--steps", "2", "--resume", "--batch", "2"}));
+  CHECK(without.code == 2);
+  CHECK(has(without.err, "it has no lists of its own"));
+  CHECK(run(split_by_seed(folder, "run", joined({"--steps", "2", "--resume"}, lists))).code == 0);
+  for (const char* name : {"run/train.txt", "run/val.txt", "run/test.txt"})
+    CHECK_FALSE(std::filesystem::exists(folder / name));
 }
 
 TEST_CASE("--resume refuses other photos of the same number") {
@@ -129,6 +152,40 @@ TEST_CASE("a refused new run leaves no folder behind") {
   CHECK(std::distance(std::filesystem::directory_iterator(folder / "new/run"), {}) == 1);
 }
 
+TEST_CASE("a checkpoint that is not whole is named, by whatever reads it") {
+  const Folder folder;
+  ten_photos(folder);
+  REQUIRE(run(split_by_seed(folder, "run", {"--steps", "1"})).code == 0);
+  const std::string last = folder / "run/last.safetensors";
+  const auto whole = tensor::io::read_safetensors(last);
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& why) {
+    const Result result = run(arguments);
+    CAPTURE(result.err);
+    CHECK(result.code == 2);
+    CHECK(result.err.starts_with("imgcap: " + last + ": " + why));
+  };
+  const std::vector<std::string> on = split_by_seed(folder, "run", {"--steps", "2", "--resume"});
+  auto tensors = whole.tensors;
+  REQUIRE(tensors.erase("model.fc.bias") == 1);
+  tensor::io::write_safetensors(last, tensors, whole.metadata);
+  refused(on, "load_state_dict: ");
+  refused({"caption", "--model", last, kPhotos + "/coco_000000000285.jpg"}, "load_state_dict: ");
+  refused({"train", "--captions", folder / "captions", "--images", kPhotos, "--weights",
+           tests::encoder_in_the_box(), "--features", folder / "features.safetensors", "--out",
+           folder / "new", "--batch", "4", "--init", last},
+          "load_state_dict: ");
+  CHECK_FALSE(std::filesystem::exists(folder / "new"));
+  auto metadata = whole.metadata;
+  auto training = nlohmann::json::parse(metadata["training"]);
+  training["options"]["unheard_of"] = 1;
+  metadata["training"] = training.dump();
+  tensor::io::write_safetensors(last, whole.tensors, metadata);
+  refused(on, "train: an option that this version does not know");
+  metadata["decoder"] = "[]";
+  tensor::io::write_safetensors(last, whole.tensors, metadata);
+  refused(on, "model: the decoder's configuration is not a JSON object");
+}
+
 TEST_CASE("a photo whose name is not UTF-8 is skipped, and shown so that a terminal bears it") {
   const Folder folder;
   std::filesystem::create_directory(folder / "odd");
@@ -141,6 +198,17 @@ TEST_CASE("a photo whose name is not UTF-8 is skipped, and shown so that a termi
   CHECK(prepared.code == 0);
   CHECK(has(prepared.err, "skipped b\\xff\\x1b[31m.jpg: its name is not UTF-8"));
   CHECK(has(run({"info", folder / "features"}).out, "names: 1"));
+  std::filesystem::remove(folder / "odd/bear.jpg");
+  const Result alone = run({"prepare", "--images", folder / "odd", "--weights", tests::encoder_in_the_box(),
+                            "--out", folder / "none"});
+  CHECK(alone.code == 2);
+  CHECK(
+      has(alone.err, "none of 1 photos can be read; the first: b\\xff\\x1b[31m.jpg: its name is not UTF-8"));
+  CHECK_FALSE(std::filesystem::exists(folder / "none"));
+  const Result nowhere = run({"prepare", "--images", folder / "odd", "--weights", tests::encoder_in_the_box(),
+                              "--out", folder / "no/folder"});
+  CHECK(nowhere.code == 2);
+  CHECK(has(nowhere.err, "there is no folder"));
   const Result captioned = run({"caption", folder / "odd"});
   CHECK(captioned.code == 0);
   CHECK(has(captioned.out, "b\\xff\\x1b[31m.jpg: a brown"));

@@ -130,6 +130,18 @@ TEST_CASE("captions: COCO captions, in any order of the keys") {
   }
 }
 
+TEST_CASE(
+    "captions: COCO images without a file_name are named by their id, and counted where they have captions") {
+  const auto file = parse_captions(
+      R"({"images": [{"id": 1}, {"id": 2, "file_name": "b.jpg"}, {"id": 3}, {"id": 4, "file_name": " "}],
+          "annotations": [{"image_id": 1, "caption": "x"}, {"image_id": 1, "caption": "y"},
+                          {"image_id": 2, "caption": "z"}, {"image_id": 4, "caption": "w"}]})",
+      "f");
+  CHECK(file.captions == Captions{{"1", 0, "x"}, {"1", 1, "y"}, {"b.jpg", 0, "z"}, {"4", 0, "w"}});
+  CHECK(file.report.skipped == 0);
+  CHECK(file.images_by_id == 2);
+}
+
 TEST_CASE("captions: bad JSON is refused with its line") {
   CHECK(parse_error("{\"images\": [],\n \"annotations\": [}") == "f:2: no valid JSON at column 18");
   CHECK(parse_error("[{\"image_id\": 1, \"caption\": \"x\"}").starts_with("f:1: no valid JSON at column"));

@@ -135,6 +135,7 @@ TEST_CASE("safetensors: whatever is not exactly right is refused with file and t
   refused(tests::little_endian(3, 8) + "{}", "longer than the file");
   refused(tests::little_endian(100'000'000, 8) + "{}", "longer than the file");
   refused(file_of(""), "does not begin with {");
+  refused("\x80\x02}q" + std::string(100, 'x'), "not a safetensors file: its header does not begin with {");
   refused(file_of(" {}"), "does not begin with {");
   refused(file_of("[]"), "does not begin with {");
   refused(file_of("{}x"), "only spaces may follow");

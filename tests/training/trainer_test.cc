@@ -187,7 +187,7 @@ TEST_CASE("a self-critical run resumes to the bit") {
   TrainOptions options = toy_options();
   options.objective = "self-critical";
   options.teacher_forcing = 1;
-  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("label-smoothing"), tensor::Error);
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("neither --label-smoothing"), tensor::Error);
   options.label_smoothing = 0;
   options.samples = 3;
   options.epochs = 2;
@@ -233,6 +233,21 @@ TEST_CASE("training takes views of the photos in turn") {
   CHECK_THROWS_WITH_AS(make_batch(toy.data, {0}, {&fewer}, 0),
                        doctest::Contains("'red_dog.jpg' is missing among"), tensor::Error);
   CHECK_THROWS_AS(make_batch(toy.data, {0}, std::vector<const FeatureCache*>{}, 0), tensor::Error);
+}
+
+TEST_CASE("a data set's fingerprint tells names, captions and their order apart") {
+  const auto of = [](const std::vector<std::pair<std::string, std::vector<std::string>>>& photos) {
+    Dataset data;
+    for (const auto& [name, captions] : photos) data.photos.push_back({name, 0, captions, {}});
+    return data.fingerprint();
+  };
+  const std::string one = of({{"a", {"x", "y"}}, {"b", {"z"}}});
+  CHECK(one == of({{"a", {"x", "y"}}, {"b", {"z"}}}));
+  CHECK(one != of({{"a", {"x"}}, {"b", {"y", "z"}}}));
+  CHECK(one != of({{"a", {"xy"}}, {"b", {"z"}}}));
+  CHECK(one != of({{"a", {"y", "x"}}, {"b", {"z"}}}));
+  CHECK(one != of({{"b", {"z"}}, {"a", {"x", "y"}}}));
+  CHECK(one != of({{"c", {"x", "y"}}, {"b", {"z"}}}));
 }
 
 TEST_CASE("a run that is stopped and resumed ends with the same bits") {
