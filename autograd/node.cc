@@ -12,31 +12,40 @@ constinit thread_local Observer* internal::observers = nullptr;
 namespace {
 
 std::atomic<uint64_t> next_sequence_nr{0};
+std::atomic<int64_t> live_nodes{0};
 
 }  // namespace
 
-void release_iteratively(std::shared_ptr<Node> node) noexcept {
-  if (!node) return;
+void release_iteratively(std::shared_ptr<void> part) noexcept {
+  if (!part) return;
   // Only the outermost call empties the queue; destructors that run inside it add to the queue and return.
-  thread_local std::vector<std::shared_ptr<Node>>* queue = nullptr;
+  thread_local std::vector<std::shared_ptr<void>>* queue = nullptr;
   if (queue != nullptr) {
-    queue->push_back(std::move(node));
+    queue->push_back(std::move(part));
     return;
   }
-  std::vector<std::shared_ptr<Node>> pending;
+  std::vector<std::shared_ptr<void>> pending;
   queue = &pending;
-  pending.push_back(std::move(node));
+  pending.push_back(std::move(part));
   while (!pending.empty()) {
-    std::shared_ptr<Node> last = std::move(pending.back());
+    std::shared_ptr<void> last = std::move(pending.back());
     pending.pop_back();
     last.reset();
   }
   queue = nullptr;
 }
 
+int64_t live_node_count() { return live_nodes.load(std::memory_order_relaxed); }
+
 Node::Node(std::string_view name) : Node(name, next_sequence_nr.fetch_add(1)) {}
 
+Node::Node(std::string_view name, uint64_t sequence_nr)
+    : name_(name), sequence_nr_(sequence_nr), scope_(internal::current_path()) {
+  live_nodes.fetch_add(1, std::memory_order_relaxed);
+}
+
 Node::~Node() {
+  live_nodes.fetch_sub(1, std::memory_order_relaxed);
   for (Edge& edge : next_edges_) release_iteratively(std::move(edge.node));
 }
 

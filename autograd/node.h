@@ -50,8 +50,7 @@ class Node : public std::enable_shared_from_this<Node> {
   void add_output(const Tensor& output);
 
  protected:
-  Node(std::string_view name, uint64_t sequence_nr)
-      : name_(name), sequence_nr_(sequence_nr), scope_(internal::current_path()) {}
+  Node(std::string_view name, uint64_t sequence_nr);
 
   // Saves an input with its version; returns its number for saved(). Undefined variables may be saved too.
   int save(const Variable& input);
@@ -80,6 +79,10 @@ class Node : public std::enable_shared_from_this<Node> {
   std::vector<Saved> saved_;
   bool released_ = false;
 };
+
+// The nodes that exist in the process: graphs that somebody still holds, and the accumulators of their
+// leaves.
+int64_t live_node_count();
 
 // A node whose backward pass works on plain tensors (a fused kernel) and cannot be differentiated again:
 // backward with create_graph through it throws.

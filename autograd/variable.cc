@@ -18,7 +18,10 @@ Variable::Variable(Tensor data, bool requires_grad) {
   if (requires_grad) set_requires_grad(true);
 }
 
-Variable::Impl::~Impl() { release_iteratively(std::move(grad_fn)); }
+Variable::Impl::~Impl() {
+  release_iteratively(std::move(grad_fn));
+  release_iteratively(std::move(grad.impl_));  // gradients may have gradients
+}
 
 const Tensor& Variable::data() const {
   check(defined(), ErrorKind::argument, "variable: it is undefined");

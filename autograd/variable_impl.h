@@ -18,7 +18,8 @@ struct Variable::Impl {
   bool requires_grad = false;
 };
 
-// Destroys a graph without recursion: a chain of a million nodes would overflow the stack.
-void release_iteratively(std::shared_ptr<Node> node) noexcept;
+// Destroys part of a graph (a node, or what a variable holds) without recursion: a chain of a million would
+// overflow the stack.
+void release_iteratively(std::shared_ptr<void> part) noexcept;
 
 }  // namespace autograd

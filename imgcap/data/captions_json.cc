@@ -158,7 +158,7 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 void parse_coco(std::string_view text, const std::string& name, CaptionFile& file) {
-  CocoHandler handler(name, trim(text).front() == '[');
+  CocoHandler handler(name, trim(text).starts_with('['));
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &handler)) handler.fail_in(text);
   handler.add_to(file);
 }

@@ -5,6 +5,7 @@
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/io/text.h"
 #include "tensor/thread_pool.h"
 
 namespace imgcap {
@@ -31,7 +32,7 @@ FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std:
           "feature cache: the photo's name '{}' is not UTF-8", printable(name));
   for (size_t i = 0; i < names_.size(); ++i)
     check(index_.emplace(names_[i], static_cast<int64_t>(i)).second, ErrorKind::data,
-          "feature cache: the photo '{}' is there twice", names_[i]);
+          "feature cache: the photo {} is there twice", tensor::io::in_quotes(names_[i]));
 }
 
 FeatureCache FeatureCache::open(const std::filesystem::path& file) {
@@ -55,7 +56,8 @@ FeatureCache FeatureCache::open(const std::filesystem::path& file) {
           file.string());
     for (const auto& [name, bytes] : json.items()) {
       check(bytes.is_number_integer(), ErrorKind::data,
-            "{}: the size of the unreadable photo '{}' is no number", file.string(), name);
+            "{}: the size of the unreadable photo {} is no number", file.string(),
+            tensor::io::in_quotes(name));
       unreadable[name] = bytes.get<int64_t>();
     }
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
+#include "tensor/io/text.h"
 
 namespace imgcap {
 
@@ -13,7 +14,7 @@ std::string to_string(DecoderKind kind) { return kind == DecoderKind::attention 
 
 DecoderKind decoder_kind(const std::string& name) {
   check(name == "attention" || name == "plain", ErrorKind::argument,
-        "model: '{}' is neither attention nor plain", name);
+        "model: {} is neither attention nor plain", tensor::io::in_quotes(name));
   return name == "attention" ? DecoderKind::attention : DecoderKind::plain;
 }
 

@@ -39,7 +39,8 @@ std::vector<std::pair<std::string, std::string>> readable(const std::map<std::st
   for (const auto& [key, title] : known)
     if (const auto found = notes.find(key); found != notes.end()) out.emplace_back(title, found->second);
   for (const auto& [key, value] : notes) {
-    const bool shown = std::any_of(known.begin(), known.end(), [&](const auto& k) { return key == k.first; });
+    const bool shown =
+        std::any_of(known.begin(), known.end(), [&name = key](const auto& k) { return name == k.first; });
     if (!shown && key != "options" && value.size() <= kLongestNote) out.emplace_back(key, value);
   }
   return out;

@@ -7,6 +7,7 @@
 #include "nn/init.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/io/text.h"
 
 namespace imgcap {
 
@@ -49,7 +50,8 @@ Quantised quantise(const Tensor& weight) {
 Tensor restore(const Tensor& values, const Tensor& scales, const std::string& name, const std::string& file) {
   check(values.rank() == 2 && values.dtype() == DType::u8 && scales.dtype() == DType::f16 &&
             scales.shape() == Shape{values.size(0)},
-        ErrorKind::data, "{}: '{}': rows {} with scales {}", file, name, describe(values), describe(scales));
+        ErrorKind::data, "{}: {}: rows {} with scales {}", file, tensor::io::in_quotes(name),
+        describe(values), describe(scales));
   Tensor weight = Tensor::empty(values.shape());
   const uint8_t* q = values.data<uint8_t>();
   const tensor::f16* scale = scales.data<tensor::f16>();
@@ -68,6 +70,16 @@ const std::string& required(const std::map<std::string, std::string>& metadata, 
   const auto found = metadata.find(key);
   check(found != metadata.end(), ErrorKind::data, "{}: not a checkpoint: '{}' is missing", file, key);
   return found->second;
+}
+
+// What `read` gives. Its errors are about settings that a user may give, too; here a file has them.
+template <class F>
+auto from_file(const std::string& file, F&& read) {
+  try {
+    return read();
+  } catch (const tensor::Error& error) {
+    tensor::fail(ErrorKind::data, "{}: {}", file, error.what());
+  }
 }
 
 }  // namespace
@@ -114,10 +126,10 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
   const std::string& format = required(contents.metadata, "format", name);
   check(format == kFormat || format == kEncoderFormat, ErrorKind::data,
-        "{}: a checkpoint of another format ('{}')", name, format);
+        "{}: a checkpoint of another format ({})", name, tensor::io::in_quotes(format));
   Checkpoint checkpoint;
-  checkpoint.decoder = tensor::about_file(
-      name, [&] { return decoder_config_from_json(required(contents.metadata, "decoder", name)); });
+  checkpoint.decoder =
+      from_file(name, [&] { return decoder_config_from_json(required(contents.metadata, "decoder", name)); });
   const auto json = nlohmann::json::parse(required(contents.metadata, "vocabulary", name), nullptr, false);
   check(json.is_array() && std::all_of(json.begin(), json.end(), [](const auto& t) { return t.is_string(); }),
         ErrorKind::data, "{}: the vocabulary is not an array of strings", name);
@@ -125,7 +137,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   check(static_cast<int64_t>(checkpoint.vocabulary.size()) == checkpoint.decoder.vocabulary, ErrorKind::data,
         "{}: a vocabulary of {} tokens for a decoder of {}", name, checkpoint.vocabulary.size(),
         checkpoint.decoder.vocabulary);
-  tensor::about_file(name, [&] { Vocabulary{checkpoint.vocabulary}; });  // throws for what is no vocabulary
+  from_file(name, [&] { return Vocabulary(checkpoint.vocabulary); });  // throws for what is no vocabulary
   checkpoint.encoder = required(contents.metadata, "encoder", name);
   checkpoint.encoder_key = required(contents.metadata, "encoder_key", name);
   checkpoint.preprocessing =
@@ -145,7 +157,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
     } else if (key.starts_with("model.") && key.ends_with("#rows")) {
       const std::string weight = key.substr(6, key.size() - 11);
       const auto scales = contents.tensors.find("model." + weight + "#scales");
-      check(scales != contents.tensors.end(), ErrorKind::data, "{}: '{}' has no scales", name, weight);
+      check(scales != contents.tensors.end(), ErrorKind::data, "{}: {} has no scales", name,
+            tensor::io::in_quotes(weight));
       checkpoint.weights[weight] = restore(value, scales->second, weight, name);
     } else if (key.starts_with("model.") && !key.ends_with("#scales")) {
       checkpoint.weights[key.substr(6)] = value.to(DType::f32);

@@ -114,14 +114,17 @@ TrainOptions train_options_from_json(const std::string& text) {
   for_each_setting(options, [&]<class T>(const char* name, T& value) {
     if (!json.contains(name)) return;
     ++known;
-    try {
-      json.at(name).get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      tensor::fail(ErrorKind::data, "train: option '{}' has the wrong type", name);
-    }
+    const nlohmann::json& given = json.at(name);
+    // The library would take a fraction for an integer, and 1e300 is none.
+    const bool fits = std::is_same_v<T, bool>       ? given.is_boolean()
+                      : std::is_integral_v<T>       ? given.is_number_integer()
+                      : std::is_floating_point_v<T> ? given.is_number()
+                                                    : given.is_string();
+    check(fits, ErrorKind::data, "train: option '{}' has the wrong type", name);
+    given.get_to(value);
   });
   check(known == json.size(), ErrorKind::data, "train: an option that this version does not know in {}",
-        text);
+        json.dump());
   options.validation.compat_original = options.compat_original;
   validate(options);
   return options;

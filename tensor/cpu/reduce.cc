@@ -366,7 +366,8 @@ void sum_squares(Tensor& out, const std::vector<Tensor>& tensors) {
   std::vector<double> partial(pieces.size());
   parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      const auto [tensor, first] = pieces[static_cast<size_t>(p)];
+      const Tensor* tensor = pieces[static_cast<size_t>(p)].tensor;
+      const int64_t first = pieces[static_cast<size_t>(p)].first;
       const int64_t n = std::min(kTile, tensor->numel() - first);
       partial[static_cast<size_t>(p)] = dispatch_float(tensor->dtype(), "sum_squares", [&]<class T>() {
         const T* x = tensor->data<T>() + first;

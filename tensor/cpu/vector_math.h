@@ -105,11 +105,11 @@ T extreme(const T* x, int64_t n) {
       std::memcpy(&u, x + i, sizeof(u));
       std::memcpy(&v, x + i + kCount, sizeof(v));
       if constexpr (Least) {
-        a = (u < a) | (u != u) ? u : a;
-        b = (v < b) | (v != v) ? v : b;
+        a = ((u < a) | (u != u)) ? u : a;
+        b = ((v < b) | (v != v)) ? v : b;
       } else {
-        a = (u > a) | (u != u) ? u : a;
-        b = (v > b) | (v != v) ? v : b;
+        a = ((u > a) | (u != u)) ? u : a;
+        b = ((v > b) | (v != v)) ? v : b;
       }
     }
     for (int64_t k = 0; k < kCount; ++k) {

@@ -101,6 +101,8 @@ class HeaderHandler {
 
   bool key(string_t& value) {
     if (at_ == At::names) {
+      check(value.find('\0') == std::string::npos, ErrorKind::data, "{}: {}: the name has a NUL character",
+            file_, in_quotes(value));
       const bool is_new =
           value == kMetadata ? !std::exchange(seen_metadata_, true) : !header_.tensors.contains(value);
       check(is_new, ErrorKind::data, "{}: {}: the name appears twice in the header", file_, in_quotes(value));
@@ -287,6 +289,8 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
           path.string(), in_quotes(item.first));
     check(item.first != kMetadata, ErrorKind::argument, "{}: a tensor must not be called __metadata__",
           path.string());
+    check(item.first.find('\0') == std::string::npos, ErrorKind::argument,
+          "{}: {}: a tensor's name must not have a NUL character", path.string(), in_quotes(item.first));
     order.push_back(&item);
   }
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {

@@ -42,7 +42,7 @@ SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 // Writes the file as a whole or not at all (see write_file_atomically). The bytes depend on the arguments
 // only: tensors are ordered by element size, largest first, then by name, which aligns all of them without
 // holes. Tensors may be strided or on any device. An argument error for an undefined tensor, the name
-// "__metadata__" or text that is not UTF-8; an io error when the file cannot be written.
+// "__metadata__", a name with a NUL character or text that is not UTF-8; an io error when the file cannot be written.
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

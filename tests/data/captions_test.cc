@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "imgcap/data/captions_formats.h"
 #include "tensor/error.h"
 #include "tests/data_dir.h"
 
@@ -156,6 +157,10 @@ TEST_CASE("captions: bad JSON is refused with its line") {
 TEST_CASE("captions: what is no caption file is refused") {
   CHECK(parse_error("") == "f: the file is empty; expected captions");
   CHECK(parse_error(" \n\n") == "f: the file is empty; expected captions");
+  for (const std::string_view nothing : {std::string_view(), std::string_view(" \n")}) {  // found by fuzzing
+    CaptionFile file;
+    CHECK(data_error([&] { imgcap::formats::parse_coco(nothing, "f", file); }).starts_with("f:"));
+  }
   CHECK(parse_error("hello\n").starts_with("f:1: no known caption format"));
   CHECK(parse_error(kHeader) == "f: not one caption in it (results.csv format)");
   CHECK(parse_error(kHeader + "a.jpg| 0|\n") ==

@@ -117,6 +117,27 @@ TEST_CASE("safetensors: a header of odd length leaves the data unaligned, which 
   CHECK(read_safetensors(folder / "a").tensors.at("w").to_vector<int32_t>() == std::vector<int32_t>{6});
 }
 
+TEST_CASE("safetensors: what looks odd but is allowed") {
+  const tests::TemporaryFolder folder;
+  const auto read = [&](const std::string& bytes) {
+    put_file(folder / "a", bytes);
+    return read_safetensors(folder / "a");
+  };
+  CHECK(read(one("F32", "[]", "[0,4]", 4)).tensors.at("w").shape() == Shape{});
+  CHECK(read(one("F32", "[0]", "[0,0]", 0)).tensors.at("w").numel() == 0);
+  CHECK(read(one("F32", "[3,0,9223372036854775]", "[0,0]", 0)).tensors.at("w").rank() == 3);
+  // Two tensors of nothing share their place with the beginning of a third.
+  const SafetensorsFile three = read(file_of(R"({"b":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
+                                             R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                                             R"("c":{"dtype":"I64","shape":[0,2],"data_offsets":[0,0]}})",
+                                             "x"));
+  CHECK(three.tensors.size() == 3);
+  CHECK(three.tensors.at("a").to_vector<uint8_t>() == std::vector<uint8_t>{'x'});
+  CHECK(read(file_of(R"({"":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x")).tensors.contains(""));
+  CHECK(read(file_of(R"({"__metadata__":{}})")).metadata.empty());
+  CHECK(read(file_of("{ \n\t\"__metadata__\" : {\"k\":\"\"} }")).metadata.at("k").empty());
+}
+
 TEST_CASE("safetensors: whatever is not exactly right is refused with file and tensor") {
   const tests::TemporaryFolder folder;
   const auto path = folder / "bad.safetensors";
@@ -214,6 +235,25 @@ TEST_CASE("safetensors: whatever is not exactly right is refused with file and t
           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
           "xyz"),
       "'b': a hole of 1 bytes");
+  // A range that cuts an element, and one of nothing inside of another tensor.
+  refused(one("F32", "[1]", "[0,3]", 3), "'w': (1) f32 takes 4 bytes, but has 3");
+  refused(one("F32", "[1]", "[1,5]", 5), "'w': a hole of 1 bytes before it");
+  refused(
+      file_of(
+          R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
+          "xy"),
+      "'b': overlaps 'a'");
+  refused(one("U8", "[0]", "[1,1]", 0), "'w': ends at byte 1 of the data, which has 0");
+  refused(one("U8", "[1]", "[0,1.5]", 1), "'w': data_offsets holds a fraction");
+  refused(one("U8", "[1]", "[0,18446744073709551615]", 1), "a number over 63 bits");
+  refused(one("U8", "null", "[0,1]", 1), "'w': null in shape");
+  refused(file_of(R"({"__metadata__":[]})"), "'__metadata__': an array instead of an object");
+  refused(file_of(R"({"__metadata__":null})"), "'__metadata__': null instead of an object");
+  refused(file_of("{\"__metadata__\":{\"k\":" + std::string(1'000'000, '[') + "}"), "'k' is an array");
+  // C programs would take two such names for one.
+  refused(file_of(R"({"w\u0000x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"),
+          "'w\\x00x': the name has a NUL character");
+  refused(file_of(std::string("{\"w\0\":{}}", 9)), "not valid JSON");
   // A name must not reach a terminal as it is.
   refused(file_of(R"({"\u001b[31m\n":1})"), "'\\x1b[31m\\x0a': a number");
   // Values of bool are only looked at when tensors are made.
@@ -258,6 +298,7 @@ TEST_CASE("safetensors: what cannot be written leaves nothing behind") {
   const Tensor t = Tensor::zeros({2});
   CHECK_ERROR(write_safetensors(folder / "a", {{"__metadata__", t}}), "argument",
               "must not be called __metadata__");
+  CHECK_ERROR(write_safetensors(folder / "a", {{std::string("w\0", 2), t}}), "argument", "NUL character");
   CHECK_ERROR(write_safetensors(folder / "a", {{"w", Tensor()}}), "argument", "'w': an undefined tensor");
   CHECK_ERROR(write_safetensors(folder / "a", {{"\xff", t}}), "argument", "'\\xff' is not UTF-8");
   CHECK_ERROR(write_safetensors(folder / "a", {{"w", t}}, {{"k", "\xff"}}), "argument", "is not UTF-8");

@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "autograd/node.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
+#include "tensor/allocator.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/random.h"
@@ -274,6 +276,34 @@ TEST_CASE("a run that is stopped and resumed ends with the same bits") {
   CHECK(second.best_score() == straight.best_score());
 }
 
+TEST_CASE("a trainer's memory is flat over a thousand steps") {
+  const Toy toy;
+  TrainOptions options = toy_options();
+  options.batch_photos = 1;  // 8 steps an epoch
+  options.epochs = 125;
+  options.validate_every = 125;
+  options.checkpoint_every = 0;
+  const Folder folder("flat");
+  Trainer trainer(toy.info, toy.features, toy.data, toy.data, options, folder.path);
+  int64_t blocks = 0, bytes = 0, measured = 0, wrong = 0;
+  TrainListener listener;
+  listener.step = [&](const StepReport& report) {
+    // At other steps the next batch may be there, or not yet: another thread makes it.
+    if (report.step_in_epoch != report.steps_in_epoch) return;
+    const tensor::AllocatorStatistics now = tensor::allocator_statistics();
+    if (++measured == 2) blocks = now.blocks_in_use, bytes = now.bytes_in_use;
+    if (measured < 2) return;
+    wrong += autograd::live_node_count() != 0;
+    wrong += now.blocks_in_use != blocks;
+    wrong += std::abs(now.bytes_in_use - bytes) > 4096;  // batches have captions of several lengths
+  };
+  const std::atomic<bool> go{false};
+  CHECK(trainer.run(listener, go) == Trainer::End::finished);
+  CHECK(trainer.step() == 1000);
+  CHECK(measured == 125);
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("resuming refuses another run's checkpoint") {
   const Toy toy;
   const std::atomic<bool> go{false};
@@ -415,6 +445,46 @@ TEST_CASE("checkpoints keep the weights of a trained encoder") {
   tensor::io::write_safetensors(file, contents.tensors, contents.metadata);
   CHECK_THROWS_WITH_AS(load_checkpoint(file),
                        doctest::Contains("'imgcap-checkpoint-2' without encoder weights"), tensor::Error);
+}
+
+TEST_CASE("what a damaged checkpoint says is a data error that names the file and is safe to print") {
+  Toy toy;
+  toy.info.weights = make_decoder(toy.info.decoder)->state_dict();
+  const Folder folder("damaged");
+  const fs::path file = folder.path / "model.safetensors";
+  const auto refused = [&](const std::string& key, const std::string& value, const char* text) {
+    save_checkpoint(file, toy.info);
+    tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
+    contents.metadata[key] = value;
+    tensor::io::write_safetensors(file, contents.tensors, contents.metadata);
+    CAPTURE(value);
+    try {
+      load_checkpoint(file);
+      FAIL("no error");
+    } catch (const tensor::Error& error) {
+      const std::string what = error.what();
+      CAPTURE(what);
+      CHECK(error.kind() == tensor::ErrorKind::data);
+      CHECK(what.starts_with(file.string() + ": "));
+      CHECK(what.find(text) != std::string::npos);
+      for (const char c : what) CHECK((c >= ' ' && c < '\x7f'));
+    }
+  };
+  DecoderConfig config = toy.info.decoder;
+  config.hidden = 0;
+  refused("decoder", to_json(config), "hidden is 0");
+  refused("decoder", R"({"kind":"\u001b[31m\n"})", R"('\x1b[31m\x0a' is neither)");
+  refused("format", "\x1b[31m", R"('\x1b[31m')");
+  std::string same = "[";
+  for (int64_t i = 0; i < toy.info.decoder.vocabulary; ++i) same += i == 0 ? "\"a\"" : ",\"a\"";
+  refused("vocabulary", same + "]", "");
+
+  CHECK(train_options_from_json(R"({"lr":1,"epochs":3})").epochs == 3);
+  for (const char* bad : {R"({"epochs":1e300})", R"({"epochs":2.5})", R"({"seed":-1.5})", R"({"lr":"1"})",
+                          R"({"compat_original":1})", R"({"optimizer":1})"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_WITH_AS(train_options_from_json(bad), doctest::Contains("wrong type"), tensor::Error);
+  }
 }
 
 TEST_CASE("data sets and batches") {

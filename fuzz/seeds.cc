@@ -1,0 +1,180 @@
+// Writes what the fuzzers begin with: seeds FOLDER makes FOLDER/READER/* from the repository's own files and
+// by the project's own writers.
+#include <cstdio>
+#include <exception>
+#include <fstream>
+
+#include "imgcap/data/feature_cache.h"
+#include "imgcap/data/image.h"
+#include "imgcap/data/transform.h"
+#include "imgcap/models/decoder.h"
+#include "imgcap/training/checkpoint.h"
+#include "imgcap/training/trainer.h"
+#include "tensor/io/npy.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/io/zip.h"
+
+namespace fs = std::filesystem;
+using tensor::DType;
+using tensor::Tensor;
+
+namespace {
+
+fs::path root;
+
+fs::path place(const std::string& reader, const std::string& name) {
+  fs::create_directories(root / reader);
+  return root / reader / name;
+}
+
+void put(const std::string& reader, const std::string& name, std::string_view bytes) {
+  std::ofstream out(place(reader, name), std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+std::string read(const fs::path& file) {
+  const std::vector<uint8_t> bytes = imgcap::read_file_bytes(file, int64_t{1} << 24);
+  return {bytes.begin(), bytes.end()};
+}
+
+void tensors() {
+  const Tensor matrix = Tensor::arange(6).to(DType::f32).reshape({2, 3});
+  for (const DType dtype : {DType::f32, DType::f16, DType::i64, DType::boolean, DType::u8})
+    tensor::io::write_npy(place("npy", std::string(tensor::name_of(dtype)) + ".npy"),
+                          dtype == DType::boolean ? Tensor::zeros({2}, dtype) : matrix.to(dtype));
+  tensor::io::write_npy(place("npy", "scalar.npy"), Tensor::scalar(1, DType::f64));
+  tensor::io::write_safetensors(
+      place("safetensors", "small.safetensors"),
+      {{"w", matrix}, {"n", Tensor::arange(2)}, {"b", Tensor::zeros({3}, DType::boolean)}}, {{"k", "v"}});
+  tensor::io::write_safetensors(place("safetensors", "empty.safetensors"), {});
+  tensor::io::write_safetensors(place("safetensors", "shapes.safetensors"),
+                                {{"0", Tensor::scalar(1)}, {"none", Tensor::zeros({0, 3})}});
+}
+
+void golden(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".pth" || entry.file_size() > 8192) continue;
+    const std::string name = entry.path().filename().string(), bytes = read(entry.path());
+    put("pth", name, bytes);
+    put("zip", name, bytes);
+    try {
+      const std::span archive(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
+      for (const auto& [key, zipped] : tensor::io::read_zip_directory(archive, name)) {
+        if (!key.ends_with("data.pkl")) continue;
+        const auto content = tensor::io::zip_content(archive, name, key, zipped);
+        put("pickle", name + ".pkl", {reinterpret_cast<const char*>(content.data()), content.size()});
+      }
+    } catch (const tensor::Error&) {  // some of them are no archives, on purpose
+    }
+  }
+  for (const auto& [name, t] : tensor::io::read_safetensors(folder / "images.safetensors").tensors)
+    if (name.starts_with("file/"))
+      put("image", name.substr(5), {reinterpret_cast<const char*>(t.raw()), static_cast<size_t>(t.bytes())});
+  const std::string lines = read(folder / "spacy_lines.jsonl").substr(0, 20000);
+  for (size_t at = 0, i = 0; at < lines.size() && i < 40; ++i) {
+    const size_t end = std::min(lines.find('\n', at), lines.size());
+    put("text", "line" + std::to_string(i), std::string_view(lines).substr(at, end - at));
+    at = end + 1;
+  }
+}
+
+void captions(const fs::path& photos) {
+  const std::string file = read(photos / "captions.csv").substr(0, 1500);
+  put("captions", "comma.csv", file.substr(0, file.rfind('\n') + 1));
+  put("captions", "results.csv",
+      "image_name| comment_number| comment\n1.jpg| 0| A man .\n1.jpg| 1| Two \"men\" .\n2.jpg\n");
+  put("captions", "quoted.csv", "image,caption\n1.jpg,\"a \"\"dog\"\",\nand a cat\"\n2.jpg,plain\n");
+  put("captions", "list.txt", read(photos / "test.txt"));
+  const std::string coco =
+      R"({"images":[{"id":1,"file_name":"1.jpg"}],"annotations":[{"image_id":1,"caption":"A man.","id":7}]})";
+  const std::string results = R"([{"image_id":1,"caption":"a man"},{"image_id":"x","caption":"a \u00e9"}])";
+  for (const char* reader : {"captions", "captions_json"}) {
+    put(reader, "coco.json", coco);
+    put(reader, "results.json", results);
+    put(reader, "eval.json", "{\"captions\":" + results + ",\"BLEU-4\":1.5}");
+  }
+  put("vocabulary", "small.jsonl",
+      "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n\" man\"\n\" \\u00e9\"\n\"  \"\n\"a\"\n");
+}
+
+// A checkpoint with a decoder that is as small as decoders can be.
+void models() {
+  imgcap::Checkpoint checkpoint;
+  checkpoint.vocabulary = {"<unk>", "<pad>", "<sos>", "<eos>", " man"};
+  checkpoint.decoder.vocabulary = 5;
+  checkpoint.decoder.features = checkpoint.decoder.embedding = checkpoint.decoder.hidden =
+      checkpoint.decoder.attention = 2;
+  checkpoint.encoder = "none";
+  checkpoint.encoder_key = "key";
+  checkpoint.notes = {{"epoch", "1"}};
+  checkpoint.weights = imgcap::make_decoder(checkpoint.decoder)->state_dict();
+  imgcap::save_checkpoint(place("checkpoint", "f32.safetensors"), checkpoint);
+  imgcap::save_checkpoint(place("checkpoint", "f16.safetensors"), checkpoint, imgcap::WeightFormat::f16);
+  checkpoint.training = "{\"step\":1}";
+  checkpoint.training_tensors = {{"average", Tensor::zeros({2})}};
+  checkpoint.encoder_weights = {{"conv.weight", Tensor::zeros({2, 2})}};
+  checkpoint.weights = {{"fc.weight#rows", Tensor::zeros({2, 3}, DType::u8)},
+                        {"fc.weight#scales", Tensor::zeros({2}, DType::f16)}};
+  imgcap::save_checkpoint(place("checkpoint", "rows.safetensors"), checkpoint);
+  const imgcap::FeatureCache cache({"1.jpg", "2.jpg"}, Tensor::zeros({2, 2, 3}, DType::f16), "key",
+                                   {{"cut.jpg", 17}});
+  cache.save(place("feature_cache", "cache.safetensors"));
+  put("settings", "decoder.json", to_json(checkpoint.decoder));
+  put("settings", "preprocessing.json", to_json(checkpoint.preprocessing));
+  put("settings", "training.json", to_json(imgcap::TrainOptions()));
+  put("training_log", "log.jsonl",
+      "{\"step\":1,\"loss\":7.5,\"lr\":0.1}\n{\"step\":2,\"loss\":7.25}\n"
+      "{\"validation\":true,\"step\":2,\"loss\":7.1,\"BLEU-4\":0.5,\"CIDEr\":1.5,\"best\":true}\n");
+}
+
+// Two members, a long name (GNU), a pax header: as tar writes them.
+void archives() {
+  std::string all;
+  const auto member = [&](const std::string& name, char type, const std::string& content,
+                          const char* magic =
+                              "ustar\0"
+                              "00") {
+    std::string block(512, '\0');
+    block.replace(0, name.size(), name);
+    block.replace(100, 7, "0000644");
+    char size[13];
+    std::snprintf(size, sizeof size, "%011zo", content.size());
+    block.replace(124, 11, size);
+    block.replace(148, 8, "        ");
+    block[156] = type;
+    block.replace(257, 8, std::string_view(magic, 8));
+    unsigned sum = 0;
+    for (const char c : block) sum += static_cast<unsigned char>(c);
+    std::snprintf(size, sizeof size, "%06o", sum);
+    block.replace(148, 7, std::string_view(size, 7));
+    all += block + content + std::string((512 - content.size() % 512) % 512, '\0');
+  };
+  const std::string end(1024, '\0');
+  member("a/1.jpg", '0', "content");
+  put("tar", "one.tar", all + end);
+  member("a", '5', "");
+  member("././@LongLink", 'L', std::string(120, 'n') + ".jpg", "ustar  \0");
+  member("short", '0', std::string(600, 'x'), "ustar  \0");
+  put("tar", "gnu.tar", all + end);
+  all.clear();
+  member("PaxHeaders/2", 'x', "18 path=b/2.jpg \n10 size=3\n");
+  member("2.jpg", '0', "abc");
+  put("tar", "pax.tar", all + end);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 2) return std::fprintf(stderr, "usage: seeds FOLDER\n"), 2;
+  root = arguments[1];
+  const fs::path source = IMGCAP_SOURCE_DIR;
+  try {
+    tensors();
+    golden(source / "tests/golden");
+    captions(source / "assets/photos");
+    models();
+    archives();
+  } catch (const std::exception& error) {
+    return std::fprintf(stderr, "seeds: %s\n", error.what()), 1;
+  }
+}
