@@ -1,17 +1,21 @@
-// A folder of its own that goes away with its object.
+// A folder that goes away with its object.
 #pragma once
 
+#include <stdlib.h>
+
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
 namespace tests {
 
+// Of its own for every object, so that two runs of a test at once do not meet.
 struct TemporaryFolder {
   std::filesystem::path path;
-  explicit TemporaryFolder(const std::string& name)
-      : path(std::filesystem::temp_directory_path() / ("imgcap_test_" + name)) {
-    std::filesystem::remove_all(path);
-    std::filesystem::create_directories(path);
+  explicit TemporaryFolder(const std::string& name) {
+    std::string pattern = (std::filesystem::temp_directory_path() / ("imgcap_" + name + "_XXXXXX")).string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error(pattern + ": cannot be made");
+    path = pattern;
   }
   ~TemporaryFolder() { std::filesystem::remove_all(path); }
   TemporaryFolder(const TemporaryFolder&) = delete;

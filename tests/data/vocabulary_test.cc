@@ -10,6 +10,7 @@
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 #include "tests/data_dir.h"
+#include "tests/folder.h"
 
 using imgcap::Vocabulary;
 using imgcap::VocabularyOptions;
@@ -103,7 +104,8 @@ TEST_CASE("vocabulary: decode gives clean text, decode_original the original's")
 TEST_CASE("vocabulary: a file and a string give it back") {
   const auto v = Vocabulary::build({{" caf\u00e9 \"x\" \\ \t tab \U0001F600"}}, {.min_frequency = 1});
   CHECK(Vocabulary::from_jsonl(v.to_jsonl(), "text") == v);
-  const auto file = std::filesystem::temp_directory_path() / "imgcap_vocabulary_test.jsonl";
+  const tests::TemporaryFolder folder("vocabulary");
+  const auto file = folder.path / "words.jsonl";
   v.save(file);
   CHECK(Vocabulary::load(file) == v);
   CHECK(tensor::io::read_file(file) == v.to_jsonl());
