@@ -1,5 +1,7 @@
-// A folder of its own that goes away with its object.
+// A folder of its own, whatever other runs of the tests do, that goes away with its object.
 #pragma once
+
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -9,7 +11,8 @@ namespace tests {
 struct TemporaryFolder {
   std::filesystem::path path;
   explicit TemporaryFolder(const std::string& name)
-      : path(std::filesystem::temp_directory_path() / ("imgcap_test_" + name)) {
+      : path(std::filesystem::temp_directory_path() /
+             ("imgcap_test_" + name + "_" + std::to_string(::getpid()))) {
     std::filesystem::remove_all(path);
     std::filesystem::create_directories(path);
   }
