@@ -15,20 +15,24 @@
 #include "tensor/widening.h"
 
 #if defined(IMGCAP_HAVE_CUDA)
-#define IMGCAP_KERNEL_OF(name, parameters, first, arguments, on_cpu_call) \
-  namespace cpu {                                                         \
-  void name parameters;                                                   \
-  }                                                                       \
-  namespace cuda {                                                        \
-  void name parameters;                                                   \
-  }                                                                       \
-  inline void name parameters { internal::on_cpu(first) ? on_cpu_call arguments : cuda::name arguments; }
+#define IMGCAP_KERNEL_OF(name, parameters, first, arguments, on_cpu_call)   \
+  namespace cpu {                                                           \
+  void name parameters;                                                     \
+  }                                                                         \
+  namespace cuda {                                                          \
+  void name parameters;                                                     \
+  }                                                                         \
+  inline void name parameters {                                             \
+    const internal::KernelCall call(#name);                                 \
+    internal::on_cpu(first) ? on_cpu_call arguments : cuda::name arguments; \
+  }
 #else
 #define IMGCAP_KERNEL_OF(name, parameters, first, arguments, on_cpu_call) \
   namespace cpu {                                                         \
   void name parameters;                                                   \
   }                                                                       \
   inline void name parameters {                                           \
+    const internal::KernelCall call(#name);                               \
     if (!internal::on_cpu(first)) internal::built_without_cuda(#name);    \
     on_cpu_call arguments;                                                \
   }
