@@ -55,7 +55,9 @@ struct DecoderOutputs {
   Tensor fed;       // (sum of rows) i64: the words that were fed (first_input: 0)
 };
 
-// One node, once differentiable.
+// One node, once differentiable. Under autocast the operands of its products, of both passes, are rounded to
+// the 16-bit type, and all else is f32: sums, gates, h and c, the softmax, weight gradients, hidden and
+// alpha.
 DecoderOutputs decoder_sequence(const DecoderWeights& weights, const DecoderInputs& inputs,
                                 const DecoderDropout& dropout = {});
 // The same made of plain ops: its oracle, with the same dropout masks for the same generator state.

@@ -4,6 +4,7 @@
 #include <queue>
 #include <unordered_map>
 
+#include "autograd/autocast.h"
 #include "autograd/node.h"
 #include "autograd/ops.h"
 #include "tensor/error.h"
@@ -68,6 +69,7 @@ class Engine {
     for (const std::shared_ptr<Node>& root : roots_)
       if (tasks_[root.get()].dependencies == 0 && queued_[root.get()]++ == 0) ready.push(root.get());
     const GradMode mode(create_graph_);
+    const AutocastGuard exact = AutocastGuard::off();  // gradients have the types of the forward pass
     while (!ready.empty()) {
       Node* node = ready.top();
       ready.pop();

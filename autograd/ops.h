@@ -1,6 +1,8 @@
 // Every public op on variables, on one page. Each is in ops/<family>.cc with its backward node right under
-// it. f32 and f64; shapes broadcast where it is said; errors are typed and name the op and the shapes.
-// Results are new tensors except where "view" is said. "Once": fused, cannot be differentiated twice.
+// it. f32 and f64; f16 and bf16 are computed in f32 and rounded once an op. One type for all inputs, except
+// under autocast (autocast.h) and where it is said; shapes broadcast where it is said; errors are typed and
+// name the op and the shapes. Results are new tensors except where "view" is said. "Once": fused, cannot be
+// differentiated twice.
 #pragma once
 
 #include <cstdint>
@@ -102,7 +104,8 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
 // --- pool.cc (once)
 Variable max_pool2d(const Variable& x, const tensor::Pool2dOptions& options);
 Variable adaptive_avg_pool2d(const Variable& x, int64_t out_h, int64_t out_w);
-// --- batch_norm.cc (once): statistics of the batch (train) or the running ones; returns the output
+// --- batch_norm.cc (once): 16-bit x with f32 weight and bias is possible; statistics are f32 then.
+// Statistics of the batch (train) or the running ones; returns the output
 struct BatchNormStatistics {
   Tensor mean, variance;  // of the batch, biased; undefined when evaluating
 };
@@ -121,7 +124,9 @@ Variable dropout(const Variable& x, double p, bool train,
 struct LstmState {
   Variable h, c;  // (n, hidden)
 };
-// weight_ih (4h, in), weight_hh (4h, h), biases (4h) or undefined; x (n, in)
+// weight_ih (4h, in), weight_hh (4h, h), biases (4h) or undefined; x (n, in). With 16-bit x, h and weights, c
+// and the biases may be f32: then c stays f32, as it does under autocast (PyTorch rounds it there), and h has
+// x's type. Gates are f32.
 LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& weight_ih,
                     const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh);
 // The same made of plain ops: its oracle, and what second derivatives need.
@@ -135,7 +140,8 @@ struct LstmSequence {
 LstmSequence lstm_sequence(const Variable& x, const LstmState& state, const Variable& weight_ih,
                            const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh);
 
-// --- attention.cc (once): see additive_attention in tensor/kernels.h
+// --- attention.cc (once): see additive_attention in tensor/kernels.h. With 16-bit keys, values and query, v
+// and v_bias may be f32; alpha has v's type.
 struct Attention {
   Variable context, alpha;  // (n, d), (n, p)
 };

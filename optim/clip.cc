@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "optim/grad_scaler.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -28,6 +29,7 @@ Tensor& own_gradient(const Variable& parameter) {
 }  // namespace
 
 double grad_norm(const Variables& parameters) {
+  expect_unscaled("grad_norm", parameters);
   std::vector<Tensor> gradients;
   for (const Variable& parameter : parameters)
     if (parameter.grad().defined()) gradients.push_back(parameter.grad().data());
@@ -43,6 +45,7 @@ double clip_coefficient(double norm, double max_norm) {
 }
 
 double clip_grad_norm_(const Variables& parameters, double max_norm, bool error_if_nonfinite) {
+  expect_unscaled("clip_grad_norm", parameters);
   check(max_norm >= 0, ErrorKind::argument, "clip_grad_norm: the norm must not be negative, as {} is",
         max_norm);
   const double norm = grad_norm(parameters);
@@ -59,6 +62,7 @@ double clip_grad_norm_(const Variables& parameters, double max_norm, bool error_
 }
 
 void clip_grad_value_(const Variables& parameters, double limit) {
+  expect_unscaled("clip_grad_value", parameters);
   check(limit >= 0, ErrorKind::argument, "clip_grad_value: the limit must not be negative, as {} is", limit);
   for (const Variable& parameter : parameters) {
     if (!parameter.grad().defined()) continue;

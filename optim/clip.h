@@ -1,4 +1,4 @@
-// Bounds on gradients.
+// Bounds on gradients. All throw an autograd error for gradients that still have a GradScaler's loss scale.
 #pragma once
 
 #include "autograd/variable.h"

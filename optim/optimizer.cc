@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "optim/grad_scaler.h"
 #include "tensor/error.h"
 
 namespace optim {
@@ -44,6 +45,7 @@ Optimizer::Optimizer(std::string name, std::vector<GroupOptions> groups, double 
 }
 
 void Optimizer::step(double gradient_scale) {
+  expect_unscaled("step", parameters());
   for (ParameterGroup& group : groups_) {
     // Nearly always one batch; more when some parameters had no gradient in some steps.
     std::map<int64_t, Batch> batches;

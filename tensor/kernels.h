@@ -3,8 +3,8 @@
 //
 // Rules: the first argument is the output (or one of them), allocated by the caller with the right shape,
 // dtype and device. Unless a line says otherwise, inputs may have any strides and outputs are contiguous. f32
-// and f64; indices i64. A kernel checks what it needs and throws with its name first; results do not depend
-// on the number of threads.
+// and f64, and on the CPU f16 and bf16 through f32 (widening.h); indices i64. A kernel checks what it needs
+// and throws with its name first; results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -12,30 +12,38 @@
 
 #include "tensor/kernel_call.h"
 #include "tensor/tensor.h"
+#include "tensor/widening.h"
 
 #if defined(IMGCAP_HAVE_CUDA)
-#define IMGCAP_KERNEL(name, parameters, first, arguments)                 \
+#define IMGCAP_KERNEL_OF(name, parameters, first, arguments, on_cpu_call)   \
+  namespace cpu {                                                           \
+  void name parameters;                                                     \
+  }                                                                         \
+  namespace cuda {                                                          \
+  void name parameters;                                                     \
+  }                                                                         \
+  inline void name parameters {                                             \
+    const internal::KernelCall call(#name);                                 \
+    internal::on_cpu(first) ? on_cpu_call arguments : cuda::name arguments; \
+  }
+#else
+#define IMGCAP_KERNEL_OF(name, parameters, first, arguments, on_cpu_call) \
   namespace cpu {                                                         \
-  void name parameters;                                                   \
-  }                                                                       \
-  namespace cuda {                                                        \
   void name parameters;                                                   \
   }                                                                       \
   inline void name parameters {                                           \
     const internal::KernelCall call(#name);                               \
-    internal::on_cpu(first) ? cpu::name arguments : cuda::name arguments; \
-  }
-#else
-#define IMGCAP_KERNEL(name, parameters, first, arguments)              \
-  namespace cpu {                                                      \
-  void name parameters;                                                \
-  }                                                                    \
-  inline void name parameters {                                        \
-    const internal::KernelCall call(#name);                            \
-    if (!internal::on_cpu(first)) internal::built_without_cuda(#name); \
-    cpu::name arguments;                                               \
+    if (!internal::on_cpu(first)) internal::built_without_cuda(#name);    \
+    on_cpu_call arguments;                                                \
   }
 #endif
+// 16-bit floats among the arguments are widened to f32 for the kernel, and its results rounded once.
+#define IMGCAP_KERNEL(name, parameters, first, arguments) \
+  IMGCAP_KERNEL_OF(name, parameters, first, arguments, internal::widening(cpu::name))
+// The kernel looks at the types itself: where 16-bit floats are data like others, or are not wanted, or have
+// a kernel of their own.
+#define IMGCAP_KERNEL_AS_IS(name, parameters, first, arguments) \
+  IMGCAP_KERNEL_OF(name, parameters, first, arguments, cpu::name)
 
 namespace tensor {
 
@@ -86,8 +94,8 @@ struct AdamWParameters {
 // clang-format off
 
 // --- copy.cc: out may have any strides; any dtypes; x broadcasts to out
-IMGCAP_KERNEL(copy, (Tensor& out, const Tensor& x), out, (out, x))
-IMGCAP_KERNEL(fill, (Tensor& out, double value), out, (out, value))
+IMGCAP_KERNEL_AS_IS(copy, (Tensor& out, const Tensor& x), out, (out, x))
+IMGCAP_KERNEL_AS_IS(fill, (Tensor& out, double value), out, (out, value))
 
 // --- elementwise.cc: inputs broadcast to out's shape; f32, f64 (add, sub, mul, comparisons also i64)
 IMGCAP_KERNEL(unary, (Tensor& out, const Tensor& x, UnaryOp op), out, (out, x, op))
@@ -163,10 +171,11 @@ IMGCAP_KERNEL(additive_attention, (Tensor& context, Tensor& alpha, const Tensor&
 // dalpha (n, p) or undefined: a gradient on the attention weights themselves.
 IMGCAP_KERNEL(additive_attention_backward, (Tensor& dquery, Tensor& dkeys, Tensor& dvalues, Tensor& dv, Tensor& dv_bias, const Tensor& dcontext, const Tensor& dalpha, const Tensor& alpha, const Tensor& keys, const Tensor& values, const Tensor& query, const Tensor& image, const Tensor& v), dquery, (dquery, dkeys, dvalues, dv, dv_bias, dcontext, dalpha, alpha, keys, values, query, image, v))
 
-// --- optimizer.cc: all tensors of a parameter group in one pass; contiguous
-IMGCAP_KERNEL(adamw, (std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& m, std::vector<Tensor>& v, const AdamWParameters& parameters, double gradient_scale), weights, (weights, gradients, m, v, parameters, gradient_scale))
+// --- optimizer.cc: all tensors of a parameter group in one pass; contiguous; f32 and f64 only: an update is often less
+// than a 16-bit weight's rounding
+IMGCAP_KERNEL_AS_IS(adamw, (std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& m, std::vector<Tensor>& v, const AdamWParameters& parameters, double gradient_scale), weights, (weights, gradients, m, v, parameters, gradient_scale))
 // momentum buffers may be undefined when momentum is 0; first: the buffers are set, not decayed
-IMGCAP_KERNEL(sgd, (std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& buffers, double lr, double momentum, double dampening, double weight_decay, bool nesterov, bool first, double gradient_scale), weights, (weights, gradients, buffers, lr, momentum, dampening, weight_decay, nesterov, first, gradient_scale))
+IMGCAP_KERNEL_AS_IS(sgd, (std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& buffers, double lr, double momentum, double dampening, double weight_decay, bool nesterov, bool first, double gradient_scale), weights, (weights, gradients, buffers, lr, momentum, dampening, weight_decay, nesterov, first, gradient_scale))
 
 // clang-format on
 

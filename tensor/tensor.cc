@@ -69,6 +69,8 @@ template Tensor Tensor::from(std::span<const double>, const Shape&);
 template Tensor Tensor::from(std::span<const int32_t>, const Shape&);
 template Tensor Tensor::from(std::span<const int64_t>, const Shape&);
 template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
+template Tensor Tensor::from(std::span<const f16>, const Shape&);
+template Tensor Tensor::from(std::span<const bf16>, const Shape&);
 
 Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner) {
   check(reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(size_of(dtype)) == 0, ErrorKind::argument,
@@ -129,12 +131,7 @@ std::byte* Tensor::mutable_raw() {
 
 double Tensor::item() const {
   check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", to_string(shape_));
-  return dispatch_any(dtype_, "item", [&]<class T>() -> double {
-    if constexpr (std::is_same_v<T, f16> || std::is_same_v<T, bf16>)
-      return static_cast<double>(static_cast<float>(*data<T>()));
-    else
-      return static_cast<double>(*data<T>());
-  });
+  return dispatch_any(dtype_, "item", [&]<class T>() { return static_cast<double>(*data<T>()); });
 }
 
 template <class T>
@@ -149,6 +146,8 @@ template std::vector<double> Tensor::to_vector() const;
 template std::vector<int32_t> Tensor::to_vector() const;
 template std::vector<int64_t> Tensor::to_vector() const;
 template std::vector<uint8_t> Tensor::to_vector() const;
+template std::vector<f16> Tensor::to_vector() const;
+template std::vector<bf16> Tensor::to_vector() const;
 
 // --- views
 

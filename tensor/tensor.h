@@ -133,10 +133,14 @@ extern template Tensor Tensor::from(std::span<const double>, const Shape&);
 extern template Tensor Tensor::from(std::span<const int32_t>, const Shape&);
 extern template Tensor Tensor::from(std::span<const int64_t>, const Shape&);
 extern template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
+extern template Tensor Tensor::from(std::span<const f16>, const Shape&);
+extern template Tensor Tensor::from(std::span<const bf16>, const Shape&);
 extern template std::vector<float> Tensor::to_vector() const;
 extern template std::vector<double> Tensor::to_vector() const;
 extern template std::vector<int32_t> Tensor::to_vector() const;
 extern template std::vector<int64_t> Tensor::to_vector() const;
 extern template std::vector<uint8_t> Tensor::to_vector() const;
+extern template std::vector<f16> Tensor::to_vector() const;
+extern template std::vector<bf16> Tensor::to_vector() const;
 
 }  // namespace tensor

@@ -51,6 +51,7 @@ class AddBackward final : public Node {
 };
 
 Variable add(const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return add(to(a, *type), to(b, *type));
   return record<AddBackward>(binary("add", a, b, BinaryOp::add), {a, b});
 }
 
@@ -64,6 +65,7 @@ class SubBackward final : public Node {
 };
 
 Variable sub(const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return sub(to(a, *type), to(b, *type));
   return record<SubBackward>(binary("sub", a, b, BinaryOp::sub), {a, b});
 }
 
@@ -80,6 +82,7 @@ class MulBackward final : public Node {
 };
 
 Variable mul(const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return mul(to(a, *type), to(b, *type));
   return record<MulBackward>(binary("mul", a, b, BinaryOp::mul), {a, b}, a, b);
 }
 
@@ -97,6 +100,7 @@ class DivBackward final : public Node {
 };
 
 Variable div(const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return div(to(a, *type), to(b, *type));
   return record<DivBackward>(binary("div", a, b, BinaryOp::div), {a, b}, a, b);
 }
 
@@ -137,7 +141,8 @@ class PowBackward final : public Node {
   double exponent_;
 };
 
-Variable pow(const Variable& x, double exponent) {
+Variable pow(const Variable& given, double exponent) {
+  const Variable x = autocast_f32(given);
   expect_floats("pow", {&x});
   Tensor out = empty_like(x.data(), x.shape());
   if (exponent == 2)
@@ -158,7 +163,8 @@ class ExpBackward final : public Node {
   Variables apply(const Variables& g) override { return {mul(g[0], saved(0))}; }
 };
 
-Variable exp(const Variable& x) {
+Variable exp(const Variable& given) {
+  const Variable x = autocast_f32(given);
   const Tensor y = unary("exp", x, UnaryOp::exp);
   return record<ExpBackward>(y, {x}, y);
 }
@@ -170,7 +176,10 @@ class LogBackward final : public Node {
   Variables apply(const Variables& g) override { return {div(g[0], saved(0))}; }
 };
 
-Variable log(const Variable& x) { return record<LogBackward>(unary("log", x, UnaryOp::log), {x}, x); }
+Variable log(const Variable& given) {
+  const Variable x = autocast_f32(given);
+  return record<LogBackward>(unary("log", x, UnaryOp::log), {x}, x);
+}
 
 // y = sqrt x: dx = g / (2 y)
 class SqrtBackward final : public Node {
@@ -179,7 +188,8 @@ class SqrtBackward final : public Node {
   Variables apply(const Variables& g) override { return {affine(div(g[0], saved(0)), 0.5, 0)}; }
 };
 
-Variable sqrt(const Variable& x) {
+Variable sqrt(const Variable& given) {
+  const Variable x = autocast_f32(given);
   const Tensor y = unary("sqrt", x, UnaryOp::sqrt);
   return record<SqrtBackward>(y, {x}, y);
 }
@@ -191,7 +201,8 @@ class SquareBackward final : public Node {
   Variables apply(const Variables& g) override { return {mul(affine(g[0], 2, 0), saved(0))}; }
 };
 
-Variable square(const Variable& x) {
+Variable square(const Variable& given) {
+  const Variable x = autocast_f32(given);
   return record<SquareBackward>(unary("square", x, UnaryOp::square), {x}, x);
 }
 
@@ -227,11 +238,13 @@ class ExtremumBackward final : public Node {
 };
 
 Variable maximum(const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return maximum(to(a, *type), to(b, *type));
   return record<ExtremumBackward>(binary("maximum", a, b, BinaryOp::maximum), {a, b}, "maximum", a, b,
                                   BinaryOp::gt);
 }
 
 Variable minimum(const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return minimum(to(a, *type), to(b, *type));
   return record<ExtremumBackward>(binary("minimum", a, b, BinaryOp::minimum), {a, b}, "minimum", a, b,
                                   BinaryOp::lt);
 }
@@ -249,6 +262,7 @@ class WhereBackward final : public Node {
 };
 
 Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
+  if (const auto type = autocast_promoted({&a, &b})) return where(condition, to(a, *type), to(b, *type));
   expect_floats("where", {&a, &b});
   check(condition.dtype() == DType::boolean, ErrorKind::dtype, "where: the condition is {}, not bool",
         tensor::describe(condition));

@@ -1,6 +1,4 @@
-#include "autograd/ops.h"
-#include "tensor/error.h"
-#include "tensor/kernels.h"
+#include "autograd/ops/common.h"
 
 namespace autograd {
 namespace {
@@ -24,7 +22,7 @@ class AdditiveAttentionBackward final : public OnceDifferentiable {
     };
     Tensor dquery = zeros(query), dkeys = zeros(keys), dvalues = needs(1) ? zeros(values) : Tensor(),
            dv = zeros(v);
-    Tensor dv_bias = needs(4) ? Tensor::zeros({1}, v.dtype(), v.device()) : Tensor();
+    Tensor dv_bias = needs(4) ? zeros(saved(4).data()) : Tensor();
     const Tensor dcontext = gradients[0].defined() ? gradients[0].contiguous()
                                                    : Tensor::zeros({query.size(0), values.size(2)},
                                                                    query.dtype(), query.device());
@@ -50,11 +48,18 @@ void expect_shapes(const char* op, const Variable& keys, const Variable& values,
 }  // namespace
 
 // e_p = v . tanh(key_p + query) + b;  alpha = softmax(e);  context = sum_p alpha_p value_p
-Attention additive_attention(const Variable& keys, const Variable& values, const Variable& query,
-                             const Tensor& image, const Variable& v, const Variable& v_bias) {
+Attention additive_attention(const Variable& given_keys, const Variable& given_values,
+                             const Variable& given_query, const Tensor& image, const Variable& v,
+                             const Variable& v_bias) {
+  const Variable keys = autocast_lower(given_keys), values = autocast_lower(given_values),
+                 query = autocast_lower(given_query);
+  expect_floats("additive_attention", {&keys, &values, &query});
+  if (!(tensor::is_half(keys.dtype()) && v.dtype() == DType::f32))
+    expect_floats("additive_attention", {&keys, &v});
+  if (v_bias.defined()) expect_floats("additive_attention", {&v, &v_bias});
   expect_shapes("additive_attention", keys, values, query);
   Tensor context = Tensor::empty({query.size(0), values.size(2)}, query.dtype(), query.device());
-  Tensor alpha = Tensor::empty({query.size(0), keys.size(1)}, query.dtype(), query.device());
+  Tensor alpha = Tensor::empty({query.size(0), keys.size(1)}, v.dtype(), query.device());
   tensor::additive_attention(context, alpha, keys.data().contiguous(), values.data().contiguous(),
                              query.data().contiguous(), image, v.data().contiguous(),
                              v_bias.defined() ? v_bias.data() : Tensor());
@@ -63,8 +68,11 @@ Attention additive_attention(const Variable& keys, const Variable& values, const
   return {out[0], out[1]};
 }
 
-Attention additive_attention_composed(const Variable& keys, const Variable& values, const Variable& query,
-                                      const Tensor& image, const Variable& v, const Variable& v_bias) {
+Attention additive_attention_composed(const Variable& given_keys, const Variable& given_values,
+                                      const Variable& given_query, const Tensor& image, const Variable& v,
+                                      const Variable& v_bias) {
+  const Variable keys = autocast_lower(given_keys), values = autocast_lower(given_values),
+                 query = autocast_lower(given_query);
   expect_shapes("additive_attention_composed", keys, values, query);
   const int64_t places = keys.size(1), width = keys.size(2), features = values.size(2), rows = query.size(0);
   // Each row's own copy of its image: what the kernel avoids.

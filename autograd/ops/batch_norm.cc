@@ -14,8 +14,12 @@ class BatchNormBackward final : public OnceDifferentiable {
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
     const Tensor x = saved(0).data().contiguous();
     const Variable weight = saved(1);
-    Tensor dx = empty_like(x, x.shape()), dweight = empty_like(x, mean_.shape()),
-           dbias = empty_like(x, mean_.shape());
+    const auto parameter_gradient = [&](size_t input) {
+      return Tensor::empty(mean_.shape(),
+                           needs(static_cast<int>(input)) ? input_metas()[input].dtype : mean_.dtype(),
+                           mean_.device());
+    };
+    Tensor dx = empty_like(x, x.shape()), dweight = parameter_gradient(1), dbias = parameter_gradient(2);
     tensor::batch_norm_backward(dx, dweight, dbias, gradients[0].contiguous(), x, mean_, rstd_,
                                 weight.defined() ? weight.data().contiguous() : Tensor(), train_);
     return {needs(0) ? dx : Tensor(), needs(1) ? dweight : Tensor(), needs(2) ? dbias : Tensor()};
@@ -38,17 +42,18 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
   const Shape channels{x.size(1)};
   for (const Variable* v : {&weight, &bias}) {
     if (!v->defined()) continue;
-    expect_floats("batch_norm", {&x, v});
+    if (!(tensor::is_half(x.dtype()) && v->dtype() == DType::f32)) expect_floats("batch_norm", {&x, v});
     check(v->shape() == channels, ErrorKind::shape, "batch_norm: weight or bias {} for input {}",
           to_string(v->shape()), to_string(x.shape()));
   }
   const Tensor input = x.data().contiguous();
+  const DType wide = tensor::is_half(x.dtype()) ? DType::f32 : x.dtype();
   Tensor mean, variance;
   if (train) {
     check(x.numel() > x.size(1), ErrorKind::shape,
           "batch_norm: training needs more than one value a channel, input is {}", to_string(x.shape()));
-    mean = empty_like(input, channels);
-    variance = empty_like(input, channels);
+    mean = Tensor::empty(channels, wide, x.device());
+    variance = Tensor::empty(channels, wide, x.device());
     tensor::batch_norm_statistics(mean, variance, input);
   } else {
     check(running_mean.defined() && running_var.defined(), ErrorKind::argument,
@@ -57,10 +62,10 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
           "batch_norm: running statistics {} and {} for input {}", to_string(running_mean.shape()),
           to_string(running_var.shape()), to_string(x.shape()));
     // Copies: the running statistics may be updated before the backward pass.
-    mean = running_mean.clone().to(x.dtype());
-    variance = running_var.to(x.dtype()).contiguous();
+    mean = running_mean.clone().to(wide);
+    variance = running_var.to(wide).contiguous();
   }
-  Tensor rstd = empty_like(input, channels);
+  Tensor rstd = Tensor::empty(channels, wide, x.device());
   tensor::affine(rstd, variance, 1, eps);
   tensor::unary(rstd, rstd, tensor::UnaryOp::rsqrt);
   Tensor out = empty_like(input, input.shape());

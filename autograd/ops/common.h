@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 
+#include "autograd/autocast.h"
 #include "autograd/ops.h"
 #include "tensor/error.h"
 
@@ -20,11 +21,11 @@ inline Tensor constant(double value, const Tensor& like) {
   return Tensor::full({}, value, like.dtype(), like.device());
 }
 
-// Throws unless all inputs are defined, of one type, f32 or f64, and on one device.
+// Throws unless all inputs are defined, of one floating type, and on one device.
 inline void expect_floats(const char* op, std::initializer_list<const Variable*> inputs) {
   const Tensor& first = (*inputs.begin())->data();
-  check(first.dtype() == DType::f32 || first.dtype() == DType::f64, ErrorKind::dtype,
-        "{}: f32 or f64 is needed, not {}", op, tensor::describe(first));
+  check(tensor::is_floating(first.dtype()), ErrorKind::dtype, "{}: a floating type is needed, not {}", op,
+        tensor::describe(first));
   for (const Variable* input : inputs) {
     check(input->dtype() == first.dtype(), ErrorKind::dtype,
           "{}: {} and {} do not mix; convert one with to()", op, tensor::describe(first),

@@ -42,8 +42,10 @@ class Conv2dBackward final : public OnceDifferentiable {
 // out[n, o, p, q] = bias[o] + sum over c, a, b of x[n, c, p stride - pad + a dilation, ...] w[o, c, a, b],
 // where c runs over the group of o and what lies outside of x counts as 0 (a cross-correlation, as everywhere
 // in deep learning)
-Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
+Variable conv2d(const Variable& given, const Variable& given_weight, const Variable& given_bias,
                 const Conv2dOptions& options) {
+  const Variable x = autocast_lower(given), weight = autocast_lower(given_weight),
+                 bias = autocast_lower(given_bias);
   expect_floats("conv2d", {&x, &weight});
   if (bias.defined()) expect_floats("conv2d", {&x, &bias});
   Tensor out =

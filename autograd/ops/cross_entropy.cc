@@ -49,8 +49,9 @@ class CrossEntropyBackward final : public OnceDifferentiable {
   double smoothing_, row_scale_;
 };
 
-Variable cross_entropy(const Variable& logits, const Tensor& targets, int64_t ignore_index,
+Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ignore_index,
                        double label_smoothing, Reduction reduction, const Tensor& weight) {
+  const Variable logits = autocast_f32(given);
   expect_floats("cross_entropy", {&logits});
   check(logits.rank() == 2 && targets.rank() == 1 && logits.size(0) == targets.size(0), ErrorKind::shape,
         "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}",

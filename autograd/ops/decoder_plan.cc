@@ -1,5 +1,6 @@
 #include "autograd/ops/decoder_plan.h"
 
+#include "autograd/autocast.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -27,6 +28,7 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
   vocabulary = weights.embedding.size(0);
   embedding = weights.embedding.size(1);
   dtype = weights.embedding.dtype();
+  product = dtype == DType::f32 ? autocast_dtype().value_or(dtype) : dtype;
   device = weights.embedding.device();
   check(inputs.words.defined() && inputs.words.rank() == 2 && inputs.words.dtype() == DType::i64,
         ErrorKind::shape, "decoder_sequence: the words have to be (rows, steps) i64, not {}",
@@ -85,17 +87,34 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
   }
   for (const Variable* state : {&inputs.h0, &inputs.c0})
     if (state->defined()) expect(*state, {layers, rows, hidden}, "the initial state");
+  Variables all = {
+      weights.query_weight, weights.score_weight, weights.score_bias, weights.gate_weight, weights.gate_bias,
+      inputs.keys,          inputs.values,        inputs.first_input, inputs.h0,           inputs.c0};
+  for (const DecoderWeights::Layer& layer : weights.layers)
+    all.insert(all.end(), {layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh});
+  // Under autocast the composed version's inputs come from layers of either type.
+  for (const Variable& x : all) {
+    if (!x.defined()) continue;
+    check(x.dtype() == dtype || (product != dtype && x.dtype() == product), ErrorKind::dtype,
+          "decoder_sequence: {} beside an embedding of {}: they do not mix; convert one with to()",
+          tensor::describe(x.data()), tensor::name_of(dtype));
+  }
   for (const bool forced : inputs.teacher)
     check(forced || weights.output_weight.defined(), ErrorKind::argument,
           "decoder_sequence: steps without a teacher need output_weight");
 }
 
-Tensor pick_words(const Tensor& hidden, const DecoderWeights& weights) {
+Tensor pick_words(const Tensor& given, const DecoderWeights& weights) {
+  Tensor hidden = given, weight = weights.output_weight;
+  if (const auto low = autocast_dtype(); low && weight.dtype() != DType::f64) {
+    hidden = hidden.to(*low).to(DType::f32);
+    weight = weight.to(*low).to(DType::f32);
+  }
   Tensor logits =
       Tensor::empty({hidden.size(0), weights.output_weight.size(0)}, hidden.dtype(), hidden.device());
   const bool bias = weights.output_bias.defined();
   if (bias) logits.copy_(weights.output_bias);
-  tensor::matmul(logits, hidden, weights.output_weight.t(), 1, bias ? 1 : 0);
+  tensor::matmul(logits, hidden, weight.t(), 1, bias ? 1 : 0);
   Tensor words = Tensor::empty({hidden.size(0)}, DType::i64, hidden.device());
   tensor::argmax(words, logits);
   return words;

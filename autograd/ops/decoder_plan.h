@@ -17,10 +17,16 @@ struct DecoderPlan {
   std::vector<int64_t> n;      // rows of step t
   std::vector<int64_t> start;  // first packed row of step t
   DType dtype = DType::f32;
+  // Of the operands of products: under autocast a 16-bit type, else `dtype`.
+  DType product = DType::f32;
   Device device;
+
+  // x as the operand of a product: rounded to `product`, in `dtype`, so that sums are in f32.
+  Tensor operand(const Tensor& x) const { return product == dtype ? x : x.to(product).to(dtype); }
 };
 
-// The words that a model without teacher feeds next: argmax of hidden W^T + b. (n) i64
+// The words that a model without teacher feeds next: argmax of hidden W^T + b. (n) i64. Under autocast the
+// operands are rounded.
 Tensor pick_words(const Tensor& hidden, const DecoderWeights& weights);
 
 }  // namespace autograd

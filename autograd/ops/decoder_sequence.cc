@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/autocast.h"
 #include "autograd/node.h"
 #include "autograd/ops/decoder_plan.h"
 #include "tensor/error.h"
@@ -39,11 +40,6 @@ Tensor state_rows(const Tensor& buffer, const DecoderPlan& plan, size_t t, bool 
 
 using tensor::PackedMatrix;
 
-// gates += x W^T, where the gates hold the sum of the biases or a former product
-void add_product(Tensor gates, const Tensor& x, const PackedMatrix& weight) {
-  weight.multiply(gates, x, true);
-}
-
 uint64_t dropout_blocks(const Tensor& x) { return static_cast<uint64_t>((x.numel() + 3) / 4); }
 
 class Forward {
@@ -64,6 +60,11 @@ class Forward {
 
  private:
   Tensor make(const Shape& shape, DType dtype) const { return Tensor::empty(shape, dtype, plan_.device); }
+  PackedMatrix packed(const Tensor& weight) const { return PackedMatrix(plan_.operand(weight)); }
+  // gates += x W^T, where the gates hold the sum of the biases or a former product
+  void add_product(Tensor gates, const Tensor& x, const PackedMatrix& weight) const {
+    weight.multiply(gates, plan_.operand(x), true);
+  }
 
   void allocate() {
     if (dropout_.train) trace_.seed = generator().seed();
@@ -80,8 +81,7 @@ class Forward {
       Tensor bias = weights.bias_ih.data().clone();
       tensor::add_inplace(bias, weights.bias_hh.data(), 1);
       biases_.push_back(bias);
-      products_.push_back(
-          {PackedMatrix(weights.weight_ih.data().t()), PackedMatrix(weights.weight_hh.data().t())});
+      products_.push_back({packed(weights.weight_ih.data().t()), packed(weights.weight_hh.data().t())});
       trace_.layers.push_back(std::move(layer));
     }
     trace_.fed = make({plan_.total}, DType::i64);
@@ -92,10 +92,10 @@ class Forward {
       trace_.context = make({plan_.total, plan_.features}, plan_.dtype);
       trace_.gate = make({plan_.total, plan_.features}, plan_.dtype);
     }
-    query_ = PackedMatrix(weights_.query_weight.data().t());
-    if (plan_.gate) gate_ = PackedMatrix(weights_.gate_weight.data().t());
-    keys_ = inputs_.keys.data().contiguous();
-    values_ = inputs_.values.data().contiguous();
+    query_ = packed(weights_.query_weight.data().t());
+    if (plan_.gate) gate_ = packed(weights_.gate_weight.data().t());
+    keys_ = plan_.operand(inputs_.keys.data()).contiguous();
+    values_ = plan_.operand(inputs_.values.data()).contiguous();
   }
 
   void set_initial(Tensor& states, const Variable& initial, int layer) const {
@@ -128,7 +128,7 @@ class Forward {
   void attend(size_t t) {
     const Tensor state = state_rows(trace_.layers.back().h, plan_, t, true);
     Tensor query = packed_rows(trace_.query, plan_, t), alpha = packed_rows(trace_.alpha, plan_, t);
-    query_.multiply(query, state, false);
+    query_.multiply(query, plan_.operand(state), false);
     Tensor slot = packed_rows(trace_.layers[0].input, plan_, t)
                       .slice(1, plan_.embedding, plan_.embedding + plan_.features);
     Tensor context = plan_.gate ? packed_rows(trace_.context, plan_, t) : slot;
@@ -273,6 +273,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
 
  private:
   Tensor make(const Shape& shape) const { return Tensor::empty(shape, plan_.dtype, plan_.device); }
+  PackedMatrix packed(const Tensor& weight) const { return PackedMatrix(plan_.operand(weight)); }
   Tensor input(int i) const {
     const Variable v = saved(i);
     return v.defined() ? v.data() : Tensor();
@@ -299,18 +300,21 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
   struct Products {
     std::vector<PackedMatrix> state, below;  // a layer; no `below` for the first
     PackedMatrix context, gate, query;
+    Tensor keys, values;
   };
 
   Products pack_weights() const {
     Products products;
     for (int l = 0; l < plan_.layers; ++l) {
-      products.state.emplace_back(weight(l, 1));
-      products.below.push_back(l == 0 ? PackedMatrix() : PackedMatrix(weight(l, 0)));
+      products.state.push_back(packed(weight(l, 1)));
+      products.below.push_back(l == 0 ? PackedMatrix() : packed(weight(l, 0)));
     }
     if (!plan_.attention) return products;
-    products.context = PackedMatrix(weight(0, 0).slice(1, plan_.embedding, plan_.embedding + plan_.features));
-    products.query = PackedMatrix(input(kQuery));
-    if (plan_.gate) products.gate = PackedMatrix(input(kGate));
+    products.context = packed(weight(0, 0).slice(1, plan_.embedding, plan_.embedding + plan_.features));
+    products.query = packed(input(kQuery));
+    products.keys = plan_.operand(input(kKeys)).contiguous();
+    products.values = plan_.operand(input(kValues)).contiguous();
+    if (plan_.gate) products.gate = packed(input(kGate));
     return products;
   }
 
@@ -323,17 +327,18 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
            dc_t = dc[at].slice(0, 0, n);
     tensor::lstm_cell_backward(dpre_t, dc_t, dh_t, dc_t, packed_rows(layer.gates, plan_, t),
                                state_rows(layer.c, plan_, t, false), state_rows(layer.c, plan_, t, true));
-    products.state[at].multiply(dh_t, dpre_t, false);  // now of the step before
+    const Tensor operand = plan_.operand(dpre_t);
+    products.state[at].multiply(dh_t, operand, false);  // now of the step before
     if (l == 0) return;
     Tensor below = dh[at - 1].slice(0, 0, n);
     if (drops(dropout_.layers)) {
       Tensor dx = make({n, plan_.hidden});
-      products.below[at].multiply(dx, dpre_t, false);
+      products.below[at].multiply(dx, operand, false);
       const size_t offset = t * static_cast<size_t>(plan_.layers - 1) + at - 1;
       tensor::dropout(dx, dx, dropout_.layers, trace_.seed, trace_.layer_offsets[offset]);
       tensor::add_inplace(below, dx, 1);
     } else {
-      products.below[at].multiply(below, dpre_t, true);
+      products.below[at].multiply(below, operand, true);
     }
   }
 
@@ -342,7 +347,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
                           Tensor& dgate, Tensor& dh_top, std::vector<Tensor>& result) const {
     const int64_t n = plan_.n[t];
     Tensor dcontext = make({n, plan_.features});
-    products.context.multiply(dcontext, packed_rows(dpre, plan_, t), false);
+    products.context.multiply(dcontext, plan_.operand(packed_rows(dpre, plan_, t)), false);
     Tensor dstate = dh_top.slice(0, 0, n);
     if (plan_.gate) {
       // gated = s(z) context:  dz = dgated context s (1 - s),  dcontext = dgated s
@@ -353,16 +358,16 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
       tensor::binary(dz, dcontext, packed_rows(trace.context, plan_, t), tensor::BinaryOp::mul);
       tensor::binary(dz, dz, slope, tensor::BinaryOp::mul);
       tensor::binary(dcontext, dcontext, s, tensor::BinaryOp::mul);
-      products.gate.multiply(dstate, dz, true);
+      products.gate.multiply(dstate, plan_.operand(dz), true);
     }
     Tensor dquery_t = packed_rows(dquery, plan_, t);
     const Tensor dalpha =
         gradients[1].defined() ? packed_rows(gradients[1].contiguous(), plan_, t) : Tensor();
     tensor::additive_attention_backward(
         dquery_t, result[kKeys], result[kValues], result[kScore], result[kScoreBias], dcontext, dalpha,
-        packed_rows(trace.alpha, plan_, t), input(kKeys).contiguous(), input(kValues).contiguous(),
+        packed_rows(trace.alpha, plan_, t), products.keys, products.values,
         packed_rows(trace.query, plan_, t), image_.slice(0, 0, n), input(kScore));
-    products.query.multiply(dstate, dquery_t, true);
+    products.query.multiply(dstate, plan_.operand(dquery_t), true);
   }
 
   // The state that each packed row started from. With equal row counts that is the buffer itself, one step
@@ -377,7 +382,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
 
   Tensor weight_gradient(const Tensor& dout, const Tensor& x) const {
     Tensor dw = make({dout.size(1), x.size(1)});
-    tensor::matmul(dw, dout.t(), x, 1, 0);
+    tensor::matmul(dw, plan_.operand(dout).t(), plan_.operand(x), 1, 0);
     return dw;
   }
 
@@ -417,7 +422,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
   void input_gradients(const Trace& trace, const Tensor& dpre, std::vector<Tensor>& result) const {
     if (!needs(kEmbedding) && !needs(kFirst)) return;
     Tensor dx = make({plan_.total, plan_.embedding});
-    tensor::matmul(dx, dpre, weight(0, 0).slice(1, 0, plan_.embedding), 1, 0);
+    tensor::matmul(dx, plan_.operand(dpre), plan_.operand(weight(0, 0).slice(1, 0, plan_.embedding)), 1, 0);
     const size_t first_word = plan_.first_input ? 1 : 0;
     if (drops(dropout_.embedding))
       for (size_t t = first_word; t < plan_.n.size(); ++t) {
@@ -446,8 +451,11 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
 
 }  // namespace
 
-DecoderOutputs decoder_sequence(const DecoderWeights& weights, const DecoderInputs& inputs,
+DecoderOutputs decoder_sequence(const DecoderWeights& weights, const DecoderInputs& given,
                                 const DecoderDropout& dropout) {
+  DecoderInputs inputs = given;
+  for (Variable* x : {&inputs.keys, &inputs.values, &inputs.first_input, &inputs.h0, &inputs.c0})
+    *x = autocast_f32(*x);  // they come from layers that autocast lowered
   const DecoderPlan plan(weights, inputs);
   Trace trace = Forward(weights, inputs, dropout, plan).run();
   DecoderOutputs outputs;

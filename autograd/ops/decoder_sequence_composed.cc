@@ -1,3 +1,4 @@
+#include "autograd/autocast.h"
 #include "autograd/decoder_sequence.h"
 #include "autograd/ops.h"
 #include "autograd/ops/decoder_plan.h"
@@ -52,7 +53,7 @@ DecoderOutputs decoder_sequence_composed(const DecoderWeights& weights, const De
       states[l] = lstm_cell_composed(x, states[l], w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
       x = states[l].h;
     }
-    hidden.push_back(x);
+    hidden.push_back(autocast_f32(x));
   }
   DecoderOutputs outputs;
   outputs.hidden = cat(hidden, 0);

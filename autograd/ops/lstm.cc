@@ -1,11 +1,32 @@
-#include "autograd/ops.h"
-#include "tensor/error.h"
-#include "tensor/kernels.h"
+#include "autograd/ops/common.h"
 
 namespace autograd {
 namespace {
 
-using tensor::check;
+// What the ops compute with: under autocast, the products' operands in 16 bits and c in f32.
+struct Cell {
+  Variable x, h, c, weight_ih, weight_hh, bias_ih, bias_hh;
+
+  Cell(const Variable& x_, const LstmState& state, const Variable& weight_ih_, const Variable& weight_hh_,
+       const Variable& bias_ih_, const Variable& bias_hh_)
+      : x(autocast_lower(x_)),
+        h(autocast_lower(state.h)),
+        c(autocast_f32(state.c)),
+        weight_ih(autocast_lower(weight_ih_)),
+        weight_hh(autocast_lower(weight_hh_)),
+        bias_ih(bias_ih_),
+        bias_hh(bias_hh_) {}
+
+  Variables inputs() const { return {x, h, c, weight_ih, weight_hh, bias_ih, bias_hh}; }
+  // Of the gates, which are sums of several products.
+  DType wide() const { return tensor::is_half(x.dtype()) ? DType::f32 : x.dtype(); }
+
+  void expect_types(const char* op) const {
+    expect_floats(op, {&x, &h, &weight_ih, &weight_hh});
+    for (const Variable* v : {&c, &bias_ih, &bias_hh})
+      if (v->defined() && v->dtype() != wide()) expect_floats(op, {&x, v});
+  }
+};
 
 void expect_cell(const char* op, int64_t rows, int64_t in, const LstmState& state, const Variable& weight_ih,
                  const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
@@ -33,7 +54,7 @@ void set_biases(Tensor& out, const Variable& bias_ih, const Variable& bias_hh) {
 }
 
 Tensor product(const Tensor& a, const Tensor& b) {
-  Tensor out = Tensor::empty({a.size(0), b.size(1)}, a.dtype(), a.device());
+  Tensor out = Tensor::empty({a.size(0), b.size(1)}, b.dtype(), a.device());
   tensor::matmul(out, a, b, 1, 0);
   return out;
 }
@@ -45,11 +66,12 @@ Tensor sum_rows(const Tensor& x) {
 }
 
 // Both biases get the same gradient, each in a tensor of its own.
-void bias_gradients(std::vector<Tensor>& result, size_t first, const Tensor& dpre, bool ih, bool hh) {
+void bias_gradients(std::vector<Tensor>& result, size_t first, const Tensor& dpre, bool ih, bool hh,
+                    const Node& node) {
   if (!ih && !hh) return;
   const Tensor sum = sum_rows(dpre);
-  if (ih) result[first] = sum;
-  if (hh) result[first + 1] = sum.clone();
+  if (ih) result[first] = sum.to(node.input_metas()[first].dtype);
+  if (hh) result[first + 1] = sum.clone().to(node.input_metas()[first + 1].dtype);
 }
 
 Tensor or_zeros(const Tensor& gradient, const Tensor& like) {
@@ -59,10 +81,8 @@ Tensor or_zeros(const Tensor& gradient, const Tensor& like) {
 
 class LstmCellBackward final : public OnceDifferentiable {
  public:
-  LstmCellBackward(const Variable& x, const LstmState& state, const Variable& weight_ih,
-                   const Variable& weight_hh, const Tensor& gates, const Tensor& c)
-      : OnceDifferentiable("lstm_cell") {
-    for (const Variable* v : {&x, &state.h, &state.c, &weight_ih, &weight_hh}) save(*v);
+  LstmCellBackward(const Cell& cell, const Tensor& gates, const Tensor& c) : OnceDifferentiable("lstm_cell") {
+    for (const Variable* v : {&cell.x, &cell.h, &cell.c, &cell.weight_ih, &cell.weight_hh}) save(*v);
     save(gates);
     save_output(c, 1);
   }
@@ -71,17 +91,18 @@ class LstmCellBackward final : public OnceDifferentiable {
     const Tensor x = saved(0).data(), h = saved(1).data(), c_prev = saved(2).data();
     const Tensor weight_ih = saved(3).data(), weight_hh = saved(4).data(), gates = saved(5).data();
     const Tensor c = saved(6).data();
-    const Tensor dh = or_zeros(gradients[0], c), dc = or_zeros(gradients[1], c);
+    const Tensor dh = or_zeros(gradients[0], h), dc = or_zeros(gradients[1], c);
     Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
     Tensor dc_prev = Tensor::empty(c.shape(), c.dtype(), c.device());
     tensor::lstm_cell_backward(dpre, dc_prev, dh, dc, gates, c, c_prev.contiguous());
+    const Tensor operand = dpre.to(x.dtype());
     std::vector<Tensor> result(7);
-    if (needs(0)) result[0] = product(dpre, weight_ih);
-    if (needs(1)) result[1] = product(dpre, weight_hh);
+    if (needs(0)) result[0] = product(operand, weight_ih);
+    if (needs(1)) result[1] = product(operand, weight_hh);
     if (needs(2)) result[2] = dc_prev;
-    if (needs(3)) result[3] = product(dpre.t(), x);
-    if (needs(4)) result[4] = product(dpre.t(), h);
-    bias_gradients(result, 5, dpre, needs(5), needs(6));
+    if (needs(3)) result[3] = product(operand.t(), x);
+    if (needs(4)) result[4] = product(operand.t(), h);
+    bias_gradients(result, 5, dpre, needs(5), needs(6), *this);
     return result;
   }
 };
@@ -95,17 +116,16 @@ LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& w
   check(x.rank() == 2, ErrorKind::shape, "lstm_cell: the input has to be (n, in), not {}",
         to_string(x.shape()));
   expect_cell("lstm_cell", x.size(0), x.size(1), state, weight_ih, weight_hh, bias_ih, bias_hh);
+  const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);
+  cell.expect_types("lstm_cell");
   const int64_t n = x.size(0), hidden = weight_hh.size(1);
-  const DType dtype = x.dtype();
-  Tensor gates = Tensor::empty({n, 4 * hidden}, dtype, x.device());
-  Tensor h = Tensor::empty({n, hidden}, dtype, x.device()), c = Tensor::empty({n, hidden}, dtype, x.device());
+  Tensor gates = Tensor::empty({n, 4 * hidden}, cell.wide(), x.device());
+  Tensor h = empty_like(cell.x.data(), {n, hidden}), c = empty_like(cell.c.data(), {n, hidden});
   set_biases(gates, bias_ih, bias_hh);
-  tensor::matmul(gates, x.data(), weight_ih.data().t(), 1, 1);
-  tensor::matmul(gates, state.h.data(), weight_hh.data().t(), 1, 1);
-  tensor::lstm_cell(h, c, gates, gates, state.c.data().contiguous());
-  const Variables out =
-      record_all<LstmCellBackward>({h, c}, {x, state.h, state.c, weight_ih, weight_hh, bias_ih, bias_hh}, x,
-                                   state, weight_ih, weight_hh, gates, c);
+  tensor::matmul(gates, cell.x.data(), cell.weight_ih.data().t(), 1, 1);
+  tensor::matmul(gates, cell.h.data(), cell.weight_hh.data().t(), 1, 1);
+  tensor::lstm_cell(h, c, gates, gates, cell.c.data().contiguous());
+  const Variables out = record_all<LstmCellBackward>({h, c}, cell.inputs(), cell, gates, c);
   return {out[0], out[1]};
 }
 
@@ -115,8 +135,8 @@ LstmState lstm_cell_composed(const Variable& x, const LstmState& state, const Va
   const int64_t h = weight_hh.size(1);
   const Variable pre = linear(x, weight_ih, bias_ih) + linear(state.h, weight_hh, bias_hh);
   const auto gate = [&](int64_t k) { return slice(pre, 1, k * h, (k + 1) * h); };
-  const Variable c = sigmoid(gate(1)) * state.c + sigmoid(gate(0)) * tanh(gate(2));
-  return {sigmoid(gate(3)) * tanh(c), c};
+  const Variable c = sigmoid(gate(1)) * autocast_f32(state.c) + sigmoid(gate(0)) * tanh(gate(2));
+  return {autocast_lower(sigmoid(gate(3)) * tanh(c)), c};
 }
 
 namespace {
@@ -141,21 +161,24 @@ class LstmSequenceBackward final : public OnceDifferentiable {
     const int64_t steps = x.size(0), n = x.size(1), hidden = weight_hh.size(1);
     Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
     const Tensor state = h.select(0, 0);
-    Tensor dh = or_zeros(gradients[1], state).clone(), dc = or_zeros(gradients[2], state).clone();
+    const auto running = [&](const Tensor& gradient) {
+      return or_zeros(gradient, state).clone().to(gates.dtype());
+    };
+    Tensor dh = running(gradients[1]), dc = running(gradients[2]);
     for (int64_t t = steps; t-- > 0;) {
       if (gradients[0].defined()) tensor::add_inplace(dh, gradients[0].select(0, t), 1);
       Tensor dpre_t = dpre.select(0, t);
       tensor::lstm_cell_backward(dpre_t, dc, dh, dc, gates.select(0, t), c.select(0, t + 1), c.select(0, t));
-      tensor::matmul(dh, dpre_t, weight_hh, 1, 0);
+      tensor::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
     }
-    const Tensor flat = dpre.view({steps * n, 4 * hidden});
+    const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = flat.to(x.dtype());
     std::vector<Tensor> result(7);
-    if (needs(0)) result[0] = product(flat, weight_ih).view(x.shape());
-    if (needs(1)) result[1] = dh;
-    if (needs(2)) result[2] = dc;
-    if (needs(3)) result[3] = product(flat.t(), x.view({steps * n, x.size(2)}));
-    if (needs(4)) result[4] = product(flat.t(), h.slice(0, 0, steps).view({steps * n, hidden}));
-    bias_gradients(result, 5, flat, needs(5), needs(6));
+    if (needs(0)) result[0] = product(operand, weight_ih).view(x.shape());
+    if (needs(1)) result[1] = dh.to(h.dtype());
+    if (needs(2)) result[2] = dc.to(c.dtype());
+    if (needs(3)) result[3] = product(operand.t(), x.view({steps * n, x.size(2)}));
+    if (needs(4)) result[4] = product(operand.t(), h.slice(0, 0, steps).view({steps * n, hidden}));
+    bias_gradients(result, 5, flat, needs(5), needs(6), *this);
     return result;
   }
 };
@@ -169,26 +192,25 @@ LstmSequence lstm_sequence(const Variable& x, const LstmState& state, const Vari
         "lstm_sequence: the input has to be (t, n, in), not {}", to_string(x.shape()));
   const int64_t steps = x.size(0), n = x.size(1), in = x.size(2);
   expect_cell("lstm_sequence", n, in, state, weight_ih, weight_hh, bias_ih, bias_hh);
+  const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);
+  cell.expect_types("lstm_sequence");
   const int64_t hidden = weight_hh.size(1);
-  const DType dtype = x.dtype();
-  const Tensor input = x.data().contiguous();
-  Tensor gates = Tensor::empty({steps, n, 4 * hidden}, dtype, x.device());
-  Tensor h = Tensor::empty({steps + 1, n, hidden}, dtype, x.device());
-  Tensor c = Tensor::empty({steps + 1, n, hidden}, dtype, x.device());
-  h.select(0, 0).copy_(state.h.data());
-  c.select(0, 0).copy_(state.c.data());
+  const Tensor input = cell.x.data().contiguous();
+  Tensor gates = Tensor::empty({steps, n, 4 * hidden}, cell.wide(), x.device());
+  Tensor h = empty_like(input, {steps + 1, n, hidden}), c = empty_like(cell.c.data(), {steps + 1, n, hidden});
+  h.select(0, 0).copy_(cell.h.data());
+  c.select(0, 0).copy_(cell.c.data());
   Tensor flat = gates.view({steps * n, 4 * hidden});
   set_biases(flat, bias_ih, bias_hh);
-  tensor::matmul(flat, input.view({steps * n, in}), weight_ih.data().t(), 1, 1);
+  tensor::matmul(flat, input.view({steps * n, in}), cell.weight_ih.data().t(), 1, 1);
   for (int64_t t = 0; t < steps; ++t) {
     Tensor gates_t = gates.select(0, t), h_t = h.select(0, t + 1), c_t = c.select(0, t + 1);
-    tensor::matmul(gates_t, h.select(0, t), weight_hh.data().t(), 1, 1);
+    tensor::matmul(gates_t, h.select(0, t), cell.weight_hh.data().t(), 1, 1);
     tensor::lstm_cell(h_t, c_t, gates_t, gates_t, c.select(0, t));
   }
   const Variables out =
       record_all<LstmSequenceBackward>({h.slice(0, 1, steps + 1), h.select(0, steps), c.select(0, steps)},
-                                       {x, state.h, state.c, weight_ih, weight_hh, bias_ih, bias_hh}, input,
-                                       weight_ih, weight_hh, gates, h, c);
+                                       cell.inputs(), input, cell.weight_ih, cell.weight_hh, gates, h, c);
   return {out[0], {out[1], out[2]}};
 }
 

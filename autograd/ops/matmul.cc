@@ -1,3 +1,4 @@
+#include "autograd/autocast.h"
 #include "autograd/ops.h"
 #include "tensor/error.h"
 
@@ -50,7 +51,8 @@ class MatmulBackward final : public Node {
 }  // namespace
 
 // c = a b;  da = dc b^T,  db = a^T dc
-Variable matmul(const Variable& a, const Variable& b) {
+Variable matmul(const Variable& given_a, const Variable& given_b) {
+  const Variable a = autocast_lower(given_a), b = autocast_lower(given_b);
   return record<MatmulBackward>(product(a.data(), b.data()), {a, b}, a, b);
 }
 
@@ -72,7 +74,9 @@ class LinearBackward final : public Node {
 }  // namespace
 
 // y = x W^T + b;  dx = dy W,  dW = dy^T x,  db = sum of dy over the rows
-Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
+Variable linear(const Variable& given, const Variable& given_weight, const Variable& given_bias) {
+  const Variable x = autocast_lower(given), weight = autocast_lower(given_weight),
+                 bias = autocast_lower(given_bias);
   check(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1), ErrorKind::shape,
         "linear: input {} with weight {}: the last size has to be {}", to_string(x.shape()),
         to_string(weight.shape()), weight.rank() == 2 ? weight.size(1) : -1);

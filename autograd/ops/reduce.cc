@@ -55,12 +55,14 @@ class SumBackward final : public Node {
   double scale_;
 };
 
-Variable sum(const Variable& x, const std::vector<int>& dims, bool keepdim) {
+Variable sum(const Variable& given, const std::vector<int>& dims, bool keepdim) {
+  const Variable x = autocast_f32(given);
   const Reduced r = reduce("sum", x, dims, keepdim, ReduceOp::sum);
   return record<SumBackward>(r.out, {x}, "sum", x.shape(), r.kept, 1.0);
 }
 
-Variable mean(const Variable& x, const std::vector<int>& dims, bool keepdim) {
+Variable mean(const Variable& given, const std::vector<int>& dims, bool keepdim) {
+  const Variable x = autocast_f32(given);
   const Reduced r = reduce("mean", x, dims, keepdim, ReduceOp::mean);
   const double share = static_cast<double>(r.out.numel()) / static_cast<double>(x.numel());
   return record<SumBackward>(r.out, {x}, "mean", x.shape(), r.kept, share);
@@ -115,7 +117,8 @@ class LogSumExpBackward final : public Node {
   Shape kept_;
 };
 
-Variable logsumexp(const Variable& x, int dim, bool keepdim) {
+Variable logsumexp(const Variable& given, int dim, bool keepdim) {
+  const Variable x = autocast_f32(given);
   Tensor y;
   Shape kept;
   {

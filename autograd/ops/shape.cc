@@ -161,6 +161,11 @@ class CatBackward final : public Node {
 
 Variable cat(const Variables& parts, int dim) {
   check(!parts.empty(), ErrorKind::argument, "cat: no tensors were given");
+  if (const auto type = autocast_promoted(parts)) {
+    Variables promoted;
+    for (const Variable& part : parts) promoted.push_back(to(part, *type));
+    return cat(promoted, dim);
+  }
   const Tensor& first = parts[0].data();
   const int d = dim_of(parts[0], dim, "cat");
   Shape shape = first.shape();

@@ -29,7 +29,8 @@ class SoftmaxBackward final : public Node {
   int dim_;
 };
 
-Variable softmax(const Variable& x, int dim) {
+Variable softmax(const Variable& given, int dim) {
+  const Variable x = autocast_f32(given);
   const int d = tensor::normalize_dim(dim, x.rank(), "softmax");
   const Tensor y = along("softmax", x, d, tensor::softmax);
   return record<SoftmaxBackward>(y, {x}, y, d);
@@ -47,7 +48,8 @@ class LogSoftmaxBackward final : public Node {
   int dim_;
 };
 
-Variable log_softmax(const Variable& x, int dim) {
+Variable log_softmax(const Variable& given, int dim) {
+  const Variable x = autocast_f32(given);
   const int d = tensor::normalize_dim(dim, x.rank(), "log_softmax");
   const Tensor y = along("log_softmax", x, d, tensor::log_softmax);
   return record<LogSoftmaxBackward>(y, {x}, y, d);

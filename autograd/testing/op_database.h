@@ -12,8 +12,8 @@
 
 namespace autograd::testing {
 
-// The types that ops with gradients compute in.
-inline constexpr DType kFloatTypes[] = {DType::f32, DType::f64};
+// The types that ops with gradients take: 16-bit floats are computed in f32, and results rounded once.
+inline constexpr DType kFloatTypes[] = {DType::f32, DType::f64, DType::f16, DType::bf16};
 
 // A tensor that a sample gives to its op.
 struct SampleInput {
@@ -52,6 +52,9 @@ struct ErrorSample {
 struct Tolerance {
   double f32 = 2e-6, f64 = 1e-13;
   const char* reason = "a few roundings of one operation";
+  // How often a 16-bit result is rounded on its way: once by a kernel, more by ops of several kernels. A
+  // rounding is half a unit in the last place, 2^-11 in f16 and 2^-8 in bf16.
+  int roundings = 1;
 };
 
 struct OpRecord {

@@ -13,9 +13,9 @@ namespace autograd::testing {
 struct OpReport {
   std::string name;
   int64_t samples = 0, checks = 0;
-  // The worst |result - reference| / max(|reference|, the greatest of all) forward in f32 and f64, and the
+  // The worst |result - reference| / max(|reference|, the greatest of all) forward in each type, and the
   // worst difference of a derivative.
-  double worst_f32 = 0, worst_f64 = 0, worst_derivative = 0;
+  double worst_f32 = 0, worst_f64 = 0, worst_f16 = 0, worst_bf16 = 0, worst_derivative = 0;
   double seconds = 0;
   std::vector<std::string> failures;  // "matmul, (2, 3) x (3, 4), forward f32: ..."
   bool ok() const { return failures.empty(); }

@@ -58,8 +58,8 @@ std::vector<const OpRecord*> chosen(const std::vector<std::string>& names) {
 void run(const Options& o, Program& program) {
   const std::vector<const OpRecord*> records = chosen(o.ops);
   if (!o.json)
-    print(fmt::format("{:<28}{:>8}{:>8}{:>12}{:>12}{:>14}{:>10}\n", "op", "samples", "checks", "worst f32",
-                      "worst f64", "derivatives", "seconds"));
+    print(fmt::format("{:<28}{:>8}{:>8}{:>10}{:>10}{:>10}{:>10}{:>14}{:>10}\n", "op", "samples", "checks",
+                      "f32", "f64", "f16", "bf16", "derivatives", "seconds"));
   int64_t samples = 0, checks = 0, failed = 0;
   double seconds = 0;
   Json list = Json::array();
@@ -70,18 +70,21 @@ void run(const Options& o, Program& program) {
     seconds += r.seconds;
     failed += !r.ok();
     if (o.json) {
-      list.push_back({{"op", r.name},
-                      {"ok", r.ok()},
-                      {"samples", r.samples},
-                      {"checks", r.checks},
-                      {"worst_relative_error", {{"f32", r.worst_f32}, {"f64", r.worst_f64}}},
-                      {"worst_derivative_error", r.worst_derivative},
-                      {"seconds", r.seconds},
-                      {"failures", r.failures}});
+      list.push_back(
+          {{"op", r.name},
+           {"ok", r.ok()},
+           {"samples", r.samples},
+           {"checks", r.checks},
+           {"worst_relative_error",
+            {{"f32", r.worst_f32}, {"f64", r.worst_f64}, {"f16", r.worst_f16}, {"bf16", r.worst_bf16}}},
+           {"worst_derivative_error", r.worst_derivative},
+           {"seconds", r.seconds},
+           {"failures", r.failures}});
       continue;
     }
-    print(fmt::format("{:<28}{:>8}{:>8}{:>12.1e}{:>12.1e}{:>14.1e}{:>10.2f}{}\n", r.name, r.samples, r.checks,
-                      r.worst_f32, r.worst_f64, r.worst_derivative, r.seconds, r.ok() ? "" : "  FAILED"));
+    print(fmt::format("{:<28}{:>8}{:>8}{:>10.1e}{:>10.1e}{:>10.1e}{:>10.1e}{:>14.1e}{:>10.2f}{}\n", r.name,
+                      r.samples, r.checks, r.worst_f32, r.worst_f64, r.worst_f16, r.worst_bf16,
+                      r.worst_derivative, r.seconds, r.ok() ? "" : "  FAILED"));
     for (const std::string& failure : r.failures) print("  " + failure + "\n");
   }
   if (failed > 0) program.exit_code = 1;

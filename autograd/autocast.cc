@@ -1,0 +1,102 @@
+#include "autograd/autocast.h"
+
+#include <map>
+
+#include "autograd/ops.h"
+#include "tensor/error.h"
+
+namespace autograd {
+namespace {
+
+using tensor::check;
+
+struct Cast {
+  Variable weight;  // held, so that its address is not given to another one
+  Tensor data;      // what was cast
+  uint64_t version = 0;
+  Variable result;
+};
+
+struct State {
+  std::optional<DType> dtype;
+  int depth = 0;
+  // By the address of a weight's tensor, which all handles of a variable share, and the type.
+  std::map<std::pair<const Tensor*, DType>, Cast> casts;
+};
+
+State& state() {
+  thread_local State s;
+  return s;
+}
+
+bool is_castable(const Variable& x) {
+  return x.defined() && (x.dtype() == DType::f32 || tensor::is_half(x.dtype()));
+}
+
+bool is_current(const Cast& cast) {
+  const Tensor& now = cast.weight.data();
+  return now.version() == cast.version && now.shares_storage(cast.data) && now.dtype() == cast.data.dtype() &&
+         now.offset() == cast.data.offset() && now.shape() == cast.data.shape() &&
+         now.strides() == cast.data.strides();
+}
+
+std::optional<DType> widest(const Variable* const* begin, const Variable* const* end) {
+  if (!state().dtype) return {};
+  std::optional<DType> type;
+  bool mixed = false;
+  for (const Variable* const* x = begin; x != end; ++x) {
+    if (!is_castable(**x)) return {};  // an op's own check says what it thinks of f64 beside f32
+    const DType dtype = (*x)->dtype();
+    mixed = mixed || (type && *type != dtype);
+    type = !type || *type == dtype ? dtype : DType::f32;
+  }
+  return mixed ? type : std::nullopt;
+}
+
+}  // namespace
+
+AutocastGuard::AutocastGuard(std::optional<DType> dtype) : previous_(state().dtype) {
+  check(!dtype || tensor::is_half(*dtype), ErrorKind::dtype, "autocast: to f16 or bf16, not to {}",
+        dtype ? tensor::name_of(*dtype) : "");
+  state().dtype = dtype;
+  ++state().depth;
+}
+
+AutocastGuard::AutocastGuard(DType dtype) : AutocastGuard(std::optional<DType>(dtype)) {}
+
+AutocastGuard::~AutocastGuard() {
+  state().dtype = previous_;
+  if (--state().depth > 0) return;
+  const auto freed = std::move(state().casts);  // their destructors see an empty cache
+  state().casts.clear();
+}
+
+std::optional<DType> autocast_dtype() { return state().dtype; }
+
+Variable autocast_lower(const Variable& x) {
+  State& s = state();
+  if (!s.dtype || !is_castable(x) || x.dtype() == *s.dtype) return x;
+  if (!(grad_enabled() && x.dtype() == DType::f32 && x.requires_grad() && x.is_leaf()))
+    return to(x, *s.dtype);
+  Cast& cast = s.casts[{&x.data(), *s.dtype}];
+  if (!cast.result.defined() || !is_current(cast)) cast = {x, x.data(), x.data().version(), to(x, *s.dtype)};
+  return cast.result;
+}
+
+Variable autocast_f32(const Variable& x) {
+  return state().dtype && x.defined() && tensor::is_half(x.dtype()) ? to(x, DType::f32) : x;
+}
+
+std::optional<DType> autocast_promoted(std::initializer_list<const Variable*> inputs) {
+  return widest(inputs.begin(), inputs.end());
+}
+
+std::optional<DType> autocast_promoted(const Variables& inputs) {
+  std::vector<const Variable*> pointers;
+  for (const Variable& input : inputs) pointers.push_back(&input);
+  return widest(pointers.data(), pointers.data() + pointers.size());
+}
+
+int64_t autocast_cache_size() { return static_cast<int64_t>(state().casts.size()); }
+
+}  // namespace autograd

@@ -1,0 +1,233 @@
+#include "optim/grad_scaler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "autograd/node.h"
+#include "autograd/ops.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace optim {
+
+using autograd::Node;
+using tensor::check;
+
+namespace {
+
+// All scalers, so that code that has only parameters can ask whether their gradients are scaled.
+std::mutex registry_mutex;
+std::vector<const GradScaler*>& registry() {
+  static std::vector<const GradScaler*> scalers;
+  return scalers;
+}
+
+// The leaves that `root` depends on.
+template <class Leaves>
+void collect_leaves(const std::shared_ptr<Node>& root, Leaves& leaves) {
+  std::vector<std::shared_ptr<Node>> stack = {root};
+  std::set<const Node*> seen = {root.get()};
+  while (!stack.empty()) {
+    const std::shared_ptr<Node> node = std::move(stack.back());
+    stack.pop_back();
+    if (node->next_edges().empty()) leaves.insert(node);
+    for (const autograd::Edge& edge : node->next_edges())
+      if (edge.node && seen.insert(edge.node.get()).second) stack.push_back(edge.node);
+  }
+}
+
+bool all_finite(const Tensor& gradient) {
+  Tensor sum = Tensor::empty({1}, tensor::DType::f64, gradient.device());
+  tensor::sum_squares(sum, {gradient});
+  // Squares of f32 numbers do not overflow f64; those of f64 numbers may: then the elements tell.
+  return std::isfinite(sum.item());
+}
+
+// The first element that is inf or NaN; -1: none.
+int64_t first_bad_element(const Tensor& gradient) {
+  const std::vector<double> values = gradient.to(tensor::DType::f64).to_vector<double>();
+  const auto bad = std::find_if(values.begin(), values.end(), [](double v) { return !std::isfinite(v); });
+  return bad == values.end() ? -1 : bad - values.begin();
+}
+
+double element(const Tensor& x, int64_t index) {
+  return x.to(tensor::DType::f64).to_vector<double>()[static_cast<size_t>(index)];
+}
+
+}  // namespace
+
+GradScaler::GradScaler(const GradScalerOptions& options)
+    : options_(options), scale_(static_cast<float>(options.init_scale)) {
+  check(std::isfinite(scale_) && scale_ > 0, ErrorKind::argument,
+        "GradScaler: the first scale has to be over 0 and finite in f32, not {}", options.init_scale);
+  check(std::isfinite(options.growth_factor) && options.growth_factor > 1, ErrorKind::argument,
+        "GradScaler: the growth factor has to be over 1, not {}", options.growth_factor);
+  check(options.backoff_factor > 0 && options.backoff_factor < 1, ErrorKind::argument,
+        "GradScaler: the backoff factor has to be between 0 and 1, not {}", options.backoff_factor);
+  check(options.growth_interval >= 1, ErrorKind::argument,
+        "GradScaler: the growth interval has to be at least 1, not {}", options.growth_interval);
+  check(options.min_scale >= 0 && options.min_scale <= options.init_scale, ErrorKind::argument,
+        "GradScaler: the least scale {} has to be from 0 to the first one, {}", options.min_scale,
+        options.init_scale);
+  const std::lock_guard lock(registry_mutex);
+  registry().push_back(this);
+}
+
+GradScaler::~GradScaler() {
+  const std::lock_guard lock(registry_mutex);
+  std::erase(registry(), this);
+}
+
+Variable GradScaler::scale(const Variable& loss) {
+  check(loss.defined() && loss.requires_grad(), ErrorKind::autograd,
+        "GradScaler: the loss does not depend on anything that requires a gradient");
+  Leaves leaves;
+  collect_leaves(loss.gradient_edge().node, leaves);
+  for (const std::shared_ptr<Node>& leaf : leaves)
+    check(
+        !unscaled_.contains(leaf), ErrorKind::autograd,
+        "GradScaler: scale() of a loss whose parameters were unscaled already: its gradients would be added "
+        "to theirs; scale and differentiate all losses before unscale_() or step(), or call update() first");
+  const std::lock_guard lock(registry_mutex);
+  scaled_.merge(leaves);
+  return autograd::affine(loss, static_cast<double>(scale_), 0);
+}
+
+void GradScaler::unscale_(Optimizer& optimizer) {
+  PerOptimizer& state = optimizers_[&optimizer];
+  check(state.stage != Stage::unscaled, ErrorKind::autograd,
+        "GradScaler: unscale_() a second time on one optimiser: the gradients would be divided twice; call "
+        "update() first");
+  check(state.stage != Stage::stepped, ErrorKind::autograd,
+        "GradScaler: unscale_() after step(): call it before, or update() first");
+  const double factor = static_cast<double>(static_cast<float>(1 / static_cast<double>(scale_)));
+  std::string bad;
+  int64_t gradients = 0;
+  for (const ParameterGroup& group : optimizer.groups())
+    for (const auto& [name, parameter] : group.parameters)
+      check(!parameter.grad().defined() || !tensor::is_half(parameter.grad().dtype()), ErrorKind::dtype,
+            "GradScaler: the gradient of '{}' is {}; keep parameters in f32 and let autocast lower them",
+            name, tensor::describe(parameter.grad().defined() ? parameter.grad().data() : Tensor()));
+  for (const ParameterGroup& group : optimizer.groups())
+    for (const auto& [name, parameter] : group.parameters) {
+      if (!parameter.grad().defined()) continue;
+      ++gradients;
+      Variable gradient = parameter.grad();
+      const Tensor before = gradient.data();
+      Tensor after = before.is_contiguous() ? before : before.contiguous();
+      if (bad.empty() && !all_finite(after))
+        if (const int64_t at = first_bad_element(after); at >= 0)
+          bad = fmt::format("{}: element {} of {} is {}", name, at, tensor::describe(after),
+                            element(after, at));
+      tensor::affine(after, after, factor, 0);
+      if (!before.shares_storage(after)) Variable(parameter).set_grad(after);
+    }
+  check(gradients > 0, ErrorKind::autograd,
+        "GradScaler: no parameter of the optimiser has a gradient; call backward() on scale(loss) first");
+  state.stage = Stage::unscaled;
+  state.found_inf = !bad.empty();
+  if (state.found_inf) first_bad_ = bad;
+  const std::lock_guard lock(registry_mutex);
+  for (const Variable& parameter : optimizer.parameters()) {
+    if (!parameter.requires_grad()) continue;
+    const std::shared_ptr<Node> leaf = parameter.gradient_edge().node;
+    scaled_.erase(leaf);
+    if (parameter.grad().defined()) unscaled_.insert(leaf);
+  }
+}
+
+bool GradScaler::step(Optimizer& optimizer, double gradient_scale) {
+  PerOptimizer& state = optimizers_[&optimizer];
+  check(state.stage != Stage::stepped, ErrorKind::autograd,
+        "GradScaler: step() a second time on one optimiser; call update() first");
+  if (state.stage == Stage::ready) unscale_(optimizer);
+  state.stage = Stage::stepped;
+  if (!state.found_inf) optimizer.step(gradient_scale);
+  return !state.found_inf;
+}
+
+void GradScaler::update() {
+  bool any = false, found = false;
+  for (const auto& [optimizer, state] : optimizers_) {
+    any = any || state.stage != Stage::ready;
+    found = found || state.found_inf;
+  }
+  check(any, ErrorKind::autograd, "GradScaler: update() before any step() or unscale_()");
+  optimizers_.clear();
+  {
+    const std::lock_guard lock(registry_mutex);
+    scaled_.clear();
+    unscaled_.clear();
+  }
+  if (found) {
+    ++skipped_;
+    ++skipped_in_a_row_;
+    growth_tracker_ = 0;
+    const auto lower = static_cast<float>(static_cast<double>(scale_) * options_.backoff_factor);
+    check(static_cast<double>(lower) >= options_.min_scale, ErrorKind::data,
+          "GradScaler: gradients still overflow at a loss scale of {} after {} skipped steps in a row ({}); "
+          "scaling cannot help: try a lower learning rate, bf16 or f32",
+          scale_, skipped_in_a_row_, first_bad_);
+    scale_ = lower;
+    return;
+  }
+  skipped_in_a_row_ = 0;
+  if (++growth_tracker_ < options_.growth_interval) return;
+  growth_tracker_ = 0;
+  const auto higher = static_cast<float>(static_cast<double>(scale_) * options_.growth_factor);
+  if (std::isfinite(higher)) scale_ = higher;
+}
+
+bool GradScaler::found_inf(const Optimizer& optimizer) const {
+  const auto found = optimizers_.find(&optimizer);
+  return found != optimizers_.end() && found->second.found_inf;
+}
+
+State GradScaler::state_dict() const {
+  State state;
+  state.scalars["scale"] = static_cast<double>(scale_);
+  state.scalars["growth_tracker"] = static_cast<double>(growth_tracker_);
+  state.scalars["skipped"] = static_cast<double>(skipped_);
+  state.scalars["skipped_in_a_row"] = static_cast<double>(skipped_in_a_row_);
+  return state;
+}
+
+void GradScaler::load_state_dict(const State& state) {
+  const auto scalar = [&](const char* key, bool whole) {
+    const auto found = state.scalars.find(key);
+    check(found != state.scalars.end(), ErrorKind::data, "GradScaler: the state has no '{}'", key);
+    const double value = found->second;
+    const bool fits = whole ? value >= 0 && value <= 0x1p53 && value == std::floor(value)
+                            : value > 0 && std::isfinite(static_cast<float>(value));
+    check(fits, ErrorKind::data, "GradScaler: '{}' of the state is {}", key, value);
+    return value;
+  };
+  check(state.tensors.empty() && state.scalars.size() == 4, ErrorKind::data,
+        "GradScaler: the state is not one of a scaler: it has {} tensors and {} numbers",
+        state.tensors.size(), state.scalars.size());
+  const double scale = scalar("scale", false), tracker = scalar("growth_tracker", true),
+               skipped = scalar("skipped", true), in_a_row = scalar("skipped_in_a_row", true);
+  scale_ = static_cast<float>(scale);
+  growth_tracker_ = static_cast<int64_t>(tracker);
+  skipped_ = static_cast<int64_t>(skipped);
+  skipped_in_a_row_ = static_cast<int64_t>(in_a_row);
+}
+
+void expect_unscaled(const char* op, const Variables& parameters) {
+  const std::lock_guard lock(registry_mutex);
+  for (const GradScaler* scaler : registry()) {
+    if (scaler->scaled_.empty()) continue;
+    for (const Variable& parameter : parameters)
+      check(!parameter.requires_grad() || !parameter.grad().defined() ||
+                !scaler->scaled_.contains(parameter.gradient_edge().node),
+            ErrorKind::autograd,
+            "{}: the gradient {} still has the loss scale {} of a GradScaler; call unscale_(optimizer) on it "
+            "first{}",
+            op, tensor::describe(parameter.grad().defined() ? parameter.grad().data() : Tensor()),
+            scaler->scale(),
+            std::string_view(op) == "step" ? ", or its step(optimizer) in place of the optimiser's" : "");
+  }
+}
+
+}  // namespace optim
