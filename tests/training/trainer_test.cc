@@ -187,7 +187,7 @@ TEST_CASE("a self-critical run resumes to the bit") {
   TrainOptions options = toy_options();
   options.objective = "self-critical";
   options.teacher_forcing = 1;
-  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("label smoothing"), tensor::Error);
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("--label-smoothing"), tensor::Error);
   options.label_smoothing = 0;
   options.samples = 3;
   options.epochs = 2;
