@@ -42,8 +42,10 @@ std::string step_line(const StepReport& r) {
   // A self-critical loss has its zero anywhere; what counts is the reward.
   const std::string aim =
       r.reward > 0 ? fmt::format("reward {:.4f}", r.reward) : fmt::format("loss {:.4f}", r.loss);
-  return fmt::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e} {:.0f} captions/s {} left", r.epoch + 1,
-                     r.step, r.total_steps, aim, r.gradient_norm, r.lr, r.captions_per_second,
+  const std::string scale =
+      r.loss_scale > 0 ? fmt::format(" scale {:g} skipped {}", r.loss_scale, r.skipped) : "";
+  return fmt::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e}{} {:.0f} captions/s {} left", r.epoch + 1,
+                     r.step, r.total_steps, aim, r.gradient_norm, r.lr, scale, r.captions_per_second,
                      duration(r.seconds_left));
 }
 
@@ -292,6 +294,15 @@ void add_train(Verb& app, Program& program) {
   verb.option("--teacher-forcing-fall", t.teacher_forcing_fall, "Its fall an epoch").group("Training");
   verb.option("--teacher-forcing-least", t.teacher_forcing_least, "Its least value").group("Training");
   verb.option("--label-smoothing", t.label_smoothing, "Label smoothing").group("Training");
+  verb.option("--precision", t.precision,
+              "Of the products in training: f32, f16 (with a loss scale) or bf16. On a processor the 16-bit "
+              "ones are emulated: f32's time and more, for trying out what a GPU would give")
+      .one_of({"f32", "f16", "bf16"})
+      .group("Training");
+  verb.option("--loss-scale", t.loss_scale,
+              "The first loss scale (f16); it is halved when gradients overflow")
+      .positive()
+      .group("Training");
   verb.option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)").group("Training");
   verb.option("--objective", t.objective,
               "cross-entropy of the captions, or self-critical: CIDEr of captions that the model draws "

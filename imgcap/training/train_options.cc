@@ -56,6 +56,10 @@ void validate(const TrainOptions& o) {
   in(o.teacher_forcing_fall, 0, 1, "the fall of teacher forcing");
   in(o.teacher_forcing_least, 0, 1, "the least teacher forcing");
   in(o.average_decay, 0, 0.999999, "average decay");
+  check(o.precision == "f32" || o.precision == "f16" || o.precision == "bf16", ErrorKind::argument,
+        "train: precision '{}' is none of f32, f16, bf16", o.precision);
+  check(o.loss_scale > 0 && o.loss_scale <= 1e38, ErrorKind::argument,
+        "train: the loss scale is {}; it has to be over 0 and at most 1e38", o.loss_scale);
   check(o.label_smoothing >= 0 && o.label_smoothing < 1, ErrorKind::argument,
         "train: label smoothing {} is not in [0, 1)", o.label_smoothing);
 }
@@ -85,6 +89,8 @@ void for_each_setting(Options& o, F&& f) {
   f("augment_views", o.augment_views);
   f("finetune", o.finetune);
   f("finetune_lr", o.finetune_lr);
+  f("precision", o.precision);
+  f("loss_scale", o.loss_scale);
   f("average_decay", o.average_decay);
   f("max_tokens", o.max_tokens);
   f("validate_every", o.validate_every);

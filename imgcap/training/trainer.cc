@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/anomaly.h"
+#include "autograd/autocast.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -128,6 +129,9 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
   if (options_.objective == "self-critical")
     self_critical_.emplace(training_, options_.samples,
                            options_.max_tokens > 0 ? options_.max_tokens : options_.validation.max_words);
+  if (options_.precision == "f16")
+    scaler_.emplace(optim::GradScalerOptions{.init_scale = options_.loss_scale,
+                                             .min_scale = std::min(1.0, options_.loss_scale)});
   if (options_.average_decay > 0)
     average_ = std::make_unique<optim::ParameterAverage>(
         all_parameters(*optimizer_), optim::AverageOptions{.decay = options_.average_decay, .warm_up = true});
@@ -148,6 +152,7 @@ CaptionLoss Trainer::step_loss(const CaptionBatch& batch, const std::vector<int6
                                StepReport& report) {
   report.teacher_forcing = teacher_forcing();
   if (self_critical_) {
+    const auto exact = autograd::AutocastGuard::off();
     const SampledCaptions sampled = self_critical_->draw(*decoder_, batch.features, photos, generator_);
     report.reward = sampled.reward;
     return SelfCritical::loss(*decoder_, sampled, generator_);
@@ -168,24 +173,40 @@ Trainer::Batch Trainer::read_batch(const std::vector<int64_t>& photos) const {
   return {make_batch(training_, photos), encoder_->read(names)};
 }
 
+CaptionLoss Trainer::forward(Batch& batch, const std::vector<int64_t>& photos, StepReport& report) {
+  std::optional<autograd::AutocastGuard> autocast;
+  if (options_.precision != "f32")
+    autocast.emplace(options_.precision == "f16" ? tensor::DType::f16 : tensor::DType::bf16);
+  if (encoder_ != nullptr) batch.captions.features = encoder_->forward(batch.pictures);
+  return step_loss(batch.captions, photos, report);
+}
+
 StepReport Trainer::train_step(Batch& batch, const std::vector<int64_t>& photos) {
   StepReport report;
   optimizer_->zero_grad();
-  if (encoder_ != nullptr) batch.captions.features = encoder_->forward(batch.pictures);
-  const CaptionLoss result = step_loss(batch.captions, photos, report);
+  const CaptionLoss result = forward(batch, photos, report);
   report.loss = result.loss.item();
   check(std::isfinite(report.loss), ErrorKind::data,
         "train: the loss of step {} is {}; a lower learning rate may help", step_ + 1, report.loss);
-  result.loss.backward();
+  (scaler_ ? scaler_->scale(result.loss) : result.loss).backward();
+  if (scaler_) scaler_->unscale_(*optimizer_);
   if (step_ == 0) optimizer_->expect_gradients();
   const autograd::Variables parameters = optimizer_->parameters();
   if (options_.clip_value > 0) optim::clip_grad_value_(parameters, options_.clip_value);
   report.gradient_norm = optim::grad_norm(parameters);
   report.lr = optimizer_->lr();
-  optimizer_->step(options_.clip_norm > 0 ? optim::clip_coefficient(report.gradient_norm, options_.clip_norm)
-                                          : 1);
-  if (options_.schedule == "cosine") scheduler_->step();
-  if (average_) average_->update();
+  const double coefficient =
+      options_.clip_norm > 0 ? optim::clip_coefficient(report.gradient_norm, options_.clip_norm) : 1;
+  if (scaler_) {
+    report.was_skipped = !scaler_->step(*optimizer_, coefficient);
+    scaler_->update();
+    report.loss_scale = scaler_->scale();
+    report.skipped = scaler_->skipped();
+  } else {
+    optimizer_->step(coefficient);
+  }
+  if (options_.schedule == "cosine" && !report.was_skipped) scheduler_->step();
+  if (average_ && !report.was_skipped) average_->update();
   ++step_;
   report.step = step_;
   report.epoch = epoch_;
@@ -238,6 +259,11 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
                 {"lr", report.lr},
                 {"teacher_forcing", report.teacher_forcing},
                 {"captions_per_second", report.captions_per_second}};
+      if (scaler_) {
+        line["loss_scale"] = report.loss_scale;
+        line["skipped_steps"] = report.skipped;
+        line["skipped"] = report.was_skipped;  // then the norm is null
+      }
       if (self_critical_) line["reward"] = report.reward;
       log(line.dump());
       if (listener.step) listener.step(report);
@@ -343,6 +369,7 @@ Checkpoint Trainer::snapshot() const {
   put(json, "optimizer", optimizer_->state_dict(), checkpoint.training_tensors);
   put(json, "scheduler", scheduler_->state_dict(), checkpoint.training_tensors);
   if (average_) put(json, "average", average_->state_dict(), checkpoint.training_tensors);
+  if (scaler_) put(json, "scaler", scaler_->state_dict(), checkpoint.training_tensors);
   checkpoint.training = json.dump();
   return checkpoint;
 }
@@ -389,6 +416,7 @@ void Trainer::resume() {
       optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
       scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
       if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));
+      if (scaler_) scaler_->load_state_dict(get(json, "scaler", checkpoint.training_tensors));
     });
     epoch_ = json.at("epoch");
     batch_ = json.at("batch");

@@ -15,6 +15,7 @@
 #include "imgcap/training/finetune.h"
 #include "imgcap/training/self_critical.h"
 #include "optim/average.h"
+#include "optim/grad_scaler.h"
 #include "optim/optimizer.h"
 #include "optim/scheduler.h"
 
@@ -38,11 +39,15 @@ struct TrainOptions {
   double label_smoothing = 0;
   // cross-entropy of the captions, or self-critical: CIDEr of the model's own (self_critical.h)
   std::string objective = "cross-entropy";
-  int64_t samples = 5;             // a photo, self-critical
-  std::string augment = "none";    // none, mirror, mild, original: of the training photos (encode.h)
-  int64_t augment_views = 1;       // of `mild` and `original`, taken in turn by epoch
-  int64_t finetune = 0;            // the encoder's last stages that are trained, too (finetune.h)
-  double finetune_lr = 1e-5;       // their learning rate; `schedule` goes for it, too
+  int64_t samples = 5;           // a photo, self-critical
+  std::string augment = "none";  // none, mirror, mild, original: of the training photos (encode.h)
+  int64_t augment_views = 1;     // of `mild` and `original`, taken in turn by epoch
+  int64_t finetune = 0;          // the encoder's last stages that are trained, too (finetune.h)
+  double finetune_lr = 1e-5;     // their learning rate; `schedule` goes for it, too
+  // Of the products in the forward and backward pass: f32, f16 or bf16 (autograd/autocast.h). Weights, their
+  // gradients and validation are f32 whatever it is.
+  std::string precision = "f32";
+  double loss_scale = 65536;       // the first one, f16 only (optim/grad_scaler.h)
   double average_decay = 0;        // of the exponential average that is validated and kept; 0: off
   int64_t max_tokens = 0;          // longer captions are cut; 0: no limit
   int64_t validate_every = 1;      // epochs
@@ -64,7 +69,10 @@ TrainOptions train_options_from_json(const std::string& text);
 struct StepReport {
   int64_t epoch = 0, step = 0, step_in_epoch = 0, steps_in_epoch = 0, total_steps = 0;
   double loss = 0, gradient_norm = 0, lr = 0, teacher_forcing = 0, captions_per_second = 0, seconds_left = 0;
-  double reward = 0;  // mean CIDEr of the drawn captions, self-critical
+  double loss_scale = 0;     // after the step; 0: none is used
+  int64_t skipped = 0;       // steps whose scaled gradients overflowed, so far
+  bool was_skipped = false;  // this one: then gradient_norm is not finite
+  double reward = 0;         // mean CIDEr of the drawn captions, self-critical
 };
 
 struct ValidationReport {
@@ -122,6 +130,8 @@ class Trainer {
 
   Batch read_batch(const std::vector<int64_t>& photos) const;
   StepReport train_step(Batch& batch, const std::vector<int64_t>& photos);
+  // Forward pass in the chosen precision.
+  CaptionLoss forward(Batch& batch, const std::vector<int64_t>& photos, StepReport& report);
   CaptionLoss step_loss(const CaptionBatch& batch, const std::vector<int64_t>& photos, StepReport& report);
   ValidationReport validate_now();
   Checkpoint snapshot() const;
@@ -143,6 +153,7 @@ class Trainer {
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Scheduler> scheduler_;
   std::unique_ptr<optim::ParameterAverage> average_;
+  std::optional<optim::GradScaler> scaler_;  // f16 only: bf16 has the range of f32
   std::optional<SelfCritical> self_critical_;
   int64_t epoch_ = 0, batch_ = 0, step_ = 0, worse_ = 0;
   double best_ = -1;

@@ -1,0 +1,158 @@
+// Training in 16 bits on the photos in the box, with the features of its encoder.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "tensor/io/safetensors.h"
+#include "tests/cli/training_run.h"
+
+using nlohmann::json;
+using tests::Folder;
+using tests::has;
+using tests::Result;
+using tests::run;
+
+namespace {
+
+Result train(const Folder& folder, const std::string& out, const std::vector<std::string>& more) {
+  const std::string photos = tests::assets() + "/photos";
+  std::vector<std::string> all = {"--captions",
+                                  photos + "/captions.csv",
+                                  "--images",
+                                  photos,
+                                  "--train-list",
+                                  photos + "/train.txt",
+                                  "--val-list",
+                                  photos + "/val.txt",
+                                  "--batch",
+                                  "8",
+                                  "--epochs",
+                                  "50",
+                                  "--lr",
+                                  "1e-2",
+                                  "--beam",
+                                  "1",
+                                  "--validate-every",
+                                  "50"};
+  all.insert(all.end(), more.begin(), more.end());
+  Result result = run(tests::train_arguments(folder, out, all, 32));
+  CAPTURE(result.err);
+  CHECK(result.code == 0);
+  return result;
+}
+
+std::vector<json> steps(const Folder& folder, const std::string& out) {
+  std::vector<json> lines = tests::json_lines(tests::read_text(folder / (out + "/log.jsonl")));
+  std::erase_if(lines, [](const json& line) { return line.contains("validation"); });
+  return lines;
+}
+
+double worst_difference(const std::vector<json>& a, const std::vector<json>& b) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double x = a[i]["loss"], y = b[i]["loss"];
+    worst = std::max(worst, std::fabs(x - y) / x);
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("the loss curves of f16 and bf16 follow f32's") {
+  const Folder folder;
+  for (const std::string model : {"attention", "plain"}) {
+    CAPTURE(model);
+    // Fed by the captions alone: one flipped argmax would feed another word and say nothing of precision.
+    for (const std::string precision : {"f32", "f16", "bf16"}) {
+      const Result result =
+          train(folder, model + precision,
+                {"--model", model, "--steps", "48", "--teacher-forcing", "1", "--precision", precision});
+      CHECK(has(result.out, " scale 65536 skipped 0 ") == (precision == "f16"));
+    }
+    const auto f32 = steps(folder, model + "f32"), f16 = steps(folder, model + "f16"),
+               bf16 = steps(folder, model + "bf16");
+    REQUIRE(f32.size() == 48);
+    CHECK(f32.back()["loss"] < 0.8 * f32.front()["loss"].get<double>());  // there is a curve to follow
+    const double half = worst_difference(f32, f16), brain = worst_difference(f32, bf16);
+    MESSAGE(model << ": at most " << half << " (f16) and " << brain << " (bf16) of the loss from f32's");
+    // The bands: a unit in the last place, 2^-10 and 2^-7, of the loss. A step's rounding errors are half of
+    // that an operand and of either sign; what they do to the weights adds up over the steps. Measured: a
+    // tenth to a third of it.
+    CHECK(half < 0x1p-10);
+    CHECK(brain < 0x1p-7);
+    // They did round, and bf16 more.
+    CHECK(half > 1e-6);
+    CHECK(brain > half);
+    CHECK(!f32.back().contains("loss_scale"));
+    CHECK(!bf16.back().contains("loss_scale"));
+    for (const json& line : f16) {
+      CHECK(line["loss_scale"] == 65536);
+      CHECK(line["skipped_steps"] == 0);
+      CHECK(line["skipped"] == false);
+    }
+  }
+}
+
+TEST_CASE("gradients that overflow skip the step and halve the scale, and a resumed run goes on with it") {
+  const Folder folder;
+  // 2^32: times a gradient of 0.01 it is over f16's greatest number, 65504.
+  const std::vector<std::string> options = {"--precision", "f16", "--loss-scale", "4294967296"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = options;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const Result whole = train(folder, "whole", with({"--steps", "24"}));
+  const auto lines = steps(folder, "whole");
+  REQUIRE(lines.size() == 24);
+  CHECK(lines[0]["skipped"] == true);
+  CHECK(lines[0]["loss_scale"] == 0x1p31);
+  double scale = 0x1p32;
+  int64_t skipped = 0;
+  for (const json& line : lines) {
+    const bool bad = line["skipped"];
+    if (bad) scale /= 2, ++skipped;
+    CHECK(line["loss_scale"] == scale);
+    CHECK(line["skipped_steps"] == skipped);
+    CHECK(line["gradient_norm"].is_null() == bad);
+  }
+  CHECK(skipped >= 3);
+  CHECK(skipped <= 20);  // it recovers
+  CHECK(lines.back()["skipped"] == false);
+  CHECK(has(whole.out, "skipped " + std::to_string(skipped)));
+
+  // Stopped among the skipped steps.
+  train(folder, "parts", with({"--steps", "2"}));
+  train(folder, "parts", with({"--steps", "24", "--resume"}));
+  const auto parts = steps(folder, "parts");
+  REQUIRE(parts.size() == 24);
+  for (size_t i = 0; i < 24; ++i)
+    for (const char* key : {"loss", "gradient_norm", "loss_scale", "skipped_steps"})
+      CHECK(parts[i][key] == lines[i][key]);
+  const auto a = tensor::io::read_safetensors(folder / "whole/last.safetensors").tensors;
+  const auto b = tensor::io::read_safetensors(folder / "parts/last.safetensors").tensors;
+  REQUIRE(a.size() == b.size());
+  for (const auto& [name, tensor] : a) {
+    CAPTURE(name);
+    REQUIRE(b.contains(name));
+    CHECK(tensor.bytes() == b.at(name).bytes());
+    CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), static_cast<size_t>(tensor.bytes())) == 0);
+  }
+}
+
+TEST_CASE("precision: what is refused") {
+  const Folder folder;
+  const std::string photos = tests::assets() + "/photos";
+  const auto refused = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"--captions", photos + "/captions.csv", "--images", photos};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(tests::train_arguments(folder, "bad", all));
+    CHECK(result.code == 2);
+    return result.err;
+  };
+  CHECK(has(refused({"--precision", "f8"}), "precision"));
+  CHECK(has(refused({"--precision", "f16", "--loss-scale", "0"}), "loss-scale"));
+  CHECK(has(refused({"--precision", "f16", "--loss-scale", "1e39"}), "loss scale is 1e+39"));
+}
