@@ -214,6 +214,12 @@ void check_layout(const std::string& file, const SafetensorsHeader& header, int6
           in_quotes(item->first), previous ? in_quotes(*previous) : "");
     check(item->second.begin == position, ErrorKind::data, "{}: {}: a hole of {} bytes before it", file,
           in_quotes(item->first), item->second.begin - position);
+    // The format says nothing of it; its writers order tensors so that this holds, and a file where it does
+    // not was made by none of them.
+    check(item->second.begin == item->second.end || item->second.begin % size_of(item->second.dtype) == 0,
+          ErrorKind::data,
+          "{}: {}: misaligned: it begins at byte {} of the data, in the middle of an element of {} bytes",
+          file, in_quotes(item->first), item->second.begin, size_of(item->second.dtype));
     position = item->second.end;
     previous = &item->first;
   }

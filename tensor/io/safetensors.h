@@ -29,8 +29,8 @@ struct SafetensorsHeader {
   int64_t file_bytes = 0;
 };
 
-// The file's tensors, as read-only views of the mapped file (copies where the bytes are not aligned, which
-// the format allows). Takes F32 F64 F16 BF16 I32 I64 U8 BOOL and at most 8 dimensions. A file is hostile
+// The file's tensors, as read-only views of the mapped file (copies where a header of odd length
+// leaves the data unaligned, which the format allows). Takes F32 F64 F16 BF16 I32 I64 U8 BOOL and at most 8 dimensions. A file is hostile
 // until checked: everything that the format does not allow is a data error that names the file and the
 // tensor; an unreadable file is an io error. Replace such a file by renaming only: shortening it in place
 // takes the memory away.
