@@ -157,6 +157,8 @@ void run(Options o, const Verb& verb, Program& program) {
   const bool as_original = o.compat == "original";
   if (as_original) set_original_defaults(o, verb);
   validate(o.train);
+  tensor::check(o.train.precision == "f16" || !verb.given("--loss-scale"), tensor::ErrorKind::argument,
+                "train: --loss-scale is for --precision f16; {} needs none", o.train.precision);
   tensor::check(o.encoder_mode == "eval" || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);

@@ -153,6 +153,8 @@ TEST_CASE("precision: what is refused") {
     return result.err;
   };
   CHECK(has(refused({"--precision", "f8"}), "precision"));
+  CHECK(has(refused({"--precision", "bf16", "--loss-scale", "8"}),
+            "--loss-scale is for --precision f16; bf16 needs none"));
   CHECK(has(refused({"--precision", "f16", "--loss-scale", "0"}), "loss-scale"));
   CHECK(has(refused({"--precision", "f16", "--loss-scale", "1e39"}), "loss scale is 1e+39"));
 }
