@@ -235,7 +235,7 @@ class Suite {
 
   // What differences of each gradient are measured by at least: 0, or the greatest of all for inputs without
   // effect.
-  std::vector<double> scales_of(const std::vector<Tensor>& gradients) const {
+  std::vector<double> scales_of(const std::vector<Tensor>& gradients, bool all = false) const {
     double greatest = 0;
     for (const Tensor& g : gradients)
       if (g.defined())
@@ -243,7 +243,7 @@ class Suite {
           greatest = std::max(greatest, std::abs(v));
     std::vector<double> scales;
     for (const SampleInput& input : sample_->inputs)
-      if (differentiable(input)) scales.push_back(input.no_effect ? greatest : 0);
+      if (differentiable(input)) scales.push_back(all || input.no_effect ? greatest : 0);
     return scales;
   }
 
@@ -315,11 +315,12 @@ class Suite {
   void composed(DType dtype) {
     const Variables inputs = make_inputs(dtype, true);
     const Outcome fused = outcome_of(sample_->op, inputs), plain = outcome_of(sample_->composed, inputs);
-    // In 16 bits the composed op rounds after each of its parts.
+    // In 16 bits the composed op rounds after each of its parts, so what cancels in a small gradient is off
+    // by a share of the greatest.
     same(dtype, "composed", "fused", fused.outputs, plain.outputs, "output",
          tensor::is_half(dtype) ? gradient_tolerance(dtype) : tolerance(dtype));
     same(dtype, "composed", "fused", fused.gradients, plain.gradients, "gradient", gradient_tolerance(dtype),
-         scales_of(plain.gradients));
+         scales_of(plain.gradients, tensor::is_half(dtype)));
   }
 
   static bool same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
