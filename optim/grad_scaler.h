@@ -12,8 +12,10 @@
 //       loss = model.loss(batch);
 //     }
 //     scaler.scale(loss).backward();
-//     scaler.unscale_(optimizer);                           // only needed to look at the gradients or clip
-//     them optim::clip_grad_norm_(optimizer.parameters(), 1); scaler.step(optimizer); scaler.update();
+//     scaler.unscale_(optimizer);  // only needed to look at the gradients or to clip them
+//     optim::clip_grad_norm_(optimizer.parameters(), 1);
+//     scaler.step(optimizer);
+//     scaler.update();
 //   }
 //
 // Gradients that still have the scale cannot be taken for true ones: grad_norm, the clip functions and
