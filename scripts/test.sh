@@ -19,7 +19,7 @@ scripts/build.sh
 folder=${IMGCAP_BUILD_DIR:-build}
 log=$folder/ctest.log
 status=0
-ctest --test-dir "$folder" --output-on-failure --no-tests=error 2>&1 | tee "$log" || status=$?
+ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel 2 2>&1 | tee "$log" || status=$?
 skipped=$(grep -c '^skipped (IMGCAP_DATA is not set)' "$folder/Testing/Temporary/LastTest.log" || true)
 if [[ ${skipped:-0} -gt 0 ]]; then
   echo "$skipped tests were skipped: IMGCAP_DATA does not name the data set's folder"

@@ -24,11 +24,9 @@ struct OpReport {
 // Every sample of the record:
 //   forward      against the reference, in each type; other types are refused
 //   layout       transposed, strided, offset and expanded inputs give what contiguous ones give, forward and
-//   backward;
-//                inputs stay as they are; guard bytes around all memory stay whole
+//                backward; inputs stay as they are; guard bytes around all memory stay whole
 //   derivative   gradcheck, of each element or (large samples) along random directions; gradgradcheck, or,
-//   for ops that
-//                are differentiable once, the refusal of second derivatives
+//                for ops that are differentiable once, the refusal of second derivatives
 //   gradient     each input that requires a gradient gets one, of its shape and type
 //   composed     a fused op against the one of plain ops, forward and backward
 //   repeat       a second run, and runs with 1, 2 and 4 threads, give the same bits

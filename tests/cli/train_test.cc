@@ -15,9 +15,10 @@ using tests::run;
 
 namespace {
 
-// Waits until the program has said `text`; false after a minute.
+// Waits until the program has said `text`; false after five minutes, which only a
+// broken one takes.
 bool wait_for(const tests::Program& program, const std::string& text) {
-  for (int i = 0; i < 6000; ++i) {
+  for (int i = 0; i < 30000; ++i) {
     if (has(program.output(), text)) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
@@ -265,7 +266,7 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     // Before the first step, too.
     std::vector<std::string> fresh = train("fresh", endless);
     tests::Program killed(fresh);
-    for (int i = 0; i < 6000 && !std::filesystem::exists(folder / "fresh/last.safetensors"); ++i)
+    for (int i = 0; i < 60000 && !std::filesystem::exists(folder / "fresh/last.safetensors"); ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     killed.send(SIGKILL);
     CHECK(killed.wait().code == 128 + SIGKILL);

@@ -1,4 +1,4 @@
-// Runs the whole op database; its own test programs, so that families run side by side.
+// Runs the whole op database, a test case a family.
 #include "autograd/testing/op_suite.h"
 
 #include <doctest/doctest.h>
