@@ -33,10 +33,10 @@ struct Cache {
   AllocatorStatistics statistics;
 };
 
-// Never destroyed: tensors with static lifetime may be released after it would be.
 void* allocate_block(int64_t bytes);
 void release_block(void* block, int64_t bytes) noexcept;
 
+// Never destroyed: tensors with static lifetime may be released after it would be.
 Cache& cache() {
   static Cache* const instance = new Cache;
   return *instance;
