@@ -15,8 +15,7 @@ using tests::run;
 
 namespace {
 
-// Waits until the program has said `text`; false after five minutes, which only a
-// broken one takes.
+// Waits until the program has said `text`; false after five minutes.
 bool wait_for(const tests::Program& program, const std::string& text) {
   for (int i = 0; i < 30000; ++i) {
     if (has(program.output(), text)) return true;
