@@ -72,7 +72,8 @@ template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
 template Tensor Tensor::from(std::span<const f16>, const Shape&);
 template Tensor Tensor::from(std::span<const bf16>, const Shape&);
 
-Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner) {
+Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner,
+                    Device device) {
   check(reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(size_of(dtype)) == 0, ErrorKind::argument,
         "wrap: the memory is not aligned for {}", name_of(dtype));
   check(owner != nullptr, ErrorKind::argument, "wrap: an owner of the memory is needed");
@@ -80,6 +81,7 @@ Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shar
   t.storage_ = std::make_shared<Storage>();
   t.storage_->data = const_cast<std::byte*>(static_cast<const std::byte*>(data));
   t.storage_->bytes = shape.numel() * size_of(dtype);
+  t.storage_->device = device;
   t.storage_->read_only = true;
   t.storage_->owner = std::move(owner);
   t.shape_ = shape;

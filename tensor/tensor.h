@@ -47,8 +47,10 @@ class Tensor {
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return from(std::span<const T>(values), shape);
   }
-  // A read-only tensor over foreign memory, which `owner` keeps alive; aligned to the element size.
-  static Tensor wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner);
+  // A read-only tensor over foreign memory of `device`, which `owner` keeps alive; aligned to the element
+  // size.
+  static Tensor wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner,
+                     Device device = {});
 
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }

@@ -57,6 +57,7 @@ Attention additive_attention(const Variable& given_keys, const Variable& given_v
   if (!(tensor::is_half(keys.dtype()) && v.dtype() == DType::f32))
     expect_floats("additive_attention", {&keys, &v});
   if (v_bias.defined()) expect_floats("additive_attention", {&v, &v_bias});
+  expect_one_device("additive_attention", keys, image, v, v_bias);
   expect_shapes("additive_attention", keys, values, query);
   Tensor context = Tensor::empty({query.size(0), values.size(2)}, query.dtype(), query.device());
   Tensor alpha = Tensor::empty({query.size(0), keys.size(1)}, v.dtype(), query.device());

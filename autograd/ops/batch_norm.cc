@@ -38,6 +38,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
                     const Tensor& running_mean, const Tensor& running_var, bool train, double eps,
                     BatchNormStatistics* statistics) {
   expect_floats("batch_norm", {&x});
+  expect_one_device("batch_norm", x, weight, bias, running_mean, running_var);
   check(x.rank() >= 2, ErrorKind::shape, "batch_norm: input {} must be (n, c, ...)", to_string(x.shape()));
   const Shape channels{x.size(1)};
   for (const Variable* v : {&weight, &bias}) {

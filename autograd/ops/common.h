@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <type_traits>
 
 #include "autograd/autocast.h"
 #include "autograd/ops.h"
@@ -32,6 +33,19 @@ inline void expect_floats(const char* op, std::initializer_list<const Variable*>
           tensor::describe(input->data()));
     expect_same_device(first, input->data(), op);
   }
+}
+
+// Throws unless all of `others`, variables and tensors, are where `first` is; undefined ones do not count.
+template <class... Others>
+void expect_one_device(const char* op, const Variable& first, const Others&... others) {
+  const auto expect = [&](const auto& other) {
+    if (!other.defined()) return;
+    if constexpr (std::is_same_v<std::decay_t<decltype(other)>, Variable>)
+      expect_same_device(first.data(), other.data(), op);
+    else
+      expect_same_device(first.data(), other, op);
+  };
+  (expect(others), ...);
 }
 
 }  // namespace autograd

@@ -53,6 +53,7 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
                        double label_smoothing, Reduction reduction, const Tensor& weight) {
   const Variable logits = autocast_f32(given);
   expect_floats("cross_entropy", {&logits});
+  expect_one_device("cross_entropy", logits, targets, weight);
   check(logits.rank() == 2 && targets.rank() == 1 && logits.size(0) == targets.size(0), ErrorKind::shape,
         "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}",
         to_string(logits.shape()), to_string(targets.shape()));

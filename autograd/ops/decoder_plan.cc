@@ -1,12 +1,9 @@
 #include "autograd/ops/decoder_plan.h"
 
-#include "autograd/autocast.h"
-#include "tensor/error.h"
+#include "autograd/ops/common.h"
 #include "tensor/kernels.h"
 
 namespace autograd {
-
-using tensor::check;
 
 namespace {
 
@@ -98,7 +95,10 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
     check(x.dtype() == dtype || (product != dtype && x.dtype() == product), ErrorKind::dtype,
           "decoder_sequence: {} beside an embedding of {}: they do not mix; convert one with to()",
           tensor::describe(x.data()), tensor::name_of(dtype));
+    expect_one_device("decoder_sequence", weights.embedding, x);
   }
+  expect_one_device("decoder_sequence", weights.embedding, inputs.words, inputs.image, weights.output_weight,
+                    weights.output_bias);
   for (const bool forced : inputs.teacher)
     check(forced || weights.output_weight.defined(), ErrorKind::argument,
           "decoder_sequence: steps without a teacher need output_weight");

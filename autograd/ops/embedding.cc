@@ -36,6 +36,7 @@ Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& i
 
 Variable embedding(const Variable& weight, const Tensor& ids) {
   expect_floats("embedding", {&weight});
+  expect_one_device("embedding", weight, ids);
   check(weight.rank() == 2, ErrorKind::shape, "embedding: the weight has to be (words, width), not {}",
         to_string(weight.shape()));
   Shape shape = ids.shape();

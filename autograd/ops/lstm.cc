@@ -23,6 +23,7 @@ struct Cell {
 
   void expect_types(const char* op) const {
     expect_floats(op, {&x, &h, &weight_ih, &weight_hh});
+    expect_one_device(op, x, c, bias_ih, bias_hh);
     for (const Variable* v : {&c, &bias_ih, &bias_hh})
       if (v->defined() && v->dtype() != wide()) expect_floats(op, {&x, v});
   }

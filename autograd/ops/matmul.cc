@@ -1,11 +1,7 @@
-#include "autograd/autocast.h"
-#include "autograd/ops.h"
-#include "tensor/error.h"
+#include "autograd/ops/common.h"
 
 namespace autograd {
 namespace {
-
-using tensor::check;
 
 // Leading dimensions of `shape` with the last two dropped.
 Shape leading(const Shape& shape) { return Shape(std::span(shape.begin(), shape.end() - 2)); }
@@ -85,7 +81,7 @@ Variable linear(const Variable& given, const Variable& given_weight, const Varia
   check(!bias.defined() || bias.shape() == Shape{weight.size(0)}, ErrorKind::shape,
         "linear: bias {} with weight {}", bias.defined() ? to_string(bias.shape()) : "",
         to_string(weight.shape()));
-  tensor::expect_same_device(x.data(), weight.data(), "linear");
+  expect_one_device("linear", x, weight, bias);
   Shape shape = x.shape();
   shape[shape.rank() - 1] = weight.size(0);
   Tensor out = Tensor::empty(shape, x.dtype(), x.device());

@@ -53,6 +53,7 @@ class Suite {
         if (sample.composed)
           for (const DType dtype : kFloatTypes) attempt(dtype, "composed", [&] { composed(dtype); });
         for (const DType dtype : kFloatTypes) attempt(dtype, "repeat", [&] { repeat(dtype); });
+        if (sample.inputs.size() > 1) attempt(DType::f32, "device", [&] { devices(DType::f32); });
         for (const std::string& broken : guards.broken()) fail(std::nullopt, "memory", broken);
         ++report_.checks;
       }
@@ -207,30 +208,59 @@ class Suite {
     if (sample_->large) return;  // small ones show it
     const Variables plain = make_inputs(dtype, true);
     const Outcome wanted = outcome_of(sample_->op, plain);
-    for (size_t i = 0; i < plain.size(); ++i)
-      for (const Layout& layout : layouts_of(plain[i].data())) {
-        ++report_.checks;
-        Variables inputs = plain;
-        // A view of another variable's memory that is a leaf itself.
-        inputs[i] = Variable(layout.tensor, plain[i].requires_grad());
-        const std::vector<std::byte> before = bytes_of(layout.whole);
-        Variables reference_inputs = plain;
-        Outcome other = wanted;
-        if (layout.changes_values) {
-          reference_inputs[i] = Variable(layout.tensor.clone(), plain[i].requires_grad());
-          try {
-            other = outcome_of(sample_->op, reference_inputs);
-          } catch (const tensor::Error&) {
-            continue;  // repeated rows are no valid input of this op
-          }
-        }
-        const Outcome got = outcome_of(sample_->op, inputs);
-        const std::string how = fmt::format("input {} {}", i, layout.name);
-        same(dtype, "layout", how, got.outputs, other.outputs, "output", tolerance(dtype));
-        same(dtype, "layout", how, got.gradients, other.gradients, "gradient", gradient_tolerance(dtype),
-             scales_of(other.gradients));
-        if (bytes_of(layout.whole) != before) fail(dtype, "layout", how + ": the input was changed");
+    std::vector<std::vector<Layout>> of_inputs;
+    for (size_t i = 0; i < plain.size(); ++i) {
+      of_inputs.push_back(layouts_of(plain[i].data()));
+      for (const Layout& layout : of_inputs[i]) layout_of(dtype, plain, wanted, {{i, layout}});
+    }
+    // All inputs at once, each in another layout than its neighbour.
+    for (size_t turn = 0; turn < 3; ++turn) {
+      std::vector<Placed> placed;
+      for (size_t i = 0; i < plain.size(); ++i) {
+        std::vector<Layout> kept;
+        for (const Layout& layout : of_inputs[i])
+          if (!layout.changes_values) kept.push_back(layout);
+        if (!kept.empty()) placed.push_back({i, kept[(i + turn) % kept.size()]});
       }
+      if (placed.size() > 1) layout_of(dtype, plain, wanted, placed);
+    }
+  }
+
+  struct Placed {
+    size_t input;
+    Layout layout;
+  };
+
+  void layout_of(DType dtype, const Variables& plain, Outcome wanted, const std::vector<Placed>& placed) {
+    ++report_.checks;
+    Variables inputs = plain, reference_inputs = plain;
+    std::vector<std::vector<std::byte>> before;
+    std::string how = "input";
+    bool changes_values = false;
+    for (const auto& [i, layout] : placed) {
+      // A view of another variable's memory that is a leaf itself.
+      inputs[i] = Variable(layout.tensor, plain[i].requires_grad());
+      if (layout.changes_values) {
+        reference_inputs[i] = Variable(layout.tensor.clone(), plain[i].requires_grad());
+        changes_values = true;
+      }
+      before.push_back(bytes_of(layout.whole));
+      how += fmt::format(" {} {}", i, layout.name);
+    }
+    if (changes_values) {
+      try {
+        wanted = outcome_of(sample_->op, reference_inputs);
+      } catch (const tensor::Error&) {
+        return;  // repeated rows are no valid input of this op
+      }
+    }
+    const Outcome got = outcome_of(sample_->op, inputs);
+    same(dtype, "layout", how, got.outputs, wanted.outputs, "output", tolerance(dtype));
+    same(dtype, "layout", how, got.gradients, wanted.gradients, "gradient", gradient_tolerance(dtype),
+         scales_of(wanted.gradients));
+    for (size_t k = 0; k < placed.size(); ++k)
+      if (bytes_of(placed[k].layout.whole) != before[k])
+        fail(dtype, "layout", fmt::format("{}: input {} was changed", how, placed[k].input));
   }
 
   // What differences of each gradient are measured by at least: 0, or the greatest of all for inputs without
@@ -368,6 +398,30 @@ class Suite {
         continue;
       }
       fail(dtype, "type", "it should be refused");
+    }
+  }
+
+  // Each input in turn on another device than the rest. Its memory is the host's: what the op has to look at
+  // is where the tensor says that it is, before anything else.
+  void devices(DType dtype) {
+    const Variables plain = make_inputs(dtype, false);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      ++report_.checks;
+      Variables inputs = plain;
+      const auto host = std::make_shared<Tensor>(plain[i].data());
+      inputs[i] = Variable(
+          Tensor::wrap(host->raw(), host->shape(), host->dtype(), host, tensor::Device::cuda()), false);
+      try {
+        sample_->op(inputs);
+      } catch (const tensor::Error& e) {
+        const std::string text = e.what();
+        if (e.kind() != ErrorKind::device || text.find("on cuda:0") == std::string::npos ||
+            text.find("on cpu") == std::string::npos)
+          fail(dtype, "device",
+               fmt::format("input {} on another: refused with another sentence: {}", i, text));
+        continue;
+      }
+      fail(dtype, "device", fmt::format("input {} on another than the rest: it should be refused", i));
     }
   }
 

@@ -24,12 +24,14 @@ struct OpReport {
 // Every sample of the record:
 //   forward      against the reference, in each type; other types are refused
 //   layout       transposed, strided, offset and expanded inputs give what contiguous ones give, forward and
-//                backward; inputs stay as they are; guard bytes around all memory stay whole
+//                backward, one input at a time and all together; inputs stay as they are; guard bytes around
+//                all memory stay whole
 //   derivative   gradcheck, of each element or (large samples) along random directions; gradgradcheck, or,
 //                for ops that are differentiable once, the refusal of second derivatives
 //   gradient     each input that requires a gradient gets one, of its shape and type
 //   composed     a fused op against the one of plain ops, forward and backward
 //   repeat       a second run, and runs with 1, 2 and 4 threads, give the same bits
+//   device       inputs on two devices are refused, with both in the sentence
 //   error        what should be refused is, with the op and the shapes in the sentence
 // `device`: only "cpu" so far; a device error for others.
 OpReport check_op(const OpRecord& record, const std::string& device = "cpu");

@@ -247,3 +247,30 @@ TEST_CASE("planted 16: a fused op that differs from its composed form") {
   };
   caught(check_op(record), "composed f64: fused: output 0");
 }
+
+TEST_CASE("planted 17: an op that reads a tensor without a look at where it is") {
+  const OpReport report = with(
+      "matmul",
+      [](const Variables& in) {
+        Tensor out = Tensor::empty({in[0].size(0), in[1].size(1)}, in[0].dtype());
+        tensor::matmul(out, in[0].data(), in[1].data(), 1, 0);
+        return Variables{Variable(out)};
+      },
+      "(2, 3) x (3, 4)");
+  caught(report, "device f32: input 1 on another than the rest: it should be refused");
+}
+
+TEST_CASE("planted 18: strides that are mixed up only where both inputs have some") {
+  const OpReport report = with(
+      "mul",
+      [](const Variables& in) {
+        const Tensor &a = in[0].data(), &b = in[1].data();
+        if (a.is_contiguous() || b.is_contiguous()) return Variables{in[0] * in[1]};
+        return Variables{
+            planted(detached(in[0]) * detached(in[1]) * 2, in, [](const Variables& g, const Variables& x) {
+              return Variables{g[0] * x[1], g[0] * x[0]};
+            })};
+      },
+      "(2, 3) and (2, 3)");
+  caught(report, "layout f64: input 0 transposed 1 strided: output 0");
+}

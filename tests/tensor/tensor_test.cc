@@ -44,6 +44,17 @@ TEST_CASE("wrong views are refused with a sentence") {
   CHECK_THROWS_AS(Tensor().data<float>(), tensor::Error);
 }
 
+TEST_CASE("tensors on two devices are refused with both in the sentence") {
+  Tensor here = Tensor::zeros({3});
+  const auto owner = std::make_shared<Tensor>(here.clone());
+  const Tensor there = Tensor::wrap(owner->raw(), {3}, DType::f32, owner, tensor::Device::cuda(1));
+  CHECK(there.device() == tensor::Device::cuda(1));
+  CHECK(there.select(0, 0).device() == tensor::Device::cuda(1));
+  CHECK_THROWS_WITH_AS(tensor::expect_same_device(here, there, "add"),
+                       "add: one tensor is on cpu, another on cuda:1; move one with to()", tensor::Error);
+  CHECK_NOTHROW(tensor::expect_same_device(there, there, "add"));
+}
+
 TEST_CASE("copies convert, broadcast and may overlap") {
   const Tensor x = Tensor::from(std::vector<double>{-1.5, 0, 2.7, 300}, {4});
   CHECK(x.to(DType::i32).to_vector<int32_t>() == std::vector<int32_t>{-1, 0, 2, 300});
