@@ -3,13 +3,16 @@
 #include <fmt/ranges.h>
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "autograd/autocast.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/beam_search.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
+#include "optim/grad_scaler.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -49,7 +52,14 @@ CaptionBatch random_batch(int64_t captions, int64_t tokens, int64_t vocabulary,
   return batch;
 }
 
-Row train_step(DecoderKind kind, int64_t calls) {
+autograd::Variable step_loss(Decoder& decoder, const CaptionBatch& batch, const LossOptions& options,
+                             const std::string& precision) {
+  std::optional<autograd::AutocastGuard> autocast;
+  if (precision != "f32") autocast.emplace(precision == "f16" ? DType::f16 : DType::bf16);
+  return decoder.loss(batch, options).loss;
+}
+
+Row train_step(DecoderKind kind, int64_t calls, const std::string& precision) {
   constexpr int64_t kCaptions = 128, kTokens = 20;
   tensor::Generator generator(1);
   DecoderConfig config;
@@ -61,17 +71,26 @@ Row train_step(DecoderKind kind, int64_t calls) {
   LossOptions options;
   options.teacher_forcing = 0.9;
   options.generator = &generator;
+  optim::GradScaler scaler;
+  const bool scaled = precision == "f16";
   Row row;
-  row.what = "training step, 128 captions of 20 tokens, 128 images, original widths, float32";
+  row.what = fmt::format("training step, 128 captions of 20 tokens, 128 images, original widths, {}",
+                         precision == "f32" ? "float32" : "autocast to " + precision);
   row.unit = "captions";
   row.per_call = kCaptions;
   row.timing = measure(
       [&] {
         decoder->zero_grad();
-        const CaptionLoss loss = decoder->loss(batch, options);
-        loss.loss.backward();
-        const double norm = optim::grad_norm(decoder->parameters());
-        optimizer.step(optim::clip_coefficient(norm, 1));
+        const autograd::Variable loss = step_loss(*decoder, batch, options, precision);
+        (scaled ? scaler.scale(loss) : loss).backward();
+        if (scaled) scaler.unscale_(optimizer);
+        const double clip = optim::clip_coefficient(optim::grad_norm(decoder->parameters()), 1);
+        if (scaled) {
+          scaler.step(optimizer, clip);
+          scaler.update();
+        } else {
+          optimizer.step(clip);
+        }
       },
       2, calls);
   return row;
@@ -141,12 +160,22 @@ std::vector<std::string> row_names() {
   return {"train-attention", "train-plain", "resnet50-b1", "resnet50-b8", "caption-resnet50"};
 }
 
-Row run_row(const std::string& name, int64_t calls) {
+std::vector<std::string> row_names(const std::string& precision) {
+  if (precision == "f32") return row_names();
+  return {"train-attention", "train-plain"};
+}
+
+Row run_row(const std::string& name, int64_t calls, const std::string& precision) {
+  const std::vector<std::string> all = row_names(), here = row_names(precision);
+  tensor::check(std::find(all.begin(), all.end(), name) == all.end() ||
+                    std::find(here.begin(), here.end(), name) != here.end(),
+                tensor::ErrorKind::argument, "bench: the row {} runs in f32 alone; in {} there are {}", name,
+                precision, fmt::join(here, ", "));
   Row row;
   if (name == "train-attention")
-    row = train_step(DecoderKind::attention, calls);
+    row = train_step(DecoderKind::attention, calls, precision);
   else if (name == "train-plain")
-    row = train_step(DecoderKind::plain, calls);
+    row = train_step(DecoderKind::plain, calls, precision);
   else if (name == "resnet50-b1")
     row = resnet50(1, calls * 4);
   else if (name == "resnet50-b8")

@@ -18,15 +18,17 @@ struct Row {
   double per_second() const { return per_call / timing.median; }
 };
 
-// train-attention, train-plain: a training step of the original's decoder in float32: 128 captions of 20
-// tokens
-//   of 128 images, forward, backward, clip, AdamW; the next word is the caption's with probability 0.9.
+// train-attention, train-plain: a training step of the original's decoder: 128 captions of 20 tokens of 128
+//   images, forward, backward, clip, AdamW; the next word is the caption's with probability 0.9. In f16 and
+//   bf16 under autocast, in f16 with a GradScaler, too.
 // resnet50-b1, resnet50-b8: the frozen encoder's feature map of 1 and of 8 photos of 224 x 224.
 // caption-resnet50: one photo of 224 x 224 to a caption of 30 words, beam 5, ResNet50 and the original's
-// widths.
+//   widths.
 std::vector<std::string> row_names();
+// Those of them that run in `precision`, f32, f16 or bf16.
+std::vector<std::string> row_names(const std::string& precision);
 
-// Runs one in this process. Argument errors: another name.
-Row run_row(const std::string& name, int64_t calls);
+// Runs one in this process. Argument errors: another name; a precision that the row does not run in.
+Row run_row(const std::string& name, int64_t calls, const std::string& precision = "f32");
 
 }  // namespace imgcap::bench

@@ -12,13 +12,14 @@ using tensor::check;
 using tensor::ErrorKind;
 using Reading = TorchJob::Reading;
 
-std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int threads) {
+std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int threads,
+                                 const std::string& precision) {
   const std::string n = std::to_string(calls), t = std::to_string(threads);
   const auto train = [&](const std::string& variant) {
     return TorchJob{row,
                     variant,
                     "torch_baselines.py",
-                    {"train", "--variant", variant, "--device", "cpu", "--dtype", "f32", "--batch", "128",
+                    {"train", "--variant", variant, "--device", "cpu", "--dtype", precision, "--batch", "128",
                      "--len", "20", "--reps", n},
                     Reading::seconds};
   };
@@ -28,10 +29,13 @@ std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int thre
     return TorchJob{row, variant, "imgcap_torch.py", std::move(arguments), reading};
   };
   if (row == "train-attention") return {train("original"), train("best")};
-  if (row == "train-plain")
-    return {other("original",
-                  {"train", "--variant", "noattn", "--encoder", "none", "--batch", "128", "--len", "20"},
-                  Reading::total)};
+  if (row == "train-plain") {
+    std::vector<std::string> arguments = {"train",   "--variant", "noattn", "--encoder", "none",
+                                          "--batch", "128",       "--len",  "20"};
+    if (precision == "f16") return {};
+    if (precision == "bf16") arguments.emplace_back("--bf16");
+    return {other("original", arguments, Reading::total)};
+  }
   if (row == "resnet50-b1")
     return {other("jit", {"resnet", "--mode", "jit", "--batches", "1"}, Reading::sec)};
   if (row == "resnet50-b8")

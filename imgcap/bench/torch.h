@@ -18,8 +18,10 @@ struct TorchJob {
   enum class Reading { seconds, total, sec, encode_and_search, process } reading = Reading::seconds;
 };
 
-// The variants that a row is compared with; `calls` and `threads` go into the arguments.
-std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int threads);
+// The variants that a row is compared with, none for train-plain in f16; `calls`, `threads` and `precision`
+// (f32, f16, bf16) go into the arguments.
+std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int threads,
+                                 const std::string& precision = "f32");
 
 struct TorchResult {
   Timing timing;

@@ -59,15 +59,15 @@ double speed_ratio(const Result& r, const Result::Other& other) {
 
 const std::string kCaption = "caption";
 
-std::vector<std::string> all_rows() {
-  std::vector<std::string> names = bench::row_names();
-  names.push_back(kCaption);
+std::vector<std::string> all_rows(const std::string& precision = "f32") {
+  std::vector<std::string> names = bench::row_names(precision);
+  if (precision == "f32") names.push_back(kCaption);
   return names;
 }
 
 // A row by its name or the start of its name up to a hyphen: "resnet50" means both of its rows.
-std::vector<std::string> chosen_rows(const std::vector<std::string>& only) {
-  const std::vector<std::string> all = all_rows();
+std::vector<std::string> chosen_rows(const std::vector<std::string>& only, const std::string& precision) {
+  const std::vector<std::string> all = all_rows(precision);
   if (only.empty()) return all;
   std::vector<std::string> chosen;
   for (const std::string& name : only) {
@@ -76,7 +76,7 @@ std::vector<std::string> chosen_rows(const std::vector<std::string>& only) {
     for (const std::string& row : all)
       if (exact ? row == name : row.starts_with(name + "-")) chosen.push_back(row);
     tensor::check(chosen.size() > before, tensor::ErrorKind::argument,
-                  "bench: there is no row '{}'; there are {}", name, fmt::join(all, ", "));
+                  "bench: there is no row '{}' in {}; there are {}", name, precision, fmt::join(all, ", "));
   }
   return chosen;
 }
@@ -108,8 +108,9 @@ void run_ours(const Options& o, Result& r) {
     r.runs.push_back(bench::summary(seconds));
     return;
   }
-  const bench::Finished f = bench::run_process({this_program(), "bench", "--worker", r.name, "--calls",
-                                                std::to_string(o.calls), "--threads", threads});
+  const bench::Finished f =
+      bench::run_process({this_program(), "bench", "--worker", r.name, "--calls", std::to_string(o.calls),
+                          "--threads", threads, "--precision", o.precision});
   const Json line = Json::parse(f.out);
   r.what = line.at("what");
   r.unit = line.at("unit");
@@ -123,7 +124,7 @@ Result run_row(const std::string& name, const Options& o) {
   Result r;
   r.name = name;
   std::vector<bench::TorchJob> jobs;
-  if (!o.compare.empty()) jobs = bench::torch_jobs(name, o.calls, tensor::num_threads());
+  if (!o.compare.empty()) jobs = bench::torch_jobs(name, o.calls, tensor::num_threads(), o.precision);
   for (const bench::TorchJob& job : jobs) r.others.push_back({job.variant, {}, 0});
   const std::vector<std::filesystem::path> programs(o.torch_programs.begin(), o.torch_programs.end());
   for (int64_t pair = 0; pair < o.pairs; ++pair) {
@@ -137,11 +138,11 @@ Result run_row(const std::string& name, const Options& o) {
   return r;
 }
 
-Json row_json(const Result& r) {
+Json row_json(const Result& r, const std::string& precision) {
   const Timing timing = of_runs(r.runs);
   Json json{{"name", r.name},
             {"what", r.what},
-            {"precision", "f32"},
+            {"precision", precision},
             {"unit", r.unit},
             {"per_second", r.per_call / timing.median},
             {"seconds", to_json(timing)},
@@ -191,7 +192,7 @@ Json to_json(const bench::Machine& m) {
 void expect_torch(const std::vector<std::string>& rows, const Options& o) {
   const std::vector<std::filesystem::path> programs(o.torch_programs.begin(), o.torch_programs.end());
   for (const std::string& row : rows)
-    for (const bench::TorchJob& job : bench::torch_jobs(row, 1, 1))
+    for (const bench::TorchJob& job : bench::torch_jobs(row, 1, 1, o.precision))
       bench::find_program(job.program, programs);
   bench::run_process({o.python, "--version"});
 }
@@ -200,7 +201,7 @@ void run(const Options& o) {
   using tensor::ErrorKind;
   if (o.worker == kMachine) return print(to_json(bench::describe_machine()).dump() + "\n");
   if (!o.worker.empty()) {
-    const bench::Row row = bench::run_row(o.worker, o.calls);
+    const bench::Row row = bench::run_row(o.worker, o.calls, o.precision);
     print(Json{{"what", row.what},
                {"unit", row.unit},
                {"per_call", row.per_call},
@@ -209,11 +210,9 @@ void run(const Options& o) {
           "\n");
     return;
   }
-  tensor::check(o.precision == "f32", ErrorKind::argument,
-                "bench: precision {}: the processor computes in f32; others need a CUDA device", o.precision);
   tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
                 "bench: --compare torch needs --python and --torch-program");
-  const std::vector<std::string> rows = chosen_rows(o.only);
+  const std::vector<std::string> rows = chosen_rows(o.only, o.precision);
   if (!o.compare.empty()) expect_torch(rows, o);
   // In a process of its own, too: what this one has used at most counts as used by those that it starts.
   const Json machine = Json::parse(run_worker(kMachine, o).out);
@@ -222,7 +221,7 @@ void run(const Options& o) {
   for (const std::string& name : rows) {
     const Result r = run_row(name, o);
     if (o.json)
-      json["rows"].push_back(row_json(r));
+      json["rows"].push_back(row_json(r, o.precision));
     else
       print(row_text(r));
   }
@@ -235,7 +234,8 @@ void add_bench(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
   const auto o = std::make_shared<Options>();
   verb.option("--only", o->only, fmt::format("Rows to run (default: all): {}", fmt::join(all_rows(), ", ")));
-  verb.option("--precision", o->precision, "f32").one_of({"f32", "f16", "bf16"});
+  verb.option("--precision", o->precision, "Of the training rows; the others run in f32 alone")
+      .one_of({"f32", "f16", "bf16"});
   verb.option("--calls", o->calls, "Calls a run, after warm-up").range(1, 1000);
   verb.option("--pairs", o->pairs, "Runs of each program, in turn").range(1, 100);
   verb.option("--photo", o->photo, "Photo of the row caption (default: one in the box)");

@@ -216,6 +216,9 @@ TEST_CASE("bench runs a row and says on what machine") {
   CHECK(unknown.code == 2);
   CHECK(has(unknown.err, "there is no row 'nonsense'"));
   CHECK(run({"bench", "--only", "caption", "--compare", "torch"}).code == 2);
+  const Result exact = run({"bench", "--only", "resnet50", "--precision", "bf16"});
+  CHECK(exact.code == 2);
+  CHECK(has(exact.err, "there is no row 'resnet50' in bf16; there are train-attention, train-plain"));
 }
 
 TEST_CASE("bench: what is compared with is looked for before anything is measured") {
