@@ -53,7 +53,9 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
   SamplingOptions options;
   options.samples = samples_;
   options.max_words = max_words_;
-  const auto drawn = sample(decoder, features.data(), options, generator);
+  // An encoder that trains in 16 bits gives features in 16 bits.
+  const Tensor exact = features.data().to(decoder.named_parameters().front().second.dtype());
+  const auto drawn = sample(decoder, exact, options, generator);
 
   struct Row {
     int64_t image;

@@ -152,8 +152,10 @@ CaptionLoss Trainer::step_loss(const CaptionBatch& batch, const std::vector<int6
                                StepReport& report) {
   report.teacher_forcing = teacher_forcing();
   if (self_critical_) {
-    const auto exact = autograd::AutocastGuard::off();
-    const SampledCaptions sampled = self_critical_->draw(*decoder_, batch.features, photos, generator_);
+    const SampledCaptions sampled = [&] {
+      const auto exact = autograd::AutocastGuard::off();
+      return self_critical_->draw(*decoder_, batch.features, photos, generator_);
+    }();
     report.reward = sampled.reward;
     return SelfCritical::loss(*decoder_, sampled, generator_);
   }

@@ -180,6 +180,67 @@ TEST_CASE("fine-tuning changes the last stage's weights alone, and is resumed to
   CHECK(loss_of(averaged, averaged.encoder_weights, straight) == validations[1].loss);
 }
 
+TEST_CASE("fine-tuning in 16 bits follows f32") {
+  const std::atomic<bool> go{false};
+  std::map<std::string, std::vector<StepReport>> steps;
+  for (const std::string precision : {"f32", "f16", "bf16"}) {
+    CAPTURE(precision);
+    const Folder folder("rounded");
+    TrainOptions options = small_options();
+    options.precision = precision;
+    options.epochs = 1;
+    TrainListener listener;
+    listener.step = [&](const StepReport& r) { steps[precision].push_back(r); };
+    Run run(folder.path, options);
+    const Values before = values_of(run.encoder.encoder->state_dict());
+    CHECK(run.trainer.run(listener, go) == Trainer::End::finished);
+    for (const auto& [name, values] : values_of(run.encoder.encoder->state_dict())) {
+      CAPTURE(name);
+      CHECK((before.at(name) != values) == (is_in_last_stage(name) && !is_buffer(name)));
+    }
+    for (const auto& [name, value] : run.encoder.encoder->named_parameters())
+      CHECK(value.dtype() == tensor::DType::f32);
+    REQUIRE(steps[precision].size() == 2);
+    CHECK(steps[precision].back().skipped == 0);
+  }
+  for (const auto& [precision, bar] : std::map<std::string, double>{{"f16", 2e-3}, {"bf16", 2e-2}}) {
+    CAPTURE(precision);
+    for (size_t k = 0; k < 2; ++k) {
+      CAPTURE(k);
+      const StepReport &exact = steps["f32"][k], &rounded = steps[precision][k];
+      CHECK(rounded.loss != exact.loss);
+      CHECK(rounded.loss == doctest::Approx(exact.loss).epsilon(bar));
+    }
+    CHECK(steps[precision][0].gradient_norm ==
+          doctest::Approx(steps["f32"][0].gradient_norm).epsilon(10 * bar));
+  }
+}
+
+TEST_CASE("fine-tuning goes together with self-critical training in every precision") {
+  const std::atomic<bool> go{false};
+  std::map<std::string, StepReport> first;
+  for (const std::string precision : {"f32", "f16", "bf16"}) {
+    CAPTURE(precision);
+    const Folder folder("critical");
+    TrainOptions options = small_options();
+    options.precision = precision;
+    options.objective = "self-critical";
+    options.teacher_forcing = 1;
+    options.samples = 3;
+    options.epochs = 1;
+    TrainListener listener;
+    listener.step = [&](const StepReport& r) {
+      if (r.step == 1) first[precision] = r;
+    };
+    Run run(folder.path, options);
+    const Values before = values_of(run.encoder.encoder->state_dict());
+    CHECK(run.trainer.run(listener, go) == Trainer::End::finished);
+    CHECK(values_of(run.encoder.encoder->state_dict()) != before);
+    CHECK(std::isfinite(first[precision].loss));
+    CHECK(first[precision].gradient_norm > 0);
+  }
+}
+
 TEST_CASE("a trained encoder's features follow its weights, with a graph and without") {
   const ImageSource source = photos_in_the_box();
   LoadedEncoder encoder = small_encoder();
