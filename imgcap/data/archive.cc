@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "imgcap/data/tar.h"
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -182,8 +183,8 @@ std::optional<int64_t> ImageSource::find(std::string_view name) const {
       if (entries_[static_cast<size_t>(i)].path == key ||
           base_name(entries_[static_cast<size_t>(i)].path) == key)
         places.push_back(location(i));
-    fail(ErrorKind::data, "images: \"{}\" is in two places: {} and {}: leave one out", key, places.front(),
-         places.back());
+    fail(ErrorKind::data, "images: \"{}\" is in two places: {} and {}: leave one out", printable(key),
+         places.front(), places.back());
   };
   if (const auto found = lookup(by_path_)) return found;
   return lookup(by_base_);

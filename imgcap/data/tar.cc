@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "tensor/error.h"
+#include "tensor/io/text.h"
 
 namespace imgcap {
 namespace {
@@ -89,7 +90,7 @@ void read_pax(std::string_view text, Pending& pending, const std::string& name, 
     if (key != "size") continue;
     const auto [stop, bad] = std::from_chars(value.data(), value.data() + value.size(), pending.size);
     check(bad == std::errc{} && stop == value.data() + value.size() && pending.size >= 0, ErrorKind::data,
-          "{}: the pax header at byte {} gives the size \"{}\"", name, offset, value);
+          "{}: the pax header at byte {} gives the size {}", name, offset, tensor::io::in_quotes(value));
   }
 }
 

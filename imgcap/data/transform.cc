@@ -5,6 +5,7 @@
 #include <set>
 
 #include "imgcap/data/resize.h"
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -26,7 +27,7 @@ json parse_object(const std::string& text, const std::string& name) {
     if (event == json::parse_event_t::key) {
       const auto key = value.get<std::string>();
       check(seen.insert(key).second, ErrorKind::data, "{}: preprocessing: the key \"{}\" comes twice", name,
-            key);
+            printable(key));
     }
     return true;
   };
@@ -39,7 +40,8 @@ json parse_object(const std::string& text, const std::string& name) {
   check(object.is_object(), ErrorKind::data, "{}: preprocessing: the JSON has to be an object", name);
   static const std::set<std::string> known{"height", "width", "resize", "scale", "mean", "stddev"};
   for (const auto& [key, value] : object.items())
-    check(known.count(key) == 1, ErrorKind::data, "{}: preprocessing: unknown key \"{}\"", name, key);
+    check(known.count(key) == 1, ErrorKind::data, "{}: preprocessing: unknown key \"{}\"", name,
+          printable(key));
   for (const std::string& key : known)
     check(object.contains(key), ErrorKind::data, "{}: preprocessing: the key \"{}\" is missing", name, key);
   return object;

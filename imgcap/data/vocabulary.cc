@@ -72,7 +72,7 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens) : tokens_(std::move(toke
     check(wrong.empty(), ErrorKind::data, "vocabulary: {}", wrong);
     const auto [place, is_new] = ids_.emplace(tokens_[i], static_cast<int32_t>(i));
     check(is_new, ErrorKind::data, "vocabulary: token {} is the same as token {}: \"{}\"", i, place->second,
-          tokens_[i]);
+          printable(tokens_[i]));
   }
   spells_ = std::all_of(kCharacters.begin(), kCharacters.end(), [&](char c) { return contains({&c, 1}); });
 }
@@ -97,7 +97,7 @@ Vocabulary Vocabulary::from_jsonl(std::string_view text, const std::string& name
     const std::string wrong = fault(*token, tokens.size());
     check(wrong.empty(), ErrorKind::data, "{}: {}", where(), wrong);
     const auto [place, is_new] = lines.emplace(*token, reader.line_number());
-    check(is_new, ErrorKind::data, "{}: the token \"{}\" is on line {} already", where(), *token,
+    check(is_new, ErrorKind::data, "{}: the token \"{}\" is on line {} already", where(), printable(*token),
           place->second);
     tokens.push_back(std::move(*token));
   }

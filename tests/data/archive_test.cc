@@ -191,7 +191,8 @@ TEST_CASE("hostile tar files: a sentence with file and offset") {
       contains(text(member("p", "999 path=a\n", 'x') + good + kEnd), "the pax header at byte 0 is damaged"));
   CHECK(contains(text(member("p", "path=a\n", 'x') + good + kEnd), "the pax header at byte 0 is damaged"));
   CHECK(contains(text(member("p", "3 a\n", 'x') + good + kEnd), "damaged"));
-  CHECK(contains(text(member("p", pax_record("size", "-1"), 'x') + good + kEnd), "gives the size \"-1\""));
+  CHECK(contains(text(member("p", pax_record("size", "-1"), 'x') + good + kEnd), "gives the size '-1'"));
+  CHECK(contains(text(member("p", pax_record("size", "\x11"), 'x') + good + kEnd), "gives the size '\\x11'"));
   CHECK(contains(text(member("p", pax_record("size", "99999999999999999999"), 'x') + good + kEnd),
                  "gives the size"));
   CHECK(

@@ -97,6 +97,7 @@ TEST_CASE("preprocessing goes through JSON and back") {
   CHECK(contains(replaced("\"width\":224", "\"width\":99999999999999999999"), "\"width\""));
   CHECK(contains(replaced("\"width\":224", "\"height\":224"), "\"height\" comes twice"));
   CHECK(contains(replaced("\"width\":224,", ""), "\"width\" is missing"));
+  CHECK(contains(replaced("\"width\"", "\"wid\\u0007\""), "unknown key \"wid\\x07\""));
   CHECK(contains(replaced("\"width\"", "\"widht\""), "unknown key \"widht\""));
   CHECK(contains(replaced("\"unit\"", "\"int8\""), "\"scale\""));
   CHECK(contains(replaced("bilinear", "nearest"), "\"resize\""));

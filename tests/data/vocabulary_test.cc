@@ -125,6 +125,7 @@ TEST_CASE("vocabulary: bad files are refused with the line") {
   CHECK(load_error("\"<unk>\"\n\"<pad>\"\n").starts_with("v.jsonl:2: the file ends after 2 tokens"));
   CHECK(load_error("\"<pad>\"\n").starts_with("v.jsonl:1: token 0 must be <unk>"));
   CHECK(load_error(kHead + "\" a\"\n\" a\"\n") == "v.jsonl:6: the token \" a\" is on line 5 already");
+  CHECK(load_error(kHead + "\"a\\r\"\n\"a\\r\"\n") == "v.jsonl:6: the token \"a\\x0d\" is on line 5 already");
   CHECK(load_error(kHead + "\"<pad>\"\n") == "v.jsonl:5: the token \"<pad>\" is on line 2 already");
   CHECK(load_error(kHead + "\n").starts_with("v.jsonl:5: expected one JSON string"));
   CHECK(load_error(kHead + "17\n").starts_with("v.jsonl:5: expected one JSON string"));
