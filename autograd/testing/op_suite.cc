@@ -212,16 +212,14 @@ class Suite {
     for (size_t i = 0; i < plain.size(); ++i) {
       of_inputs.push_back(layouts_of(plain[i].data()));
       for (const Layout& layout : of_inputs[i]) layout_of(dtype, plain, wanted, {{i, layout}});
+      std::erase_if(of_inputs[i], [](const Layout& layout) { return layout.changes_values; });
     }
     // All inputs at once, each in another layout than its neighbour.
     for (size_t turn = 0; turn < 3; ++turn) {
       std::vector<Placed> placed;
-      for (size_t i = 0; i < plain.size(); ++i) {
-        std::vector<Layout> kept;
-        for (const Layout& layout : of_inputs[i])
-          if (!layout.changes_values) kept.push_back(layout);
-        if (!kept.empty()) placed.push_back({i, kept[(i + turn) % kept.size()]});
-      }
+      for (size_t i = 0; i < plain.size(); ++i)
+        if (const auto& kept = of_inputs[i]; !kept.empty())
+          placed.push_back({i, kept[(i + turn) % kept.size()]});
       if (placed.size() > 1) layout_of(dtype, plain, wanted, placed);
     }
   }
