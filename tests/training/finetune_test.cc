@@ -72,16 +72,18 @@ struct Run {
   TrainedEncoder trained{encoder, source, 1};
   Trainer trainer;
 
-  explicit Run(const fs::path& folder, const TrainOptions& options = small_options())
-      : trainer(info(), features, data, data, options, folder, {}, &trained) {}
+  explicit Run(const fs::path& folder, const TrainOptions& options = small_options(),
+               const nn::StateDict& decoder_weights = {})
+      : trainer(info(decoder_weights), features, data, data, options, folder, {}, &trained) {}
 
   Vocabulary make_vocabulary() const {
     std::vector<std::string> texts;
     for (const auto& [name, some] : captions) texts.insert(texts.end(), some.begin(), some.end());
     return Vocabulary::build(texts, {0, 1, false});
   }
-  Checkpoint info() const {
+  Checkpoint info(const nn::StateDict& decoder_weights = {}) const {
     Checkpoint info;
+    info.weights = decoder_weights;
     info.decoder.vocabulary = vocabulary.size();
     info.decoder.features = features.channels();
     info.decoder.embedding = info.decoder.hidden = info.decoder.attention = 16;
@@ -111,6 +113,20 @@ bool is_in_last_stage(const std::string& name) {
 bool is_buffer(const std::string& name) {
   return name.ends_with("running_mean") || name.ends_with("running_var") ||
          name.ends_with("num_batches_tracked");
+}
+
+// Weights with which gates do not saturate. A place of the features has a norm of about 90, and a small
+// decoder's initial weights are large: a gate's input is about 13. There bf16's error of the features, 6 %
+// after the encoder's layers, changes the gate's slope, and with it every gradient below, by a factor of two.
+nn::StateDict unsaturated_decoder(const Checkpoint& info) {
+  tensor::Generator generator(3);
+  nn::StateDict weights = make_decoder(info.decoder, generator)->state_dict();
+  for (auto& [name, value] : weights) {
+    if (name != "lstm.weight_ih_l0" && !name.starts_with("attention.")) continue;
+    value = value.clone();
+    tensor::affine(value, value, 0.03, 0);
+  }
+  return weights;
 }
 
 // The validation that a checkpoint's model would have had.
@@ -182,6 +198,10 @@ TEST_CASE("fine-tuning changes the last stage's weights alone, and is resumed to
 
 TEST_CASE("fine-tuning in 16 bits follows f32") {
   const std::atomic<bool> go{false};
+  const nn::StateDict weights = [] {
+    const Folder folder("shapes");
+    return unsaturated_decoder(Run(folder.path).info());
+  }();
   std::map<std::string, std::vector<StepReport>> steps;
   for (const std::string precision : {"f32", "f16", "bf16"}) {
     CAPTURE(precision);
@@ -191,7 +211,7 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
     options.epochs = 1;
     TrainListener listener;
     listener.step = [&](const StepReport& r) { steps[precision].push_back(r); };
-    Run run(folder.path, options);
+    Run run(folder.path, options, weights);
     const Values before = values_of(run.encoder.encoder->state_dict());
     CHECK(run.trainer.run(listener, go) == Trainer::End::finished);
     for (const auto& [name, values] : values_of(run.encoder.encoder->state_dict())) {
@@ -203,16 +223,17 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
     REQUIRE(steps[precision].size() == 2);
     CHECK(steps[precision].back().skipped == 0);
   }
-  for (const auto& [precision, bar] : std::map<std::string, double>{{"f16", 2e-3}, {"bf16", 2e-2}}) {
+  // Over six seeds the largest were: of a loss 8e-5 and 8e-4, of the first gradient's norm 1.3e-3 and 1.4e-2.
+  for (const auto& [precision, bar] : std::map<std::string, double>{{"f16", 5e-4}, {"bf16", 5e-3}}) {
     CAPTURE(precision);
     for (size_t k = 0; k < 2; ++k) {
       CAPTURE(k);
       const StepReport &exact = steps["f32"][k], &rounded = steps[precision][k];
-      CHECK(rounded.loss != exact.loss);
-      CHECK(rounded.loss == doctest::Approx(exact.loss).epsilon(bar));
+      CHECK(rounded.gradient_norm != exact.gradient_norm);
+      CHECK(rounded.loss == doctest::Approx(exact.loss).epsilon(bar).scale(0));
     }
     CHECK(steps[precision][0].gradient_norm ==
-          doctest::Approx(steps["f32"][0].gradient_norm).epsilon(10 * bar));
+          doctest::Approx(steps["f32"][0].gradient_norm).epsilon(10 * bar).scale(0));
   }
 }
 
