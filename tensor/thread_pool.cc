@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tensor/error.h"
+#include "tensor/hold_signals.h"
 
 namespace tensor {
 namespace {
@@ -61,6 +62,7 @@ void relax() {
 class Pool {
  public:
   explicit Pool(int threads) {
+    const HoldSignals hold;  // from their first instruction on
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
   ~Pool() {
@@ -100,6 +102,7 @@ class Pool {
   static constexpr int kSpins = 2000;
 
   void work() {
+    const HoldSignals for_good;
     uint64_t seen = 0;
     for (;;) {
       for (int spins = 0; spins < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spins)

@@ -15,6 +15,8 @@ namespace {
 std::atomic<bool> g_stop{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+constexpr int kStops[] = {SIGINT, SIGTERM};
+
 extern "C" void on_signal(int signal) {
   g_stop = true;
   std::signal(signal, SIG_DFL);
@@ -36,14 +38,22 @@ Verb add_verb(Verb& above, Program& program, const std::string& name, const std:
 
 const std::atomic<bool>& stop_flag() { return g_stop; }
 
-StopSignals::StopSignals() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+// A stack of its own for the handler: the caller's may be in use for something else (tensor/hold_signals.h).
+StopSignals::StopSignals() : stack_(size_t{1} << 16) {
+  stack_t stack{};
+  stack.ss_sp = stack_.data();
+  stack.ss_size = stack_.size();
+  sigaltstack(&stack, &previous_stack_);
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_ONSTACK | SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int signal : kStops) sigaction(signal, &action, nullptr);
 }
 
 StopSignals::~StopSignals() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  for (const int signal : kStops) std::signal(signal, SIG_DFL);
+  sigaltstack(&previous_stack_, nullptr);
 }
 
 ProgressLine::ProgressLine() : terminal_(isatty(STDOUT_FILENO) == 1 && isatty(STDERR_FILENO) == 1) {}

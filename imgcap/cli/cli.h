@@ -1,6 +1,8 @@
 // The program's verbs: one file each. A verb's function adds it, with its options, to the program.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <filesystem>
 #include <string>
@@ -45,6 +47,10 @@ class StopSignals {
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
+
+ private:
+  std::vector<char> stack_;
+  stack_t previous_stack_{};
 };
 
 // Thrown by work that stop_flag() ended: exit code 130.

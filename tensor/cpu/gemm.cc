@@ -2,8 +2,11 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <optional>
+#include <type_traits>
 
 #include "tensor/error.h"
+#include "tensor/hold_signals.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
 #if defined(IMGCAP_HAVE_ONEDNN)
@@ -55,6 +58,11 @@ void tile_eigen(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a,
     multiply(map_cols(a, m, k));
 }
 
+#if defined(IMGCAP_HAVE_ONEDNN)
+// Products for which Eigen is as fast, and needs no signals held.
+bool is_tiny(int64_t m, int64_t n, int64_t k) { return m * n * k <= 1 << 16; }
+#endif
+
 void tile(int64_t m, int64_t n, int64_t k, double alpha, MatrixView<const double> a,
           MatrixView<const double> b, double beta, MatrixView<double> c) {
   tile_eigen(m, n, k, alpha, a, b, beta, c);
@@ -63,6 +71,7 @@ void tile(int64_t m, int64_t n, int64_t k, double alpha, MatrixView<const double
 void tile(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const float> a, MatrixView<const float> b,
           float beta, MatrixView<float> c) {
 #if defined(IMGCAP_HAVE_ONEDNN)
+  if (is_tiny(m, n, k)) return tile_eigen(m, n, k, alpha, a, b, beta, c);
   // Its OpenMP threads would fight with our pool for the cores.
   thread_local const bool single_threaded = (omp_set_num_threads(1), true);
   static_cast<void>(single_threaded);
@@ -126,6 +135,10 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
     }
   }
   const int64_t tiles_m = tile_count(m, tile_m), tiles_n = tile_count(n, tile_n);
+#if defined(IMGCAP_HAVE_ONEDNN)
+  std::optional<HoldSignals> hold;  // for the whole product, not for each of its tiles
+  if (std::is_same_v<T, float> && !is_tiny(m, n, k)) hold.emplace();
+#endif
   parallel_for(tiles_m * tiles_n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;
