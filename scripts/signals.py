@@ -2,8 +2,8 @@
 """Interrupts training runs at random moments, and disturbs them by a timer's signal: no run may notice.
 
 Every interrupted run has to end with exit code 130, and what is resumed from it has to end with the same
-checkpoint, to the bit, as a run that nobody interrupted; a run under the preloaded tests/cli/preload/alarm.cc has
-to end with it, too. Trains the demo's model on the photos in assets/. Needs a build (scripts/build.sh).
+checkpoints, to the bit, as a run that nobody interrupted; a run under the preloaded tests/cli/preload/alarm.cc has
+to end with them, too. Trains the demo's model on the photos in assets/. Needs a build (scripts/build.sh).
 
   scripts/signals.py --interrupts 200    so many fresh runs and so many resumed ones
   scripts/signals.py --alarm 60          undisturbed and disturbed runs for so many seconds
@@ -40,8 +40,9 @@ class Trainer:
         return subprocess.Popen([str(part) for part in command], env=environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def checkpoint(self, name):
-        return (self.work / name / "last.safetensors").read_bytes()
+    def checkpoints(self, name):
+        """The bytes of the run's files; it validates once, at its end, so that they are of one step."""
+        return [(self.work / name / f"{which}.safetensors").read_bytes() for which in ("last", "best")]
 
     def discard(self, name):
         shutil.rmtree(self.work / name, ignore_errors=True)
@@ -91,8 +92,8 @@ def interrupts(trainer, count, whole, seconds):
         done["resumed"] += again
         if again:
             finish(trainer.start("broken", "--resume"), (0,), "a resumed run")
-        if trainer.checkpoint("broken") != whole:
-            fail("a run that was interrupted and resumed ended with another checkpoint")
+        if trainer.checkpoints("broken") != whole:
+            fail("a run that was interrupted and resumed ended with other checkpoints")
         if done["fresh"] % 20 == 0:
             print(f"interrupted: {done['fresh']} fresh, {done['resumed']} resumed", flush=True)
     print(f"{done['fresh']} fresh and {done['resumed']} resumed runs were interrupted: each ended with 130, and all "
@@ -107,8 +108,8 @@ def alarms(trainer, seconds, whole):
         output = process.communicate()[0]
         if process.returncode != 0 or "the handler ran " not in output:
             fail(f"a disturbed run ended with {process.returncode}", output)
-        if trainer.checkpoint("disturbed") != whole:
-            fail("a disturbed run ended with another checkpoint")
+        if trainer.checkpoints("disturbed") != whole:
+            fail("a disturbed run ended with other checkpoints")
         handled += int(output.rsplit("the handler ran ", 1)[1].split()[0])
         runs += 1
     print(f"{runs} runs took {handled} signals and ended with the bits of an undisturbed one")
@@ -130,7 +131,7 @@ def main():
     begin = time.monotonic()
     finish(trainer.start("whole"), (0,), "the undisturbed run")
     seconds = time.monotonic() - begin
-    whole = trainer.checkpoint("whole")
+    whole = trainer.checkpoints("whole")
     if options.alarm > 0:
         alarms(trainer, options.alarm, whole)
     if options.interrupts > 0:

@@ -223,7 +223,9 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
   int64_t captions = 0;
   double other_seconds = 0;     // of validating and saving
   if (step_ == 0) save_last();  // whatever happens before the next one, there is something to go on from
-  while (epoch_ < options_.epochs && step_ < total) {
+  const auto out_of_patience = [&] { return options_.patience > 0 && worse_ >= options_.patience; };
+  // A run that was stopped in its last step still has its last validation before it.
+  while (epoch_ < options_.epochs && (step_ < total || validated_ != step_) && !out_of_patience()) {
     const auto batches = epoch_batches(photos, options_.batch_photos, options_.seed, epoch_);
     // The next batch is made while this one trains.
     const auto prepare = [&](int64_t b) {
@@ -290,10 +292,9 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     save_last();
     other_seconds += seconds_since(pause);
     if (stop) return End::interrupted;
-    if (options_.patience > 0 && worse_ >= options_.patience) return End::patience;
   }
   save_last();
-  return End::finished;
+  return out_of_patience() ? End::patience : End::finished;
 }
 
 ValidationReport Trainer::validate_now() {
@@ -332,6 +333,7 @@ ValidationReport Trainer::validate_now() {
                      scored_references(data, vocabulary_, options_.compat_original), score_options);
   report.best = report.scores.cider > best_;
   worse_ = report.best ? 0 : worse_ + 1;
+  validated_ = step_;
   if (report.best) {
     best_ = report.scores.cider;
     Checkpoint best = info_;
@@ -366,6 +368,7 @@ Checkpoint Trainer::snapshot() const {
   json["batch"] = batch_;
   json["step"] = step_;
   json["worse"] = worse_;
+  json["validated"] = validated_;
   json["best"] = best_;
   json["generator"] = {generator_.seed(), generator_.offset()};
   put(json, "optimizer", optimizer_->state_dict(), checkpoint.training_tensors);
@@ -425,6 +428,7 @@ void Trainer::resume() {
     step_ = json.at("step");
     worse_ = json.at("worse");
     best_ = json.at("best");
+    validated_ = json.value("validated", step_);  // earlier versions did not say
     generator_.set_state(json.at("generator").at(0), json.at("generator").at(1));
   } catch (const nlohmann::json::exception&) {
     tensor::fail(ErrorKind::data, "{}: it holds no training run to go on with", name);

@@ -156,6 +156,7 @@ class Trainer {
   std::optional<optim::GradScaler> scaler_;  // f16 only: bf16 has the range of f32
   std::optional<SelfCritical> self_critical_;
   int64_t epoch_ = 0, batch_ = 0, step_ = 0, worse_ = 0;
+  int64_t validated_ = 0;  // the step after which the last validation was
   double best_ = -1;
   bool detect_anomaly_ = false;
 };
