@@ -1,7 +1,6 @@
-// Views, copies, storage, the allocator, the thread pool and the random numbers.
+// Views, copies, storage, the allocator and the random numbers.
 #include "tensor/tensor.h"
 
-#include <atomic>
 #include <numeric>
 
 #include "tensor/allocator.h"
@@ -99,27 +98,6 @@ TEST_CASE("freed memory is used again and is not counted") {
   }
   CHECK(tensor::allocator_statistics().bytes_in_use == before.bytes_in_use);
   CHECK(tensor::allocator_statistics().blocks_in_use == before.blocks_in_use);
-}
-
-TEST_CASE("parallel_for visits everything once, nests and passes errors on") {
-  const int before = tensor::num_threads();
-  for (const int threads : {1, 2, 4}) {
-    tensor::set_num_threads(threads);
-    std::vector<std::atomic<int>> seen(1000);
-    tensor::parallel_for(1000, 7, [&](int64_t begin, int64_t end) {
-      CHECK(begin % 7 == 0);
-      tensor::parallel_for(end - begin, 1, [&](int64_t b, int64_t e) {
-        for (int64_t i = b; i < e; ++i) ++seen[static_cast<size_t>(begin + i)];
-      });
-    });
-    for (const auto& count : seen) CHECK(count == 1);
-    CHECK_THROWS_AS(tensor::parallel_for(100, 1,
-                                         [](int64_t begin, int64_t) {
-                                           if (begin == 42) tensor::fail(ErrorKind::internal, "from a tile");
-                                         }),
-                    tensor::Error);
-  }
-  tensor::set_num_threads(before);
 }
 
 TEST_CASE("Philox gives the published numbers") {
