@@ -206,8 +206,14 @@ class Judge:
         threads = [threading.Thread(target=self._work, args=[w]) for w in self.workshops]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self.stop()
+            for thread in threads:
+                thread.join()
+            raise
         if self.failure:
             raise self.failure
 
@@ -404,7 +410,6 @@ def main():
         judge.run()
     except KeyboardInterrupt:
         stopped = True
-        judge.stop()
     report(rooms, listed, results)
     if stopped:
         sys.exit("stopped; the same command goes on from here")
