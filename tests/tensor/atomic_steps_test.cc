@@ -447,6 +447,23 @@ TEST_CASE("remove_stale_temporaries: only what a process that is gone left under
   remove_stale_temporaries(folder / "a");
 }
 
+TEST_CASE("remove_stale_temporaries: a process that this user may not signal lives all the same") {
+  const tests::TemporaryFolder folder;
+  ::chmod(folder.path().c_str(), 0777);
+  const std::string gone = std::to_string(ended_process());
+  put_file(folder / ".a.1-1.tmp", "x");
+  put_file(folder.path() / (".a." + gone + "-1.tmp"), "x");
+  const pid_t child = start([&] {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(2);
+    remove_stale_temporaries(folder.path());
+  });
+  const int status = end_of(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) SKIP("root cannot give up its rights here");
+  CHECK(status == 0);
+  CHECK(fs::exists(folder / ".a.1-1.tmp"));
+  CHECK(folder.entries() == 1);
+}
+
 TEST_CASE("read_file: interrupted and short reads give the whole file, failed ones an error") {
   const tests::TemporaryFolder folder;
   const fs::path path = folder / "a";
