@@ -319,6 +319,30 @@ TEST_CASE("write_file_atomically: links to files elsewhere, to links and to noth
   CHECK(folder.entries() == 5);
 }
 
+TEST_CASE("write_file_atomically and read_file: descriptor 0 is one like any other") {
+  const tests::TemporaryFolder folder;
+  const fs::path path = folder / "a";
+  put_file(path, "old");
+  const int input = ::fcntl(0, F_DUPFD_CLOEXEC, 10);
+  ::close(0);
+  std::string order, closed, read;
+  {
+    const FileCalls calls;
+    errno = EACCES;  // of an earlier call, which succeeding ones leave there
+    write_file_atomically(path, "new");
+    read = read_file(path);
+    order = calls.order();
+    closed = std::to_string(calls.of("open").size()) + " " + std::to_string(calls.of("close").size());
+  }
+  const bool free = ::fcntl(0, F_GETFD) < 0;
+  if (input >= 0) ::dup2(input, 0);
+  ::close(input);
+  CHECK(order == "open write fsync close rename open fsync close open read close");
+  CHECK(closed == "3 3");
+  CHECK(free);
+  CHECK(read == "new");
+}
+
 TEST_CASE("write_file_atomically: a pipe gets the bytes themselves") {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
