@@ -317,8 +317,14 @@ TEST_CASE("zip: an archive of nothing, one with a comment, and zip64 fields one 
     split[split.find("PK\5\6") + at] = 1;
     CHECK_ERROR(entries_of(split), "data", "split over several files");
   }
+  // Positions and sizes of every remainder.
+  for (size_t size = 0; size < 8; ++size) {
+    const std::string content(size, 'x'), archive = zip({{"a", content}, {"b", "y"}}, true);
+    const auto its = entries_of(archive);
+    CHECK(its.at("a").size == static_cast<int64_t>(size));
+    CHECK(archive.substr(static_cast<size_t>(its.at("b").offset), 1) == "y");
+  }
   const std::string large = zip({{"a", "xyz"}}, true);
-  CHECK(entries_of(large).at("a").size == 3);
   for (const size_t at : {16, 20}) {
     std::string split = large;
     split[split.find("PK\6\6") + at] = 1;
