@@ -55,10 +55,10 @@ class Recorder final : public Observer, public tensor::KernelListener {
     first_kernel_ = -1;
   }
   void scope_left() override {
+    first_kernel_ = -1;
     if (scopes_.empty()) return;  // it was entered before the profile began
     const double start = scopes_.back();
     scopes_.pop_back();
-    first_kernel_ = -1;
     profile_.events.push_back({current_scope(), "module", current_scope(), "", start, now_ms() - start, 0});
   }
   void kernel_begins(const char*) override {

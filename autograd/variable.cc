@@ -97,16 +97,20 @@ Variables AccumulateGrad::apply(const Variables& gradients) {
   const std::shared_ptr<Variable::Impl> leaf = leaf_.lock();
   if (!leaf || !gradients[0].defined()) return {};
   const Variable& gradient = gradients[0];
-  if (grad_enabled()) {  // create_graph
-    leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
-    return {};
-  }
   // The gradient is kept as it is when nobody else holds it; else two leaves could share one buffer, which an
   // in-place change (clipping) would then change twice.
+  const bool own = gradient.data().is_unique() && gradient.data().is_contiguous();
+  if (grad_enabled()) {  // create_graph
+    if (leaf->grad.defined())
+      leaf->grad = add(leaf->grad, gradient);
+    else
+      leaf->grad = own ? gradient : affine(gradient, 1, 0);
+    return {};
+  }
   if (!leaf->grad.defined()) {
-    const Tensor& data = gradient.data();
-    leaf->grad = Variable(data.is_unique() && data.is_contiguous() ? data : data.clone());
-  } else if (leaf->grad.data().is_unique() && !leaf->grad.grad_fn()) {
+    leaf->grad = Variable(own ? gradient.data() : gradient.data().clone());
+  } else if (const Tensor& old = leaf->grad.data();
+             old.is_unique() && old.is_contiguous() && !leaf->grad.grad_fn()) {
     tensor::add_inplace(leaf->grad.mutable_data(), gradient.data(), 1.0);
   } else {
     Tensor sum = leaf->grad.data().clone();

@@ -50,8 +50,9 @@ class Variable {
   // Leaves only: an autograd error for a result of an op.
   void set_requires_grad(bool requires_grad);
   bool is_leaf() const;
-  // What backward has accumulated; undefined before the first backward and after zero_grad. Part of a graph
-  // itself only when backward was called with create_graph.
+  // What backward has accumulated; undefined before the first backward and after zero_grad. Contiguous, and
+  // nobody else's memory: backward adds to it in place unless somebody holds its tensor, who then keeps what
+  // they have. Part of a graph itself only when backward was called with create_graph.
   const Variable& grad() const;
   void set_grad(Variable grad);
   void zero_grad() { set_grad({}); }

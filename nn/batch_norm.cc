@@ -5,14 +5,20 @@
 #include "tensor/kernels.h"
 
 namespace nn {
+namespace {
+
+void expect_valid(int64_t channels, const BatchNormOptions& options) {
+  tensor::check(channels > 0, ErrorKind::argument, "BatchNorm2d: {} channels, needs at least one", channels);
+  tensor::check(options.eps > 0, ErrorKind::argument, "BatchNorm2d: eps {} must be positive", options.eps);
+}
+
+}  // namespace
 
 BatchNorm2d::BatchNorm2d(int64_t channels, const BatchNormOptions& options)
-    : channels_(channels),
+    : channels_((expect_valid(channels, options), channels)),
       options_(options),
       weight_(register_parameter("weight", options.affine ? Tensor::full({channels}, 1) : Tensor())),
       bias_(register_parameter("bias", options.affine ? Tensor::zeros({channels}) : Tensor())) {
-  tensor::check(channels > 0, ErrorKind::argument, "BatchNorm2d: {} channels, needs at least one", channels);
-  tensor::check(options.eps > 0, ErrorKind::argument, "BatchNorm2d: eps {} must be positive", options.eps);
   if (!options.track_running_stats) return;
   running_mean_ = &register_buffer("running_mean", Tensor::zeros({channels}));
   running_var_ = &register_buffer("running_var", Tensor::full({channels}, 1));
@@ -23,11 +29,15 @@ Variable BatchNorm2d::forward(const Variable& x) {
   tensor::check(x.rank() >= 2 && x.size(1) == channels_, ErrorKind::shape,
                 "BatchNorm2d: input {} must be (n, {}, ...)", to_string(x.shape()), channels_);
   const bool tracked = running_mean_ != nullptr;
+  const int64_t count = x.numel() / channels_;
+  tensor::check(!training() || !tracked || count != 1, ErrorKind::shape,
+                "BatchNorm2d: input {} has one value a channel, which have no variance to train on",
+                to_string(x.shape()));
   if (!training() && tracked)
     return autograd::batch_norm(x, weight_, bias_, *running_mean_, *running_var_, false, options_.eps);
   autograd::BatchNormStatistics statistics;
   Variable out = autograd::batch_norm(x, weight_, bias_, {}, {}, true, options_.eps, &statistics);
-  if (training() && tracked) update(statistics.mean, statistics.variance, x.numel() / channels_);
+  if (training() && tracked) update(statistics.mean, statistics.variance, count);
   return out;
 }
 

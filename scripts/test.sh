@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test; the last line says how many passed.
+# Sets up, builds and runs every test; the last line says how many passed, and what was skipped and why.
 #   scripts/test.sh [--no-install]
 # IMGCAP_DATA names the folder of the data set; without it the tests that need it are skipped and counted.
 # IMGCAP_BUILD_DIR and IMGCAP_CMAKE_FLAGS: see build.sh.
@@ -17,12 +17,4 @@ scripts/setup.sh "$@"
 scripts/build.sh
 
 folder=${IMGCAP_BUILD_DIR:-build}
-log=$folder/ctest.log
-status=0
-ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel 2 2>&1 | tee "$log" || status=$?
-skipped=$(grep -c '^skipped (IMGCAP_DATA is not set)' "$folder/Testing/Temporary/LastTest.log" || true)
-if [[ ${skipped:-0} -gt 0 ]]; then
-  echo "$skipped tests were skipped: IMGCAP_DATA does not name the data set's folder"
-fi
-grep 'tests passed,' "$log" || true
-exit "$status"
+scripts/run_tests.sh "$folder" --test-dir "$folder" --output-on-failure

@@ -1,23 +1,19 @@
-// Where tests find the optional data set, and how they say that they were skipped.
+// Where tests find the optional data set, and the repository's own files.
 #pragma once
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <string>
+
+#include "tests/skip.h"
 
 namespace tests {
 
-// The folder that IMGCAP_DATA names, or an empty path: then the calling test prints that it is skipped and
-// returns.
-inline std::filesystem::path data_dir(const char* test) {
+// The folder that IMGCAP_DATA names, or an empty path: `if (dir.empty()) SKIP(tests::kNoData);`
+inline std::filesystem::path data_dir() {
   const char* dir = std::getenv("IMGCAP_DATA");
-  if (dir == nullptr || *dir == '\0') {
-    std::printf("skipped (IMGCAP_DATA is not set): %s\n", test);
-    return {};
-  }
-  return dir;
+  return dir == nullptr ? "" : dir;
 }
+inline constexpr const char* kNoData = "IMGCAP_DATA is not set";
 
 // A folder of the repository.
 inline std::filesystem::path source_dir() { return IMGCAP_SOURCE_DIR; }

@@ -93,6 +93,18 @@ Temporary create_temporary(const fs::path& target, int& fd) {
   }
 }
 
+// Where a new file goes: through links that lead to no file yet.
+fs::path followed(const fs::path& path) {
+  fs::path target = path;
+  std::error_code error;
+  for (int links = 0; fs::is_symlink(fs::symlink_status(target, error)); ++links) {
+    const fs::path next = fs::read_symlink(target, error);
+    if (error || links >= 40) fail_io(path.string(), "cannot be written", error ? error.value() : ELOOP);
+    target = target.parent_path() / next;
+  }
+  return target;
+}
+
 void sync_folder(const fs::path& target) {
   const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
   const Descriptor fd(open_retrying(folder.c_str(), O_RDONLY | O_DIRECTORY));
@@ -149,6 +161,8 @@ void write_file_atomically(const fs::path& path, const std::function<void(FileWr
     std::error_code error;
     target = fs::canonical(path, error);
     if (error) fail_io(name, "cannot be written", error.value());
+  } else {
+    target = followed(path);
   }
 
   int raw = -1;

@@ -37,7 +37,8 @@ class FileWriter {
 // Writes `path` as a whole: to a temporary file in the same folder, then fsync, rename, fsync of the folder.
 // Readers see the old file or the new one. On any error (a full disk, a missing or read-only folder, an
 // exception of `fill`) the temporary is removed, an old file stays as it was, and the error is thrown: kind
-// io, with the file and the reason. A link is followed, so that it stays a link. What is not a regular file
+// io, with the file and the reason. A link is followed, to a file that is not there yet, too, so that it
+// stays a link. What is not a regular file
 // (/dev/stdout, a pipe) cannot be replaced and is written to directly. `path` must not be a folder.
 void write_file_atomically(const std::filesystem::path& path, const std::function<void(FileWriter&)>& fill);
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);

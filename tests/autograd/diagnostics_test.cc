@@ -1,4 +1,4 @@
-#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "autograd/anomaly.h"
 #include "autograd/dot.h"
@@ -127,67 +127,156 @@ TEST_CASE("to_dot draws each op once, leaves with their names, modules as cluste
   check_error(ErrorKind::autograd, {"to_dot", "(2) f64", "no graph"}, [&] { to_dot(w.detach()); });
 }
 
+TEST_CASE("to_dot: two modules, an op of several results, and what has no name or no value") {
+  class Two final : public Node {
+   public:
+    Two() : Node("two") {}
+    Variables apply(const Variables&) override { return {}; }
+  };
+  const Variable w = leaf({1, 2}, {2}), b = leaf({3, 4}, {2});
+  Variables y;
+  {
+    const Scope scope("b");
+    const Variable h = mul(w, b);
+    const Scope inner("c");
+    y = record_all<Two>({Tensor::zeros({3}, DType::f64), Tensor::zeros({2}, DType::f64)}, {h});
+  }
+  const std::string dot = to_dot(exp(y[1]), {{"none", Variable()}, {"line\nbreak", w}, {"b", b}});
+  CHECK(count(dot, "subgraph cluster_") == 2);
+  CHECK(dot.find("subgraph cluster_0 {\n  labelloc=b; labeljust=l; fontname=\"Helvetica\"; fontsize=10; "
+                 "label=\"b\";") != std::string::npos);
+  CHECK(dot.find("subgraph cluster_1 {") < dot.find("label=\"b.c\""));
+  CHECK(count(dot, "label=\"two\\n(3) f64, (2) f64\"") == 1);
+  CHECK(count(dot, "label=\"line\\nbreak\\n(2) f64\"") == 1);
+  CHECK(count(dot, "label=\"b\\n(2) f64\"") == 1);
+  CHECK(count(dot, "shape=box") == 2);
+  // Ops are in their modules' clusters, leaves and the op outside of all in none.
+  const size_t first = dot.find("cluster_0"), second = dot.find("cluster_1"), end = dot.find("->");
+  CHECK((dot.find("label=\"mul") > first && dot.find("label=\"mul") < second));
+  CHECK((dot.find("label=\"two") > second && dot.find("label=\"two") < end));
+  CHECK(dot.find("label=\"exp") < first);
+  CHECK(dot.find("shape=box") < first);
+  CHECK(count(dot, " -> ") == 1 + 1 + 1 + 1 + 1);
+  check_error(ErrorKind::autograd, {"to_dot", "undefined"}, [] { to_dot(Variable()); });
+}
+
 TEST_CASE("to_dot takes a long graph without recursion") {
   Variable y = leaf({1}, {1});
   for (int i = 0; i < 100000; ++i) y = affine(y, 1, 0);
   CHECK(count(to_dot(y), "affine") == 100000);
 }
 
-TEST_CASE("profile counts calls and bytes, and its intervals lie inside one another") {
-  const Variable w(tests::random({64, 64}, DType::f32, 1), true), x(tests::random({32, 64}, DType::f32, 2));
-  const Profile p = profile([&] {
-    const Scope scope("net");
-    Variable h = x;
-    for (int i = 0; i < 3; ++i) h = tanh(matmul(h, w));
-    sum(h).backward();
-  });
-  const auto op = [&](const std::string& name) {
-    for (const Profile::Op& o : p.ops)
-      if (o.name == name) return o;
-    return Profile::Op{};
+TEST_CASE(
+    "anomaly mode looks at what is recorded: every result, of every floating type, and infinities of both "
+    "signs") {
+  const DetectAnomaly detect;
+  {
+    const NoGrad guard;
+    log(leaf({-1}, {1}));
+  }
+  log(Variable(Tensor::from<double>({-1}, {1})));
+  sum(leaf({1}, {1})).backward();
+  check_error(ErrorKind::autograd,
+              {"log: -inf at (1) of its result (3) f64", "inputs (3) f64 that were finite"}, [] {
+                log(leaf({1, 0, -1}, {3}));
+              });
+  for (const DType dtype : {DType::f16, DType::bf16, DType::f32}) {
+    const Variable x(Tensor::full({2}, dtype == DType::f16 ? 60000 : 3e38, dtype), true);
+    check_error(ErrorKind::autograd, {"affine: inf at (0) of its result"}, [&] { x * 3; });
+  }
+  // Of several results the second.
+  class Two final : public Node {
+   public:
+    Two() : Node("two") {}
+    Variables apply(const Variables&) override { return {Tensor::zeros({2}, DType::f64)}; }
   };
-  CHECK(op("matmul").calls == 3);
-  CHECK(op("matmul").backward_calls == 3);
-  CHECK(op("matmul").bytes == 3 * 32 * 64 * 4);
-  CHECK(op("tanh").calls == 3);
-  CHECK(op("sum").calls == 1);
-  CHECK(op("matmul").forward_ms > 0);
-  CHECK(op("matmul").backward_ms > 0);
-  CHECK(op("accumulate_grad").backward_calls == 1);
-  double in_ops = 0;
-  for (const Profile::Op& o : p.ops) in_ops += o.forward_ms + o.backward_ms;
-  CHECK(in_ops > 0);
-  CHECK(in_ops <= p.total_ms);
-  // Each kernel lies inside an op or outside of all, never across an end.
-  for (const Profile::Event& kernel : p.events) {
-    CHECK(kernel.start_ms >= 0);
-    CHECK(kernel.start_ms + kernel.duration_ms <= p.total_ms);
-    if (kernel.kind != "kernel") continue;
-    for (const Profile::Event& outer : p.events) {
-      if (outer.kind != "forward" && outer.kind != "backward") continue;
-      const bool starts =
-          kernel.start_ms >= outer.start_ms && kernel.start_ms < outer.start_ms + outer.duration_ms;
-      const bool ends = kernel.start_ms + kernel.duration_ms <= outer.start_ms + outer.duration_ms;
-      CHECK((!starts || ends));
-    }
-  }
-  CHECK(p.table().find("matmul") != std::string::npos);
-  CHECK(p.table().find("(outside of ops)") != std::string::npos);
+  const Variable x = leaf({1, 2}, {2});
+  const double inf = std::numeric_limits<double>::infinity();
+  check_error(ErrorKind::autograd, {"two: -inf at (1) of its result 1 (2) f64, from inputs (2) f64"}, [&] {
+    record_all<Two>({Tensor::zeros({1}, DType::f64), Tensor::from<double>({0, -inf}, {2})}, {x});
+  });
+  // A gradient that came in bad already.
+  check_error(ErrorKind::autograd,
+              {"affine: its backward pass gave nan at (1) of the gradient of input 0",
+               "gradient 0 already had nan at (1)"},
+              [&] {
+                (x * 2).backward(Tensor::from<double>({1, NAN}, {2}));
+              });
+  CHECK(!x.grad().defined());
+}
 
-  const nlohmann::json trace = nlohmann::json::parse(p.chrome_trace());
-  CHECK(trace.at("traceEvents").size() == p.events.size());
-  int modules = 0, backward = 0;
-  for (const nlohmann::json& e : trace.at("traceEvents")) {
-    CHECK(e.at("ph") == "X");
-    CHECK(e.at("ts").get<double>() >= 0);
-    CHECK(e.at("dur").get<double>() >= 0);
-    CHECK(e.contains("pid"));
-    CHECK(e.contains("tid"));
-    modules += e.at("cat") == "module" && e.at("name") == "net";
-    backward += e.at("name") == "matmul backward" && e.at("args").at("module") == "net";
+TEST_CASE("observers hear of ops and named scopes, the newest first, until they go") {
+  struct Log final : Observer {
+    explicit Log(std::string& to, std::string my_name) : text(to), name(std::move(my_name)) {}
+    void op(const Node* node, const std::vector<Tensor>& outputs, const Variables& inputs) override {
+      text += name + (node ? std::string(node->name()) : "plain") + std::to_string(inputs.size()) + "-" +
+              std::to_string(outputs.size()) + " ";
+    }
+    void scope_entered() override { text += name + "+" + current_scope() + " "; }
+    void scope_left() override { text += name + "-" + current_scope() + " "; }
+    std::string& text;
+    std::string name;
+  };
+  std::string text;
+  const Variable x = leaf({1, 2}, {2});
+  const Log outer(text, "a:");
+  {
+    const Log inner(text, "b:");
+    const Scope scope("net");
+    x* x;
   }
-  CHECK(modules == 1);
-  CHECK(backward == 3);
+  CHECK(text == "b:+net a:+net b:mul2-1 a:mul2-1 b:-net a:-net ");
+  text.clear();
+  Variable y;
+  {
+    const Scope scope("net");
+    const Scope part("part");
+    y = sum(x);
+  }
+  x.detach() + 1;
+  CHECK(text == "a:+net a:+net.part a:sum1-1 a:-net.part a:-net a:plain1-1 ");
+  text.clear();
+  y.backward();  // goes back to net.part, but does not enter it
+  CHECK(text.find('+') == std::string::npos);
+  CHECK(text.find("-net") == std::string::npos);
+  std::thread([&] { exp(leaf({1}, {1})); }).join();  // another thread's ops are its own
+  CHECK(text.find("exp") == std::string::npos);
+}
+
+TEST_CASE("scopes: one path is one object, a thread's own, and what was entered before comes back") {
+  const internal::ScopePath* outside = internal::current_path();
+  const internal::ScopePath *a = nullptr, *b = nullptr;
+  {
+    const Scope net("net");
+    {
+      const Scope part("part");
+      a = internal::current_path();
+    }
+    CHECK(current_scope() == "net");
+    const Scope part("part");
+    b = internal::current_path();
+    {
+      const Scope back(outside);
+      CHECK(current_scope().empty());
+      const Scope other("part");
+      CHECK(current_scope() == "part");
+      CHECK(internal::current_path() != a);
+    }
+    CHECK(internal::current_path() == b);
+    std::string elsewhere = "not run";
+    std::thread([&] { elsewhere = current_scope(); }).join();
+    CHECK(elsewhere.empty());
+  }
+  CHECK(a == b);
+  CHECK(a->path == "net.part");
+  CHECK(a->name == "part");
+  CHECK(a->parent->path == "net");
+  CHECK(internal::current_path() == outside);
+  CHECK_THROWS([] {
+    const Scope scope("net");
+    throw 1;
+  }());
+  CHECK(internal::current_path() == outside);
 }
 
 TEST_CASE("an exception leaves no observer, scope or profiler behind") {

@@ -243,8 +243,8 @@ TEST_CASE("two threads read one archive") {
 }
 
 TEST_CASE("the archives of the data set") {
-  const auto dir = tests::data_dir("archives of the data set");
-  if (dir.empty()) return;
+  const auto dir = tests::data_dir();
+  if (dir.empty()) SKIP(tests::kNoData);
   const ImageSource source(
       {dir / "flickr8k/images_00.tar", dir / "flickr8k/images_01.tar", dir / "flickr8k/images_02.tar"});
   CHECK(source.size() == 7791);

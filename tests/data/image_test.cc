@@ -82,8 +82,9 @@ TEST_CASE("decoded pictures equal Pillow's") {
 }
 
 TEST_CASE("a photo of the data set, resized, is the reference's input to the bit") {
-  const auto dir = tests::data_dir("photo of the data set");
-  if (dir.empty() || !jpeg_is_turbo()) return;
+  const auto dir = tests::data_dir();
+  if (dir.empty()) SKIP(tests::kNoData);
+  if (!jpeg_is_turbo()) SKIP("built without libjpeg-turbo");
   const auto expected =
       tests::read_byte_tensors(dir / "efficientnet_lite2/expected_features_coco_000000000285.safetensors");
   const Image image = read_image(dir / "cc_photos/coco_000000000285.jpg");
@@ -211,8 +212,8 @@ TEST_CASE("every shorter file is an error that names it") {
 }
 
 TEST_CASE("a JPEG that was cut short and given an end mark is an error") {
+  if (!jpeg_is_turbo()) SKIP("built without libjpeg-turbo");  // stb_image fills in silently
   for (const char* name : {"baseline_444.jpg", "progressive.jpg", "cmyk.jpg"}) {
-    if (!jpeg_is_turbo()) return;  // stb_image fills in silently
     auto bytes = file(name);
     bytes.resize(find_marker(bytes, 0xDA) + 40);
     bytes.push_back(0xFF);

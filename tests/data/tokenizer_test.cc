@@ -41,8 +41,8 @@ TEST_CASE("tokenize_spacy: every line of the golden file as spaCy splits it") {
 }
 
 TEST_CASE("tokenize_spacy: 19,158 captions of Flickr30k") {
-  const auto dir = tests::data_dir("spacy_tokens");
-  if (dir.empty()) return;
+  const auto dir = tests::data_dir();
+  if (dir.empty()) SKIP(tests::kNoData);
   std::map<std::string, std::string> captions;  // "image number" -> text
   std::ifstream csv(dir / "flickr30k/results.csv");
   for (std::string line; std::getline(csv, line);) {

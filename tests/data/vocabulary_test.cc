@@ -146,8 +146,8 @@ TEST_CASE("vocabulary: bad files are refused with the line") {
 }
 
 TEST_CASE("vocabulary: the original's, built from Flickr30k") {
-  const auto dir = tests::data_dir("vocab_flickr30k");
-  if (dir.empty()) return;
+  const auto dir = tests::data_dir();
+  if (dir.empty()) SKIP(tests::kNoData);
   std::vector<std::string> texts;
   for (auto& caption : imgcap::read_captions(dir / "flickr30k/results.csv").captions)
     texts.push_back(caption.text);
@@ -157,8 +157,8 @@ TEST_CASE("vocabulary: the original's, built from Flickr30k") {
 }
 
 TEST_CASE("vocabulary: the ids in the original's notebook") {
-  const auto dir = tests::data_dir("original vocabulary");
-  if (dir.empty()) return;
+  const auto dir = tests::data_dir();
+  if (dir.empty()) SKIP(tests::kNoData);
   const auto v = Vocabulary::load(dir / "original/vocab.jsonl");
   const Ids expected = {2,    3390, 2884, 1613, 12,   4095, 4087, 4076, 4073, 4086, 4077, 4074,
                         4095, 4069, 4076, 4073, 4081, 4072, 10,   1210, 634,  1417, 6,    3};

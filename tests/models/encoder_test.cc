@@ -209,8 +209,8 @@ TEST_CASE("TensorFlow's same padding") {
 }
 
 TEST_CASE("EfficientNet-Lite2 gives the golden feature map") {
-  const auto data = tests::data_dir("EfficientNet-Lite2 gives the golden feature map");
-  if (data.empty()) return;
+  const auto data = tests::data_dir();
+  if (data.empty()) SKIP(tests::kNoData);
   const auto encoder = lite2(data);
   const auto expected = tensor::io::read_safetensors(data / "efficientnet_lite2" /
                                                      "expected_features_coco_000000000285.safetensors")
@@ -227,12 +227,9 @@ TEST_CASE("EfficientNet-Lite2 gives the golden feature map") {
 // Top-1 of all 300 is 68.67 %.
 TEST_CASE("EfficientNet-Lite2 gives the expected classes of the ImageNet photos") {
   // The expected probabilities were made from libjpeg's pixels; stb_image's differ by a few levels.
-  if (!jpeg_is_turbo()) {
-    MESSAGE("skipped: built without libjpeg-turbo");
-    return;
-  }
-  const auto data = tests::data_dir("EfficientNet-Lite2 gives the expected classes of the ImageNet photos");
-  if (data.empty()) return;
+  if (!jpeg_is_turbo()) SKIP("built without libjpeg-turbo");
+  const auto data = tests::data_dir();
+  if (data.empty()) SKIP(tests::kNoData);
   const int64_t limit = photo_limit();
   const auto encoder = lite2(data);
   const ImageSource photos({data / "imagenet_val300" / "images.tar"});
@@ -270,9 +267,8 @@ TEST_CASE("EfficientNet-Lite2 gives the expected classes of the ImageNet photos"
 // Rounding to 16 bits changes a weight by 2^-11 of itself at most. Were the errors of all 65 convolutions to
 // add up, that would be 3e-2 of the features' norm; as they are independent, some 1e-3 are expected.
 TEST_CASE("the encoder in the box, with 16-bit weights, sees what the 32-bit one sees") {
-  const auto data =
-      tests::data_dir("the encoder in the box, with 16-bit weights, sees what the 32-bit one sees");
-  if (data.empty()) return;
+  const auto data = tests::data_dir();
+  if (data.empty()) SKIP(tests::kNoData);
   const auto whole = lite2(data),
              half = lite2_of(tests::source_dir() / "assets/model/efficientnet_lite2.safetensors");
   const auto expected = tensor::io::read_safetensors(data / "efficientnet_lite2" /

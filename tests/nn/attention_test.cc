@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "tensor/error.h"
 #include "tests/nn/golden_case.h"
 
@@ -53,4 +55,28 @@ TEST_CASE("additive attention refuses wrong shapes") {
   CHECK_THROWS_AS(attention.forward(prepared, Tensor::zeros({2, 4}), Tensor::arange(3)), Error);
   CHECK_THROWS_AS(attention.forward(prepared, Tensor::zeros({4, 4}), Tensor::arange(4)), Error);
   CHECK_THROWS_AS(attention.forward(features, Tensor::zeros({2, 4})), Error);
+}
+
+TEST_CASE("additive attention by hand: one feature, weights that pick, and its sizes") {
+  nn::AdditiveAttention attention(1, 1, 1);
+  attention.to(DType::f64);
+  // Scores 2 tanh(3 f + 5 h + 0.5) + 1; the last constant cancels.
+  attention.parameter("attention.weight").mutable_data().copy_(Tensor::from<double>({3, 5}, {1, 2}));
+  attention.parameter("attention.bias").mutable_data().fill_(0.5);
+  attention.parameter("attn_weights.weight").mutable_data().fill_(2);
+  attention.parameter("attn_weights.bias").mutable_data().fill_(1);
+  const autograd::Attention a =
+      attention.forward(Tensor::from<double>({0.1, -0.2}, {1, 2, 1}), Tensor::from<double>({0.3}, {1, 1}));
+  const double first = std::exp(2 * std::tanh(0.3 + 1.5 + 0.5)),
+               second = std::exp(2 * std::tanh(-0.6 + 1.5 + 0.5));
+  const auto alpha = a.alpha.data().to_vector<double>();
+  CHECK(alpha[0] == doctest::Approx(first / (first + second)).epsilon(1e-12));
+  CHECK(alpha[1] == doctest::Approx(second / (first + second)).epsilon(1e-12));
+  CHECK(a.context.item() == doctest::Approx((0.1 * first - 0.2 * second) / (first + second)).epsilon(1e-12));
+  CHECK(nn::AdditiveAttention(7, 4, 5).attention_size() == 5);
+  CHECK_THROWS_AS(nn::AdditiveAttention(0, 4, 5), Error);
+  CHECK_THROWS_AS(nn::AdditiveAttention(7, 0, 5), Error);
+  CHECK_THROWS_AS(nn::AdditiveAttention(7, 4, 0), Error);
+  CHECK_THROWS_AS(attention.forward(Tensor::zeros({2, 3, 1}, DType::f64), Tensor::zeros({2}, DType::f64)),
+                  Error);
 }

@@ -1,4 +1,6 @@
 // Convolution, batch norm and pooling layers.
+#include <array>
+
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/pool.h"
@@ -84,6 +86,121 @@ TEST_CASE("BatchNorm2d: state names, printing, frozen statistics, errors") {
   check_error(ErrorKind::argument, {"BatchNorm2d: 0 channels"}, [] { BatchNorm2d bad(0); });
 }
 
+TEST_CASE("BatchNorm2d: running statistics by hand, and what is normalised by which") {
+  // Two channels, means 3 and 10, biased variances 5 and 0, unbiased 20 / 3 and 0.
+  const Tensor x = Tensor::from<double>({0, 10, 2, 10, 4, 10, 6, 10}, {4, 2});
+  const std::vector<double> normal = {-3 / std::sqrt(5 + 0.25), 0, -1 / std::sqrt(5 + 0.25), 0,
+                                      1 / std::sqrt(5 + 0.25),  0, 3 / std::sqrt(5 + 0.25),  0};
+  const auto close = [](const Tensor& a, const std::vector<double>& b) {
+    CHECK(tests::worst_relative(tests::values(a), b, 1e-3) <= 1e-12);
+  };
+  BatchNorm2d norm(2, {.eps = 0.25, .momentum = 0.5});
+  norm.to(DType::f64);
+  CHECK(norm.eps() == 0.25);
+  close(norm(x).data(), normal);
+  close(norm.running_mean(), {1.5, 5});
+  close(norm.running_var(), {0.5 + 10.0 / 3, 0.5});
+  norm(x);
+  close(norm.running_mean(), {2.25, 7.5});
+  close(norm.running_var(), {0.25 + 5.0 / 3 + 10.0 / 3, 0.25});
+  CHECK(norm.buffer("num_batches_tracked").item() == 2);
+  // Evaluation uses them and leaves them alone; weight and bias come last.
+  norm.parameter("weight").mutable_data().copy_(Tensor::from<double>({2, 3}, {2}));
+  norm.parameter("bias").mutable_data().copy_(Tensor::from<double>({1, -1}, {2}));
+  norm.eval();
+  const double a = 2 / std::sqrt(5.25 + 0.25), b = 3 / std::sqrt(0.25 + 0.25);
+  close(norm(x).data(), {1 - 2.25 * a, 2.5 * b - 1, 1 - 0.25 * a, 2.5 * b - 1, 1 + 1.75 * a, 2.5 * b - 1,
+                         1 + 3.75 * a, 2.5 * b - 1});
+  close(norm.running_mean(), {2.25, 7.5});
+  CHECK(norm.buffer("num_batches_tracked").item() == 2);
+  // Without running statistics the batch's own serve in both modes; without affine there are no parameters.
+  BatchNorm2d untracked(2, {.eps = 0.25, .affine = false, .track_running_stats = false});
+  CHECK(untracked.named_parameters().empty());
+  for (const bool training : {true, false}) {
+    untracked.train(training);
+    close(untracked(x).data(), normal);
+  }
+  // The average over all batches, the first one whole.
+  BatchNorm2d average(1, {.momentum = std::nullopt});
+  average.to(DType::f64);
+  for (const double shift : {0.0, 3.0, 9.0}) average(Tensor::from<double>({shift - 1, shift + 1}, {2, 1}));
+  close(average.running_mean(), {4});
+  close(average.running_var(), {2});
+}
+
+TEST_CASE("BatchNorm2d: one value a channel cannot be trained on") {
+  BatchNorm2d norm(2);
+  for (const tensor::Shape& shape : {tensor::Shape{1, 2}, tensor::Shape{1, 2, 1, 1}}) {
+    check_error(ErrorKind::shape, {"BatchNorm2d", to_string(shape), "one value"},
+                [&] { norm(Tensor::zeros(shape)); });
+    CHECK(norm.buffer("num_batches_tracked").item() == 0);
+    CHECK(norm.running_var().to_vector<float>() == std::vector<float>{1, 1});
+  }
+  norm.eval();
+  CHECK(norm(Tensor::zeros({1, 2})).shape() == tensor::Shape{1, 2});
+}
+
+TEST_CASE("BatchNorm2d: settings that make no sense, and its printing") {
+  check_error(ErrorKind::argument, {"eps 0 must be positive"}, [] { BatchNorm2d bad(1, {.eps = 0}); });
+  check_error(ErrorKind::argument, {"-1 channels"}, [] { BatchNorm2d bad(-1); });
+  BatchNorm2d norm(3);
+  check_error(ErrorKind::shape, {"(3)", "(n, 3, ...)"}, [&] { norm(Tensor::zeros({3})); });
+  CHECK(BatchNorm2d(3, {.eps = 0.5, .momentum = std::nullopt, .affine = false, .track_running_stats = false})
+            .describe() == "BatchNorm2d(3, eps=0.5, momentum=None, affine=False, track_running_stats=False)");
+}
+
+TEST_CASE("Conv2d: kernels that are not square, settings of one call, and asymmetric padding") {
+  nn::Conv2d wide(2, 3, 2, 5, {}, false, tensor::default_generator());
+  CHECK(wide.weight().shape() == tensor::Shape{3, 2, 2, 5});
+  CHECK(wide.describe() == "Conv2d(2, 3, kernel_size=(2, 5), stride=(1, 1), bias=False)");
+  CHECK(wide(Tensor::zeros({1, 2, 4, 9})).shape() == tensor::Shape{1, 3, 3, 5});
+  const nn::Conv2dOptions uneven{
+      .stride_h = 2, .stride_w = 1, .pad_top = 0, .pad_bottom = 1, .pad_left = 2, .pad_right = 3};
+  CHECK(wide.forward(Tensor::zeros({1, 2, 4, 9}), uneven).shape() == tensor::Shape{1, 3, 2, 10});
+  nn::Conv2d other(2, 3, 2, 5, uneven, false, tensor::default_generator());
+  CHECK(other.describe() ==
+        "Conv2d(2, 3, kernel_size=(2, 5), stride=(2, 1), padding=(top 0, bottom 1, left 2, right 3), "
+        "bias=False)");
+  const nn::Conv2dOptions options = nn::conv2d_options(3, 1, 2);
+  CHECK(options.stride_h == 3);
+  CHECK(options.stride_w == 3);
+  CHECK(options.pad_top == 1);
+  CHECK(options.pad_bottom == 1);
+  CHECK(options.pad_left == 1);
+  CHECK(options.pad_right == 1);
+  CHECK(options.dilation_h == 2);
+  CHECK(options.dilation_w == 2);
+  CHECK(options.groups == 1);
+  CHECK(nn::Conv2d(2, 3, 3, options).describe() ==
+        "Conv2d(2, 3, kernel_size=(3, 3), stride=(3, 3), padding=(1, 1), dilation=(2, 2))");
+  for (const auto& [pads, text] :
+       {std::pair{nn::Conv2dOptions{.pad_left = 1, .pad_right = 1}, "padding=(0, 1)"},
+        std::pair{nn::Conv2dOptions{.pad_top = 1, .pad_bottom = 1}, "padding=(1, 0)"},
+        std::pair{nn::Conv2dOptions{.dilation_w = 2}, "dilation=(1, 2)"},
+        std::pair{nn::Conv2dOptions{.dilation_h = 2}, "dilation=(2, 1)"},
+        std::pair{nn::Conv2dOptions{.pad_left = 1}, "left 1, right 0)"},
+        std::pair{nn::Conv2dOptions{.pad_bottom = 1}, "(top 0, bottom 1,"}})
+    CHECK_MESSAGE(nn::Conv2d(1, 1, 3, pads).describe().find(text) != std::string::npos, std::string(text));
+  for (const auto& [in, out, kh, kw] :
+       {std::array{0, 4, 1, 1}, std::array{4, 0, 1, 1}, std::array{4, 4, 0, 1}, std::array{4, 4, 1, 0}})
+    check_error(ErrorKind::argument, {"Conv2d", "positive"},
+                [&] { nn::Conv2d bad(in, out, kh, kw, {}, true, tensor::default_generator()); });
+  check_error(ErrorKind::argument, {"Conv2d", "positive"}, [] { nn::Conv2d bad(4, 4, 1, {.groups = 0}); });
+  check_error(ErrorKind::argument, {"4 -> 6", "4 groups"}, [] { nn::Conv2d bad(4, 6, 1, {.groups = 4}); });
+  check_error(ErrorKind::argument, {"6 -> 4", "4 groups"}, [] { nn::Conv2d bad(6, 4, 1, {.groups = 4}); });
+}
+
+TEST_CASE("Conv2d: the bias is drawn from the weight's range and is added to each channel") {
+  tensor::Generator generator(3);
+  nn::Conv2d conv(4, 500, 1, {}, true, generator);
+  double most = 0, least = 0;
+  for (const double v : tests::values(conv.bias().data()))
+    most = std::max(most, v), least = std::min(least, v);
+  CHECK((most > 0.49 && most <= 0.5));  // 1 / sqrt(4)
+  CHECK((least < -0.49 && least >= -0.5));
+  CHECK(tests::values(conv(Tensor::zeros({1, 4, 1, 1})).data()) == tests::values(conv.bias().data()));
+}
+
 TEST_CASE("Conv2d: parameters, initial values, printing, errors") {
   tensor::Generator generator(3);
   nn::Conv2d conv(8, 16, 3, nn::conv2d_options(2, 1, 1, 4), true, generator);
@@ -107,7 +224,22 @@ TEST_CASE("Conv2d: parameters, initial values, printing, errors") {
 TEST_CASE("pooling layers") {
   nn::MaxPool2d pool(3, 2, 1);
   CHECK(to_string(pool(Tensor::zeros({1, 2, 7, 8})).shape()) == "(1, 2, 4, 4)");
-  CHECK(pool.describe().starts_with("MaxPool2d(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1)"));
+  CHECK(pool.describe() ==
+        "MaxPool2d(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 1), ceil_mode=False)");
+  nn::MaxPool2d uneven(nn::Pool2dOptions{.kernel_h = 1,
+                                         .kernel_w = 2,
+                                         .stride_h = 3,
+                                         .stride_w = 4,
+                                         .pad_h = 0,
+                                         .pad_w = 1,
+                                         .dilation_h = 5,
+                                         .dilation_w = 6,
+                                         .ceil_mode = true});
+  CHECK(uneven.describe() ==
+        "MaxPool2d(kernel_size=(1, 2), stride=(3, 4), padding=(0, 1), dilation=(5, 6), ceil_mode=True)");
+  CHECK(uneven.options().stride_w == 4);
+  CHECK(tests::values(nn::MaxPool2d(2, 1)(Tensor::from<double>({1, 5, 2, 4, 3, 0}, {1, 1, 2, 3})).data()) ==
+        std::vector<double>{5, 5});
   nn::AdaptiveAvgPool2d average(1, 2);
   CHECK(tests::values(average(Tensor::full({1, 1, 3, 4}, 2)).data()) == std::vector<double>{2, 2});
   CHECK(average.describe() == "AdaptiveAvgPool2d(output_size=(1, 2))");

@@ -162,6 +162,7 @@ TEST_CASE("dropout drops in training only, and as its generator says") {
   const Variable x(Tensor::full({100, 100}, 3, DType::f64), true);
   const Variable y = dropout(x);
   int64_t dropped = 0;
+  CHECK(dropout.p() == 0.25);
   for (const double v : y.data().to_vector<double>()) {
     CHECK((v == 0 || v == doctest::Approx(4)));
     dropped += v == 0;
@@ -216,6 +217,91 @@ TEST_CASE("layers refuse impossible sizes and inputs") {
   nn::Embedding embedding(4, 2);
   CHECK_THROWS_AS(embedding(Tensor::from<int64_t>({0, 4}, {2})), Error);
   CHECK_THROWS_AS(embedding(Tensor::from<int64_t>({-1}, {1})), Error);
+}
+
+TEST_CASE("layers know their sizes, and say in errors which are impossible") {
+  const nn::Linear linear(3, 4);
+  CHECK(linear.in_features() == 3);
+  CHECK(linear.out_features() == 4);
+  CHECK(linear.weight().shape() == tensor::Shape{4, 3});
+  CHECK(linear.bias().shape() == tensor::Shape{4});
+  CHECK_FALSE(nn::Linear(3, 4, false).bias().defined());
+  CHECK_THROWS_AS(nn::Linear(4, 0), Error);
+  CHECK_THROWS_AS(nn::Linear(-1, 4), Error);
+  CHECK_THROWS_AS(nn::Embedding(4, 0), Error);
+  CHECK_THROWS_AS(nn::Embedding(-1, 4), Error);
+  const nn::Embedding embedding(7, 4);
+  CHECK(embedding.num_embeddings() == 7);
+  CHECK(embedding.embedding_dim() == 4);
+  const nn::Linear one(1, 1);
+  const nn::Embedding single(1, 1);
+  CHECK(nn::Dropout(0).p() == 0);
+  CHECK(nn::Dropout(0.25).describe() == "Dropout(p=0.25)");
+  CHECK(nn::init::fans({5, 3}).in == 3);
+  CHECK(nn::init::fans({5, 3}).out == 5);
+  CHECK(nn::init::fans({5, 3, 2, 7}).in == 42);
+  CHECK(nn::init::fans({5, 3, 2, 7}).out == 70);
+  Generator generator(1);
+  Tensor t = Tensor::empty({100, 100}), undefined;
+  nn::init::uniform(t, 2, 5, generator);
+  const Moments m = moments(t);
+  CHECK((m.low >= 2 && m.low < 2.01 && m.high < 5 && m.high > 4.99));
+  nn::init::normal(t, 7, 0.5, generator);
+  CHECK(moments(t).mean == doctest::Approx(7).epsilon(0.01));
+  CHECK(moments(t).variance == doctest::Approx(0.25).epsilon(0.1));
+  nn::init::kaiming_uniform(t, 3, generator);
+  check_uniform(t, std::sqrt(2.0 / 10) * std::sqrt(3.0 / 100));
+  const uint64_t offset = generator.offset();
+  nn::init::default_bias(undefined, t, generator);
+  CHECK(generator.offset() == offset);
+}
+
+TEST_CASE("activation layers are their functions") {
+  const Variable x(Tensor::from<double>({-1, 0.5, 3, 7}, {2, 2}));
+  const auto values = [](const Variable& v) { return v.data().to_vector<double>(); };
+  CHECK(values(nn::ReLU()(x)) == std::vector<double>{0, 0.5, 3, 7});
+  CHECK(values(nn::ReLU6()(x)) == std::vector<double>{0, 0.5, 3, 6});
+  CHECK(values(nn::Tanh()(x))[1] == doctest::Approx(std::tanh(0.5)).epsilon(1e-12));
+  CHECK(values(nn::Sigmoid()(x))[1] == doctest::Approx(1 / (1 + std::exp(-0.5))).epsilon(1e-12));
+  CHECK(nn::Flatten()(Tensor::zeros({2, 3, 4, 5})).shape() == tensor::Shape{2, 60});
+  CHECK(nn::ReLU6().describe() == "ReLU6()");
+  CHECK(nn::Tanh().describe() == "Tanh()");
+  CHECK(nn::Sigmoid().describe() == "Sigmoid()");
+  CHECK(nn::Flatten().describe() == "Flatten(start_dim=1, end_dim=-1)");
+}
+
+TEST_CASE("cross-entropy by hand: ignored rows, smoothing, reductions, and the limits of the settings") {
+  // Two classes with logits (0, log 3): probabilities 1/4 and 3/4.
+  const Tensor logits = Tensor::from<double>({0, std::log(3), 0, std::log(3), 0, std::log(3)}, {3, 2});
+  const Tensor targets = Tensor::from<int64_t>({0, 1, 9}, {3});
+  const double rare = std::log(4), usual = std::log(4.0 / 3);
+  const auto loss = [&](const nn::CrossEntropyOptions& o) {
+    return nn::CrossEntropyLoss(o)(logits, targets);
+  };
+  CHECK(loss({.ignore_index = 9}).item() == doctest::Approx((rare + usual) / 2).epsilon(1e-12));
+  CHECK(loss({.ignore_index = 9, .reduction = autograd::Reduction::sum}).item() ==
+        doctest::Approx(rare + usual).epsilon(1e-12));
+  const auto rows =
+      loss({.ignore_index = 9, .reduction = autograd::Reduction::none}).data().to_vector<double>();
+  CHECK(rows[0] == doctest::Approx(rare).epsilon(1e-12));
+  CHECK(rows[1] == doctest::Approx(usual).epsilon(1e-12));
+  CHECK(rows[2] == 0);
+  // All of the weight spread over both classes: each row the mean of the two.
+  CHECK(loss({.ignore_index = 9, .label_smoothing = 1}).item() ==
+        doctest::Approx((rare + usual) / 2).epsilon(1e-12));
+  CHECK(loss({.ignore_index = 9, .label_smoothing = 0.5, .reduction = autograd::Reduction::none})
+            .data()
+            .to_vector<double>()[0] == doctest::Approx(0.75 * rare + 0.25 * usual).epsilon(1e-12));
+  CHECK_THROWS_AS(loss({}), Error);  // 9 is no class
+  CHECK_THROWS_AS(nn::CrossEntropyLoss({.label_smoothing = -0.1}), Error);
+  CHECK_THROWS_AS(nn::CrossEntropyLoss()(Tensor::zeros({}), Tensor::zeros({}, DType::i64)), Error);
+  nn::CrossEntropyLoss one;
+  CHECK(one(Tensor::from<double>({0, std::log(3)}, {2}), Tensor::full({}, 1, DType::i64)).item() ==
+        doctest::Approx(usual).epsilon(1e-12));
+  CHECK(nn::CrossEntropyLoss({.ignore_index = 3, .label_smoothing = 0.5}).describe() ==
+        "CrossEntropyLoss(ignore_index=3, label_smoothing=0.5)");
+  CHECK(one.named_buffers().empty());
+  CHECK(nn::CrossEntropyLoss({.weight = Tensor::zeros({2})}).named_buffers()[0].first == "weight");
 }
 
 TEST_CASE("a tied output layer gets the gradients of both uses") {

@@ -158,4 +158,56 @@ TEST_CASE("the LSTM refuses wrong inputs, states and options") {
   CHECK_THROWS_AS(nn::LSTM(0, 6), Error);
   CHECK_THROWS_AS(nn::LSTM(5, 6, {.num_layers = 0}), Error);
   CHECK_THROWS_AS(nn::LSTM(5, 6, {.dropout = 1.0}), Error);
+  CHECK_THROWS_AS(nn::LSTM(5, 0), Error);
+  CHECK_THROWS_AS(nn::LSTM(-5, 6), Error);
+  CHECK_THROWS_AS(nn::LSTM(5, 6, {.dropout = -0.1}), Error);
+  CHECK_THROWS_AS(nn::LSTMCell(0, 6), Error);
+  CHECK_THROWS_AS(nn::LSTMCell(5, 0), Error);
+  CHECK_THROWS_AS(lstm.step(Tensor::zeros({1, 2, 5})), Error);
+  CHECK_THROWS_AS(lstm.step(Tensor::zeros({5})), Error);
+  const nn::LSTM one(1, 1, {.dropout = 0});
+  const nn::LSTMCell cell(1, 1);
+  CHECK(cell.describe() == "LSTMCell(1, 1)");
+  CHECK(nn::LSTMCell(2, 3, false).describe() == "LSTMCell(2, 3, bias=False)");
+  CHECK(nn::LSTM(5, 6).describe() == "LSTM(5, 6)");
+}
+
+TEST_CASE("the LSTM starts from zeros of its own type, one state a layer") {
+  nn::LSTM lstm(5, 6, {.num_layers = 3});
+  lstm.to(DType::f64);
+  const LstmStates states = lstm.zero_states(4);
+  REQUIRE(states.size() == 3);
+  for (const auto& state : states)
+    for (const Variable& v : {state.h, state.c}) {
+      CHECK(v.shape() == tensor::Shape{4, 6});
+      CHECK(v.dtype() == DType::f64);
+      for (const double x : v.data().to_vector<double>()) CHECK(x == 0);
+    }
+  const Variable x = random_input({2, 4, 5}, 1, DType::f64);
+  CHECK(lstm(x).outputs.data().to_vector<double>() == lstm(x, states).outputs.data().to_vector<double>());
+}
+
+TEST_CASE("LSTM dropout leaves out the fraction that it was given, and scales the rest") {
+  // The second layer passes on what it gets: its input gate's pre-activation is large, its weights are ones.
+  Generator generator(4);
+  nn::LSTM lstm(1, 400, {.num_layers = 2, .dropout = 0.25, .bias = false}, generator);
+  const Variable x(Tensor::full({1, 8, 1}, 1));
+  lstm.parameter("weight_ih_l1").mutable_data().fill_(0);
+  Tensor first = lstm.parameter("weight_ih_l1").mutable_data();
+  // Output gate k of the second layer reads unit k of the first: its pre-activation is 0 or h / (1 - p).
+  Tensor weights = Tensor::zeros({1600, 400});
+  for (int64_t k = 0; k < 400; ++k) weights.mutable_data<float>()[(800 + k) * 400 + k] = 1;
+  first.copy_(weights);
+  const LstmStates states = lstm(x).last;
+  const auto h = states[0].h.data().to_vector<float>(), c = states[1].c.data().to_vector<float>();
+  int64_t dropped = 0;
+  for (size_t i = 0; i < h.size(); ++i) {
+    // Gates of 1/2: the cell is tanh(what came in) / 2.
+    const double in = std::atanh(2 * static_cast<double>(c[i]));
+    if (in == 0)
+      ++dropped;
+    else
+      CHECK(in == doctest::Approx(static_cast<double>(h[i]) / 0.75).epsilon(1e-4));
+  }
+  CHECK(std::abs(static_cast<double>(dropped) - 800) < 5 * std::sqrt(3200 * 0.25 * 0.75));
 }

@@ -99,3 +99,55 @@ TEST_CASE("a tied parameter is counted once") {
   } tied;
   CHECK(summary(tied, Variable(Tensor::zeros({1, 3}))).find("9 parameters, 9 of them") != std::string::npos);
 }
+
+TEST_CASE(
+    "a summary's table: columns as wide as they need to be, commas, repeated calls, what is shared once") {
+  class Wide : public Layer {
+   public:
+    Wide() {
+      register_module("first", first_);
+      register_module("same", first_);
+      register_module("two", two_);
+      register_module("odd", odd_);
+      register_module("never", never_);
+      never_.freeze();
+    }
+    Variable forward(const Variable& x) override {
+      static_cast<void>(odd_(Tensor::zeros({1, 3})));
+      static_cast<void>(odd_(Tensor::zeros({2, 3})));
+      static_cast<void>(odd_(Tensor::zeros({3, 3})));
+      return two_(two_(first_(x)));
+    }
+    std::string describe() const override { return "Wide"; }
+    Linear first_{999, 3}, two_{3, 3, false}, odd_{3, 1, false}, never_{1000, 1000, false};
+  } wide;
+  const auto row = [](std::string name, std::string output, const std::string& parameters) {
+    name.resize(std::string("  never: Linear(in_features=1000, out_features=1000, bias=False)").size(), ' ');
+    output.resize(std::string("(1, 1) ... (3, 1), 3 calls").size(), ' ');
+    return name + "  " + output + "  " + std::string(12 - parameters.size(), ' ') + parameters + "\n";
+  };
+  CHECK(
+      summary(wide, Variable(Tensor::zeros({4, 999}))) ==
+      row("layer", "output", "parameters") + row("Wide", "(4, 3)", "-") +
+          row("  first: Linear(in_features=999, out_features=3, bias=True)", "(4, 3)", "3,000") +
+          row("  two: Linear(in_features=3, out_features=3, bias=False)", "(4, 3) x 2", "9") +
+          row("  odd: Linear(in_features=3, out_features=1, bias=False)", "(1, 1) ... (3, 1), 3 calls", "3") +
+          row("  never: Linear(in_features=1000, out_features=1000, bias=False)", "-", "1,000,000") +
+          "1,003,012 parameters, 3,012 of them trainable\n");
+}
+
+TEST_CASE("a summary records no graph, and sees what runs inside it alone") {
+  Net net;
+  Variable y;
+  const auto layers = layer_summaries(net, [&] { y = net(Variable(Tensor::zeros({5, 6}), true)); });
+  CHECK(!y.requires_grad());
+  CHECK(autograd::grad_enabled());
+  CHECK(layers[3].name == "hidden.1");
+  CHECK(layers[3].depth == 2);
+  CHECK(layers[1].depth == 1);
+  CHECK(layers[0].depth == 0);
+  CHECK(layers[0].parameters == 0);
+  CHECK(layers[2].trainable == 28);
+  for (const LayerSummary& layer : layer_summaries(net, [] {})) CHECK(layer.outputs.empty());
+  CHECK(summary(net, [] {}).find("hidden: Sequential") != std::string::npos);
+}

@@ -1,10 +1,7 @@
 #include "tensor/io/atomic_file.h"
 
 #include <doctest/doctest.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <stdexcept>
@@ -108,11 +105,6 @@ TEST_CASE("write_file_atomically: folders that cannot be written to") {
   CHECK_ERROR(write_file_atomically(folder.path(), "x"), "io", "Is a directory");
   CHECK_ERROR(write_file_atomically(folder.path() / "", "x"), "io", "cannot be written");
   CHECK_ERROR(write_file_atomically("", "x"), "io", "no file name");
-  if (::geteuid() != 0) {  // root may write everywhere
-    ::chmod(folder.path().c_str(), 0555);
-    CHECK_ERROR(write_file_atomically(folder / "a", "x"), "io", "Permission denied");
-    ::chmod(folder.path().c_str(), 0755);
-  }
   CHECK(folder.entries() == 0);
 }
 
@@ -126,20 +118,6 @@ TEST_CASE("write_file_atomically: a full disk leaves the old file and no tempora
   }
   CHECK(get_file(folder / "a") == "old");
   CHECK(folder.entries() == 2);
-}
-
-TEST_CASE("write_file_atomically: a file system without space") {
-  const tests::TemporaryFolder folder;
-  if (::mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=64k") != 0) {
-    MESSAGE("skipped: a small file system needs the right to mount");
-    return;
-  }
-  put_file(folder / "a", "old");
-  CHECK_ERROR(write_file_atomically(folder / "a", std::string(200'000, 'x')), "io",
-              "a: cannot be written: No space left on device");
-  CHECK(get_file(folder / "a") == "old");
-  CHECK(folder.entries() == 1);
-  ::umount(folder.path().c_str());
 }
 
 TEST_CASE("write_file_atomically: devices are written to, never replaced") {

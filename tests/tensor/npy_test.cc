@@ -15,6 +15,8 @@ using tensor::io::write_npy;
 using tests::get_file;
 using tests::put_file;
 
+using namespace std::string_literals;
+
 namespace {
 
 std::string npy(const std::string& header, const std::string& data = "") {
@@ -60,6 +62,37 @@ TEST_CASE("npy: a header that is not aligned is copied") {
   put_file(folder / "a.npy",
            npy("{'shape':(2,),'fortran_order':False,'descr':'<i4'}\n", std::string("\1\0\0\0\2\0\0\0", 8)));
   CHECK(read_npy(folder / "a.npy").to_vector<int32_t>() == std::vector<int32_t>{1, 2});
+}
+
+TEST_CASE("npy: headers of more than 255 bytes, spaces anywhere, and keys in any order") {
+  const tests::TemporaryFolder folder;
+  const auto read = [&](const std::string& header, const std::string& data) {
+    put_file(folder / "a.npy", npy(header, data));
+    return read_npy(folder / "a.npy");
+  };
+  const std::string data("\1\0\0\0\2\0\0\0", 8);
+  for (const size_t spaces : {0, 206, 207, 300, 60'000}) {
+    const std::string header =
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }" + std::string(spaces, ' ') + "\n";
+    CHECK(read(header, data).to_vector<int32_t>() == std::vector<int32_t>{1, 2});
+  }
+  CHECK(read("  {  'shape' : ( 2 , 1 ) ,'fortran_order':False,'descr' :'<i4'  }  \n", data).shape() ==
+        Shape{2, 1});
+  CHECK(read("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 1, ), }\n", data).shape() == Shape{2, 1});
+  CHECK(read("{'descr': '<i4', 'fortran_order': False, 'shape': ( ), }\n", "\1"s + std::string(3, '\0'))
+            .rank() == 0);
+  CHECK(read("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,2), }\n", data).rank() == 8);
+  // NumPy's data begins at a multiple of 64, however long the shape.
+  for (int rank = 0; rank <= 8; ++rank) {
+    Shape shape = Shape::filled(rank, 1);
+    if (rank > 0) shape[0] = 12345;
+    tensor::io::write_npy(folder / "b.npy", Tensor::zeros(shape, DType::u8));
+    const std::string bytes = get_file(folder / "b.npy");
+    const size_t length = static_cast<unsigned char>(bytes[8]) + 256u * static_cast<unsigned char>(bytes[9]);
+    CHECK((10 + length) % 64 == 0);
+    CHECK(bytes[9 + length] == '\n');
+    CHECK(bytes.size() == 10 + length + static_cast<size_t>(shape.numel()));
+  }
 }
 
 TEST_CASE("npy: everything else is refused") {

@@ -309,8 +309,8 @@ TEST_CASE("safetensors: what cannot be written leaves nothing behind") {
 }
 
 TEST_CASE("safetensors: EfficientNet-Lite2's real weights") {
-  const auto data = tests::data_dir("safetensors: EfficientNet-Lite2's real weights");
-  if (data.empty()) return;
+  const auto data = tests::data_dir();
+  if (data.empty()) SKIP(tests::kNoData);
   const auto path = data / "efficientnet_lite2/efficientnet_lite2_imagenet.safetensors";
   const auto start = std::chrono::steady_clock::now();
   const SafetensorsFile file = read_safetensors(path);
