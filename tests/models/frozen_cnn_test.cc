@@ -9,6 +9,7 @@
 #include "imgcap/models/resnet.h"
 #include "tests/golden.h"
 #include "tests/made.h"
+#include "tests/models/fill.h"
 #include "tests/tensor/reference.h"
 
 using namespace imgcap;
@@ -18,18 +19,6 @@ using tests::relative_error;
 
 namespace {
 
-void fill(nn::Module& model, uint32_t seed) {
-  nn::StateDict state;
-  for (const auto& [name, t] : model.state_dict()) {
-    const bool positive = name.ends_with("running_var") || (name.ends_with("weight") && t.rank() == 1);
-    state[name] = t.dtype() == DType::i64 ? t
-                  : positive              ? made(++seed, t.shape(), 0.5, 1.5).to(DType::f32)
-                                          : made(++seed, t.shape(), -0.5, 0.5).to(DType::f32);
-  }
-  model.load_state_dict(state);
-  model.eval();
-}
-
 // A convolution and its batch norm.
 struct Pair {
   nn::Conv2d conv;
@@ -37,8 +26,13 @@ struct Pair {
   Pair(uint32_t seed, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options,
        bool bias = false, double eps = 1e-5)
       : conv(in, out, kernel, options, bias), norm(out, {.eps = eps}) {
-    fill(conv, seed);
-    fill(norm, seed + 50);
+    conv.parameter("weight").mutable_data().copy_(made(seed, conv.weight().shape(), -0.5, 0.5));
+    if (bias) conv.parameter("bias").mutable_data().copy_(made(seed + 1, {out}, -0.5, 0.5));
+    norm.parameter("weight").mutable_data().copy_(made(seed + 2, {out}, 0.5, 1.5));
+    norm.parameter("bias").mutable_data().copy_(made(seed + 3, {out}, -0.5, 0.5));
+    norm.buffer("running_mean").copy_(made(seed + 4, {out}, -0.5, 0.5));
+    norm.buffer("running_var").copy_(made(seed + 5, {out}, 0.5, 1.5));
+    norm.eval();
   }
   Variable operator()(const Variable& x) { return norm(conv(x)); }
 };
@@ -144,7 +138,7 @@ TEST_CASE("same padding of kernels that are not square, with a stride and a dila
 
 TEST_CASE("an encoder's frozen plan follows every weight and every statistic that changes") {
   ResNet model(18, 10);
-  fill(model, 100);
+  tests::fill(model);
   model.freeze();
   const Tensor x = made(5, {1, 3, 32, 32}).to(DType::f32);
   const auto as_graph = [&] {
@@ -186,6 +180,14 @@ TEST_CASE("an encoder's frozen plan follows every weight and every statistic tha
   tensor::affine(other, replaced, -1, 0);
   replaced = other;
   check_followed("another tensor");
+  // A tensor that was made when the old one was gone, so that it may lie where that was, written as often.
+  for (const double shift : {0.5, 0.25, 0.75}) {
+    const int64_t channels = replaced.size(0);
+    replaced = Tensor();
+    replaced = Tensor::from(std::vector<float>(static_cast<size_t>(channels), static_cast<float>(shift)),
+                            {channels});
+    check_followed("another tensor in the same place");
+  }
   // Through another type and back: new memory, perhaps where the old was.
   for (int repeat = 0; repeat < 3; ++repeat) {
     model.to(DType::f64);
@@ -198,7 +200,7 @@ TEST_CASE("an encoder's frozen plan follows every weight and every statistic tha
 
 TEST_CASE("an encoder's frozen plan follows batch norm that learns") {
   ResNet model(18, 10);
-  fill(model, 200);
+  tests::fill(model);
   const Tensor x = made(5, {2, 3, 32, 32}).to(DType::f32);
   model.freeze();
   const Tensor before = model.features(x);
