@@ -175,8 +175,8 @@ TEST_CASE("the loss is the mean cross-entropy of the packed words, weighed by ca
   tensor::Generator generator(1);
   nn::Linear fc(kWidth, kWords, true, generator);
   fc.to(DType::f64);
-  fc.weight().mutable_data().copy_(made(2, {kWords, kWidth}, -2, 2));
-  fc.bias().mutable_data().copy_(made(3, {kWords}, -1, 1));
+  fc.parameter("weight").mutable_data().copy_(made(2, {kWords, kWidth}, -2, 2));
+  fc.parameter("bias").mutable_data().copy_(made(3, {kWords}, -1, 1));
   const std::vector<double> weight = fc.weight().data().to_vector<double>(),
                             bias = fc.bias().data().to_vector<double>();
   // Two steps: three captions, then two.
