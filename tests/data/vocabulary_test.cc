@@ -129,6 +129,7 @@ TEST_CASE("vocabulary: files over 256 MiB are refused before they are read") {
 TEST_CASE("vocabulary: tokens by number and number by token, to the ends") {
   const Vocabulary v({"<unk>", "<pad>", "<sos>", "<eos>", " a", " b"});
   for (int32_t i = 0; i < 6; ++i) CHECK(v.id(v.token(i)) == i);
+  CHECK(v.to_jsonl() == kHead + "\" a\"\n\" b\"\n");
   CHECK(v.contains(" a"));
   CHECK_FALSE(v.contains("a"));
   CHECK(v.contains("<unk>"));
