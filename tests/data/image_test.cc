@@ -214,6 +214,23 @@ TEST_CASE("a PNG begins with its header, and the checksum of each part is right"
   CHECK(tests::difference(decode_image(more, "f.png"), goldens().at("pixels/rgb.png")) == "");
 }
 
+TEST_CASE("a progressive JPEG of 500 scans is decoded, of 501 it is not") {
+  if (!jpeg_is_turbo()) return;
+  const std::vector<uint8_t>& good = file("progressive.jpg");
+  // The third of its ten scans may come any number of times: it sets the same coefficients again.
+  const size_t begin = 391, end = 434;
+  REQUIRE(good.at(begin + 1) == 0xDA);
+  REQUIRE(good.at(end + 1) == 0xC4);
+  const auto with = [&](int more) {
+    std::vector<uint8_t> bytes(good.begin(), good.begin() + end);
+    for (; more > 0; --more) bytes.insert(bytes.end(), good.begin() + begin, good.begin() + end);
+    bytes.insert(bytes.end(), good.begin() + end, good.end());
+    return bytes;
+  };
+  CHECK(tests::difference(decode_image(with(490), "f.jpg"), goldens().at("pixels/progressive.jpg")) == "");
+  CHECK(error_of([&] { decode_image(with(491), "f.jpg"); }) == "f.jpg: damaged JPEG: more than 500 scans");
+}
+
 TEST_CASE("a JPEG of two colour components is refused") {
   if (!jpeg_is_turbo()) return;
   auto bytes = file("baseline_420.jpg");
