@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "autograd/ops.h"
@@ -16,12 +17,15 @@ using tensor::check;
 using tensor::ErrorKind;
 
 std::shared_ptr<const FrozenCnn> Encoder::plan() {
-  std::vector<std::pair<const void*, uint64_t>> state;
+  std::vector<std::pair<Tensor, uint64_t>> state;
   for (const auto& [key, parameter] : named_parameters())
-    state.emplace_back(parameter.data().raw(), parameter.data().version());
-  for (const auto& [key, buffer] : named_buffers()) state.emplace_back(buffer.raw(), buffer.version());
+    state.emplace_back(parameter.data(), parameter.data().version());
+  for (const auto& [key, buffer] : named_buffers()) state.emplace_back(buffer, buffer.version());
+  const auto same = [](const auto& a, const auto& b) {
+    return a.first.raw() == b.first.raw() && a.second == b.second;
+  };
   const std::lock_guard lock(mutex_);
-  if (!plan_ || state != plan_state_) {
+  if (!plan_ || !std::equal(state.begin(), state.end(), plan_state_.begin(), plan_state_.end(), same)) {
     plan_ = std::make_shared<const FrozenCnn>(compile());
     plan_state_ = std::move(state);
   }

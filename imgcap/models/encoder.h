@@ -59,8 +59,9 @@ class Encoder : public nn::Module {
 
   std::mutex mutex_;
   std::shared_ptr<const FrozenCnn> plan_;
-  std::vector<std::pair<const void*, uint64_t>>
-      plan_state_;  // memory and version of what the plan was made from
+  // What the plan was made from, and its version then. Held, so that no other tensor takes its place in
+  // memory.
+  std::vector<std::pair<Tensor, uint64_t>> plan_state_;
 };
 
 // "resnet18", "resnet34", "resnet50", "resnet101" or "efficientnet_lite2". `initialize` false leaves most

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tensor/error.h"
 #include "tests/data/byte_tensors.h"
@@ -155,6 +157,103 @@ TEST_CASE("tar: long names, prefixes, pax headers, binary sizes") {
   CHECK(ImageSource({folder.write("archive", old_gnu + std::string(512, '\0'))}).size() == 1);
 }
 
+TEST_CASE("tar: members of every kind and size, and those that are no files") {
+  const tests::TempFolder folder;
+  const auto claims = [](const char* size) { return [size](std::string& h) { h.replace(124, 11, size); }; };
+  // Folders, links and devices have no bytes, whatever their size field says.
+  std::string bytes = member("d.jpg/", "", '5', claims("00000001000"));
+  for (const char type : {'1', '2', '3', '4', '6'})
+    bytes += member(std::string(1, type) + ".jpg", "", type, claims("00000000777"));
+  bytes += member("old/", "");                                      // a folder before POSIX
+  bytes += member("long link", std::string(600, 'l') + '\0', 'K');  // names no file
+  bytes += member("g", pax_record("path", "wrong.jpg") + pax_record("size", "1"), 'g');
+  bytes += member("dense.jpg", "7", '7');
+  for (const size_t size : {0, 1, 511, 512, 513, 1024})
+    bytes += member(std::to_string(size) + ".jpg", std::string(size, static_cast<char>('a' + size % 26)));
+  const ImageSource source({folder.write("kinds.TAR", bytes + kEnd)});
+  CHECK(locations(source) == "dense.jpg 0.jpg 1.jpg 511.jpg 512.jpg 513.jpg 1024.jpg ");
+  CHECK(text_of(source, 0) == "7");
+  for (int64_t i = 1; i < source.size(); ++i) {
+    const auto size = static_cast<size_t>(std::stoi(source.name(i)));
+    CHECK(text_of(source, i) == std::string(size, static_cast<char>('a' + size % 26)));
+  }
+}
+
+TEST_CASE("tar: fields that are full, blanks around numbers, and sums of signed characters") {
+  const tests::TempFolder folder;
+  const std::string full_name = std::string(96, 'n') + ".jpg", full_prefix(155, 'p');
+  const std::string full =
+      member(full_name, "1", '0', [&](std::string& h) { h.replace(345, 155, full_prefix); });
+  const std::string blanks =
+      member("b.jpg", "22", '0', [](std::string& h) { h.replace(124, 12, "   2        "); });
+  const std::string digits =
+      member("c.jpg", "333", '0', [](std::string& h) { h.replace(124, 12, "000000000003"); });
+  std::string with_sign = member("\xc3\xa9.jpg", "4");
+  int64_t sum = 0;
+  with_sign.replace(148, 8, 8, ' ');
+  for (size_t i = 0; i < 512; ++i) sum += static_cast<signed char>(with_sign[i]);
+  with_sign.replace(148, 7, octal(static_cast<uint64_t>(sum), 6) + '\0');
+  const ImageSource source({folder.write("f.tar", full + blanks + digits + with_sign + kEnd)});
+  REQUIRE(source.size() == 4);
+  CHECK(source.find(full_prefix + "/" + full_name) == 0);
+  CHECK(text_of(source, 1) == "22");
+  CHECK(text_of(source, 2) == "333");
+  CHECK(source.find("\xc3\xa9.jpg") == 3);
+  CHECK(text_of(source, 3) == "4");
+}
+
+TEST_CASE("tar: an extra header of a mebibyte is read") {
+  const tests::TempFolder folder;
+  const std::string name = "a.jpg" + std::string((1 << 20) - 5, '\0');
+  const ImageSource source({folder.write("x.tar", member("long", name, 'L') + member("cut", "1") + kEnd)});
+  CHECK(locations(source) == "a.jpg ");
+}
+
+TEST_CASE("what is listed, in which order, and what a name means") {
+  const tests::TempFolder folder;
+  for (const char* name : {"p/a/b.jpg", "p/a.jpg", "p/a-b.jpg", "p/B.jpg", "p/.dot/c.jpg", "p/.d.jpg"})
+    folder.write(name, std::string(name));
+  std::filesystem::create_directory_symlink(folder.path() / "p/a", folder.path() / "p/linked");
+  std::filesystem::create_symlink(folder.path() / "p/a.jpg", folder.path() / "p/z.jpg");
+  const ImageSource source({folder.path() / "p"});
+  // Byte by byte, so capitals come first and "-" before "." before "/".
+  std::vector<std::string> paths;
+  for (int64_t i = 0; i < source.size(); ++i)
+    paths.push_back(
+        std::filesystem::path(source.location(i)).lexically_relative(folder.path() / "p").string());
+  CHECK(paths == std::vector<std::string>{".dot/c.jpg", "B.jpg", "a-b.jpg", "a.jpg", "a/b.jpg", "z.jpg"});
+  CHECK(text_of(source, 5) == "p/a.jpg");
+
+  // A path says which of two with one base name is meant; the shorter path may be a base name, too.
+  const ImageSource nested(
+      {folder.write("n.tar", member("b/a.jpg", "1") + member(".//.b.jpg", "2") + member("././a.jpg", "3") +
+                                 member("c/.x.jpg", "4") + member("readme.txt", "5") + kEnd)});
+  CHECK(locations(nested) == "a.jpg a.jpg ");
+  CHECK(nested.find("a.jpg") == 1);
+  CHECK(nested.find("b/a.jpg") == 0);
+  CHECK_FALSE(nested.find("/a.jpg").has_value());
+}
+
+TEST_CASE("a source that was moved still reads") {
+  const tests::TempFolder folder;
+  ImageSource source({folder.write("a.tar", member("a.jpg", "A") + kEnd)});
+  ImageSource moved = std::move(source);
+  CHECK(text_of(moved, 0) == "A");
+  moved = ImageSource({folder.write("b.jpg", std::string("B"))});
+  CHECK(locations(moved) == "b.jpg ");
+  CHECK(text_of(moved, 0) == "B");
+}
+
+TEST_CASE("a file of exactly the limit is read") {
+  const tests::TempFolder folder;
+  const ImageSource source(
+      {folder.write("a.tar", member("a.jpg", "12345") + kEnd), folder.write("b.jpg", std::string("12345"))});
+  for (const int64_t i : {0, 1}) {
+    CHECK(source.read(i, 5).size() == 5);
+    CHECK(contains(error_of([&] { source.read(i, 4); }), "a file of 5 bytes, the limit is 4"));
+  }
+}
+
 TEST_CASE("hostile tar files: a sentence with file and offset") {
   const tests::TempFolder folder;
   const std::string good = member("a.jpg", "A");
@@ -214,6 +313,16 @@ TEST_CASE("missing paths, empty folders, compressed archives") {
   CHECK(contains(text(folder.path()), "no pictures in the folder"));
   CHECK(contains(text("/dev/null"), "is neither a file nor a folder"));
   CHECK(contains(text(folder.write("a.tgz", std::string("\x1f\x8b\x08"))), "a.tgz: is compressed"));
+  for (const std::string magic : {"BZh9", "\x28\xb5\x2f\xfd\x04",
+                                  "\xfd"
+                                  "7zXZ"
+                                  "\x01"})
+    CHECK(contains(text(folder.write("packed.tar", magic)), "packed.tar: is compressed"));
+  // Only like one.
+  for (const std::string magic : {"\x1f\x8a", "BZ9", "\x28\xb5\x2f\xfc",
+                                  "\xfd"
+                                  "7zXY"})
+    CHECK(text(folder.write("photo.jpg", magic)) == "");
   CHECK(contains(error_of([] { ImageSource({}); }), "no file, folder or archive"));
   try {
     ImageSource({folder.path() / "nowhere"});

@@ -1,6 +1,7 @@
 #include "imgcap/data/captions.h"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 
 #include <set>
 #include <string>
@@ -70,7 +71,9 @@ TEST_CASE("captions: bad rows are skipped, counted and the first ones named") {
   for (int i = 0; i < 100; ++i) text += "bad\n";
   const auto many = parse_captions(text, "f");
   CHECK(many.report.skipped == 108);
-  CHECK(many.report.problems.size() == imgcap::CaptionReport::kMaxProblems);
+  REQUIRE(many.report.problems.size() == 10);  // the first ones
+  CHECK(many.report.problems[7] == "f:10: longer than 1048576 bytes");
+  CHECK(many.report.problems[9] == "f:12: fewer than three fields between \"|\"");
   CHECK(many.report.summary().starts_with(
       "1 captions (results.csv format), 108 rows skipped, the first: f:2: "));
 }
@@ -100,6 +103,170 @@ TEST_CASE("captions: fields between commas, quoted, with line breaks and other c
                                    "f");
   CHECK(wide.report.skipped == 2);
   CHECK(wide.captions == Captions{{"a.jpg", 0, "good"}});
+}
+
+TEST_CASE("captions: a row between commas has exactly the header's fields") {
+  const auto file = parse_captions(
+      "image,caption,extra\n"
+      "a.jpg,fits,x\n"
+      "a.jpg,one less\n"
+      "a.jpg,one,more,x\n"
+      "a.jpg,\"quoted, commas\",x\n"
+      "a.jpg,empty at the end,\n"
+      "a.jpg,one empty more,,\n"
+      "\n"
+      "  \n",
+      "f");
+  CHECK(file.captions ==
+        Captions{{"a.jpg", 0, "fits"}, {"a.jpg", 1, "quoted, commas"}, {"a.jpg", 2, "empty at the end"}});
+  CHECK(file.report.problems == Names{"f:3: 2 fields; the header has 3", "f:4: 4 fields; the header has 3",
+                                      "f:7: 4 fields; the header has 3"});
+  CHECK(file.report.kept == 3);
+  CHECK(file.report.skipped == 3);
+}
+
+TEST_CASE("captions: between commas, a row without image, number or caption is skipped") {
+  const auto file = parse_captions(
+      "\n\r\n"
+      "comment,image_name,comment_number\n"
+      "good, a.jpg , 3 \n"
+      "no number,a.jpg,\n"
+      "below 0,a.jpg,-1\n"
+      "half,a.jpg,1.5\n"
+      "too large,a.jpg,2147483648\n"
+      "largest,a.jpg,2147483647\n"
+      "no image, ,1\n"
+      "  ,a.jpg,1\n",
+      "f");
+  CHECK(file.captions == Captions{{"a.jpg", 3, "good"}, {"a.jpg", 2147483647, "largest"}});
+  CHECK(file.report.problems ==
+        Names{"f:5: comment_number is no caption number", "f:6: comment_number is no caption number",
+              "f:7: comment_number is no caption number", "f:8: comment_number is no caption number",
+              "f:10: no image name", "f:11: no caption"});
+}
+
+TEST_CASE("captions: quotes between commas") {
+  const auto file = parse_captions(
+      "image,caption\r\n"
+      "a.jpg,\"two\nlines\"\r\n"
+      "a.jpg,\"behind\" the quote\n"
+      "a.jpg,in \"the\" middle\n"
+      "a.jpg,\"\"\"all\"\"\"\n"
+      "\"b,1.jpg\",\"\"\n"
+      "a.jpg,a \r stays\r\n",
+      "f");
+  CHECK(file.captions == Captions{{"a.jpg", 0, "two\nlines"},
+                                  {"a.jpg", 1, "behind the quote"},
+                                  {"a.jpg", 2, "in \"the\" middle"},
+                                  {"a.jpg", 3, "\"all\""},
+                                  {"a.jpg", 4, "a \r stays"}});
+  // The line where a row begins, line breaks in quotes counted.
+  CHECK(file.report.problems == Names{"f:7: no caption"});
+  CHECK(parse_error("image,caption\na.jpg,\"x\ny\"\nb.jpg,\"z\n\n") ==
+        "f:4: a quoted field that begins here is never closed");
+}
+
+TEST_CASE("captions: 64 columns and captions of a mebibyte, no more") {
+  const auto columns = [](size_t count) {
+    std::string header = "image,caption", row = "a.jpg,x";
+    for (size_t i = 2; i < count; ++i) header += ",c", row += ",1";
+    return parse_captions(header + "\n" + row + "\na.jpg,short\n" + row + "\n", "f");
+  };
+  CHECK(columns(64).captions == Captions{{"a.jpg", 0, "x"}, {"a.jpg", 1, "x"}});
+  const auto wide = [&](const std::string& row) {
+    return parse_captions("image,caption\na.jpg,good\n" + row + "\n", "f").report.problems;
+  };
+  std::string fields = "a.jpg,x";
+  for (int i = 2; i < 64; ++i) fields += ",1";
+  CHECK(wide(fields) == Names{"f:3: 64 fields; the header has 2"});
+  CHECK(wide(fields + ",1") == Names{"f:3: a field is longer than 1048576 bytes or there are too many"});
+
+  // A field may have a mebibyte; image and caption together, too.
+  const size_t most = size_t{1} << 20;
+  const auto long_caption = [](size_t bytes, const char* format) {
+    const std::string text(bytes, 'x');
+    return parse_captions(std::string(format) == "comma" ? "image,caption\na.jpg,good\na.jpg," + text + "\n"
+                                                         : "a.jpg|0|good\na.jpg|1|" + text + "\n",
+                          "f")
+        .report;
+  };
+  for (const char* format : {"comma", "pipe"}) {
+    CAPTURE(format);
+    CHECK(long_caption(most - 5, format).kept == 2);
+    CHECK(long_caption(most - 4, format).problems == Names{std::string(format) == "comma"
+                                                               ? "f:3: longer than 1048576 bytes"
+                                                               : "f:2: longer than 1048576 bytes"});
+  }
+  const std::string other = "image,caption,other\na.jpg,good,1\na.jpg,good,";
+  CHECK(parse_captions(other + std::string(most, 'x') + "\n", "f").report.kept == 2);
+  CHECK(parse_captions(other + std::string(most + 1, 'x') + "\n", "f").report.problems ==
+        Names{"f:3: a field is longer than 1048576 bytes or there are too many"});
+}
+
+TEST_CASE("captions: a header between | is one in the first row only") {
+  CHECK(parse_captions("\n \n image_name |x|y\na.jpg|0|x\nimage_name|1|y\n", "f").captions ==
+        Captions{{"a.jpg", 0, "x"}, {"image_name", 1, "y"}});
+  CHECK(parse_captions("a.jpg| 0 |x\n", "f").captions == Captions{{"a.jpg", 0, "x"}});
+  CHECK(parse_captions("a.jpg|0|x||y|\n", "f").captions == Captions{{"a.jpg", 0, "x||y|"}});
+  CHECK(parse_error("a.jpg|0x|x\n").ends_with("f:1: the second field is no caption number)"));
+}
+
+TEST_CASE("captions: what eval writes, and COCO files with an id twice") {
+  // Results name the image itself, under "captions".
+  const auto results = parse_captions(
+      R"({"split": "test", "captions": [{"image_id": "a.jpg", "caption": "x"}, {"caption": "y"}]})", "f");
+  CHECK(results.report.format == "coco");
+  CHECK(results.captions == Captions{{"a.jpg", 0, "x"}});
+  CHECK(results.report.problems == Names{"f: result 2: no image name"});
+  // The first name of an image counts.
+  const auto twice = parse_captions(
+      R"({"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}],
+          "annotations": [{"image_id": 1, "caption": "x"}]})",
+      "f");
+  CHECK(twice.captions == Captions{{"a.jpg", 0, "x"}});
+  // A caption that is skipped takes no number.
+  const auto skipped = parse_captions(
+      R"([{"image_id": 1, "caption": " "}, {"image_id": 1, "caption": "x"}, {"image_id": -2, "caption": "y"}])",
+      "f");
+  CHECK(skipped.captions == Captions{{"1", 0, "x"}, {"-2", 0, "y"}});
+  CHECK(skipped.report.skipped == 1);
+  // Names and ids of the wrong type are none.
+  const auto types = parse_captions(
+      R"({"images": [{"id": 1.5, "file_name": "a.jpg"}, {"id": "s", "file_name": 7}],
+          "annotations": [{"image_id": "s", "caption": "x"}, {"image_id": 1.5, "caption": "y"}]})",
+      "f");
+  CHECK(types.captions == Captions{{"s", 0, "x"}});
+  CHECK(types.images_by_id == 1);
+  CHECK(types.report.problems == Names{"f: annotation 2: no image has the id (none)"});
+}
+
+TEST_CASE("captions: JSON of 256 levels is read, of 257 it is not") {
+  const auto nested = [](size_t levels) {
+    return "[{\"image_id\": 1, \"caption\": \"x\", \"more\": " + std::string(levels - 2, '[') +
+           std::string(levels - 2, ']') + "}]";
+  };
+  CHECK(parse_captions(nested(256), "f").captions == Captions{{"1", 0, "x"}});
+  CHECK(parse_error(nested(257)) == "f: JSON nested deeper than 256 levels");
+}
+
+TEST_CASE("captions: ids that are file names already stay as they are") {
+  CaptionFile results, references;
+  references.captions = {{"7", 0, "x"}};
+  references.image_of_id = {{"7", "seven.jpg"}, {"8", "eight.jpg"}};
+  results.captions = {{"7", 0, "a"}, {"8", 0, "b"}, {"8", 1, "c"}, {"9", 0, "d"}};
+  CHECK(imgcap::rename_images_by_id(results, references) == 2);
+  CHECK(results.captions ==
+        Captions{{"7", 0, "a"}, {"eight.jpg", 0, "b"}, {"eight.jpg", 1, "c"}, {"9", 0, "d"}});
+}
+
+TEST_CASE("captions: files over a gibibyte are refused before they are read") {
+  // Memory that is never touched, so it costs nothing.
+  const size_t bytes = (size_t{1} << 30) + 1;
+  void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  const std::string_view huge(static_cast<const char*>(memory), bytes);
+  CHECK(data_error([&] { parse_captions(huge, "f"); }) == "f: 1073741825 bytes; the limit is 1073741824");
+  ::munmap(memory, bytes);
 }
 
 TEST_CASE("captions: COCO captions, in any order of the keys") {
@@ -187,6 +354,10 @@ TEST_CASE("captions: image lists") {
   CHECK(data_error([] {
           imgcap::parse_image_list("a\n" + std::string(5000, 'x'), "l");
         }).starts_with("l:2: an image name of"));
+  const std::string longest(4096, 'x');
+  CHECK(imgcap::parse_image_list(" " + longest + " \n", "l").names == Names{longest});
+  CHECK(data_error([&] { imgcap::parse_image_list(longest + "x", "l"); }) ==
+        "l:1: an image name of 4097 bytes; expected one name a line");
 }
 
 TEST_CASE("captions: groups by image, selected by a list") {

@@ -104,6 +104,7 @@ TEST_CASE("orientation: all eight, and tags that make no sense") {
   const char* want[] = {"012345", "210543", "543210", "345012", "031425", "304152", "524130", "251403"};
   for (int orientation = 1; orientation <= 8; ++orientation) CHECK(red(orientation) == want[orientation - 1]);
   CHECK_THROWS_AS(apply_orientation(image, 0), tensor::Error);
+  CHECK_THROWS_AS(apply_orientation(image, 9), tensor::Error);
 
   std::vector<uint8_t> tiff{'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3,
                             0,   1,   0,  0, 0, 6, 0, 0, 0, 0, 0,    0, 0};
@@ -162,6 +163,10 @@ TEST_CASE("a claimed size is refused before memory is taken") {
   limits.file_bytes = 100;
   CHECK(
       contains(error_of([&] { decode_image(file("rgb.png"), "x.png", limits); }), "bytes, the limit is 100"));
+  limits.file_bytes = std::ssize(file("rgb.png"));
+  CHECK(decode_image(file("rgb.png"), "x.png", limits).width == 37);
+  limits.file_bytes -= 1;
+  CHECK(contains(error_of([&] { decode_image(file("rgb.png"), "x.png", limits); }), "the limit is"));
 }
 
 TEST_CASE("sides of zero") {
@@ -179,6 +184,74 @@ TEST_CASE("sides of zero") {
     bmp[18 + static_cast<size_t>(side) * 4] = 0;
     CHECK(contains(error_of([&] { decode_image(bmp, "zero.bmp"); }), "has no pixels"));
   }
+}
+
+TEST_CASE("a PNG begins with its header, and the checksum of each part is right") {
+  const auto error = [](const std::vector<uint8_t>& bytes) {
+    return error_of([&] { decode_image(bytes, "f.png"); });
+  };
+  const std::vector<uint8_t>& good = file("rgb.png");
+  for (const size_t at : {11, 12, 15}) {  // the first part's length, then its name
+    auto bytes = good;
+    bytes[at] ^= 1;
+    CHECK(error(bytes) == "f.png: the PNG does not begin with its header");
+  }
+  // Name, content and checksum of a part, the first, one inside and the last.
+  const size_t second = 33, last = good.size() - 12;
+  for (const auto& [at, part] : {std::pair<size_t, size_t>{25, 8},
+                                 {29, 8},
+                                 {second + 5, second},
+                                 {second + 20, second},
+                                 {last + 4, last},
+                                 {last + 11, last}}) {
+    auto bytes = good;
+    bytes[at] ^= 0x20;
+    CAPTURE(at);
+    CHECK(error(bytes) ==
+          "f.png: damaged PNG: the checksum of the part at byte " + std::to_string(part) + " is wrong");
+  }
+  auto more = good;
+  more.push_back('x');  // behind the end mark
+  CHECK(tests::difference(decode_image(more, "f.png"), goldens().at("pixels/rgb.png")) == "");
+}
+
+TEST_CASE("a progressive JPEG of 500 scans is decoded, of 501 it is not") {
+  if (!jpeg_is_turbo()) return;
+  const std::vector<uint8_t>& good = file("progressive.jpg");
+  // The third of its ten scans may come any number of times: it sets the same coefficients again.
+  const size_t begin = 391, end = 434;
+  REQUIRE(good.at(begin + 1) == 0xDA);
+  REQUIRE(good.at(end + 1) == 0xC4);
+  const auto with = [&](int more) {
+    std::vector<uint8_t> bytes(good.begin(), good.begin() + end);
+    for (; more > 0; --more) bytes.insert(bytes.end(), good.begin() + begin, good.begin() + end);
+    bytes.insert(bytes.end(), good.begin() + end, good.end());
+    return bytes;
+  };
+  CHECK(tests::difference(decode_image(with(490), "f.jpg"), goldens().at("pixels/progressive.jpg")) == "");
+  CHECK(error_of([&] { decode_image(with(491), "f.jpg"); }) == "f.jpg: damaged JPEG: more than 500 scans");
+}
+
+TEST_CASE("a JPEG of two colour components is refused") {
+  if (!jpeg_is_turbo()) return;
+  auto bytes = file("baseline_420.jpg");
+  bytes[find_marker(bytes, 0xC0) + 9] = 2;
+  CHECK(error_of([&] { decode_image(bytes, "f.jpg"); }) ==
+        "f.jpg: a JPEG of 2 colour components; 1, 3 and 4 can be read");
+}
+
+TEST_CASE("a new picture is black, and has pixels") {
+  const Image image(2, 3);
+  CHECK(image.height == 2);
+  CHECK(image.width == 3);
+  CHECK(image.pixels == std::vector<uint8_t>(18, 0));
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{0, 1},
+                                      {1, 0},
+                                      {-1, 1},
+                                      {1, -1},
+                                      {INT64_MAX / 3, 2},
+                                      {INT64_MAX, INT64_MAX}})
+    CHECK(contains(error_of([&] { Image(rows, columns); }), "is no size for a picture"));
 }
 
 TEST_CASE("every shorter file is an error that names it") {
@@ -288,6 +361,9 @@ TEST_CASE("what is no picture, and what is no file") {
   CHECK(kind_of("/dev/zero") == tensor::ErrorKind::io);
   CHECK(kind_of(folder.write("empty.jpg", std::string())) == tensor::ErrorKind::data);
   CHECK(contains(error_of([&] { read_image(folder.path()); }), "is a folder"));
+  const auto five = folder.write("five", std::string("12345"));
+  CHECK(read_file_bytes(five, 5) == std::vector<uint8_t>{'1', '2', '3', '4', '5'});
+  CHECK(contains(error_of([&] { read_file_bytes(five, 4); }), "five: a file of 5 bytes, the limit is 4"));
   // The content decides, not the name.
   CHECK(tests::difference(read_image(folder.write("wrong.jpg", file("rgb.png"))),
                           goldens().at("pixels/rgb.png")) == "");

@@ -42,6 +42,25 @@ TEST_CASE("a PNG comes back to the byte") {
   CHECK(back.pixels == std::vector<uint8_t>{0, 0, 0, 255, 255, 255});
 }
 
+TEST_CASE("a PNG of grey, and one with transparent colours") {
+  const std::vector<uint8_t> grey = {0, 7, 255};
+  CHECK(decode_image(bytes_of(encode_png(grey, 3, 1, 1)), "png").pixels ==
+        std::vector<uint8_t>{0, 0, 0, 7, 7, 7, 255, 255, 255});
+  // Blended over white: 255 - alpha (255 - colour) / 255.
+  const std::vector<uint8_t> colours = {10, 20, 30, 255, 10, 20, 30, 0, 0, 51, 255, 128};
+  CHECK(decode_image(bytes_of(encode_png(colours, 1, 3, 4)), "png").pixels ==
+        std::vector<uint8_t>{10, 20, 30, 255, 255, 255, 127, 153, 255});
+}
+
+TEST_CASE("the longest side is 65,535") {
+  const std::vector<uint8_t> line(65536, 9);
+  const std::span<const uint8_t> most(line.data(), 65535);
+  CHECK(decode_image(bytes_of(encode_png(most, 65535, 1, 1)), "png").height == 65535);
+  CHECK(decode_image(bytes_of(encode_png(most, 1, 65535, 1)), "png").width == 65535);
+  CHECK_THROWS_AS(encode_png(line, 65536, 1, 1), tensor::Error);
+  CHECK_THROWS_AS(encode_png(line, 1, 65536, 1), tensor::Error);
+}
+
 TEST_CASE("a JPEG comes back nearly, nearer with more quality") {
   const Image image = gradient(48, 80);
   const std::string fine = encode_jpeg(image, 95), coarse = encode_jpeg(image, 5);
@@ -61,5 +80,9 @@ TEST_CASE("pictures that cannot be packed") {
                        tensor::Error);
   CHECK_THROWS_AS(encode_png(few, 1, 1, 5), tensor::Error);
   CHECK_THROWS_WITH_AS(encode_jpeg(Image(1, 1), 0), "picture: a JPEG quality of 0; 1 to 100", tensor::Error);
+  CHECK_THROWS_AS(encode_png({}, 1, 1, 0), tensor::Error);
+  CHECK_THROWS_AS(encode_jpeg(Image(1, 1), 101), tensor::Error);
   CHECK_THROWS_AS(encode_jpeg(Image(), 80), tensor::Error);
+  CHECK_NOTHROW(encode_jpeg(Image(1, 1), 1));
+  CHECK_NOTHROW(encode_jpeg(Image(1, 1), 100));
 }

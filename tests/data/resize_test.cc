@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -78,6 +79,42 @@ TEST_CASE("to_chw: torchvision's and EfficientNet-Lite's numbers") {
   CHECK(out == same);
 }
 
+TEST_CASE("to_chw: a channel has its own mean and deviation, and one wrong side is enough to resize") {
+  Image image(2, 3);
+  for (size_t i = 0; i < 18; ++i) image.pixels[i] = static_cast<uint8_t>(10 * i);
+  Preprocessing p;
+  p.height = 2, p.width = 3, p.scale = PixelScale::byte;
+  p.mean = {1, 2, 3}, p.stddev = {2, 4, 8};
+  std::vector<float> out(18);
+  to_chw(image, p, out.data());
+  for (size_t pixel = 0; pixel < 6; ++pixel)
+    for (size_t c = 0; c < 3; ++c)
+      CHECK(out[c * 6 + pixel] == (static_cast<float>(30 * pixel + 10 * c) - p.mean[c]) / p.stddev[c]);
+
+  for (const auto& [height, width] : {std::pair<int64_t, int64_t>{2, 5}, {4, 3}}) {
+    p.height = height, p.width = width;
+    const Image resized = resize(image, height, width);
+    std::vector<float> wide(static_cast<size_t>(3 * height * width), -9), same(wide.size());
+    to_chw(image, p, wide.data());
+    to_chw(resized, p, same.data());
+    CHECK(wide == same);
+  }
+}
+
+TEST_CASE("the presets are 224 x 224, and torchvision's and EfficientNet-Lite's constants") {
+  const Preprocessing imagenet = imagenet_preprocessing(), lite = efficientnet_lite_preprocessing();
+  for (const Preprocessing& p : {imagenet, lite}) {
+    CHECK(p.height == 224);
+    CHECK(p.width == 224);
+  }
+  CHECK(imagenet.scale == PixelScale::unit);
+  CHECK(imagenet.mean == std::array<float, 3>{0.485f, 0.456f, 0.406f});
+  CHECK(imagenet.stddev == std::array<float, 3>{0.229f, 0.224f, 0.225f});
+  CHECK(lite.scale == PixelScale::byte);
+  CHECK(lite.mean == std::array<float, 3>{127, 127, 127});
+  CHECK(lite.stddev == std::array<float, 3>{128, 128, 128});
+}
+
 TEST_CASE("preprocessing goes through JSON and back") {
   for (const Preprocessing& p : {imagenet_preprocessing(), efficientnet_lite_preprocessing()})
     CHECK(preprocessing_from_json(to_json(p), "x") == p);
@@ -85,6 +122,11 @@ TEST_CASE("preprocessing goes through JSON and back") {
       to_json(imagenet_preprocessing()) ==
       R"({"height":224,"width":224,"resize":"bilinear-antialias","scale":"unit","mean":[0.485,0.456,0.406],)"
       R"("stddev":[0.229,0.224,0.225]})");
+  // Every value by itself, and floats to the bit.
+  Preprocessing odd;
+  odd.height = 1, odd.width = 8192, odd.scale = PixelScale::byte;
+  odd.mean = {-1e6f, 1.0f / 3, 1e6f}, odd.stddev = {1e-6f, 0.1f, 123456.7f};
+  CHECK(preprocessing_from_json(to_json(odd), "x") == odd);
   const std::string good = to_json(imagenet_preprocessing());
   const auto replaced = [&](const std::string& from, const std::string& to) {
     std::string text = good;
@@ -99,9 +141,29 @@ TEST_CASE("preprocessing goes through JSON and back") {
   CHECK(contains(replaced("\"width\":224,", ""), "\"width\" is missing"));
   CHECK(contains(replaced("\"width\"", "\"wid\\u0007\""), "unknown key \"wid\\x07\""));
   CHECK(contains(replaced("\"width\"", "\"widht\""), "unknown key \"widht\""));
+  CHECK(replaced("\"height\":224", "\"height\":8192") == "");
+  CHECK(contains(replaced("\"height\":224", "\"height\":8193"), "\"height\""));
+  CHECK(replaced("\"width\":224", "\"width\":1") == "");
+  CHECK(contains(replaced("\"width\":224", "\"width\":8193"), "\"width\""));
+  CHECK(contains(replaced("\"width\":224", "\"width\":0"), "\"width\""));
+  CHECK(contains(replaced("\"width\":224", "\"width\":224.0"), "\"width\""));
+  CHECK(contains(replaced("\"width\":224", "\"width\":\"224\""), "\"width\""));
+  CHECK(contains(replaced("\"unit\"", "1"), "\"scale\""));
   CHECK(contains(replaced("\"unit\"", "\"int8\""), "\"scale\""));
   CHECK(contains(replaced("bilinear", "nearest"), "\"resize\""));
   CHECK(contains(replaced("0.229", "0"), "\"stddev\" has to be three positive numbers"));
+  CHECK(contains(replaced("0.225", "-0.225"), "\"stddev\""));
+  CHECK(contains(replaced("0.224", "9e-7"), "\"stddev\""));
+  CHECK(replaced("0.224", "1e-6") == "");
+  CHECK(contains(replaced("0.224", "1000001"), "\"stddev\""));
+  CHECK(contains(replaced("0.224", "\"0.224\""), "\"stddev\""));
+  CHECK(contains(replaced("0.225]", "0.225,1]"), "\"stddev\""));
+  CHECK(contains(replaced("[0.229,0.224,0.225]", "0.229"), "\"stddev\""));
+  CHECK(replaced("0.406", "-1000000") == "");
+  CHECK(replaced("0.406", "0") == "");
+  CHECK(contains(replaced("0.406", "-1000001"), "\"mean\" has to be three numbers"));
+  CHECK(contains(replaced("0.406", "1000001"), "\"mean\""));
+  CHECK(contains(replaced("0.406", "true"), "\"mean\""));
   CHECK(contains(replaced("0.229", "1e999"), "preprocessing"));
   CHECK(contains(replaced("0.485,", ""), "\"mean\""));
   CHECK(contains(replaced("0.485", "[[[[1]]]]"), "nested too deeply"));

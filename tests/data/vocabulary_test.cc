@@ -1,6 +1,7 @@
 #include "imgcap/data/vocabulary.h"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 
 #include <filesystem>
 #include <string>
@@ -57,6 +58,106 @@ TEST_CASE("vocabulary: words by frequency, ties by code point, then letters and 
             .starts_with("vocabulary: there are no captions"));
   CHECK(error_of([] { Vocabulary::build(kCaptions, {.max_words = -1}); }, tensor::ErrorKind::argument)
             .starts_with("vocabulary: max_words -1"));
+}
+
+TEST_CASE("vocabulary: what a word needs to be in it") {
+  // Five times a, four times b, c and \u00e9, and Z and z, which are one word.
+  const std::vector<std::string> captions = {"a b a \u00e9 a Z", "c a b \u00e9 b c z",
+                                             "b a \u00e9 c \u00e9 c"};
+  const auto words = [&](int64_t most, int64_t least) {
+    const auto v =
+        Vocabulary::build(captions, {.max_words = most, .min_frequency = least, .character_fallback = false});
+    return std::vector<std::string>(v.tokens().begin() + 4, v.tokens().end());
+  };
+  using Words = std::vector<std::string>;
+  CHECK(words(0, 0) == Words{" a", " b", " c", " \u00e9", " z"});
+  CHECK(words(0, 2) == Words{" a", " b", " c", " \u00e9", " z"});
+  CHECK(words(0, 3) == Words{" a", " b", " c", " \u00e9"});
+  CHECK(words(0, 4) == Words{" a", " b", " c", " \u00e9"});
+  CHECK(words(0, 5) == Words{" a"});
+  CHECK(words(0, 6) == Words{});
+  CHECK(words(1, 0) == Words{" a"});
+  CHECK(words(3, 0) == Words{" a", " b", " c"});
+  CHECK(words(4, 3) == Words{" a", " b", " c", " \u00e9"});
+  CHECK(words(5, 0).size() == 5);
+  CHECK(words(6, 0).size() == 5);
+  CHECK(error_of([&] { words(0, -1); }, tensor::ErrorKind::argument).find("min_frequency -1") !=
+        std::string::npos);
+  // The defaults are the original's: five times at least, 4065 words, letters behind them.
+  const VocabularyOptions original;
+  CHECK(original.max_words == 4065);
+  CHECK(original.min_frequency == 5);
+  CHECK(original.character_fallback);
+}
+
+TEST_CASE("vocabulary: words of more than 1,024 bytes with their space are left out") {
+  const std::string longest(1023, 'x'), longer(1024, 'y');
+  const std::vector<std::string> captions = {longest + " dog", longer + " dog " + longer};
+  const auto v = Vocabulary::build(captions, {.min_frequency = 1, .character_fallback = false});
+  CHECK(v.tokens() == std::vector<std::string>{"<unk>", "<pad>", "<sos>", "<eos>", " dog", " " + longest});
+  CHECK(v.encode(longer) == Ids{2, 0, 3});
+  CHECK(Vocabulary::from_jsonl(v.to_jsonl(), "x") == v);
+  CHECK(error_of(
+            [] {
+              Vocabulary({"<unk>", "<pad>", "<sos>", "<eos>", std::string(1025, 'x')});
+            },
+            tensor::ErrorKind::data) == "vocabulary: a token of 1025 bytes; the limit is 1024");
+}
+
+TEST_CASE("vocabulary: a million tokens, no more") {
+  std::vector<std::string> tokens = {"<unk>", "<pad>", "<sos>", "<eos>"};
+  while (tokens.size() < 1'000'000) tokens.push_back(" " + std::to_string(tokens.size()));
+  CHECK(Vocabulary(tokens).id(" 999999") == 999'999);
+  tokens.push_back(" one more");
+  CHECK(error_of([&] { Vocabulary(std::move(tokens)); }, tensor::ErrorKind::data) ==
+        "vocabulary: more than 1000000 tokens");
+}
+
+TEST_CASE("vocabulary: files over 256 MiB are refused before they are read") {
+  // Zeros that take no memory.
+  const size_t bytes = (size_t{256} << 20) + 1;
+  void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  const std::string_view huge(static_cast<const char*>(memory), bytes);
+  CHECK(error_of([&] { Vocabulary::from_jsonl(huge, "v"); }, tensor::ErrorKind::data) ==
+        "v: 268435457 bytes; a vocabulary has 268435456 at most");
+  CHECK(error_of([&] { Vocabulary::from_jsonl(huge.substr(1), "v"); }, tensor::ErrorKind::data)
+            .starts_with("v:1: expected one JSON string"));
+  ::munmap(memory, bytes);
+}
+
+TEST_CASE("vocabulary: tokens by number and number by token, to the ends") {
+  const Vocabulary v({"<unk>", "<pad>", "<sos>", "<eos>", " a", " b"});
+  for (int32_t i = 0; i < 6; ++i) CHECK(v.id(v.token(i)) == i);
+  CHECK(v.to_jsonl() == kHead + "\" a\"\n\" b\"\n");
+  CHECK(v.contains(" a"));
+  CHECK_FALSE(v.contains("a"));
+  CHECK(v.contains("<unk>"));
+  CHECK(v.id("a") == imgcap::kUnk);
+  CHECK_FALSE(v.has_character_fallback());
+  CHECK(error_of([&] { v.token(6); }, tensor::ErrorKind::index) ==
+        "vocabulary: token 6 of a vocabulary of 6");
+  CHECK(error_of([&] { v.token(-1); }, tensor::ErrorKind::index) ==
+        "vocabulary: token -1 of a vocabulary of 6");
+  CHECK(error_of(
+            [] {
+              Vocabulary({"<unk>", "<pad>", "<sos>", "<eos>", " a", " b", " a"});
+            },
+            tensor::ErrorKind::data) == "vocabulary: token 6 is the same as token 4: \" a\"");
+  CHECK(error_of(
+            [] {
+              Vocabulary({"<unk>", "<pad>", "<eos>", "<sos>"});
+            },
+            tensor::ErrorKind::data)
+            .starts_with("vocabulary: token 2 must be <sos>"));
+  CHECK(Vocabulary({"<unk>", "<pad>", "<sos>", "<eos>"}).size() == 4);
+  // All of a..z and the space have to be there to spell with.
+  std::vector<std::string> letters = {"<unk>", "<pad>", "<sos>", "<eos>", " "};
+  for (char c = 'a'; c < 'z'; ++c) letters.emplace_back(1, c);
+  CHECK_FALSE(Vocabulary(letters).has_character_fallback());
+  letters.emplace_back("z");
+  CHECK(Vocabulary(letters).has_character_fallback());
+  CHECK(Vocabulary(letters).encode("Az") == Ids{2, 4, 5, 30, 3});
 }
 
 TEST_CASE("vocabulary: encode spells unknown words, or gives <unk> without characters") {

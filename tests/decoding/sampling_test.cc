@@ -83,6 +83,115 @@ TEST_CASE("samples have the model's frequencies") {
   }
 }
 
+TEST_CASE("the nucleus is the fewest words that have top_p together, of the top_k, at the temperature") {
+  // 5: 0.4, 4: 0.3, 7: 0.2, 6: 0.1. Squared and normed, at half the temperature: 16, 9, 4, 1 of 30.
+  const Table table = [](int64_t, int64_t, int64_t last) {
+    std::vector<double> logits(9, -INFINITY);
+    if (last == kSos)
+      logits[5] = std::log(0.4), logits[4] = std::log(0.3), logits[7] = std::log(0.2),
+      logits[6] = std::log(0.1);
+    else
+      logits[kEos] = 0;
+    return logits;
+  };
+  ToyDecoder decoder(9, table);
+  const auto drawn = [&](double temperature, int64_t top_k, double top_p) {
+    SamplingOptions options;
+    options.temperature = temperature, options.top_k = top_k, options.top_p = top_p;
+    options.samples = 600;
+    tensor::Generator generator(5);
+    std::map<int64_t, int64_t> counts;
+    const auto captions = sample(decoder, images({0}), options, generator)[0];
+    for (const Hypothesis& h : captions) {
+      REQUIRE(h.words.size() == 1);
+      REQUIRE(h.finished);
+      ++counts[h.words[0]];
+    }
+    std::vector<int64_t> tokens;
+    for (const auto& [token, count] : counts) tokens.push_back(token);
+    return tokens;
+  };
+  using Tokens = std::vector<int64_t>;
+  // That a word with a tenth of the probability is not among 600 draws has the odds 1e-27.
+  CHECK(drawn(1, 0, 1) == Tokens{4, 5, 6, 7});
+  CHECK(drawn(1, 4, 1) == Tokens{4, 5, 6, 7});
+  CHECK(drawn(1, 3, 1) == Tokens{4, 5, 7});
+  CHECK(drawn(1, 2, 1) == Tokens{4, 5});
+  CHECK(drawn(1, 1, 1) == Tokens{5});
+  CHECK(drawn(1, 0, 0.39) == Tokens{5});
+  CHECK(drawn(1, 0, 0.41) == Tokens{4, 5});
+  CHECK(drawn(1, 0, 0.69) == Tokens{4, 5});
+  CHECK(drawn(1, 0, 0.71) == Tokens{4, 5, 7});
+  CHECK(drawn(1, 0, 0.89) == Tokens{4, 5, 7});
+  CHECK(drawn(1, 0, 0.91) == Tokens{4, 5, 6, 7});
+  // Of the first two, 0.4 and 0.3 are 57 % and 43 %.
+  CHECK(drawn(1, 2, 0.56) == Tokens{5});
+  CHECK(drawn(1, 2, 0.58) == Tokens{4, 5});
+  CHECK(drawn(0.5, 0, 0.53) == Tokens{5});
+  CHECK(drawn(0.5, 0, 0.54) == Tokens{4, 5});
+  CHECK(drawn(0.5, 0, 0.83) == Tokens{4, 5});
+  CHECK(drawn(0.5, 0, 0.84) == Tokens{4, 5, 7});
+}
+
+TEST_CASE("among equals the nucleus takes the lower tokens") {
+  ToyDecoder decoder(9, [](int64_t, int64_t, int64_t) {
+    std::vector<double> logits(9, 0);
+    return logits;
+  });
+  SamplingOptions options;
+  options.top_p = 0.4;  // of <eos>, 4, ..., 8: a sixth each
+  options.max_words = 1;
+  options.samples = 300;
+  tensor::Generator generator(5);
+  std::map<int64_t, int64_t> counts;
+  const auto captions = sample(decoder, images({0}), options, generator)[0];
+  for (const Hypothesis& h : captions) ++counts[h.words.empty() ? int64_t{kEos} : h.words[0]];
+  std::vector<int64_t> tokens;
+  for (const auto& [token, count] : counts) tokens.push_back(token);
+  CHECK(tokens == std::vector<int64_t>{kEos, 4, 5});
+}
+
+TEST_CASE("a row takes one number of the generator a step, for as long as it is open") {
+  // Image 0 ends after two words, image 1 after one.
+  const Table table = [](int64_t image, int64_t, int64_t last) {
+    std::vector<double> logits(8, -INFINITY);
+    if (last == kSos) logits[4] = 0;
+    if (last == 4) logits[image == 0 ? 5 : kEos] = 0;
+    if (last == 5) logits[kEos] = 0;
+    return logits;
+  };
+  ToyDecoder decoder(8, table);
+  SamplingOptions options;
+  options.samples = 3;
+  tensor::Generator generator(1);
+  const auto lists = sample(decoder, images({0, 1}), options, generator);
+  CHECK(generator.offset() == 3 * 3 + 3 * 2);
+  CHECK(decoder.steps == 3);
+  CHECK(decoder.rows == 6 + 6 + 3);
+  REQUIRE(lists.size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    REQUIRE(lists[i].size() == 3);
+    for (const Hypothesis& h : lists[i])
+      CHECK(h.words == (i == 0 ? std::vector<int64_t>{4, 5} : std::vector<int64_t>{4}));
+  }
+}
+
+TEST_CASE("a row with nothing to draw is a caption that is not finished") {
+  ToyDecoder stuck(6, [](int64_t, int64_t, int64_t last) {
+    std::vector<double> logits(6, -INFINITY);
+    logits[last == kSos ? 4 : kPad] = 0;
+    return logits;
+  });
+  SamplingOptions options;
+  tensor::Generator generator(1);
+  for (const Hypothesis& h :
+       {sample(stuck, images({0}), options, generator)[0][0], greedy(stuck, images({0}))[0]}) {
+    CHECK(h.words == std::vector<int64_t>{4});
+    CHECK_FALSE(h.finished);
+    CHECK(h.score == 0);
+  }
+}
+
 TEST_CASE("sampling from one word is greedy") {
   ToyDecoder decoder(14, dense_table(14, 2, 5, 1));
   const Tensor features = images({0, 1, 2, 3, 4});
@@ -176,6 +285,14 @@ TEST_CASE("sampling refuses options that make no sense") {
   CHECK(refused([](auto& o) { o.top_p = 1.5; }));
   CHECK(refused([](auto& o) { o.samples = 0; }));
   CHECK(refused([](auto& o) { o.max_words = 0; }));
+  CHECK(refused([](auto& o) { o.temperature = -1; }));
+  CHECK(refused([](auto& o) { o.temperature = INFINITY; }));
+  CHECK(refused([](auto& o) { o.top_p = -0.1; }));
+  CHECK(refused([](auto& o) { o.top_p = NAN; }));
+  CHECK(refused([](auto& o) { o.samples = -1; }));
+  CHECK_FALSE(refused([](auto& o) { o.temperature = 1e-300; }));
+  CHECK_FALSE(refused([](auto& o) { o.top_p = 1e-300; }));
+  CHECK_FALSE(refused([](auto& o) { o.top_p = 1; }));
   CHECK_FALSE(refused([](auto& o) { o.top_k = 100; }));
   CHECK(sample(decoder, Tensor::zeros({0, 1, 1}), {}, generator).empty());
 }

@@ -86,6 +86,76 @@ TEST_CASE("ptb: abbreviations and initials") {
              {"Rees.com. www.a.org/b", "rees.com www.a.org\\/b"}});
 }
 
+TEST_CASE("ptb: every abbreviation keeps its period, inside a sentence and at its end") {
+  for (const char* word :
+       {"Mr", "Mrs", "Ms", "Messrs", "Dr", "Drs", "Prof", "Rev", "Hon", "St", "Mt", "Ft", "Gov", "Sen",
+        "Pres", "Gen", "Col", "Maj", "Capt", "Lt", "Sgt", "Cpl", "Pvt", "Cmdr", "Adm", "Jr", "Sr", "Bros",
+        "Esq", "Ave", "Blvd", "Rd", "Inc", "Co", "Cos", "Corp", "Ltd", "Dept", "Univ", "Assn", "Jan", "Feb",
+        "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "Mon", "Tue", "Tues", "Wed",
+        "Thu", "Thurs", "Fri", "Ala", "Ariz", "Calif", "Colo", "Conn", "Fla", "Ga", "Ky", "Md", "Mich",
+        "Minn", "Mont", "Neb", "Nev", "Okla", "Tenn", "Va", "Vt", "Wis", "Wyo", "etc", "vs", "al", "cf",
+        // with a capital only
+        "Ark", "Del", "Ill", "Ind", "Kan", "La", "Mass", "Miss", "Mo", "Ore", "Pa", "Penn", "Tex", "Wash",
+        "Rep"}) {
+    CAPTURE(word);
+    std::string lower = word;
+    if (lower[0] < 'a') lower[0] = static_cast<char>(lower[0] + 32);
+    CHECK(joined(tokenize_ptb("in " + std::string(word) + ". dogs run")) == "in " + lower + ". dogs run");
+    CHECK(joined(tokenize_ptb(std::string(word) + ".")) == lower + ".");
+    CHECK(joined(tokenize_ptb(std::string(word) + " dogs")) == lower + " dogs");
+  }
+  // Months, days and states that are words, and words that end like abbreviations.
+  check_all({{"in may. the sun. he sat. the mass. a wash. la. ore. rep.",
+              "in may the sun he sat the mass a wash la ore rep"},
+             {"farm. calmr. best. stands.", "farm calmr best stands"},
+             {"Ph.D. or Ed.D. men", "ph.d. or ed.d. men"}});
+}
+
+TEST_CASE("ptb: numbers keep the period of No., p. and fig. only when they follow closely") {
+  check_all({{"no. 5, nos. 5, art. 5, fig. 5, figs. 5, p. 5, pp. 5",
+              "no. 5 nos. 5 art. 5 fig. 5 figs. 5 p. 5 pp. 5"},
+             {"no.5 x", "no. 5 x"},
+             {"no.  5 x", "no. 5 x"},
+             {"no.   5 x", "no 5 x"},
+             {"no. five", "no five"}});
+}
+
+TEST_CASE("ptb: contractions in capitals, at ends, and what only looks like one") {
+  check_all({{"I'LL WE'RE THEY'VE IT'S I'M HE'D", "i 'll we 're they 've it 's i 'm he 'd"},
+             {"it'ss we'rex", "it ss we rex"},
+             {"isn't.", "is n't"},
+             {"ain'ts", "ain ts"},
+             {"gotta lemme gimme GONNA", "got ta lem me gim me gon na"},
+             {"cannots cannon gonnas", "cannots cannon gonnas"},
+             {"'twas' 'til 'till 'cause 'n rock 'n' roll", "'t was 'til 'till 'cause 'n rock 'n' roll"},
+             {"'tisn 'emx", "tisn emx"},
+             {"'09 '9 '099 '60s '60x", "'09 9 099 '60s 60x"},
+             {"y'all ol' d'art l'eau o'neil d's", "y'all ol' d'art l'eau o'neil d 's"},
+             {"m'lady y'alls", "m lady y alls"}});
+}
+
+TEST_CASE("ptb: numbers with signs, colons, commas and points") {
+  check_all({{"+5 -5 .5 -.5 +1,000.50 1:2:3", "+5 -5 .5 -.5 +1,000.50 1:2:3"},
+             {"5- 5, 5. 5: 5", "5 5 5 5 5"},
+             {"1,,2 1..2", "1 ,2 1 .2"},  // a number may begin with its point
+             {"....5 .....5 ......5", "5 5 .5"},
+             {"4x4 100m 2nd", "4x4 100m 2nd"}});
+}
+
+TEST_CASE("ptb: words joined by hyphens, slashes and ampersands") {
+  check_all({{"black-and-white x-ray a--b", "black-and-white x-ray a b"},
+             {"1/2 a/b/c/d", "1\\/2 a\\/b\\/c \\/ d"},
+             {"either-or/neither-nor-but/x", "either-or\\/neither-nor-but\\/x"},
+             {"a-b-c-d/e", "a-b-c-d \\/ e"},
+             {"AT&T A&M a&b B&B&B A+B", "at&t a&m a & b b&b&b a+b"},
+             {"non-U.S. troops", "non-u.s. troops"}});
+}
+
+TEST_CASE("ptb: addresses end before punctuation, blanks and brackets") {
+  check_all({{"see http://a.org/b?c=d, https://x.com. www.y.de!",
+              "see http:\\/\\/a.org\\/b?c=d https:\\/\\/x.com www.y.de"}});
+}
+
 TEST_CASE("ptb: signs, entities, tags, odd characters") {
   check_all({{"a &amp; b A&amp;M at&amp;t &nbsp;", "a & b a&m at & t"},
              {"I &lt;3 it", "i < 3 it"},

@@ -7,7 +7,10 @@
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "imgcap/metrics/cider.h"
+#include "imgcap/metrics/rouge.h"
 #include "tensor/error.h"
 #include "tests/data_dir.h"
 
@@ -125,6 +128,97 @@ TEST_CASE("scores: every number says what it means") {
   CHECK(std::count(table.begin(), table.end(), '\n') == 6);  // head, three rows, two kinds of score
 }
 
+TEST_CASE("scores: the description has the right number, words and references") {
+  Scores scores = small_scores();
+  CHECK(scores.images == 2);
+  CHECK(scores.references_min == 1);
+  CHECK(scores.references_max == 2);
+  CHECK(scores.split == "");
+  CHECK(describe(scores) ==
+        "2 images, 1 to 2 references each, Treebank words (PTBTokenizer), standard protocol (pycocoevalcap)");
+  scores.images = 1, scores.references_max = 1, scores.tokenizer = "none";
+  CHECK(
+      describe(scores) ==
+      "1 image, 1 reference each, lower-cased words split at white space, standard protocol (pycocoevalcap)");
+  scores.references_min = scores.references_max = 5, scores.tokenizer = "as-is", scores.protocol = "original";
+  CHECK(describe(scores) ==
+        "1 image, 5 references each, words as they are, split at white space, original protocol (torcheval's "
+        "BLEU, CIDEr with candidate and reference exchanged)");
+  CHECK(json::parse(score_json(scores))["references"] == 5);
+}
+
+TEST_CASE("scores: the table and the JSON, to the character") {
+  Scores scores;
+  scores.images = 3, scores.protocol = "standard", scores.tokenizer = "ptb", scores.split = "val \"x\"";
+  scores.references_min = 2, scores.references_max = 3;
+  scores.bleu = {0.5, 0.25, 0.125, 0.0625};
+  scores.rouge_l = 0.75, scores.cider = 1.5;
+  CHECK(score_json(scores) ==
+        R"({"images":3,"BLEU-1":0.5,"BLEU-2":0.25,"BLEU-3":0.125,"BLEU-4":0.0625,"ROUGE-L":0.75,"CIDEr":1.5,)"
+        R"("protocol":"standard","tokenizer":"ptb","references":[2,3],"split":"val \"x\""})");
+  scores.split.clear();
+  Scores others = scores;
+  others.references_min = 3;
+  const std::vector<ScoreRow> rows = {
+      {"one", 7, 5, scores}, {"longer name", {}, 12, others}, {"two", 100, {}, scores}};
+  CHECK(score_table(rows) ==
+        "Model        Epoch  Beam Width  BLEU-1  BLEU-2  BLEU-3  BLEU-4   CIDEr  ROUGE-L\n"
+        "one              7           5  0.5000  0.2500  0.1250  0.0625  1.5000   0.7500\n"
+        "longer name      -          12  0.5000  0.2500  0.1250  0.0625  1.5000   0.7500\n"
+        "two            100           -  0.5000  0.2500  0.1250  0.0625  1.5000   0.7500\n"
+        "3 images, 2 to 3 references each, Treebank words (PTBTokenizer), standard protocol (pycocoevalcap)\n"
+        "3 images, 3 references each, Treebank words (PTBTokenizer), standard protocol (pycocoevalcap)\n");
+  CHECK(score_table({}) == "Model  Epoch  Beam Width  BLEU-1  BLEU-2  BLEU-3  BLEU-4   CIDEr  ROUGE-L\n");
+}
+
+TEST_CASE("scores: which words each protocol counts") {
+  const References references{{"a", {"A Dog , runs !", "The dog"}}, {"b", {"Two cats"}}};
+  const Candidates candidates{{"a", "a dog runs fast ."}, {"b", "two CATS"}};
+  const auto scored = [&](Protocol protocol, std::optional<ScoreTokenizer> tokenizer) {
+    ScoreOptions options;
+    options.protocol = protocol, options.tokenizer = tokenizer, options.undefined_is_zero = true;
+    return score_captions(candidates, references, options);
+  };
+  using Texts = std::vector<std::string>;
+  // Treebank words without punctuation, in lower case.
+  const Texts ptb{"a dog runs fast", "two cats"};
+  const std::vector<Texts> ptb_references{{"a dog runs", "the dog"}, {"two cats"}};
+  for (const Scores& s : {scored(Protocol::standard, {}), scored(Protocol::standard, ScoreTokenizer::ptb)}) {
+    CHECK(s.bleu == bleu(ptb, ptb_references).corpus);
+    CHECK(s.rouge_l == rouge_l(ptb, ptb_references).mean);
+    CHECK(s.cider == cider(ptb, ptb_references).mean);
+  }
+  // In lower case at white space, punctuation and all.
+  const Texts none{"a dog runs fast .", "two cats"};
+  const std::vector<Texts> none_references{{"a dog , runs !", "the dog"}, {"two cats"}};
+  const Scores lower = scored(Protocol::standard, ScoreTokenizer::none);
+  CHECK(lower.bleu == bleu(none, none_references).corpus);
+  CHECK(lower.rouge_l == rouge_l(none, none_references).mean);
+  CHECK(lower.cider == cider(none, none_references).mean);
+  // As it is.
+  const Texts as_is{"a dog runs fast .", "two CATS"};
+  const std::vector<Texts> as_is_references{{"A Dog , runs !", "The dog"}, {"Two cats"}};
+  for (const Scores& s : {scored(Protocol::original, {}), scored(Protocol::original, ScoreTokenizer::none)}) {
+    CHECK(s.bleu == bleu_torcheval(as_is, as_is_references, true));
+    CHECK(s.rouge_l == rouge_l(as_is, as_is_references).mean);
+    CHECK(s.cider == cider_swapped(as_is, as_is_references).mean);
+  }
+  ScoreOptions strict;
+  strict.protocol = Protocol::original;
+  CHECK_THROWS_WITH_AS(score_captions({{"b", "two CATS"}}, {{"b", {"Two cats"}}}, strict),
+                       doctest::Contains("has 4 words"), tensor::Error);
+}
+
+TEST_CASE("scores: references of some images, in the file's order") {
+  const std::vector<Caption> captions = {{"a", 1, "x"}, {"b", 0, "y"}, {"a", 0, "z"}, {"c", 0, "w"}};
+  CHECK(references_of(captions) == References{{"a", {"x", "z"}}, {"b", {"y"}}, {"c", {"w"}}});
+  const std::vector<std::string> some{"a", "c", "nowhere"};
+  CHECK(references_of(captions, &some) == References{{"a", {"x", "z"}}, {"c", {"w"}}});
+  const std::vector<std::string> none;
+  CHECK(references_of(captions, &none).empty());
+  CHECK(candidates_of({{"b", 0, "y"}, {"c", 0, "w"}}) == Candidates{{"b", "y"}, {"c", "w"}});
+}
+
 TEST_CASE("scores: tokenisers and protocols") {
   ScoreOptions options;
   options.tokenizer = ScoreTokenizer::none;
@@ -134,6 +228,8 @@ TEST_CASE("scores: tokenisers and protocols") {
   options.tokenizer = ScoreTokenizer::ptb;
   CHECK_THROWS_WITH_AS(small_scores(options), doctest::Contains("original protocol"), tensor::Error);
   CHECK(protocol_of("original") == Protocol::original);
+  CHECK(protocol_of("standard") == Protocol::standard);
+  CHECK(score_tokenizer_of("ptb") == ScoreTokenizer::ptb);
   CHECK(score_tokenizer_of("none") == ScoreTokenizer::none);
   CHECK_THROWS_WITH_AS(protocol_of("coco"), doctest::Contains("\"coco\""), tensor::Error);
   CHECK_THROWS_WITH_AS(score_tokenizer_of(""), doctest::Contains("neither ptb"), tensor::Error);

@@ -1,6 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "../data_dir.h"
 #include "autograd/ops.h"
@@ -101,7 +106,9 @@ TEST_CASE("both decoders have PyTorch's loss and gradients") {
             CHECK(relative_l2(parameter.grad().data(), expected) < bar);
         }
         options.compat_original = true;
-        CHECK(decoder->loss(golden_batch(dtype), options).loss.item() ==
+        const CaptionLoss compatible = decoder->loss(golden_batch(dtype), options);
+        CHECK(compatible.tokens == 17);  // the <sos> slot of each caption, too
+        CHECK(compatible.loss.item() ==
               doctest::Approx(golden().at(name + "/compat_loss").item()).epsilon(bar));
       }
 }
@@ -177,36 +184,68 @@ TEST_CASE("both decoders' losses have gradients into the features") {
     }
 }
 
-TEST_CASE("the fused decoder draws the dropout masks of the composed one") {
-  for (const std::string name : {"gated", "plain"}) {
-    DecoderConfig config = small_config(name);
-    config.layer_dropout = 0.4;
-    config.embedding_dropout = 0.3;
-    config.output_dropout = 0.2;
-    tensor::Generator weights(3);
-    const auto decoder = make_decoder(config, weights);
-    decoder->to(DType::f64);
-    std::map<std::string, Tensor> gradients[2];
-    double losses[2];
-    for (const bool composed : {false, true}) {
-      tensor::Generator generator(11);
-      LossOptions options;
-      options.teacher_forcing = 0.6;
-      options.label_smoothing = 0.1;
-      options.generator = &generator;
-      options.composed = composed;
-      decoder->zero_grad();
-      const CaptionLoss result = decoder->loss(golden_batch(DType::f64), options);
-      losses[composed] = result.loss.item();
-      result.loss.backward();
-      for (const auto& [key, parameter] : decoder->named_parameters())
-        gradients[composed][key] = parameter.grad().data();
-    }
-    CHECK(losses[0] == doctest::Approx(losses[1]).epsilon(1e-12));
-    for (const auto& [key, gradient] : gradients[0]) {
+namespace {
+
+struct Result {
+  double loss;
+  std::map<std::string, Tensor> gradients;
+};
+
+// With dropout between layers, on embeddings and on the output, and the generator's seed.
+Result with_dropout(const std::string& name, std::array<double, 3> p, uint64_t seed, bool composed,
+                    bool train = true) {
+  DecoderConfig config = small_config(name);
+  config.layer_dropout = p[0];
+  config.embedding_dropout = p[1];
+  config.output_dropout = p[2];
+  tensor::Generator weights(3), generator(seed);
+  const auto decoder = make_decoder(config, weights);
+  decoder->to(DType::f64);
+  decoder->train(train);
+  LossOptions options;
+  options.teacher_forcing = 1;
+  options.coins = {true, false, true, true, false};
+  options.label_smoothing = 0.1;
+  options.generator = &generator;
+  options.composed = composed;
+  const CaptionLoss result = decoder->loss(golden_batch(DType::f64), options);
+  result.loss.backward();
+  Result all{result.loss.item(), {}};
+  for (const auto& [key, parameter] : decoder->named_parameters())
+    all.gradients[key] = parameter.grad().data();
+  return all;
+}
+
+}  // namespace
+
+// What the masks are is in dropout_masks_test.cc.
+TEST_CASE("the fused decoder draws the dropout masks of the composed one, and each of them is drawn") {
+  // The plain model without a bounded image has another dropout, in its head.
+  for (const std::string name : {"attention", "gated", "plain", "plain_tanh"}) {
+    CAPTURE(name);
+    const std::array<double, 3> all = {0.4, 0.3, 0.2};
+    const Result fused = with_dropout(name, all, 11, false), composed = with_dropout(name, all, 11, true);
+    CHECK(fused.loss == doctest::Approx(composed.loss).epsilon(1e-12));
+    for (const auto& [key, gradient] : fused.gradients) {
       CAPTURE(key);
-      if (key != "attention.attn_weights.bias") CHECK(relative_l2(gradient, gradients[1][key]) < 1e-10);
+      if (key != "attention.attn_weights.bias")
+        CHECK(relative_l2(gradient, composed.gradients.at(key)) < 1e-10);
     }
+    // Each by itself changes the loss, and so does another seed; none does while evaluating.
+    const double off = with_dropout(name, {0, 0, 0}, 11, false).loss;
+    for (const bool own : {false, true})
+      for (const std::array<double, 3>& one :
+           std::vector<std::array<double, 3>>{{0.4, 0, 0}, {0, 0.3, 0}, {0, 0, 0.2}}) {
+        CAPTURE(one[0]);
+        CAPTURE(one[1]);
+        const double on = with_dropout(name, one, 11, own).loss;
+        CHECK(std::abs(on - off) > 1e-4);
+        CHECK(std::abs(with_dropout(name, one, 12, own).loss - on) > 1e-4);
+      }
+    const double still = with_dropout(name, all, 11, false, false).loss;
+    CHECK(still == with_dropout(name, {0, 0, 0}, 12, false, false).loss);
+    CHECK(std::abs(still - fused.loss) > 1e-4);
+    if (name == "plain") CHECK(std::abs(off - with_dropout(name, {0, 0, 0}, 12, false).loss) > 1e-6);
   }
 }
 
@@ -232,6 +271,167 @@ TEST_CASE("stepping gives the logits that the loss sees") {
   }
 }
 
+TEST_CASE("a batch's loss is the mean over its captions' tokens, whatever is behind their ends") {
+  for (const std::string name : {"attention", "gated", "plain", "plain_tanh"})
+    for (const bool composed : {false, true}) {
+      CAPTURE(name);
+      CAPTURE(composed);
+      const auto decoder = golden_decoder(name, DType::f64);
+      LossOptions options;
+      options.teacher_forcing = 1;
+      options.composed = composed;
+      const CaptionBatch batch = golden_batch(DType::f64);
+      const CaptionLoss whole = decoder->loss(batch, options);
+      double sum = 0;
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t length = batch.lengths[static_cast<size_t>(i)];
+        CaptionBatch one = batch;
+        one.image = batch.image.slice(0, i, i + 1).contiguous();
+        one.words = batch.words.slice(0, i, i + 1).slice(1, 0, length).contiguous();
+        one.lengths = {length};
+        const CaptionLoss loss = decoder->loss(one, options);
+        CHECK(loss.tokens == length - 1);
+        sum += loss.loss.item() * static_cast<double>(loss.tokens);
+      }
+      CHECK(whole.tokens == 13);
+      CHECK(whole.loss.item() == doctest::Approx(sum / 13).epsilon(1e-12));
+
+      CaptionBatch longer = batch;
+      longer.words = Tensor::zeros({4, 9}, DType::i64);
+      longer.words.fill_(16);
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t length = batch.lengths[static_cast<size_t>(i)];
+        longer.words.slice(0, i, i + 1)
+            .slice(1, 0, length)
+            .copy_(batch.words.slice(0, i, i + 1).slice(1, 0, length));
+      }
+      CHECK(decoder->loss(longer, options).loss.item() == doctest::Approx(whole.loss.item()).epsilon(1e-12));
+    }
+}
+
+TEST_CASE("a selected state has the rows that were asked for, and the images' memory as it was") {
+  DecodingState state;
+  const Tensor h = Tensor::from(std::vector<double>{1, 2, 3, 4, 5, 6}, {3, 2});
+  const Tensor c = Tensor::from(std::vector<double>{7, 8, 9}, {3, 1});
+  state.h = {h, c};
+  state.c = {c, h};
+  state.image = Tensor::from(std::vector<int64_t>{4, 5, 5}, {3});
+  state.alpha = Tensor::from(std::vector<float>{.1f, .2f, .3f}, {3, 1});
+  state.keys = state.values = h;
+  const DecodingState selected = Decoder::select(state, Tensor::from(std::vector<int64_t>{2, 0, 2, 1}, {4}));
+  const std::vector<double> pairs = {5, 6, 1, 2, 5, 6, 3, 4}, singles = {9, 7, 9, 8};
+  CHECK(selected.h[0].to_vector<double>() == pairs);
+  CHECK(selected.h[1].to_vector<double>() == singles);
+  CHECK(selected.c[0].to_vector<double>() == singles);
+  CHECK(selected.c[1].to_vector<double>() == pairs);
+  CHECK(selected.image.to_vector<int64_t>() == std::vector<int64_t>{5, 4, 5, 5});
+  CHECK(selected.alpha.to_vector<float>() == std::vector<float>{.3f, .1f, .3f, .2f});
+  CHECK(selected.keys.raw() == h.raw());
+  CHECK(selected.values.raw() == h.raw());
+  CHECK(state.h[0].to_vector<double>() == h.to_vector<double>());
+  state.alpha = state.image = Tensor();
+  const DecodingState without = Decoder::select(state, Tensor::from(std::vector<int64_t>{0}, {1}));
+  CHECK_FALSE(without.alpha.defined());
+  CHECK_FALSE(without.image.defined());
+}
+
+TEST_CASE("tied weights are one matrix, within 0.1, for both decoders") {
+  for (const DecoderKind kind : {DecoderKind::attention, DecoderKind::plain}) {
+    CAPTURE(to_string(kind));
+    DecoderConfig config = small_config(kind == DecoderKind::plain ? "plain" : "attention");
+    config.vocabulary = 400;
+    config.embedding = config.hidden = 6;
+    tensor::Generator first(1), second(1);
+    const auto loose = make_decoder(config, first);
+    config.tie_weights = true;
+    const auto tied = make_decoder(config, second);
+    CHECK(loose->parameter_count() - tied->parameter_count() == 400 * 6);
+    CHECK(tied->parameter("fc.weight").data().raw() == tied->parameter("embedding.weight").data().raw());
+    CHECK(loose->parameter("fc.weight").data().raw() != loose->parameter("embedding.weight").data().raw());
+    // Uniform in [-0.1, 0.1): 2,400 draws come near both ends.
+    const auto values = tied->parameter("fc.weight").data().to_vector<float>();
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    CHECK(*least >= -0.1f);
+    CHECK(*least < -0.098f);
+    CHECK(*most < 0.1f);
+    CHECK(*most > 0.098f);
+    // The vocabulary layer is the embedding's transpose: the logits of both ends move together.
+    tied->eval();
+    DecodingState state = tied->start(golden_batch(DType::f32).features.data());
+    const Tensor before = tied->step(state, Tensor::from(std::vector<int64_t>{2, 2, 2}, {3}));
+    const auto logits = before.to_vector<float>(), h = state.h.back().to_vector<float>(),
+               bias = tied->parameter("fc.bias").data().to_vector<float>();
+    for (size_t v = 0; v < 400; v += 37) {
+      double expected = static_cast<double>(bias[v]);
+      for (size_t k = 0; k < 6; ++k)
+        expected += static_cast<double>(h[k]) * static_cast<double>(values[v * 6 + k]);
+      CHECK(static_cast<double>(logits[v]) == doctest::Approx(expected).epsilon(1e-5));
+    }
+  }
+}
+
+// Both the loss and the search begin with it, so comparing these does not show that it is right.
+TEST_CASE("a bounded image is tanh of a linear layer of the mean feature, and the first input of the LSTM") {
+  const auto decoder = golden_decoder("plain_tanh", DType::f64);
+  const Tensor features = golden_batch(DType::f64).features.data();
+  const auto f = features.to_vector<double>();
+  const auto weight = [&](const char* name) { return decoder->parameter(name).data().to_vector<double>(); };
+  const auto w = weight("image.weight"), b = weight("image.bias"), wi = weight("lstm.weight_ih_l0"),
+             bi = weight("lstm.bias_ih_l0"), bh = weight("lstm.bias_hh_l0");
+  const size_t channels = 8, width = 6, hidden = 5;
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const DecodingState state = decoder->start(features);
+  CHECK(state.image.to_vector<int64_t>() == std::vector<int64_t>{0, 1, 2});
+  CHECK_FALSE(state.alpha.defined());
+  const auto h = state.h[0].to_vector<double>(), c = state.c[0].to_vector<double>();
+  for (size_t photo = 0; photo < 3; ++photo) {
+    std::vector<double> input(width);
+    for (size_t e = 0; e < width; ++e) {
+      double sum = b[e];
+      for (size_t place = 0; place < 4; ++place)
+        for (size_t k = 0; k < channels; ++k)
+          sum += w[e * channels + k] * f[(photo * 4 + place) * channels + k] / 4;
+      input[e] = std::tanh(sum);
+    }
+    for (size_t k = 0; k < hidden; ++k) {
+      const auto gate = [&](size_t which) {  // i, f, g, o
+        const size_t row = which * hidden + k;
+        double sum = bi[row] + bh[row];
+        for (size_t e = 0; e < width; ++e) sum += wi[row * width + e] * input[e];
+        return sum;
+      };
+      const double cell = sigmoid(gate(0)) * std::tanh(gate(2));
+      CHECK(c[photo * hidden + k] == doctest::Approx(cell).epsilon(1e-12));
+      CHECK(h[photo * hidden + k] == doctest::Approx(sigmoid(gate(3)) * std::tanh(cell)).epsilon(1e-12));
+    }
+  }
+}
+
+TEST_CASE("steps are without dropout, and features of another shape are refused") {
+  for (const std::string name : {"gated", "plain_tanh"}) {
+    CAPTURE(name);
+    DecoderConfig config = small_config(name);
+    config.layer_dropout = config.embedding_dropout = config.output_dropout = 0.5;
+    tensor::Generator generator(4);
+    const auto decoder = make_decoder(config, generator);
+    CHECK(decoder->describe() == (name == "gated" ? "AttentionDecoder" : "PlainDecoder"));
+    const Tensor features = golden_batch(DType::f32).features.data(),
+                 words = Tensor::from(std::vector<int64_t>{2, 5, 6}, {3});
+    std::vector<float> logits[2];
+    for (const bool train : {false, true}) {
+      decoder->train(train);
+      DecodingState state = decoder->start(features);
+      decoder->step(state, words);
+      logits[train] = decoder->step(state, words).to_vector<float>();
+    }
+    CHECK(logits[0] == logits[1]);
+    for (const Shape& shape : std::vector<Shape>{{3, 4, 9}, {3, 8}}) {
+      CHECK_THROWS_WITH_AS(decoder->start(Tensor::zeros(shape)),
+                           doctest::Contains("where (images, places, 8) is needed"), tensor::Error);
+    }
+  }
+}
+
 TEST_CASE("the original's widths have the original's parameter counts") {
   CHECK(make_decoder({})->parameter_count() == 36722689);
   DecoderConfig plain;
@@ -239,19 +439,12 @@ TEST_CASE("the original's widths have the original's parameter counts") {
   CHECK(make_decoder(plain)->parameter_count() == 29383680);
 }
 
-TEST_CASE("a configuration survives its JSON, and a wrong one is refused") {
-  const DecoderConfig config = small_config("gated");
-  CHECK(decoder_config_from_json(to_json(config)) == config);
-  CHECK_THROWS_AS(decoder_config_from_json("{"), tensor::Error);
-  CHECK_THROWS_AS(decoder_config_from_json(R"({"kind":"attention","hidden":-4})"), tensor::Error);
-  CHECK_THROWS_AS(decoder_config_from_json(R"({"kind":"attention","unknown":1})"), tensor::Error);
-  CHECK_THROWS_AS(decoder_config_from_json(R"({"kind":"transformer"})"), tensor::Error);
+TEST_CASE("a decoder whose settings do not fit is not made") {
   DecoderConfig tied;
   tied.tie_weights = true;
   tied.embedding = 512;
   CHECK_THROWS_AS(make_decoder(tied), tensor::Error);
   DecoderConfig bounded = small_config("plain_tanh");
-  CHECK(decoder_config_from_json(to_json(bounded)) == bounded);
   bounded.kind = DecoderKind::attention;
   CHECK_THROWS_WITH_AS(make_decoder(bounded), doctest::Contains("tanh_image"), tensor::Error);
 }

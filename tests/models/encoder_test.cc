@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "autograd/ops.h"
@@ -11,41 +13,19 @@
 #include "tensor/io/safetensors.h"
 #include "tests/golden.h"
 #include "tests/made.h"
+#include "tests/models/fill.h"
 #include "tests/tensor/reference.h"
 
 using namespace imgcap;
 using tensor::DType;
 using tensor::ErrorKind;
 using tests::check_error;
+using tests::fill;
 using tests::golden;
 using tests::made;
 using tests::relative_error;
 
 namespace {
-
-// `fill` of make_cnn.py.
-void fill(nn::Module& model) {
-  uint32_t seed = 0;
-  nn::StateDict state;
-  for (const auto& [name, t] : model.state_dict()) {
-    if (name.ends_with("num_batches_tracked")) {
-      state[name] = t;
-      continue;
-    }
-    Tensor v;
-    if (t.rank() > 1) {
-      const double bound = std::sqrt(3.0 / static_cast<double>(t.numel() / t.size(0)));
-      v = made(seed, t.shape(), -bound, bound);
-    } else if (name.ends_with("running_var") || name.ends_with("weight")) {
-      v = made(seed, t.shape(), 0.5, 1.5);
-    } else {
-      v = made(seed, t.shape(), -0.2, 0.2);
-    }
-    state[name] = v.to(DType::f32);
-    ++seed;
-  }
-  model.load_state_dict(state);
-}
 
 std::unique_ptr<Encoder> lite2_of(const std::filesystem::path& file) {
   auto encoder = make_encoder("efficientnet_lite2", false);
@@ -192,6 +172,125 @@ TEST_CASE("finetune trains the last stages only, and batch norm of the others st
     encoder->finetune(5);
     CHECK_FALSE(encoder->frozen());
     check_error(ErrorKind::argument, {name, "7 stages"}, [&] { encoder->finetune(7); });
+  }
+}
+
+// A stage ends where the grid gets smaller; worked out from the papers' tables.
+TEST_CASE("finetune trains exactly the last stages, whose batch norm learns, and never the classifier") {
+  const std::map<std::string, std::vector<std::vector<std::string>>> stages = {
+      {"resnet18", {{"conv1.", "bn1."}, {"layer1."}, {"layer2."}, {"layer3."}, {"layer4."}}},
+      // Blocks of 1, 3, 3, 4 + 4 and 5 + 1; the first of all but the first group and of the fifth and last
+      // halve the grid.
+      {"efficientnet_lite2",
+       {{"_conv_stem.", "_bn0.", "_blocks.0."},
+        {"_blocks.1.", "_blocks.2.", "_blocks.3."},
+        {"_blocks.4.", "_blocks.5.", "_blocks.6."},
+        {"_blocks.7.", "_blocks.8.", "_blocks.9.", "_blocks.10.", "_blocks.11.", "_blocks.12.", "_blocks.13.",
+         "_blocks.14."},
+        {"_blocks.15.", "_blocks.16.", "_blocks.17.", "_blocks.18.", "_blocks.19.", "_blocks.20.",
+         "_conv_head.", "_bn1."}}}};
+  for (const auto& [name, of] : stages) {
+    CAPTURE(name);
+    const auto encoder = make_encoder(name, false);
+    for (const int count : {5, 0, 1, 2, 3, 4}) {
+      CAPTURE(count);
+      encoder->finetune(count);
+      encoder->train();
+      std::set<std::string> learning;
+      for (size_t i = of.size() - static_cast<size_t>(count); i < of.size(); ++i)
+        learning.insert(of[i].begin(), of[i].end());
+      const auto learns = [&](const std::string& key) {
+        return std::any_of(learning.begin(), learning.end(),
+                           [&](const auto& p) { return key.starts_with(p); });
+      };
+      for (const auto& [key, parameter] : encoder->named_parameters())
+        CHECK_MESSAGE(parameter.requires_grad() == learns(key), key);
+      for (const auto& [key, module] : encoder->named_modules()) {
+        if (!module->children().empty() || key.empty()) continue;
+        CHECK_MESSAGE(module->training() == learns(key + "."), key);
+      }
+      CHECK(encoder->frozen() == (count == 0));
+    }
+    check_error(ErrorKind::argument, {name, "6 stages", "there are 5"}, [&] { encoder->finetune(6); });
+    check_error(ErrorKind::argument, {name, "-1 stages"}, [&] { encoder->finetune(-1); });
+  }
+}
+
+TEST_CASE("encoders say what they give: channels, classes, a grid of a 32nd, and how photos are made ready") {
+  const std::map<std::string, int64_t> channels = {{"resnet18", 512},
+                                                   {"resnet34", 512},
+                                                   {"resnet50", 2048},
+                                                   {"resnet101", 2048},
+                                                   {"efficientnet_lite2", 1280}};
+  for (const std::string& name : encoder_names()) {
+    CAPTURE(name);
+    const auto encoder = make_encoder(name, false);
+    CHECK(encoder->feature_channels() == channels.at(name));
+    CHECK(encoder->classes() == 1000);
+    CHECK(encoder->preprocessing() ==
+          (name == "efficientnet_lite2" ? efficientnet_lite_preprocessing() : imagenet_preprocessing()));
+    CHECK(encoder->describe() == (name == "efficientnet_lite2" ? "EfficientNetLite" : "ResNet"));
+    if (name != "resnet18" && name != "efficientnet_lite2") continue;  // the others cost more and share all
+    fill(*encoder);
+    encoder->eval();
+    const Tensor x = made(1, {2, 3, 64, 96}).to(DType::f32);
+    const Tensor grid = encoder->features(x);
+    CHECK(grid.shape() == Shape{2, channels.at(name), 2, 3});
+    // classify: softmax of the head of the mean over the grid.
+    const Tensor p = encoder->classify(x);
+    REQUIRE(p.shape() == Shape{2, 1000});
+    const std::string head = name == "efficientnet_lite2" ? "_fc" : "fc";
+    const auto w = tests::values(encoder->parameter(head + ".weight").data()),
+               b = tests::values(encoder->parameter(head + ".bias").data()), g = tests::values(grid),
+               q = tests::values(p);
+    const auto d = static_cast<size_t>(channels.at(name));
+    for (size_t photo = 0; photo < 2; ++photo) {
+      std::vector<double> logits(1000);
+      double sum = 0;
+      for (size_t k = 0; k < 1000; ++k) {
+        logits[k] = b[k];
+        for (size_t c = 0; c < d; ++c) {
+          double mean = 0;
+          for (size_t place = 0; place < 6; ++place) mean += g[(photo * d + c) * 6 + place] / 6;
+          logits[k] += w[k * d + c] * mean;
+        }
+        sum += std::exp(logits[k]);
+      }
+      double worst = 0;
+      for (size_t k = 0; k < 1000; ++k)
+        worst = std::max(worst, std::abs(q[photo * 1000 + k] - std::exp(logits[k]) / sum));
+      CHECK(worst <= 1e-5);
+    }
+  }
+}
+
+TEST_CASE("a photo is resized and normalised for its encoder") {
+  Image photo(30, 50);
+  for (size_t i = 0; i < photo.pixels.size(); ++i) photo.pixels[i] = static_cast<uint8_t>(i * 7);
+  for (const std::string name : {"resnet18", "efficientnet_lite2"}) {
+    const auto encoder = make_encoder(name, false);
+    const Tensor x = encoder->preprocess(photo);
+    REQUIRE(x.shape() == Shape{1, 3, 224, 224});
+    std::vector<float> expected(3 * 224 * 224);
+    to_chw(photo, encoder->preprocessing(), expected.data());
+    CHECK(x.to_vector<float>() == expected);
+  }
+}
+
+// He et al. 2015: deviation sqrt(2 / fan out), the fan out the kernel's size times the outputs.
+TEST_CASE("fresh convolutions have normal weights for the number of their outputs") {
+  tensor::default_generator().set_state(3, 0);
+  ResNet model(18, 10);
+  for (const auto& [name, fan_out] : std::map<std::string, double>{{"layer4.1.conv2.weight", 512 * 9},
+                                                                   {"layer4.0.downsample.0.weight", 512},
+                                                                   {"conv1.weight", 64 * 49}}) {
+    CAPTURE(name);
+    const auto values = tests::values(model.parameter(name).data());
+    const double n = static_cast<double>(values.size()), deviation = std::sqrt(2 / fan_out);
+    double mean = 0, squares = 0;
+    for (const double v : values) mean += v / n, squares += v * v / n;
+    CHECK(std::abs(mean) <= 4 * deviation / std::sqrt(n));  // four standard deviations
+    CHECK(std::abs(squares / (deviation * deviation) - 1) <= 4 * std::sqrt(2 / n));
   }
 }
 

@@ -1,0 +1,128 @@
+#include "imgcap/data/feature_cache.h"
+
+#include <doctest/doctest.h>
+
+#include "tensor/error.h"
+#include "tensor/io/safetensors.h"
+#include "tests/data/byte_tensors.h"
+
+using namespace imgcap;
+using tensor::DType;
+using tensor::Tensor;
+using tests::contains;
+
+namespace {
+
+// Photo r, place p, channel c is 100 r + 10 p + c / 4: all exact in 16 bits.
+double value(int64_t r, int64_t p, int64_t c) {
+  return static_cast<double>(100 * r + 10 * p) + static_cast<double>(c) / 4;
+}
+
+Tensor three_photos() {
+  std::vector<double> values;
+  for (int64_t r = 0; r < 3; ++r)
+    for (int64_t p = 0; p < 2; ++p)
+      for (int64_t c = 0; c < 5; ++c) values.push_back(value(r, p, c));
+  return Tensor::from(values, {3, 2, 5}).to(DType::f16);
+}
+
+const std::vector<std::string> kNames = {"b.jpg", "a.jpg", "\u00e9 x.jpg"};
+
+void check_same(const FeatureCache& cache) {
+  CHECK(cache.names() == kNames);
+  CHECK(cache.key() == "the key");
+  CHECK(cache.size() == 3);
+  CHECK(cache.places() == 2);
+  CHECK(cache.channels() == 5);
+  CHECK(cache.find("b.jpg") == 0);
+  CHECK(cache.find("a.jpg") == 1);
+  CHECK(cache.find("\u00e9 x.jpg") == 2);
+  CHECK_FALSE(cache.find("A.jpg").has_value());
+  CHECK_FALSE(cache.find("").has_value());
+  CHECK(cache.unreadable() == std::map<std::string, int64_t>{{"cut.jpg", 3000}, {"shut.jpg", -1}});
+  const std::vector<int64_t> which = {2, 0, 2};
+  const Tensor rows = cache.rows(which);
+  CHECK(rows.dtype() == DType::f32);
+  REQUIRE(rows.shape() == tensor::Shape{3, 2, 5});
+  const auto got = rows.to_vector<float>();
+  for (size_t i = 0; i < 3; ++i)
+    for (int64_t p = 0; p < 2; ++p)
+      for (int64_t c = 0; c < 5; ++c)
+        CHECK(got[i * 10 + static_cast<size_t>(p * 5 + c)] == static_cast<float>(value(which[i], p, c)));
+  CHECK(cache.rows({}).shape() == tensor::Shape{0, 2, 5});
+}
+
+std::string data_error(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const tensor::Error& error) {
+    CHECK(error.kind() == tensor::ErrorKind::data);
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("feature cache: what was put in comes out, from memory and from the file") {
+  const FeatureCache cache(kNames, three_photos(), "the key", {{"cut.jpg", 3000}, {"shut.jpg", -1}});
+  check_same(cache);
+  const tests::TempFolder folder;
+  cache.save(folder.path() / "f.safetensors");
+  check_same(FeatureCache::open(folder.path() / "f.safetensors"));
+  // A second file in its place is the whole of the second.
+  FeatureCache({"z"}, Tensor::zeros({1, 2, 5}, DType::f16), "other").save(folder.path() / "f.safetensors");
+  const FeatureCache other = FeatureCache::open(folder.path() / "f.safetensors");
+  CHECK(other.names() == std::vector<std::string>{"z"});
+  CHECK(other.key() == "other");
+  CHECK(other.unreadable().empty());
+}
+
+TEST_CASE("feature cache: rows that are not there") {
+  const FeatureCache cache(kNames, three_photos(), "the key");
+  for (const int64_t row : {-1, 3}) {
+    CAPTURE(row);
+    try {
+      cache.rows({0, row});
+      FAIL("no error");
+    } catch (const tensor::Error& error) {
+      CHECK(error.kind() == tensor::ErrorKind::index);
+      CHECK(error.what() == "feature cache: row " + std::to_string(row) + " of 3");
+    }
+  }
+}
+
+TEST_CASE("feature cache: names and features have to fit") {
+  const auto error = [](std::vector<std::string> names, const Tensor& features) {
+    return data_error([&] { FeatureCache(std::move(names), features, "k"); });
+  };
+  CHECK(error(kNames, three_photos()) == "");
+  CHECK(contains(error({}, {}), "is needed"));
+  CHECK(contains(error(kNames, three_photos().to(DType::f32)), "(images, places, channels) f16 is needed"));
+  CHECK(contains(error(kNames, three_photos().reshape({3, 10})), "is needed"));
+  CHECK(contains(error(kNames, three_photos().permute({0, 2, 1})), "is needed"));
+  CHECK(contains(error({"a", "b"}, three_photos()), "2 names for 3 photos"));
+  CHECK(contains(error({"a", "b", "c", "d"}, three_photos()), "4 names for 3 photos"));
+  CHECK(contains(error({"a", "b", "a"}, three_photos()), "the photo 'a' is there twice"));
+  CHECK(contains(error({"a", "b", "\xff"}, three_photos()), "'\\xff' is not UTF-8"));
+}
+
+TEST_CASE("feature cache: files that are none") {
+  const tests::TempFolder folder;
+  const auto file = folder.path() / "f.safetensors";
+  const auto error = [&](const std::map<std::string, Tensor>& tensors,
+                         const std::map<std::string, std::string>& metadata) {
+    tensor::io::write_safetensors(file, tensors, metadata);
+    return data_error([&] { FeatureCache::open(file); });
+  };
+  const std::map<std::string, Tensor> one = {{"features", Tensor::zeros({1, 2, 3}, DType::f16)}};
+  CHECK(error(one, {{"names", "[\"a\"]"}, {"key", "k"}}) == "");
+  CHECK(contains(error({{"feature", one.at("features")}}, {{"names", "[\"a\"]"}, {"key", "k"}}),
+                 "f.safetensors: not a feature cache"));
+  CHECK(contains(error(one, {{"key", "k"}}), "not a feature cache"));
+  CHECK(contains(error(one, {{"names", "[\"a\"]"}}), "not a feature cache"));
+  CHECK(contains(error(one, {{"names", "{}"}, {"key", "k"}}), "names are not a JSON array"));
+  CHECK(contains(error(one, {{"names", "[\"a\""}, {"key", "k"}}), "names are not a JSON array"));
+  CHECK(contains(error(one, {{"names", "[1]"}, {"key", "k"}}), "name is not a string"));
+  CHECK(contains(error(one, {{"names", "[\"a\",\"b\"]"}, {"key", "k"}}), "2 names for 1 photos"));
+}

@@ -1,0 +1,216 @@
+// What the decoders make of a batch: rows and targets of each step, coins, and the loss over the vocabulary.
+#include "imgcap/models/decoder_batch.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "imgcap/data/vocabulary.h"
+#include "tensor/error.h"
+#include "tests/made.h"
+
+using namespace imgcap;
+using tensor::DType;
+using tensor::ErrorKind;
+using tests::made;
+using Ints = std::vector<int64_t>;
+
+namespace {
+
+std::string error_of(const std::function<void()>& call, ErrorKind kind) {
+  try {
+    call();
+  } catch (const tensor::Error& error) {
+    CHECK(error.kind() == kind);
+    return error.what();
+  }
+  return "";
+}
+
+DecoderConfig config_of(int64_t vocabulary, int64_t features) {
+  DecoderConfig config;
+  config.vocabulary = vocabulary;
+  config.features = features;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("a step runs the captions that are long enough for it") {
+  CHECK(internal::rows_at_steps({5, 4, 4, 2}, 0) == Ints{4, 4, 3, 3, 1});
+  CHECK(internal::rows_at_steps({5, 4, 4, 2}, 1) == Ints{4, 3, 3, 1});
+  CHECK(internal::rows_at_steps({2, 2, 2}, 1) == Ints{3});
+  CHECK(internal::rows_at_steps({3}, 0) == Ints{1, 1, 1});
+}
+
+TEST_CASE("targets are the words of each step's captions, packed step after step") {
+  const Tensor words = Tensor::from(Ints{2, 11, 12, 13, 3,  //
+                                         2, 21, 22, 3, 1,   //
+                                         2, 31, 3, 1, 1},
+                                    {3, 5});
+  CHECK(internal::packed_targets(words, {3, 3, 2, 1}, 1).to_vector<int64_t>() ==
+        Ints{11, 21, 31, 12, 22, 3, 13, 3, 3});
+  CHECK(internal::packed_targets(words, {3, 2}, 0).to_vector<int64_t>() == Ints{2, 2, 2, 11, 21});
+}
+
+TEST_CASE("coins: given ones first, then drawn ones, and the first steps always have a teacher") {
+  using Coins = std::vector<bool>;
+  LossOptions options;
+  tensor::Generator generator(3);
+  const auto draw = [&](size_t steps, size_t always) {
+    return internal::draw_coins(options, steps, always, generator);
+  };
+  options.teacher_forcing = 1;
+  CHECK(draw(5, 1) == Coins(5, true));
+  options.teacher_forcing = 0;
+  CHECK(draw(5, 1) == Coins{true, false, false, false, false});
+  CHECK(draw(5, 2) == Coins{true, true, false, false, false});
+  CHECK(draw(1, 2) == Coins{true});
+  // coins[k] is for the word after step k, which step k + 1 is fed.
+  options.teacher_forcing = 1;
+  options.coins = {false, true, false};
+  CHECK(draw(5, 1) == Coins{true, false, true, false, true});
+  CHECK(draw(5, 2) == Coins{true, true, true, false, true});
+  options.teacher_forcing = 0;
+  CHECK(draw(5, 1) == Coins{true, false, true, false, false});
+  // One number of the generator for each coin that is thrown, and none for those that are not.
+  options.teacher_forcing = 0.5;
+  uint64_t before = generator.offset();
+  draw(7, 1);
+  CHECK(generator.offset() - before == 3);
+  options.coins.clear();
+  options.teacher_forcing = 1;
+  before = generator.offset();
+  draw(7, 1);
+  CHECK(generator.offset() == before);
+
+  options.teacher_forcing = 0.3;
+  double heads = 0;
+  const int n = 20000;
+  const Coins coins = draw(n + 1, 1);
+  for (size_t i = 1; i <= n; ++i) heads += coins[i];
+  CHECK(std::abs(heads / n - 0.3) < 4 * std::sqrt(0.3 * 0.7 / n));  // four standard deviations
+
+  for (const double bad : {-0.001, 1.001, static_cast<double>(NAN)}) {
+    options.teacher_forcing = bad;
+    CHECK(error_of([&] { draw(2, 1); }, ErrorKind::argument).starts_with("teacher forcing: "));
+  }
+}
+
+TEST_CASE("batches that do not fit the decoder are refused, one by one") {
+  const DecoderConfig config = config_of(9, 4);
+  const auto refusal = [&](const std::function<void(CaptionBatch&)>& change, ErrorKind kind) {
+    CaptionBatch batch{Tensor::zeros({2, 3, 4}),
+                       Tensor::from(Ints{0, 1, 0}, {3}),
+                       Tensor::zeros({3, 5}, DType::i64),
+                       {5, 4, 2}};
+    change(batch);
+    return error_of([&] { internal::expect_batch(batch, config); }, kind);
+  };
+  const auto shape = [&](const std::function<void(CaptionBatch&)>& change) {
+    return refusal(change, ErrorKind::shape);
+  };
+  const auto lengths = [&](const Ints& values) {
+    return refusal([&](CaptionBatch& b) { b.lengths = values; }, ErrorKind::argument);
+  };
+  CHECK(shape([](auto&) {}) == "");
+  CHECK(shape([](auto& b) { b.features = Variable(); }) ==
+        "decoder: features undefined where (images, places, 4) is needed");
+  CHECK(shape([](auto& b) { b.features = Tensor::zeros({2, 3, 5}); }) != "");
+  CHECK(shape([](auto& b) { b.features = Tensor::zeros({2, 12}); }) != "");
+  CHECK(shape([](auto& b) { b.features = Tensor::zeros({2, 7, 4}); }) == "");  // any number of places
+  CHECK(shape([](auto& b) { b.words = Tensor(); }) != "");
+  CHECK(shape([](auto& b) { b.words = Tensor::zeros({4, 5}, DType::i64); }) != "");
+  CHECK(shape([](auto& b) { b.words = Tensor::zeros({2, 5}, DType::i64); }) != "");
+  CHECK(shape([](auto& b) { b.words = Tensor::zeros({3}, DType::i64); }) != "");
+  CHECK(shape([](auto& b) { b.image = Tensor(); }) != "");
+  CHECK(shape([](auto& b) { b.image = Tensor::zeros({2}, DType::i64); }) != "");
+  CHECK(shape([](auto& b) { b.image = Tensor::zeros({3, 1}, DType::i64); }) != "");
+  CHECK(shape([](auto& b) {
+          b.lengths.clear();
+          b.words = Tensor::zeros({0, 5}, DType::i64);
+          b.image = Tensor::zeros({0}, DType::i64);
+        }) != "");
+  CHECK(lengths({5, 5, 5}) == "");
+  CHECK(lengths({2, 2, 2}) == "");
+  CHECK(lengths({5, 4, 1}) ==
+        "decoder: caption 2 of the batch has 1 tokens; lengths have to fall and to be 2 to 5");
+  CHECK(lengths({6, 4, 2}).starts_with("decoder: caption 0 of the batch has 6 tokens"));
+  CHECK(lengths({4, 5, 2}).starts_with("decoder: caption 1 of the batch has 5 tokens"));
+  CHECK(lengths({5, 2, 3}).starts_with("decoder: caption 2 of the batch has 3 tokens"));
+}
+
+namespace {
+
+constexpr size_t kWords = 6, kWidth = 3;
+
+// Cross-entropies of rows of hidden states, in plain loops.
+std::vector<double> cross_entropies(const std::vector<double>& hidden, const std::vector<double>& weight,
+                                    const std::vector<double>& bias, const Ints& targets, double smoothing,
+                                    size_t first_word) {
+  std::vector<double> losses;
+  for (size_t r = 0; r < targets.size(); ++r) {
+    std::vector<double> logits;
+    for (size_t v = 0; v < kWords; ++v) {
+      double x = bias[v];
+      for (size_t k = 0; k < kWidth; ++k) x += hidden[r * kWidth + k] * weight[v * kWidth + k];
+      logits.push_back(x);
+    }
+    double sum = 0;
+    for (size_t v = first_word; v < kWords; ++v) sum += std::exp(logits[v]);
+    double mean = 0;
+    for (size_t v = first_word; v < kWords; ++v) mean -= (logits[v] - std::log(sum)) / kWords;
+    const double own = std::log(sum) - logits[static_cast<size_t>(targets[r])];
+    losses.push_back((1 - smoothing) * own + smoothing * mean);
+  }
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("the loss is the mean cross-entropy of the packed words, weighed by caption where asked") {
+  tensor::Generator generator(1);
+  nn::Linear fc(kWidth, kWords, true, generator);
+  fc.to(DType::f64);
+  fc.parameter("weight").mutable_data().copy_(made(2, {kWords, kWidth}, -2, 2));
+  fc.parameter("bias").mutable_data().copy_(made(3, {kWords}, -1, 1));
+  const std::vector<double> weight = fc.weight().data().to_vector<double>(),
+                            bias = fc.bias().data().to_vector<double>();
+  // Two steps: three captions, then two.
+  const Tensor hidden = made(4, {5, kWidth}, -1, 1);
+  const Ints targets = {4, 5, 3, 3, 4}, rows = {3, 2};
+  const std::vector<size_t> caption = {0, 1, 2, 0, 1};
+  const DecoderConfig config = config_of(kWords, 4);
+  const auto loss = [&](const LossOptions& options, bool train = false) {
+    return internal::vocabulary_loss(hidden, fc, Tensor::from(targets, {5}), rows, config, train, options)
+        .item();
+  };
+  for (const double smoothing : {0.0, 0.1})
+    for (const std::vector<double>& factors :
+         std::vector<std::vector<double>>{{}, {0.5, -2, 3}, {1, 1, 1, 9}}) {
+      CAPTURE(smoothing);
+      LossOptions options;
+      options.label_smoothing = smoothing;
+      options.weights = factors;
+      const auto each = cross_entropies(hidden.to_vector<double>(), weight, bias, targets, smoothing, 0);
+      double expected = 0;
+      for (size_t i = 0; i < 5; ++i) expected += each[i] * (factors.empty() ? 1 : factors[caption[i]]) / 5;
+      CHECK(loss(options) == doctest::Approx(expected).epsilon(1e-12));
+      CHECK(loss(options, true) == doctest::Approx(expected).epsilon(1e-12));  // no dropout is configured
+    }
+  // What a search may not produce has no share of the probability.
+  LossOptions options;
+  options.decodable_only = true;
+  double expected = 0;
+  for (const double l : cross_entropies(hidden.to_vector<double>(), weight, bias, targets, 0, kEos))
+    expected += l / 5;
+  CHECK(loss(options) == doctest::Approx(expected).epsilon(1e-12));
+  options.decodable_only = false;
+  CHECK(loss(options) > expected + 0.1);
+
+  options.weights = {1, 1};
+  CHECK(error_of([&] { loss(options); }, ErrorKind::argument) == "decoder: 2 weights for 3 captions");
+}
