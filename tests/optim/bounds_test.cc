@@ -40,12 +40,8 @@ TEST_CASE("optimisers take settings up to their bounds") {
     refused("SGD: momentum", [&] { SGD(parameter(), {.momentum = bad}); });
     refused("Adam: eps", [&] { Adam(parameter(), {.eps = bad}); });
     refused("AdamW: the learning rate", [&] { AdamW(parameter(), {.lr = bad}); });
-    refused("learning rate", [&] {
-      SGD(std::vector<optim::GroupOptions>{{parameter(), bad}}, {});
-    });
-    refused("weight decay", [&] {
-      SGD(std::vector<optim::GroupOptions>{{parameter(), 0.1, bad}}, {});
-    });
+    refused("learning rate", [&] { SGD(std::vector<optim::GroupOptions>{{parameter(), bad}}, {}); });
+    refused("weight decay", [&] { SGD(std::vector<optim::GroupOptions>{{parameter(), 0.1, bad}}, {}); });
     SGD sgd(parameter(), {.lr = 0.5});
     refused("learning rate", [&] { sgd.set_lr(bad); });
     CHECK(sgd.lr() == 0.5);
@@ -150,11 +146,9 @@ TEST_CASE("a plateau's improvement is more than the threshold") {
                         Case{Options::Mode::max, Options::Threshold::absolute, 4, 4.25}}) {
     CAPTURE(c.edge);
     optim::SGD sgd(parameter(), {.lr = 0.5});
-    optim::ReduceLROnPlateau schedule(sgd, {.mode = c.mode,
-                                            .factor = 0.5,
-                                            .patience = 0,
-                                            .threshold = 0.25,
-                                            .threshold_mode = c.threshold});
+    optim::ReduceLROnPlateau schedule(
+        sgd,
+        {.mode = c.mode, .factor = 0.5, .patience = 0, .threshold = 0.25, .threshold_mode = c.threshold});
     schedule.step(c.best);
     CHECK(sgd.lr() == 0.5);
     schedule.step(c.edge);
@@ -199,7 +193,8 @@ TEST_CASE("an average takes decays from 0 to under 1") {
 
 TEST_CASE("an average's decay warms up, and equal weights need none") {
   for (const bool warm_up : {false, true})
-    for (const std::optional<double> decay : {std::optional(0.4), std::optional(0.0), std::optional<double>()}) {
+    for (const std::optional<double> decay :
+         {std::optional(0.4), std::optional(0.0), std::optional<double>()}) {
       CAPTURE(warm_up);
       CAPTURE(decay.value_or(-1));
       NamedParameters p = parameter();

@@ -195,11 +195,12 @@ TEST_CASE("a schedule's state is all that it goes by") {
   struct Case {
     const char* name;
     std::function<std::unique_ptr<optim::Scheduler>(Optimizer&)> make;
-    Scalars state;         // after five steps with metrics 3, 2, 2, 2, 2
+    Scalars state;              // after five steps with metrics 3, 2, 2, 2, 2
     std::vector<double> rates;  // of the five steps
   };
   const optim::PlateauOptions plateau{.factor = 0.5, .patience = 0, .cooldown = 3};
-  const optim::WarmupCosineOptions cosine{.warmup_steps = 2, .total_steps = 6, .start_factor = 0.5, .min_lr = 0};
+  const optim::WarmupCosineOptions cosine{
+      .warmup_steps = 2, .total_steps = 6, .start_factor = 0.5, .min_lr = 0};
   const std::vector<Case> cases = {
       {"ConstantLR",
        [](Optimizer& o) { return std::make_unique<optim::ConstantLR>(o); },
@@ -252,9 +253,14 @@ TEST_CASE("a schedule's state is all that it goes by") {
       CHECK(other->lr() == whole->lr());
       CHECK(second->state_dict().scalars == schedule->state_dict().scalars);
     }
-    for (const auto& [key, bad] : std::vector<std::pair<std::string, double>>{
-             {"steps", -1}, {"steps", 1.5}, {"steps", 0x1p54}, {"bad_steps", -1}, {"bad_steps", 0.5},
-             {"cooldown", -1}, {"cooldown", 1.5}, {"has_best", -1}}) {
+    for (const auto& [key, bad] : std::vector<std::pair<std::string, double>>{{"steps", -1},
+                                                                              {"steps", 1.5},
+                                                                              {"steps", 0x1p54},
+                                                                              {"bad_steps", -1},
+                                                                              {"bad_steps", 0.5},
+                                                                              {"cooldown", -1},
+                                                                              {"cooldown", 1.5},
+                                                                              {"has_best", -1}}) {
       if (!state.scalars.contains(key)) continue;
       CAPTURE(key);
       CAPTURE(bad);
@@ -293,7 +299,8 @@ TEST_CASE("an average's state is the averages and their number") {
   CHECK(state.scalars == Scalars{{"updates", 2}});
   CHECK(values_of(state) == Values{{"average.a", {2, 2.75}}, {"average.b", {3}}});
   for (auto& [name, t] : state.tensors) t = t.clone();
-  NamedParameters q = {{"a", Variable(Tensor::full({2}, 5), true)}, {"b", Variable(Tensor::full({1}, 3), true)}};
+  NamedParameters q = {{"a", Variable(Tensor::full({2}, 5), true)},
+                       {"b", Variable(Tensor::full({1}, 3), true)}};
   optim::ParameterAverage other(q, {.decay = 0.75});
   refuses(other, state, "average");
   CHECK(values_of(other.state_dict()) == values_of(state));
@@ -354,10 +361,17 @@ TEST_CASE("a scaler's state is its scale and its three counts") {
   CHECK(second.skipped() == 2);
   State with_tensor = state;
   with_tensor.tensors["more"] = Tensor::zeros({1});
-  tests::check_error(ErrorKind::data, {"1 tensors and 4 numbers"}, [&] { second.load_state_dict(with_tensor); });
-  for (const auto& [key, bad] : std::vector<std::pair<std::string, double>>{
-           {"scale", 0}, {"scale", -1}, {"scale", 1e39}, {"growth_tracker", -1}, {"growth_tracker", 0.5},
-           {"skipped", -1}, {"skipped", 2.5}, {"skipped_in_a_row", -1}, {"skipped_in_a_row", 0x1p54}}) {
+  tests::check_error(ErrorKind::data, {"1 tensors and 4 numbers"},
+                     [&] { second.load_state_dict(with_tensor); });
+  for (const auto& [key, bad] : std::vector<std::pair<std::string, double>>{{"scale", 0},
+                                                                            {"scale", -1},
+                                                                            {"scale", 1e39},
+                                                                            {"growth_tracker", -1},
+                                                                            {"growth_tracker", 0.5},
+                                                                            {"skipped", -1},
+                                                                            {"skipped", 2.5},
+                                                                            {"skipped_in_a_row", -1},
+                                                                            {"skipped_in_a_row", 0x1p54}}) {
     CAPTURE(key);
     CAPTURE(bad);
     State wrong = state;
