@@ -43,6 +43,7 @@ ROOMS = {
     "training": ("imgcap/training", "test_training"), "report": ("imgcap/report", "test_report"),
     "bench": ("imgcap/bench", "test_cli"), "cli": ("imgcap/cli", "test_cli"),
 }
+LIKELY_SECONDS = {"test_autograd": 30, "test_gradcheck": 15, "test_models": 15, "test_training": 25, "test_cli": 80}
 PER_LINE = 2  # of a sample
 VIABLE = ("caught", "survived")
 
@@ -156,6 +157,7 @@ class Room:
     def __init__(self, name: str, mutants: list[Mutant], sample: int | None):
         self.name, self.queue, self.wanted = name, mutants, sample if sample is not None else len(mutants)
         self.judged: list[Mutant] = []
+        self.programs: list[str] = []  # its own test program, then those above it, the quickest first
         self.viable = self.in_flight = 0
 
 
@@ -167,6 +169,12 @@ class Judge:
         self.processes, self.changed, self.failure = Processes(), threading.Condition(), None
         self.workshops = [Workshop(options.work / str(n), project.texts, self.processes, options.data)
                           for n in range(options.jobs)]
+        self.building = threading.Lock()
+        self.times = options.work / "times.json"  # of the test programs without a mistake, for one state of the tree
+        self.tree = sha(str(options.data).encode(), *((ROOT / f).read_bytes() for f in project.files
+                                                      if not f.startswith(("docs/", "scripts/"))))
+        known = json.loads(self.times.read_text()) if self.times.exists() else {}
+        self.seconds: dict[str, float] = known["seconds"] if known.get("tree") == self.tree else {}
 
     def take_known(self):
         """Counts what earlier runs found out."""
@@ -182,66 +190,53 @@ class Judge:
             room.queue = waiting
 
     def run(self):
+        """Judges the rest, in all workshops side by side."""
         if all(not room.queue or room.viable >= room.wanted for room in self.rooms):
             return
-        self._prepare()
-        self._each(self._work)
+        print(f"building in {self.options.work}; the first time it takes a while", flush=True)
+        for workshop in self.workshops:
+            workshop.refresh(ROOT, self.project.files)
+            workshop.configure()
+        everything = sorted({f"test_{f.split('/')[1]}" for f in self.project.files if re.fullmatch(r"tests/\w+/\w+\.cc", f)})
+        sources = {program: self.workshops[0].sources_of(program) for program in everything}
+        for room in self.rooms:
+            folder, own = ROOMS[room.name]
+            above = [p for p in everything if p != own and any(s.startswith(f"{folder}/") for s in sources[p])]
+            room.programs = [own, *sorted(above, key=lambda p: self.seconds.get(p, LIKELY_SECONDS.get(p, 5)))]
+        threads = [threading.Thread(target=self._work, args=[w]) for w in self.workshops]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self.stop()
+            for thread in threads:
+                thread.join()
+            raise
+        if self.failure:
+            raise self.failure
 
     def stop(self):
         self.processes.stop()
         with self.changed:
             self.changed.notify_all()
 
-    def _each(self, work):
-        """Runs `work` for all workshops side by side."""
-        def guarded(workshop):
-            try:
-                work(workshop)
-            except Stopped:
-                pass
-            except BaseException as error:
-                self.failure = self.failure or error
-                self.stop()
-
-        threads = [threading.Thread(target=guarded, args=[w]) for w in self.workshops]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self.failure:
-            raise self.failure
-
-    def _prepare(self):
-        first = self.workshops[0]
-        print(f"building what is not mutated in {self.options.work} (the first time takes a while)", flush=True)
-        for workshop in self.workshops:
-            workshop.refresh(ROOT, self.project.files)
-            workshop.configure()
-        folders = tuple(f"{ROOMS[room.name][0]}/" for room in self.rooms)
-        own = {ROOMS[room.name][1] for room in self.rooms}
-        everything = sorted({f"test_{f.split('/')[1]}" for f in self.project.files if re.fullmatch(r"tests/\w+/\w+\.cc", f)})
-        programs = [p for p in everything if p in own or any(s.startswith(folders) for s in first.inputs_of(p))]
-        self._each(lambda workshop: workshop.build_baseline(programs))
-        self.seconds = self._time_tests(programs)
-
-    def _time_tests(self, programs: list[str]) -> dict[str, float]:
-        """What each program takes without a mistake; it has to pass."""
-        file, first = self.options.work / "baseline.json", self.workshops[0]
-        key = sha(*((ROOT / f).read_bytes() for f in self.project.files if not f.startswith(("docs/", "scripts/"))))
-        known = json.loads(file.read_text()) if file.exists() else {}
-        seconds = known["seconds"] if known.get("tree") == key and known.get("data") == self.options.data else {}
-        for program in programs:
-            if program in seconds:
-                continue
-            print(f"{program} without a mistake: ", end="", flush=True)
+    def _unmutated(self, workshop: Workshop, program: str):
+        """Builds a program without a mistake when it is first wanted, and takes its time; it has to pass."""
+        if program in workshop.programs:
+            return
+        with self.building:  # one after the other: the second finds in ccache what the first has compiled
+            workshop.build_unmutated(program, self.options.jobs)
+            if program in self.seconds:
+                return
             start = time.monotonic()
-            failure = first.test(program, 3600)
-            seconds[program] = round(time.monotonic() - start, 1)
+            failure = workshop.test(program, 3600)
             if failure:
-                sys.exit(f"{failure}\n{first.last_words()}\nmutate.py: {program} fails without a mistake")
-            print(f"{seconds[program]} s", flush=True)
-            file.write_text(json.dumps({"tree": key, "data": self.options.data, "seconds": seconds}))
-        return seconds
+                raise SystemExit(f"{workshop.last_words()}\nmutate.py: {program} fails without a mistake: {failure}")
+            self.seconds[program] = round(time.monotonic() - start, 1)
+            print(f"{program} without a mistake: {self.seconds[program]} s", flush=True)
+            self.times.write_text(json.dumps({"tree": self.tree, "seconds": self.seconds}))
 
     def _next(self) -> tuple[Room, Mutant] | None:
         with self.changed:
@@ -255,30 +250,36 @@ class Judge:
                 self.changed.wait()  # what the others have in hand may prove not viable
 
     def _work(self, workshop: Workshop):
-        while taken := self._next():
-            room, mutant = taken
-            start = time.monotonic()
-            verdict, by = self._verdict(workshop, mutant)
-            self.results.add(mutant, verdict, by, time.monotonic() - start)
-            with self.changed:
-                room.in_flight -= 1
-                room.viable += verdict in VIABLE
-                room.judged.append(mutant)
-                shown = {"caught": f"caught by {by}", "survived": "SURVIVED"}.get(verdict, verdict)
-                print(f"{room.name} {room.viable}/{room.wanted}  {mutant.file}:{mutant.line}  {mutant.what}  {shown}", flush=True)
-                self.changed.notify_all()
+        try:
+            while taken := self._next():
+                room, mutant = taken
+                start = time.monotonic()
+                verdict, by = self._verdict(workshop, room.programs, mutant)
+                self.results.add(mutant, verdict, by, time.monotonic() - start)
+                with self.changed:
+                    room.in_flight -= 1
+                    room.viable += verdict in VIABLE
+                    room.judged.append(mutant)
+                    shown = {"caught": f"caught by {by}", "survived": "SURVIVED"}.get(verdict, verdict)
+                    print(f"{room.name} {room.viable}/{room.wanted}  {mutant.file}:{mutant.line}  {mutant.what}  {shown}", flush=True)
+                    self.changed.notify_all()
+        except Stopped:
+            pass
+        except BaseException as error:
+            self.failure = self.failure or error
+            self.stop()
 
-    def _verdict(self, workshop: Workshop, mutant: Mutant) -> tuple[str, str]:
+    def _verdict(self, workshop: Workshop, programs: list[str], mutant: Mutant) -> tuple[str, str]:
+        self._unmutated(workshop, programs[0])
         workshop.plant(mutant)
         same = workshop.compiles_as_before(mutant.file)
         if same is not False:
             return "not viable" if same is None else "same code", ""
-        own = ROOMS[room_of(mutant.file)][1]
-        above = sorted((p for p in self.seconds if p != own and p in workshop.digests), key=self.seconds.get)
         differs = False
-        for program in [own, *above]:
-            if not workshop.uses(program, mutant.file):
-                continue
+        for program in programs:
+            if program not in workshop.programs:
+                self._unmutated(workshop, program)
+                workshop.plant(mutant)
             if not workshop.build(program):
                 return "not viable", ""
             if workshop.is_as_before(program):
@@ -409,7 +410,6 @@ def main():
         judge.run()
     except KeyboardInterrupt:
         stopped = True
-        judge.stop()
     report(rooms, listed, results)
     if stopped:
         sys.exit("stopped; the same command goes on from here")

@@ -38,7 +38,7 @@ class Processes:
             except subprocess.TimeoutExpired:
                 status = None
             finally:
-                self._kill(process)  # what it left behind, too
+                self._end(process)
                 process.wait()
                 self.running.discard(process)
         if self.stopped:
@@ -49,10 +49,17 @@ class Processes:
         with self.lock:
             self.stopped = True
             for process in list(self.running):
-                self._kill(process)
+                self._end(process)
 
     @staticmethod
-    def _kill(process: subprocess.Popen):
+    def _end(process: subprocess.Popen):
+        """Ends the process, and what it left behind."""
+        try:
+            if process.args[0] == "ninja" and process.poll() is None:
+                process.terminate()  # it ends the compilers, which are in groups of their own
+                process.wait(20)
+        except subprocess.TimeoutExpired:
+            pass
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -69,7 +76,11 @@ class Workshop:
         self.scratch, self.log = folder / "scratch", folder / "log.txt"
         self.texts, self.processes = texts, processes
         self.mutated: str | None = None  # the file that is not as it should be
+        self.programs: dict[str, str] = {}  # those that were built without a mistake, and what they looked like
+        self.objects: dict[str, tuple[str, str]] = {}  # of a .cc file: the object's name, and what it looked like
         folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "assets").is_symlink():  # the program looks for them beside its build folder
+            (folder / "assets").symlink_to("source/assets")
         self.environment = {k: v for k, v in os.environ.items() if k != "IMGCAP_DATA"}
         # Jobs share what ccache keeps: it is told to see paths as if all copies were in one place.
         self.environment |= {"CCACHE_BASEDIR": str(folder), "CCACHE_NOHASHDIR": "1", "NINJA_STATUS": ""}
@@ -97,53 +108,48 @@ class Workshop:
             flags.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
         self._must(["cmake", "-S", self.source, "-B", self.build_folder, *flags], "the project cannot be configured")
 
-    def build_baseline(self, programs: list[str]):
-        """Builds what is not mutated, and notes what it looks like and what depends on what."""
-        self._must(["ninja", "-j", "1", *programs], "the project does not build as it is")
-        self.objects = {str(o.relative_to(self.build_folder)): digest(o) for o in self.build_folder.rglob("*.o")}
-        self.digests = {program: self._digest(program) for program in programs}
-        self.inputs = {program: set(self._ninja("inputs", program)) for program in programs}
-        self.dependents: dict[str, list[str]] = {}  # source file -> objects
+    def sources_of(self, program: str) -> list[str]:
+        """The sources that a program is made of, without headers."""
+        return [file for path in self._ninja("inputs", program) if (file := self._in_source(path))]
+
+    def build_unmutated(self, program: str, processes: int):
+        """Builds a program without a mistake, to compare with later. A mistake that is planted goes."""
+        if self.mutated:
+            self._write(self.mutated, self.texts[self.mutated])
+            self.mutated = None
+        self._must(["ninja", "-j", str(processes), program], f"{program} does not build as it is")
+        self.programs[program] = self._digest(program)
+        target = ""
         for line in self._ninja("deps"):
             if not line.startswith(" "):
                 target = line.split(": #deps")[0]
-            else:
-                path = os.path.normpath(self.build_folder / line.strip())
-                if path.startswith(f"{self.source}/"):
-                    self.dependents.setdefault(path[len(f"{self.source}/"):], []).append(target)
-
-    def inputs_of(self, program: str) -> set[str]:
-        """The sources that a program is made of, without headers. Known before anything is built."""
-        prefix = f"{self.source}/"
-        paths = (os.path.normpath(self.build_folder / p) for p in self._ninja("inputs", program))
-        return {p[len(prefix):] for p in paths if p.startswith(prefix)}
-
-    def uses(self, program: str, file: str) -> bool:
-        return any(o in self.inputs[program] for o in self.dependents.get(file, []))
+            elif (file := self._in_source(line.strip())) and file.endswith(".cc") and file not in self.objects:
+                self.objects[file] = target, digest(self.build_folder / target)
 
     # --- mistakes
 
     def plant(self, mutant: Mutant):
         if self.mutated not in (None, mutant.file):
-            (self.source / self.mutated).write_text(self.texts[self.mutated], newline="")
+            self._write(self.mutated, self.texts[self.mutated])
         self.mutated = mutant.file
-        (self.source / mutant.file).write_text(mutant.apply(self.texts[mutant.file]), newline="")
+        self._write(mutant.file, mutant.apply(self.texts[mutant.file]))
 
     def compiles_as_before(self, file: str) -> bool | None:
-        """Whether the one object that depends on `file` is what it was; None when it does not compile. False, too, when
-        several depend on it: then only the programs can tell."""
-        targets = self.dependents.get(file, [])
-        if len(targets) != 1:
+        """Whether what a .cc file is compiled to is what it was; None when it does not compile. False for a header: only the
+        programs can tell."""
+        if file not in self.objects:
             return False
-        if not self._make(targets[0]):
+        target, before = self.objects[file]
+        if not self.build(target):
             return None
-        return digest(self.build_folder / targets[0]) == self.objects[targets[0]]
+        return digest(self.build_folder / target) == before
 
-    def build(self, program: str) -> bool:
-        return self._make(program)
+    def build(self, target: str) -> bool:
+        command = ["ninja", "-j", "1", target]
+        return self.processes.run(command, BUILD_SECONDS, self.log, cwd=self.build_folder, env=self.environment) == 0
 
     def is_as_before(self, program: str) -> bool:
-        return self._digest(program) == self.digests[program]
+        return self._digest(program) == self.programs[program]
 
     def test(self, program: str, seconds: float) -> tuple[str, str] | None:
         """None when the program passes; otherwise what happened and in which test case, as far as it said so."""
@@ -165,9 +171,13 @@ class Workshop:
 
     # --- ninja
 
-    def _make(self, target: str) -> bool:
-        return self.processes.run(["ninja", "-j", "1", target], BUILD_SECONDS, self.log, cwd=self.build_folder,
-                                  env=self.environment) == 0
+    def _write(self, file: str, text: str):
+        (self.source / file).write_text(text, newline="")
+
+    def _in_source(self, path: str) -> str:
+        """A path as ninja gives it, from the copy's root; "" for what is elsewhere."""
+        path, prefix = os.path.normpath(self.build_folder / path), f"{self.source}/"
+        return path[len(prefix):] if path.startswith(prefix) else ""
 
     def _must(self, command: list, complaint: str):
         cwd = self.build_folder if self.build_folder.exists() else self.source
