@@ -156,6 +156,7 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
     ScoreOptions score;
     if (o.compat_original) score.protocol = Protocol::original;
     score.undefined_is_zero = true;
+    score.split = "toy";
     Course::Validation v;
     v.epoch = epoch;
     v.step = step;
@@ -289,7 +290,8 @@ inline std::string difference(const Course& a, const Course& b) {
       return fmt::format("validation {} after step {}, not {}", i, x.step, y.step);
     if (!near(x.loss, y.loss)) return fmt::format("validation {}: loss {}, not {}", i, x.loss, y.loss);
     if (!near(x.scores.cider, y.scores.cider) || !near(x.scores.bleu[0], y.scores.bleu[0]) ||
-        !near(x.scores.rouge_l, y.scores.rouge_l) || x.scores.protocol != y.scores.protocol)
+        !near(x.scores.rouge_l, y.scores.rouge_l) || x.scores.protocol != y.scores.protocol ||
+        x.scores.split != y.scores.split)
       return fmt::format("validation {}: CIDEr {}, not {}", i, x.scores.cider, y.scores.cider);
     if (x.best != y.best) return fmt::format("validation {}: best {}, not {}", i, x.best, y.best);
   }
