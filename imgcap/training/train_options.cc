@@ -1,3 +1,4 @@
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "imgcap/training/trainer.h"
@@ -20,6 +21,14 @@ void validate(const TrainOptions& o) {
         "train: steps and intervals cannot be negative, batch and validate-every have to be at least 1");
   check(o.validation.beam >= 1 && o.validation.beam <= 1000, ErrorKind::argument,
         "train: beam is {}; it has to be 1 to 1000", o.validation.beam);
+  // Else a run would find out at its first validation.
+  check(o.validation.max_words >= 1 && o.validation.max_words <= 100'000, ErrorKind::argument,
+        "train: max_words is {}; it has to be 1 to 100000", o.validation.max_words);
+  check(o.validation.batch_photos >= 1, ErrorKind::argument,
+        "train: search_batch is {}; it has to be at least 1", o.validation.batch_photos);
+  check(std::isfinite(o.validation.length_exponent) && o.validation.length_exponent >= 0, ErrorKind::argument,
+        "train: length_exponent is {}; it has to be a number that is not negative",
+        o.validation.length_exponent);
   check(o.optimizer == "adam" || o.optimizer == "adamw" || o.optimizer == "sgd", ErrorKind::argument,
         "train: optimizer '{}' is none of adam, adamw, sgd", o.optimizer);
   check(o.schedule == "constant" || o.schedule == "cosine" || o.schedule == "plateau", ErrorKind::argument,

@@ -116,6 +116,9 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
         training_.photos.size());
   check(info_.decoder.features == features_.channels(), ErrorKind::data,
         "train: features of {} channels for a decoder of {}", features_.channels(), info_.decoder.features);
+  // Else the first validation would find out.
+  check(options_.validation.beam <= info_.decoder.vocabulary, ErrorKind::argument,
+        "train: a beam of {} for a vocabulary of {}", options_.validation.beam, info_.decoder.vocabulary);
   check((encoder_ != nullptr) == (options_.finetune > 0), ErrorKind::argument,
         "train: an encoder to train and a number of its stages come together");
   if (encoder_ != nullptr) {

@@ -2,9 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
 #include "tests/folder.h"
+#include "tests/tensor/reference.h"
 #include "tests/training/toy.h"
 
 using namespace imgcap;
@@ -95,4 +99,155 @@ TEST_CASE("data sets and batches") {
     CAPTURE(bad);
     CHECK_THROWS_WITH_AS(with({{"unreadable", bad}}), doctest::Contains("unreadable photo"), tensor::Error);
   }
+}
+
+TEST_CASE("a data set has the photos with captions and features, in the order of the names") {
+  const Toy toy;
+  std::map<std::string, std::vector<std::string>> captions = toy.captions;
+  captions["blue_dog.jpg"].clear();
+  captions.erase("blue_ball.jpg");
+  captions["elsewhere.jpg"] = {"a dog"};
+  const std::vector<std::string> names = {"red_ball.jpg",  "elsewhere.jpg", "blue_dog.jpg",
+                                          "blue_ball.jpg", "nowhere.jpg",   "black_dog.jpg"};
+  const Dataset data = make_dataset(captions, names, toy.features, toy.vocabulary);
+  REQUIRE(data.photos.size() == 2);
+  CHECK(data.photos[0].name == "red_ball.jpg");
+  CHECK(data.photos[1].name == "black_dog.jpg");
+  // Photos of the cache alone: the others may be typing mistakes.
+  CHECK(data.without_captions == std::vector<std::string>{"blue_dog.jpg", "blue_ball.jpg"});
+  CHECK(data.photos[0].row == 1);
+  CHECK(data.photos[1].row == 6);
+  CHECK(data.photos[0].captions == captions.at("red_ball.jpg"));
+  REQUIRE(data.photos[0].encoded.size() == 2);
+  for (size_t i = 0; i < 2; ++i)
+    CHECK(data.photos[0].encoded[i] == toy.vocabulary.encode(data.photos[0].captions[i]));
+  CHECK(data.caption_count() == 4);
+  CHECK(data.references() ==
+        std::map<std::string, std::vector<std::string>>{{"red_ball.jpg", captions.at("red_ball.jpg")},
+                                                        {"black_dog.jpg", captions.at("black_dog.jpg")}});
+  tests::check_error(tensor::ErrorKind::data, {"none of 2 photos", "first: 'blue_dog.jpg'"}, [&] {
+    make_dataset(captions, {"blue_dog.jpg", "nowhere.jpg"}, toy.features, toy.vocabulary);
+  });
+  tests::check_error(tensor::ErrorKind::data, {"none of 0 photos"},
+                     [&] { make_dataset(captions, {}, toy.features, toy.vocabulary); });
+}
+
+TEST_CASE("captions are cut to the most tokens and still end") {
+  const Toy toy;
+  // <sos> a red dog . <eos>
+  const std::vector<int32_t> whole = toy.vocabulary.encode("a red dog .");
+  REQUIRE(whole.size() == 6);
+  const auto cut = [&](int64_t most) {
+    return make_dataset(toy.captions, toy.names, toy.features, toy.vocabulary, most).photos[0].encoded[0];
+  };
+  CHECK(cut(0) == whole);
+  CHECK(cut(7) == whole);
+  CHECK(cut(6) == whole);
+  CHECK(cut(5) == std::vector<int32_t>{whole[0], whole[1], whole[2], whole[3], kEos});
+  CHECK(cut(3) == std::vector<int32_t>{kSos, whole[1], kEos});
+  CHECK(cut(2) == std::vector<int32_t>{kSos, kEos});
+  CHECK(cut(1) == std::vector<int32_t>{kSos, kEos});
+}
+
+TEST_CASE("a batch has its photos' captions, the longest first, filled up with <pad>") {
+  Toy toy;
+  toy.data.photos[4].encoded = {toy.vocabulary.encode("a"), toy.vocabulary.encode("the dog is red ."),
+                                toy.vocabulary.encode("the ball is red .")};
+  const CaptionBatch batch = make_batch(toy.data, {2, 4}, toy.features);
+  // Of photo 2: six and seven tokens; of photo 4: three, seven, seven. Equal lengths keep their order.
+  const std::vector<std::pair<int64_t, std::vector<int32_t>>> expected = {{0, toy.data.photos[2].encoded[1]},
+                                                                          {1, toy.data.photos[4].encoded[1]},
+                                                                          {1, toy.data.photos[4].encoded[2]},
+                                                                          {0, toy.data.photos[2].encoded[0]},
+                                                                          {1, toy.data.photos[4].encoded[0]}};
+  REQUIRE(batch.words.shape() == Shape{5, 7});
+  CHECK(batch.lengths == std::vector<int64_t>{7, 7, 7, 6, 3});
+  const std::vector<int64_t> words = batch.words.to_vector<int64_t>(),
+                             image = batch.image.to_vector<int64_t>();
+  for (size_t r = 0; r < expected.size(); ++r) {
+    CAPTURE(r);
+    CHECK(image[r] == expected[r].first);
+    for (size_t k = 0; k < 7; ++k)
+      CHECK(words[7 * r + k] == (k < expected[r].second.size() ? expected[r].second[k] : kPad));
+  }
+  CHECK(batch.features.data().to_vector<float>() == toy.features.rows({2, 4}).to_vector<float>());
+  const CaptionBatch without = make_batch(toy.data, {2, 4});
+  CHECK(without.words.to_vector<int64_t>() == words);
+  CHECK_FALSE(without.features.defined());
+  CHECK_THROWS_AS(make_batch(toy.data, {8}), std::out_of_range);
+  // Features come from the row, which need not be the photo's place.
+  std::swap(toy.data.photos[2].row, toy.data.photos[5].row);
+  CHECK(make_batch(toy.data, {2, 4}, toy.features).features.data().to_vector<float>() ==
+        toy.features.rows({5, 4}).to_vector<float>());
+}
+
+TEST_CASE("rows of another cache go by the photos' names") {
+  const Toy toy;
+  const FeatureCache turned({toy.names.rbegin(), toy.names.rend()}, toy.features.features(), "turned");
+  const Dataset data = with_rows_of(turned, toy.data);
+  for (size_t i = 0; i < 8; ++i) {
+    CHECK(data.photos[i].name == toy.data.photos[i].name);
+    CHECK(data.photos[i].row == static_cast<int64_t>(7 - i));
+    CHECK(data.photos[i].encoded == toy.data.photos[i].encoded);
+  }
+  const FeatureCache one({"red_dog.jpg"}, toy.features.features().slice(0, 0, 1), "one");
+  tests::check_error(tensor::ErrorKind::data, {"'red_ball.jpg' is missing among augmented photos"},
+                     [&] { with_rows_of(one, toy.data); });
+}
+
+TEST_CASE("an epoch's batches are all photos once, in an order of the seed and the epoch alone") {
+  for (const auto& [photos, size] : {std::pair{10, 4}, {10, 5}, {10, 10}, {10, 1}, {1, 1}, {0, 3}}) {
+    CAPTURE(photos);
+    CAPTURE(size);
+    const auto batches = epoch_batches(photos, size, 3, 2);
+    CHECK(static_cast<int>(batches.size()) == (photos + size - 1) / size);
+    std::vector<int64_t> all;
+    for (size_t i = 0; i < batches.size(); ++i) {
+      const bool last = i + 1 == batches.size();
+      CHECK(static_cast<int>(batches[i].size()) == (last && photos % size != 0 ? photos % size : size));
+      all.insert(all.end(), batches[i].begin(), batches[i].end());
+    }
+    std::sort(all.begin(), all.end());
+    std::vector<int64_t> expected(static_cast<size_t>(photos));
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<int64_t>(i);
+    CHECK(all == expected);
+  }
+  // The size of batches does not change the order.
+  const auto order = [](uint64_t seed, int64_t epoch, int64_t size) {
+    std::vector<int64_t> all;
+    for (const auto& batch : epoch_batches(40, size, seed, epoch))
+      all.insert(all.end(), batch.begin(), batch.end());
+    return all;
+  };
+  CHECK(order(1, 0, 7) == order(1, 0, 40));
+  CHECK(order(1, 0, 7) != order(2, 0, 7));
+  CHECK(order(1, 0, 7) != order(1, 1, 7));
+  CHECK(order(1, 1, 7) != order(1, 2, 7));
+  // Nor is it that of the generator which weights are drawn from.
+  std::vector<int64_t> drawn(40);
+  for (size_t i = 0; i < 40; ++i) drawn[i] = static_cast<int64_t>(i);
+  tensor::Generator(1).shuffle(drawn);
+  CHECK(order(1, 0, 7) != drawn);
+  tests::check_error(tensor::ErrorKind::argument, {"0 photos a batch"}, [] { epoch_batches(10, 0, 1, 0); });
+}
+
+TEST_CASE("fingerprints tell every byte and every length apart") {
+  const auto of = [](const std::string& text) {
+    Dataset data;
+    data.photos.push_back({"photo", 0, {text}, {}});
+    return data.fingerprint();
+  };
+  std::set<std::string> seen;
+  size_t texts = 0;
+  // A changed byte at each place, words of eight bytes and what is left over.
+  for (size_t length = 0; length < 20; ++length)
+    for (size_t at = 0; at <= length; ++at) {
+      std::string text(length, 'a');
+      if (at < length) text[at] = 'b';
+      seen.insert(of(text));
+      ++texts;
+      CHECK(of(text).size() == 16);
+    }
+  CHECK(seen.size() == texts);
+  CHECK(of("a") == of("a"));
 }

@@ -5,13 +5,17 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <set>
 
 #include "autograd/ops.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
-#include "tests/data_dir.h"
 #include "tests/folder.h"
+#include "tests/tensor/reference.h"
+#include "tests/training/small_encoder.h"
 
 using namespace imgcap;
 
@@ -19,22 +23,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kEncoder = "efficientnet_lite2";
 const std::vector<std::string> kPhotos = {"coco_000000000285.jpg", "coco_000000000785.jpg",
                                           "coco_000000000872.jpg", "coco_000000000885.jpg"};
 
 using Folder = tests::TemporaryFolder;
 
 ImageSource photos_in_the_box() { return ImageSource({tests::source_dir() / "assets/photos"}); }
-
-void shrink(Preprocessing& preprocessing) { preprocessing.height = preprocessing.width = 64; }
-
-LoadedEncoder small_encoder() {
-  LoadedEncoder encoder =
-      load_encoder(kEncoder, tests::source_dir() / ("assets/model/" + kEncoder + ".safetensors"));
-  shrink(encoder.preprocessing);
-  return encoder;
-}
 
 FeatureCache encode(const LoadedEncoder& encoder, const ImageSource& source) {
   std::vector<int64_t> which;
@@ -297,6 +291,105 @@ TEST_CASE("a trained encoder's features follow its weights, with a graph and wit
   CHECK(with_graph().requires_grad());
   CHECK_FALSE(encoder.encoder->frozen());
   for (const auto& [name, module] : encoder.encoder->named_modules()) CHECK_FALSE(module->training());
+}
+
+TEST_CASE("the encoder's weights have a learning rate and a schedule of their own, and the run's decay") {
+  const std::atomic<bool> go{false};
+  const auto changes = [&](const std::function<void(TrainOptions&)>& change) {
+    TrainOptions options = small_options();
+    options.optimizer = "sgd";
+    options.weight_decay = 0;
+    options.schedule = "constant";
+    options.max_steps = 1;
+    options.average_decay = 0;
+    change(options);
+    const Folder folder("rates");
+    Run run(folder.path, options);
+    const Values encoder = values_of(run.encoder.encoder->state_dict()),
+                 decoder = values_of(run.trainer.decoder().state_dict());
+    run.trainer.run({}, go);
+    const auto largest = [](const Values& before, const Values& after) {
+      double most = 0;
+      for (const auto& [name, values] : before)
+        for (size_t i = 0; i < values.size(); ++i)
+          most = std::max(most, std::fabs(after.at(name)[i] - values[i]));
+      return most;
+    };
+    return std::pair(largest(encoder, values_of(run.encoder.encoder->state_dict())),
+                     largest(decoder, values_of(run.trainer.decoder().state_dict())));
+  };
+  const auto [encoder, decoder] = changes([](auto&) {});
+  CHECK(encoder > 0);
+  const auto [twice, same] = changes([](auto& o) { o.finetune_lr *= 2; });
+  CHECK(twice == doctest::Approx(2 * encoder).epsilon(1e-3));
+  CHECK(same == decoder);
+  const auto [none, still] = changes([](auto& o) { o.finetune_lr = 0; });
+  CHECK(none == 0);
+  CHECK(still == decoder);
+  const auto [as_before, faster] = changes([](auto& o) { o.lr *= 2; });
+  CHECK(as_before == encoder);
+  CHECK(faster == doctest::Approx(2 * decoder).epsilon(1e-3));
+  // A warm-up begins with a thousandth of both.
+  const auto [slow, slow_decoder] = changes([](auto& o) { o.schedule = "cosine", o.warmup_steps = 9; });
+  CHECK(slow == doctest::Approx(1e-3 * encoder).epsilon(0.05));
+  CHECK(slow_decoder == doctest::Approx(1e-3 * decoder).epsilon(0.05));
+  const auto [decayed, decayed_decoder] = changes([](auto& o) { o.weight_decay = 50; });
+  CHECK(decayed != encoder);
+  CHECK(decayed_decoder != decoder);
+}
+
+TEST_CASE("pictures are read in the order of their names, and the trained parameters are the last stages'") {
+  const ImageSource source = photos_in_the_box();
+  LoadedEncoder encoder = small_encoder();
+  TrainedEncoder trained(encoder, source, 1);
+  const Tensor pictures = trained.read({kPhotos[3], kPhotos[1], kPhotos[3]});
+  REQUIRE(pictures.shape() == Shape{3, 3, 64, 64});
+  const std::vector<float> values = pictures.to_vector<float>();
+  std::vector<float> expected(size_t{3} * 64 * 64);
+  for (const auto& [at, photo] : {std::pair{0, 3}, {1, 1}, {2, 3}}) {
+    const auto index = source.find(kPhotos[static_cast<size_t>(photo)]);
+    to_chw(source.read_image(*index), encoder.preprocessing, expected.data());
+    const auto begin = values.begin() + at * static_cast<int64_t>(expected.size());
+    CHECK(std::equal(expected.begin(), expected.end(), begin));
+  }
+  // Place y * width + x of the features is that of the map.
+  const Variable features = trained.forward(pictures), map = encoder.encoder->forward_features(pictures);
+  REQUIRE(map.shape() == Shape{3, 1280, 2, 2});
+  REQUIRE(features.shape() == Shape{3, 4, 1280});
+  const auto f = features.data().to_vector<float>(), m = map.data().contiguous().to_vector<float>();
+  for (size_t n = 0; n < 3; ++n)
+    for (size_t place = 0; place < 4; ++place)
+      for (size_t c = 0; c < 1280; c += 97)
+        CHECK(f[(n * 4 + place) * 1280 + c] == m[(n * 1280 + c) * 4 + place]);
+
+  std::set<std::string> names, expected_names;
+  for (const auto& [name, parameter] : trained.parameters()) names.insert(name);
+  for (const auto& [name, parameter] : encoder.encoder->named_parameters())
+    if (is_in_last_stage(name)) expected_names.insert("encoder." + name);
+  CHECK(names == expected_names);
+  TrainedEncoder more(encoder, source, 2);
+  CHECK(more.parameters().size() > names.size());
+  const FeatureCache cache = more.encode({kPhotos[1], kPhotos[0]});
+  CHECK(cache.names() == std::vector<std::string>{kPhotos[1], kPhotos[0]});
+  CHECK(more.parameters().size() > names.size());  // as many as before
+
+  tests::check_error(tensor::ErrorKind::argument, {"no photos"}, [&] { trained.encode({}); });
+  Dataset data;
+  data.photos = {{kPhotos[0], 0, {}, {}}, {"gone.jpg", 0, {}, {}}};
+  tests::check_error(tensor::ErrorKind::data, {"'gone.jpg' is not there"},
+                     [&] { trained.expect_photos(data); });
+  data.photos.pop_back();
+  trained.expect_photos(data);
+  // One that cannot be read would shift the rows.
+  const Folder folder("damaged_photo");
+  fs::copy_file(tests::source_dir() / "assets/photos" / kPhotos[0], folder.path / kPhotos[0]);
+  std::ofstream(folder.path / "bad.jpg") << "no picture";
+  const ImageSource damaged({folder.path});
+  TrainedEncoder with_damage(encoder, damaged, 1);
+  for (const auto& names_of : {std::vector<std::string>{kPhotos[0], "bad.jpg"}, {"bad.jpg"}}) {
+    tests::check_error(tensor::ErrorKind::data, {"bad.jpg"}, [&] { with_damage.encode(names_of); });
+    tests::check_error(tensor::ErrorKind::data, {"bad.jpg"}, [&] { with_damage.read(names_of); });
+  }
 }
 
 TEST_CASE("what cannot be fine-tuned is refused") {

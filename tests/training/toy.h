@@ -29,6 +29,7 @@ struct Toy {
     info.decoder.layer_dropout = 0.2;
     info.vocabulary = vocabulary.tokens();
     info.encoder = "none";
+    data.split = "toy";
     info.encoder_key = features.key();
   }
 
