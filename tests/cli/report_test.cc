@@ -2,15 +2,12 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include "imgcap/training/checkpoint.h"
-#include "tensor/random.h"
-#include "tests/cli/program.h"
-#include "tests/data_dir.h"
+#include "tests/cli/small_model.h"
 #include "tests/report/html_check.h"
+#include "tests/text.h"
 
 using nlohmann::json;
+using tests::count;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -20,26 +17,7 @@ namespace {
 
 constexpr const char* kAttack = "<script>alert(1)<";
 
-const std::string kWeights = (tests::source_dir() / "assets/model/efficientnet_lite2.safetensors").string();
-
-// Words of the references, so that captions score above 0; one of them is an attack.
-void write_model(const std::string& file, imgcap::DecoderKind kind) {
-  imgcap::Checkpoint model;
-  model.vocabulary = {"<unk>", "<pad>", "<sos>", "<eos>", "  ", " a", " bear", " plane", " .", " <script>"};
-  model.decoder.kind = kind;
-  model.decoder.vocabulary = static_cast<int64_t>(model.vocabulary.size());
-  model.decoder.features = 1280;
-  model.decoder.embedding = model.decoder.hidden = model.decoder.attention = 8;
-  model.decoder.layers = 1;
-  model.decoder.layer_dropout = 0;
-  model.encoder = "efficientnet_lite2";
-  model.encoder_key = "any";
-  model.preprocessing = imgcap::efficientnet_lite_preprocessing();
-  model.notes = {{"epoch", "3"}, {"validation_cider", "0.25"}};
-  tensor::Generator generator(11);
-  model.weights = imgcap::make_decoder(model.decoder, generator)->state_dict();
-  imgcap::save_checkpoint(file, model);
-}
+const std::string kWeights = tests::encoder_in_the_box();
 
 // Two photos, a third one under a name that attacks, a fourth one that is cut short.
 struct Scene {
@@ -67,8 +45,8 @@ struct Scene {
     tests::write_text(log,
                       "{\"step\":1,\"epoch\":0,\"loss\":5.5}\n{\"validation\":true,\"step\":1,\"loss\":5,"
                       "\"BLEU-4\":0,\"CIDEr\":0.125,\"best\":true}\n");
-    write_model(attention, imgcap::DecoderKind::attention);
-    write_model(plain, imgcap::DecoderKind::plain);
+    tests::write_small_model(attention, imgcap::DecoderKind::attention);
+    tests::write_small_model(plain, imgcap::DecoderKind::plain);
   }
 
   Result report(const std::vector<std::string>& more, const std::string& out = "") const {
@@ -89,12 +67,6 @@ struct Scene {
             .out);
   }
 };
-
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
-  return n;
-}
 
 void check_refused(const Result& result, const std::string& message) {
   CAPTURE(result.err);
