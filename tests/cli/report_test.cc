@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
 #include "tests/report/html_check.h"
 #include "tests/text.h"
@@ -68,7 +69,7 @@ struct Scene {
   }
 };
 
-void check_refused(const Result& result, const std::string& message) {
+void check_one_sentence(const Result& result, const std::string& message) {
   CAPTURE(result.err);
   CHECK(result.code == 2);
   CHECK(has(result.err, message));
@@ -155,32 +156,33 @@ TEST_CASE("report: photos that cannot be read are named") {
   CHECK(count(without, "data:image/jpeg") == 2);
   tests::write_text(scene.photos + "/skier.jpg", "no picture");
   tests::write_text(scene.photos + "/" + scene.hostile, "no picture");
-  check_refused(scene.report({}), "no photo can be shown; the first: ");
+  check_one_sentence(scene.report({}), "no photo can be shown; the first: ");
   CHECK(tests::read_text(scene.page) == without);
 }
 
 TEST_CASE("report: bad input ends with one sentence and leaves the old page alone") {
   const Scene scene;
   tests::write_text(scene.page, "old");
-  check_refused(scene.report({"--log", scene.folder / "missing"}), scene.folder / "missing");
+  check_one_sentence(scene.report({"--log", scene.folder / "missing"}), scene.folder / "missing");
   tests::write_text(scene.log, "{\"step\":1,\"loss\":5}\n{\"step\":2,\n");
-  check_refused(scene.report({"--log", scene.log}), scene.log + ":2: ");
+  check_one_sentence(scene.report({"--log", scene.log}), scene.log + ":2: ");
   const std::string list = scene.folder / "bad";
   tests::write_text(list, "cut.jpg\n");
   const Result none = scene.report({"--list", list});
   CHECK(none.code == 2);
   CHECK(has(none.err, "none of 1 photos can be read"));
   tests::write_text(list, "nowhere.jpg\n");
-  CHECK(scene.report({"--list", list}).code == 2);
-  CHECK(scene.report({"--list", scene.folder / "missing"}).code == 2);
-  check_refused(scene.report({"--model", scene.folder / "missing"}), scene.folder / "missing");
-  CHECK(scene.report({"--beam", "0"}).code == 2);
+  tests::check_refused(scene.report({"--list", list}),
+                       "none of 1 photos is there and can be read (first: nowhere.jpg)");
+  check_one_sentence(scene.report({"--list", scene.folder / "missing"}), "missing: cannot be read");
+  check_one_sentence(scene.report({"--model", scene.folder / "missing"}), scene.folder / "missing");
+  tests::check_refused(scene.report({"--beam", "0"}), "--beam: '0' is not a number from 1 to 100");
   CHECK(tests::read_text(scene.page) == "old");
-  CHECK(run({"report", "--model", scene.attention}).code == 2);
+  tests::check_refused(run({"report", "--model", scene.attention}), "--images is required");
 
   // Outputs that take nothing.
-  check_refused(scene.report({}, scene.folder / "missing/report.html"), "there is no folder ");
-  check_refused(scene.report({}, scene.photos), "is a folder");
-  check_refused(scene.report({}, "/proc/report.html"), "/proc/report.html");
-  check_refused(scene.report({}, "/dev/full"), "/dev/full");
+  check_one_sentence(scene.report({}, scene.folder / "missing/report.html"), "there is no folder ");
+  check_one_sentence(scene.report({}, scene.photos), "is a folder");
+  check_one_sentence(scene.report({}, "/proc/report.html"), "/proc/report.html");
+  check_one_sentence(scene.report({}, "/dev/full"), "/dev/full");
 }
