@@ -52,6 +52,12 @@ struct Data {
     list("train.txt", train);
     list("val.txt", val);
   }
+  std::vector<std::string> arguments_of_train(const std::string& out,
+                                              const std::vector<std::string>& more) const {
+    std::vector<std::string> all = arguments(out, more);
+    all.insert(all.begin(), "train");
+    return all;
+  }
   std::vector<std::string> arguments(const std::string& out, const std::vector<std::string>& more) const {
     std::vector<std::string> all = {
         "--captions",   folder / "captions",  folder / "more", "--images",         photos,
@@ -276,6 +282,11 @@ TEST_CASE("train: every option counts") {
   CHECK(json::parse(tests::read_text(folder / "trace.json")).contains("traceEvents"));
   CHECK(has(first.out, "validation: 2 images of val.txt, 2 references each, "));
   CHECK(has(first.out, ", beam 1\n"));
+  // Where no terminal is, the first step, the last one and each fiftieth are printed.
+  for (int step = 1; step <= 7; ++step)
+    CHECK(has(first.out, fmt::format(" step {}/7 loss ", step)) == (step == 1 || step == 7));
+  const double best = log_of(folder / "first").back()["CIDEr"];
+  CHECK(first.out.ends_with(fmt::format("best CIDEr {:.4f}: {}/best.safetensors\n", best, folder / "first")));
 
   // On from it, on the score itself, in two parts.
   const std::vector<std::string> further = {"--weights",
@@ -304,6 +315,9 @@ TEST_CASE("train: every option counts") {
   ran(given(data.arguments("second", with(further, {"2"}))));
   const Result on = ran(given(data.arguments("second", with(further, {"4", "--resume"}))));
   CHECK(has(on.out, "goes on after step 2\n"));
+  // Two validations, and what their scores are of is said once.
+  CHECK(tests::count(on.out, ": validation loss ") == 2);
+  CHECK(tests::count(on.out, "validation: ") == 1);
   start.info = load_checkpoint(folder / "first/best.safetensors");
   start.info.notes["begun_from_epoch"] = "4";
   start.info.notes["init_temperature"] = "0.5";
@@ -369,4 +383,56 @@ TEST_CASE("train: every option counts") {
 
   given.elsewhere({"--compat", "--encoder-mode"});  // compat_test.cc
   CHECK(given.left() == "");
+}
+
+TEST_CASE("train: what the checkpoint of --init decides cannot be given beside it") {
+  // All that --help has under Model, and what the vocabulary is made by.
+  std::string help = run({"train", "--help"}).out;
+  help = help.substr(help.find("\nModel:"));
+  help = help.substr(0, help.find("\nTraining:"));
+  std::vector<std::string> names = {"--model", "--vocabulary", "--max-vocabulary", "--min-frequency",
+                                    "--no-characters"};
+  for (const std::string& name : tests::all_between(help, "\n  --", " ")) names.push_back("--" + name);
+  CHECK(names.size() == 5 + 11);
+  for (const std::string& name : names) {
+    std::vector<std::string> command = {"train", "--captions", "c", "--images", "i", "--weights",
+                                        "w",     "--out",      "o", "--init",   "x", name};
+    if (name == "--model")
+      command.emplace_back("plain");
+    else if (!has("--no-characters --gate --initial-state --tanh-image --tie-weights", name))
+      command.emplace_back("1");
+    const Result result = run(command);
+    CHECK(result.code == 2);
+    CHECK(result.err == "imgcap: train: " + name + " is what the checkpoint of --init says; leave it out\n");
+  }
+}
+
+TEST_CASE("train: a run that gets no better ends, and says so") {
+  const Data data;
+  const Result result = ran(data.arguments_of_train("run", {"--weights",
+                                                            tests::encoder_in_the_box(),
+                                                            "--features",
+                                                            data.folder / "features.safetensors",
+                                                            "--embedding",
+                                                            "8",
+                                                            "--hidden",
+                                                            "8",
+                                                            "--attention-width",
+                                                            "8",
+                                                            "--layers",
+                                                            "1",
+                                                            "--batch",
+                                                            "3",
+                                                            "--min-frequency",
+                                                            "1",
+                                                            "--lr",
+                                                            "0",
+                                                            "--epochs",
+                                                            "9",
+                                                            "--patience",
+                                                            "2",
+                                                            "--beam",
+                                                            "1"}));
+  CHECK(tests::count(result.out, ": validation loss ") == 3);  // the first is the best
+  CHECK(has(result.out, "\nno better for a while; best CIDEr "));
 }
