@@ -79,6 +79,8 @@ class Workshop:
         self.programs: dict[str, str] = {}  # those that were built without a mistake, and what they looked like
         self.objects: dict[str, tuple[str, str]] = {}  # of a .cc file: the object's name, and what it looked like
         folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "assets").is_symlink():  # the program looks for them beside its build folder
+            (folder / "assets").symlink_to("source/assets")
         self.environment = {k: v for k, v in os.environ.items() if k != "IMGCAP_DATA"}
         # Jobs share what ccache keeps: it is told to see paths as if all copies were in one place.
         self.environment |= {"CCACHE_BASEDIR": str(folder), "CCACHE_NOHASHDIR": "1", "NINJA_STATUS": ""}
