@@ -1,9 +1,12 @@
 // What the framework offers when a model misbehaves: a summary, errors that say where, anomaly mode, a
 // drawing of the graph, a profile. docs/debugging.md walks through its output.
-//   build/bin/find_the_mistake [FOLDER]      writes graph.dot and trace.json there
+//   build/bin/find_the_mistake [FOLDER]
+// writes graph.dot and trace.json into the folder, or into a new temporary one.
 #include <fmt/core.h>
+#include <stdlib.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -24,7 +27,6 @@ using tensor::Tensor;
 namespace {
 
 // Scales each row of x to length 1. The mistake: a row of zeros has length 0.
-// zeros.
 class UnitLength : public nn::Layer {
  public:
   Variable forward(const Variable& x) override {
@@ -64,10 +66,22 @@ bool shows_error(const char* title, F&& f) {
   return false;
 }
 
+// Nothing is left in the folder that the program is started in.
+std::string new_folder() {
+  std::string name = (std::filesystem::temp_directory_path() / "find_the_mistake_XXXXXX").string();
+  return ::mkdtemp(name.data()) == nullptr ? "" : name;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string folder = argc > 1 ? argv[1] : ".";
+  const std::string folder = argc > 1 ? argv[1] : new_folder();
+  std::error_code error;
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  if (!std::filesystem::is_directory(folder, error)) {
+    fmt::print(stderr, "there is no folder '{}' to write to, and it cannot be made\n", folder);
+    return 2;
+  }
   tensor::default_generator() = tensor::Generator(1);
   Classifier model;
   Tensor batch = Tensor::zeros({2, 4});
@@ -102,6 +116,6 @@ int main(int argc, char** argv) {
   trace << profile.chrome_trace();
   graph << autograd::to_dot(loss(), model.named_parameters());
   trace.close(), graph.close();
-  fmt::print("\n{0}/trace.json is for ui.perfetto.dev, {0}/graph.dot for: dot -Tsvg graph.dot\n", folder);
+  fmt::print("\n{0}/trace.json is for ui.perfetto.dev, {0}/graph.dot for: dot -Tsvg {0}/graph.dot\n", folder);
   return all && trace && graph ? 0 : 1;
 }

@@ -117,7 +117,7 @@ class Equivalents:
         alive = {key for f in files & set(project.texts) for m in project.mutants(f) for key in self._keys(m)}
         for entry, number in self.entries.items():
             if entry not in alive:
-                print(f"{EQUIVALENTS.relative_to(ROOT)}:{number}: there is no such line or mistake any more: {' | '.join(entry)}")
+                print(f"{EQUIVALENTS.relative_to(ROOT)}:{number}: no such line or mistake any more: {' | '.join(entry)}")
 
 
 class Results:
@@ -134,17 +134,22 @@ class Results:
                 except ValueError:
                     pass  # the last line of a run that was killed
 
-    def of(self, mutant: Mutant) -> dict | None:
+    def of(self, mutant: Mutant, own: bool) -> dict | None:
         """The verdict, if neither the file nor, for a survivor, the tests have changed since."""
         record = self.records.get(mutant.id)
         if not record or record["hash"] != self.project.hashes[mutant.file]:
             return None
-        return None if record["verdict"] == "survived" and record["tests"] != self.project.tests_hash else record
+        if record["verdict"] == "survived" and record["tests"] != self.project.tests_hash:
+            return None
+        if record["verdict"] in ("survived", "same code") and record.get("own", False) and not own:
+            return None
+        return record
 
-    def add(self, mutant: Mutant, verdict: str, by: str, seconds: float):
-        record = {"id": mutant.id, "room": room_of(mutant.file), "file": mutant.file, "line": mutant.line, "what": mutant.what,
-                  "before": mutant.before, "after": mutant.after, "verdict": verdict, "by": by, "seconds": round(seconds, 1),
-                  "hash": self.project.hashes[mutant.file], "tests": self.project.tests_hash}
+    def add(self, mutant: Mutant, verdict: str, by: str, seconds: float, own: bool):
+        record = {"id": mutant.id, "room": room_of(mutant.file), "file": mutant.file, "line": mutant.line,
+                  "what": mutant.what, "before": mutant.before, "after": mutant.after, "verdict": verdict, "by": by,
+                  "seconds": round(seconds, 1), "own": own, "hash": self.project.hashes[mutant.file],
+                  "tests": self.project.tests_hash}
         with self.lock:
             self.records[mutant.id] = record
             with open(self.file, "a") as out:
@@ -181,7 +186,7 @@ class Judge:
         for room in self.rooms:
             waiting = []
             for mutant in room.queue:
-                record = None if self.options.again else self.results.of(mutant)
+                record = None if self.options.again else self.results.of(mutant, self.options.own)
                 if not record or room.viable >= room.wanted:
                     waiting.append(mutant)
                 else:
@@ -202,7 +207,8 @@ class Judge:
         for room in self.rooms:
             folder, own = ROOMS[room.name]
             above = [p for p in everything if p != own and any(s.startswith(f"{folder}/") for s in sources[p])]
-            room.programs = [own, *sorted(above, key=lambda p: self.seconds.get(p, LIKELY_SECONDS.get(p, 5)))]
+            above.sort(key=lambda p: self.seconds.get(p, LIKELY_SECONDS.get(p, 5)))
+            room.programs = [own] if self.options.own else [own, *above]
         threads = [threading.Thread(target=self._work, args=[w]) for w in self.workshops]
         for thread in threads:
             thread.start()
@@ -255,13 +261,14 @@ class Judge:
                 room, mutant = taken
                 start = time.monotonic()
                 verdict, by = self._verdict(workshop, room.programs, mutant)
-                self.results.add(mutant, verdict, by, time.monotonic() - start)
+                self.results.add(mutant, verdict, by, time.monotonic() - start, self.options.own)
                 with self.changed:
                     room.in_flight -= 1
                     room.viable += verdict in VIABLE
                     room.judged.append(mutant)
                     shown = {"caught": f"caught by {by}", "survived": "SURVIVED"}.get(verdict, verdict)
-                    print(f"{room.name} {room.viable}/{room.wanted}  {mutant.file}:{mutant.line}  {mutant.what}  {shown}", flush=True)
+                    where = f"{room.name} {room.viable}/{room.wanted}  {mutant.file}:{mutant.line}"
+                    print(f"{where}  {mutant.what}  {shown}", flush=True)
                     self.changed.notify_all()
         except Stopped:
             pass
@@ -354,13 +361,15 @@ def parse_arguments():
     add("--sample", type=int, metavar="N", help="stop after N viable mistakes a room, in random order")
     add("--seed", type=int, default=1, help="of that order (default: 1)")
     add("--jobs", type=int, default=2, metavar="N", help="mistakes at a time, each with a build folder (default: 2)")
+    add("--own", action="store_true", help="run only the room's own test program: quick, but what survives is not final")
     add("--list", action="store_true", help="print the mistakes and do nothing")
     add("--survivors", action="store_true", help="print what survived in earlier runs and do nothing")
     add("--again", action="store_true", help="try again what has a verdict")
-    add("--test-timeout", type=float, default=5, metavar="FACTOR", help="a program may take 20 s + FACTOR times what it takes "
-        "without a mistake (default: 5)")
+    add("--test-timeout", type=float, default=5, metavar="FACTOR",
+        help="a program may take 20 s + FACTOR times what it takes without a mistake (default: 5)")
     add("--data", metavar="DIR", help="the data set's folder (IMGCAP_DATA); without it, tests that want it are skipped")
-    add("--work", type=Path, default=ROOT / "build-mutate", metavar="DIR", help="for copies and results (default: build-mutate)")
+    add("--work", type=Path, default=ROOT / "build-mutate", metavar="DIR",
+        help="for copies, builds and results (default: build-mutate)")
     return parser.parse_args()
 
 

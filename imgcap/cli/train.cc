@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "imgcap/cli/run_folder.h"
+#include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_features.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/training/trainer.h"
@@ -25,30 +26,6 @@ struct Options {
   TrainOptions train;
 };
 
-std::string duration(double seconds) {
-  const auto s = static_cast<int64_t>(seconds);
-  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-                   : fmt::format("{}:{:02}", s / 60, s % 60);
-}
-
-std::string bar(double share) {
-  constexpr int kWidth = 20;
-  const int filled = static_cast<int>(share * kWidth);
-  return std::string(static_cast<size_t>(filled), '#') +
-         std::string(static_cast<size_t>(kWidth - filled), '.');
-}
-
-std::string step_line(const StepReport& r) {
-  // A self-critical loss has its zero anywhere; what counts is the reward.
-  const std::string aim =
-      r.reward > 0 ? fmt::format("reward {:.4f}", r.reward) : fmt::format("loss {:.4f}", r.loss);
-  const std::string scale =
-      r.loss_scale > 0 ? fmt::format(" scale {:g} skipped {}", r.loss_scale, r.skipped) : "";
-  return fmt::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e}{} {:.0f} captions/s {} left", r.epoch + 1,
-                     r.step, r.total_steps, aim, r.gradient_norm, r.lr, scale, r.captions_per_second,
-                     duration(r.seconds_left));
-}
-
 TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string& profile) {
   TrainListener listener;
   if (!profile.empty())
@@ -60,8 +37,7 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
     };
   listener.step = [&line](const StepReport& r) {
     if (line.is_terminal())
-      line.show(fmt::format("[{}] {}", bar(static_cast<double>(r.step) / static_cast<double>(r.total_steps)),
-                            step_line(r)));
+      line.show(progress_line(r));
     else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
       print(step_line(r) + "\n");
   };
@@ -69,11 +45,7 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
     line.clear();
     if (!told) print(fmt::format("validation: {}, beam {}\n", describe(r.scores), beam));
     told = true;
-    print(fmt::format(
-        "epoch {}: validation loss {:.4f} BLEU {:.4f} {:.4f} {:.4f} {:.4f} ROUGE-L {:.4f} CIDEr {:.4f}{}"
-        " ({})\n",
-        r.epoch + 1, r.loss, r.scores.bleu[0], r.scores.bleu[1], r.scores.bleu[2], r.scores.bleu[3],
-        r.scores.rouge_l, r.scores.cider, r.best ? ", the best so far" : "", duration(r.seconds)));
+    print(validation_line(r) + "\n");
   };
   return listener;
 }

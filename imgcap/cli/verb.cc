@@ -2,11 +2,30 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <sstream>
 
 namespace imgcap::cli {
 namespace {
+
+// CLI11 takes every # for the beginning of a comment, those in quotes, too.
+std::istringstream without_comments(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) throw CLI::FileError::Missing(file);
+  std::string text;
+  for (std::string line; std::getline(in, line); text += line + "\n") {
+    char quote = 0;
+    for (size_t i = 0; i < line.size(); ++i)
+      if (quote == 0 && line[i] == '#')
+        line.erase(i);
+      else if (quote == 0 && (line[i] == '"' || line[i] == '\''))
+        quote = line[i];
+      else if (line[i] == quote)
+        quote = 0;
+  }
+  return std::istringstream(text);
+}
 
 // The file's options for those that the command line leaves open. CLI11 reads configuration files of the
 // whole program only, not of a subcommand. This runs before the other options' values are taken and before
@@ -14,13 +33,15 @@ namespace {
 void read_config(CLI::App& verb, const std::string& file) {
   if (std::filesystem::is_directory(file))
     throw CLI::FileError(file + " is a folder, not a configuration file");
-  for (const CLI::ConfigItem& item : verb.get_config_formatter_base()->from_file(file)) {
+  std::istringstream lines = without_comments(file);
+  for (const CLI::ConfigItem& item : verb.get_config_formatter_base()->comment('\0')->from_config(lines)) {
+    if (!item.parents.empty())
+      throw CLI::ConfigError(file + ": it has a section, [" + item.parents.front() +
+                             "]; options stand without one");
     CLI::Option* option = verb.get_option_no_throw("--" + item.name);
     if (option == nullptr) option = verb.get_option_no_throw(item.name);
-    const bool known =
-        option != nullptr && item.parents.empty() && item.name != "config" && item.name != "help";
-    if (!known)
-      throw CLI::ConfigError(file + ": " + verb.get_name() + " has no option '" + item.fullname() + "'");
+    const bool known = option != nullptr && item.name != "config" && item.name != "help";
+    if (!known) throw CLI::ConfigError(file + ": " + verb.get_name() + " has no option '" + item.name + "'");
     if (option->count() > 0) continue;
     if (option->get_expected_min() == 0)
       option->add_result(option->get_flag_value(item.name, verb.get_config_formatter_base()->to_flag(item)));

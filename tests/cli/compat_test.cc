@@ -3,8 +3,10 @@
 
 #include <cmath>
 
+#include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
+using tests::check_refused;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -105,7 +107,7 @@ TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it
     REQUIRE(scores.code == 0);
     CHECK(nlohmann::json::parse(scores.out)["protocol"] == "original");
     CHECK(scores.out == eval({"--protocol", "original"}).out);
-    CHECK(eval({"--compat", "original", "--protocol", "standard"}).code == 2);
+    check_refused(eval({"--compat", "original", "--protocol", "standard"}), "excludes");
     // What the run's validation said: the original's search, strings and scores.
     const auto log = tests::json_lines(tests::read_text(folder / (compat + "/log.jsonl")));
     for (const char* score : {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr"})
@@ -139,11 +141,39 @@ TEST_CASE("--compat original: the split by caption, and the words of both parts"
   REQUIRE(result.code == 0);
   CHECK(has(result.out, "2 photos with 18 captions to train on"));
   CHECK(has(result.out, "; 24 tokens"));
-  CHECK(run(tests::train_arguments(folder, "other", joined(all, {"--compat", "other"}))).code == 2);
+  check_refused(run(tests::train_arguments(folder, "other", joined(all, {"--compat", "other"}))),
+                "--compat: other not in {none,original}");
   // Its attention model was trained and validated with changed photos, its plain one with photos as they are.
   REQUIRE(
       run(tests::train_arguments(folder, "plain", joined(all, {"--compat", "original", "--model", "plain"})))
           .code == 0);
+  // What else is the original's where it is not given: no clipping, the plain model always fed by the
+  // caption.
+  const auto options = [&](const std::string& out) {
+    const nlohmann::json info =
+        nlohmann::json::parse(run({"info", folder / (out + "/last.safetensors"), "--json"}).out);
+    return info["metadata"]["training"]["options"];
+  };
+  for (const std::string out : {"run", "plain"}) {
+    CAPTURE(out);
+    CHECK(options(out)["compat_original"] == true);
+    CHECK(options(out)["clip_norm"] == 0);
+    CHECK(options(out)["beam"] == 2);  // as it is given
+    CHECK(options(out)["teacher_forcing"] == (out == "plain" ? 1.0 : 0.9));
+    CHECK(options(out)["augment"] == (out == "plain" ? "none" : "original"));
+    // The encoder has moved, and is the run's.
+    CHECK(std::filesystem::exists(folder / (out + "/encoder.safetensors")));
+  }
+  // What is given holds.
+  REQUIRE(run(tests::train_arguments(
+                  folder, "given",
+                  joined(all, {"--compat", "original", "--model", "plain", "--clip-norm", "0.5",
+                               "--teacher-forcing", "0.7", "--encoder-mode", "eval", "--augment", "mirror"})))
+              .code == 0);
+  CHECK(options("given")["clip_norm"] == 0.5);
+  CHECK(options("given")["teacher_forcing"] == 0.7);
+  CHECK(options("given")["augment"] == "mirror");
+  CHECK_FALSE(std::filesystem::exists(folder / "given/encoder.safetensors"));
   for (const char* file : {"training_features", "validation_features"}) {
     CHECK(std::filesystem::exists(folder / (std::string("run/") + file + ".original0.safetensors")));
     CHECK_FALSE(std::filesystem::exists(folder / (std::string("plain/") + file + ".original0.safetensors")));
@@ -168,6 +198,8 @@ TEST_CASE("--compat original: an encoder whose batch norm learns, and changed ph
   CAPTURE(first.err);
   REQUIRE(first.code == 0);
   const std::string run_folder = folder / "run/";
+  // Its validation is a greedy search.
+  CHECK(tests::json_lines(tests::read_text(run_folder + "log.jsonl")).back()["beam"] == 1);
   for (const char* file : {"encoder", "training_features.original0", "training_features.original1",
                            "validation_features", "validation_features.original1"})
     CHECK(std::filesystem::exists(run_folder + file + ".safetensors"));
@@ -186,6 +218,6 @@ TEST_CASE("--compat original: an encoder whose batch norm learns, and changed ph
   CHECK(tests::read_text(run_folder + "encoder.safetensors") == moved);
   const std::string last = run_folder + "last.safetensors", bear = photos + "/coco_000000000285.jpg";
   CHECK(run({"caption", "--model", last, "--compat", "original", bear}).code == 0);
-  CHECK(run({"caption", "--model", last, "--weights", tests::encoder_in_the_box(), bear}).code == 2);
-  CHECK(train({"--steps", "2", "--encoder-mode", "train", "--finetune", "1"}).code == 2);
+  check_refused(run({"caption", "--model", last, "--weights", tests::encoder_in_the_box(), bear}),
+                "it has the weights of its encoder, which was trained with it; leave out --weights");
 }

@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "tensor/io/safetensors.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
 using nlohmann::json;
+using tests::check_refused;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -43,7 +45,9 @@ TEST_CASE("fine-tune, eval, caption, convert") {
   refused({"--finetune", "-1"}, "-1 stages of the encoder");
   refused({"--finetune", "1", "--augment", "mirror"}, "does not go with --finetune");
   refused({"--finetune", "1", "--schedule", "cosine", "--min-lr", "2e-5"}, "the least learning rate 2e-05");
-  CHECK(train("refused", {"--finetune-lr", "1e-4"}).code == 2);
+  refused({"--finetune", "1", "--encoder-mode", "train"},
+          "--encoder-mode train is for an encoder that is not trained");
+  check_refused(train("refused", {"--finetune-lr", "1e-4"}), "--finetune-lr requires --finetune");
 
   const std::vector<std::string> tuned = {"--finetune",
                                           "1",

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/text.h"
+
 extern char** environ;
 
 namespace tests {
@@ -91,10 +93,6 @@ class Program {
 inline Result run(const std::vector<std::string>& arguments, const std::string& input = "",
                   const std::string& out = "") {
   return Program(arguments, input, out).wait();
-}
-
-inline bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace tests

@@ -7,8 +7,10 @@
 #include "imgcap/models/encoder.h"
 #include "tensor/io/safetensors.h"
 
+#include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
+using tests::check_refused;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -147,7 +149,7 @@ TEST_CASE("a refused new run leaves no folder behind") {
   // A folder that was there stays, as it was.
   std::filesystem::create_directories(folder / "new/run");
   tests::write_text(folder / "new/run/notes", "mine");
-  CHECK(run(split_by_seed(folder, "new/run", {"--batch", "100000"})).code == 2);
+  check_refused(run(split_by_seed(folder, "new/run", {"--batch", "100000"})), "a batch of 100000 photos");
   CHECK(tests::read_text(folder / "new/run/notes") == "mine");
   CHECK(std::distance(std::filesystem::directory_iterator(folder / "new/run"), {}) == 1);
 }

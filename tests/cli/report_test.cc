@@ -2,15 +2,13 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include "imgcap/training/checkpoint.h"
-#include "tensor/random.h"
-#include "tests/cli/program.h"
-#include "tests/data_dir.h"
+#include "tests/cli/refused.h"
+#include "tests/cli/small_model.h"
 #include "tests/report/html_check.h"
+#include "tests/text.h"
 
 using nlohmann::json;
+using tests::count;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -20,26 +18,7 @@ namespace {
 
 constexpr const char* kAttack = "<script>alert(1)<";
 
-const std::string kWeights = (tests::source_dir() / "assets/model/efficientnet_lite2.safetensors").string();
-
-// Words of the references, so that captions score above 0; one of them is an attack.
-void write_model(const std::string& file, imgcap::DecoderKind kind) {
-  imgcap::Checkpoint model;
-  model.vocabulary = {"<unk>", "<pad>", "<sos>", "<eos>", "  ", " a", " bear", " plane", " .", " <script>"};
-  model.decoder.kind = kind;
-  model.decoder.vocabulary = static_cast<int64_t>(model.vocabulary.size());
-  model.decoder.features = 1280;
-  model.decoder.embedding = model.decoder.hidden = model.decoder.attention = 8;
-  model.decoder.layers = 1;
-  model.decoder.layer_dropout = 0;
-  model.encoder = "efficientnet_lite2";
-  model.encoder_key = "any";
-  model.preprocessing = imgcap::efficientnet_lite_preprocessing();
-  model.notes = {{"epoch", "3"}, {"validation_cider", "0.25"}};
-  tensor::Generator generator(11);
-  model.weights = imgcap::make_decoder(model.decoder, generator)->state_dict();
-  imgcap::save_checkpoint(file, model);
-}
+const std::string kWeights = tests::encoder_in_the_box();
 
 // Two photos, a third one under a name that attacks, a fourth one that is cut short.
 struct Scene {
@@ -67,8 +46,8 @@ struct Scene {
     tests::write_text(log,
                       "{\"step\":1,\"epoch\":0,\"loss\":5.5}\n{\"validation\":true,\"step\":1,\"loss\":5,"
                       "\"BLEU-4\":0,\"CIDEr\":0.125,\"best\":true}\n");
-    write_model(attention, imgcap::DecoderKind::attention);
-    write_model(plain, imgcap::DecoderKind::plain);
+    tests::write_small_model(attention, imgcap::DecoderKind::attention);
+    tests::write_small_model(plain, imgcap::DecoderKind::plain);
   }
 
   Result report(const std::vector<std::string>& more, const std::string& out = "") const {
@@ -90,13 +69,7 @@ struct Scene {
   }
 };
 
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
-  return n;
-}
-
-void check_refused(const Result& result, const std::string& message) {
+void check_one_sentence(const Result& result, const std::string& message) {
   CAPTURE(result.err);
   CHECK(result.code == 2);
   CHECK(has(result.err, message));
@@ -183,32 +156,33 @@ TEST_CASE("report: photos that cannot be read are named") {
   CHECK(count(without, "data:image/jpeg") == 2);
   tests::write_text(scene.photos + "/skier.jpg", "no picture");
   tests::write_text(scene.photos + "/" + scene.hostile, "no picture");
-  check_refused(scene.report({}), "no photo can be shown; the first: ");
+  check_one_sentence(scene.report({}), "no photo can be shown; the first: ");
   CHECK(tests::read_text(scene.page) == without);
 }
 
 TEST_CASE("report: bad input ends with one sentence and leaves the old page alone") {
   const Scene scene;
   tests::write_text(scene.page, "old");
-  check_refused(scene.report({"--log", scene.folder / "missing"}), scene.folder / "missing");
+  check_one_sentence(scene.report({"--log", scene.folder / "missing"}), scene.folder / "missing");
   tests::write_text(scene.log, "{\"step\":1,\"loss\":5}\n{\"step\":2,\n");
-  check_refused(scene.report({"--log", scene.log}), scene.log + ":2: ");
+  check_one_sentence(scene.report({"--log", scene.log}), scene.log + ":2: ");
   const std::string list = scene.folder / "bad";
   tests::write_text(list, "cut.jpg\n");
   const Result none = scene.report({"--list", list});
   CHECK(none.code == 2);
   CHECK(has(none.err, "none of 1 photos can be read"));
   tests::write_text(list, "nowhere.jpg\n");
-  CHECK(scene.report({"--list", list}).code == 2);
-  CHECK(scene.report({"--list", scene.folder / "missing"}).code == 2);
-  check_refused(scene.report({"--model", scene.folder / "missing"}), scene.folder / "missing");
-  CHECK(scene.report({"--beam", "0"}).code == 2);
+  tests::check_refused(scene.report({"--list", list}),
+                       "none of 1 photos is there and can be read (first: nowhere.jpg)");
+  check_one_sentence(scene.report({"--list", scene.folder / "missing"}), "missing: cannot be read");
+  check_one_sentence(scene.report({"--model", scene.folder / "missing"}), scene.folder / "missing");
+  tests::check_refused(scene.report({"--beam", "0"}), "--beam: '0' is not a number from 1 to 100");
   CHECK(tests::read_text(scene.page) == "old");
-  CHECK(run({"report", "--model", scene.attention}).code == 2);
+  tests::check_refused(run({"report", "--model", scene.attention}), "--images is required");
 
   // Outputs that take nothing.
-  check_refused(scene.report({}, scene.folder / "missing/report.html"), "there is no folder ");
-  check_refused(scene.report({}, scene.photos), "is a folder");
-  check_refused(scene.report({}, "/proc/report.html"), "/proc/report.html");
-  check_refused(scene.report({}, "/dev/full"), "/dev/full");
+  check_one_sentence(scene.report({}, scene.folder / "missing/report.html"), "there is no folder ");
+  check_one_sentence(scene.report({}, scene.photos), "is a folder");
+  check_one_sentence(scene.report({}, "/proc/report.html"), "/proc/report.html");
+  check_one_sentence(scene.report({}, "/dev/full"), "/dev/full");
 }

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
 using nlohmann::json;
+using tests::check_refused;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -22,6 +24,12 @@ bool wait_for(const tests::Program& program, const std::string& text) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return false;
+}
+
+// The number behind the last `words` of the text; -1 without one.
+int64_t number_behind(const std::string& text, const std::string& words) {
+  const size_t at = text.rfind(words);
+  return at == std::string::npos ? -1 : std::stoll(text.substr(at + words.size()));
 }
 
 }  // namespace
@@ -60,7 +68,7 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
   const Result negative = run(train("run", {"--steps", "3", "--resume", "--lr", "-1"}));
   CHECK(negative.code == 2);
   CHECK(has(negative.err, "lr is -1"));
-  CHECK(run(train("other", {"--steps", "3", "--resume"})).code == 2);  // nothing to go on from
+  check_refused(run(train("other", {"--steps", "3", "--resume"})), "there is no run in it to go on with");
   CHECK(has(first.out, "validation: 2 images of val, 5 references each, "));
   const json validation = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
   CHECK(validation["images"] == 2);
@@ -88,10 +96,10 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     const Result other = run(train("run", {"--steps", "4", "--resume", "--vocabulary", folder / "words"}));
     CHECK(other.code == 2);
     CHECK(has(other.err, "made with another vocabulary"));
-    for (const char* beam : {"0", "-3"})
-      CHECK(run({"eval", "--checkpoint", last, "--images", photos, "--captions", captions, "--list",
-                 folder / "val", "--beam", beam})
-                .code == 2);
+    for (const std::string beam : {"0", "-3"})
+      check_refused(run({"eval", "--checkpoint", last, "--images", photos, "--captions", captions, "--list",
+                         folder / "val", "--beam", beam}),
+                    "--beam: '" + beam + "' is not a number from 1 to 100");
     const Result nowhere = run({"eval", "--checkpoint", last, "--images", photos, "--captions", captions,
                                 "--list", folder / "val", "--out", folder / "none/x.json"});
     CHECK(nowhere.code == 2);
@@ -146,7 +154,8 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
       CHECK(after["log_probability"].get<double>() ==
             doctest::Approx(before["log_probability"].get<double>()).epsilon(0.02));
     }
-    CHECK(run({"convert", weights, folder / "encoder.safetensors", "--format", "i8"}).code == 2);
+    check_refused(run({"convert", weights, folder / "encoder.safetensors", "--format", "i8"}),
+                  "no checkpoint, and i8 is a format of checkpoints");
     const std::string resnet = (tests::source_dir() / "tests/golden/encoder_resnet50.pth").string();
     CHECK(run({"convert", resnet, folder / "encoder.safetensors", "--format", "f16"}).code == 0);
     CHECK(std::filesystem::file_size(folder / "encoder.safetensors") < 2 * 25'557'032 + 200'000);
@@ -171,9 +180,13 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(has(tests::read_text(folder / "further/log.jsonl"), "\"reward\":"));
     std::vector<std::string> smoothed = flags;
     smoothed.insert(smoothed.end(), {"--label-smoothing", "0.1"});
-    CHECK(run(begin("smoothed", smoothed)).code == 2);
-    CHECK(run(begin("no_init", {"--init", folder / "none.safetensors"})).code == 2);
-    CHECK(run(begin("no_init", {"--init", last, "--encoder", "resnet50"})).code == 2);
+    check_refused(run(begin("smoothed", smoothed)), "neither --label-smoothing nor --compat original");
+    check_refused(run(begin("no_init", {"--init", folder / "none.safetensors"})),
+                  "none.safetensors: cannot be read");
+    const std::string resnet = (tests::source_dir() / "tests/golden/encoder_resnet50.pth").string();
+    std::vector<std::string> other = begin("no_init", {"--init", last, "--encoder", "resnet50"});
+    *(std::find(other.begin(), other.end(), "--weights") + 1) = resnet;
+    check_refused(run(other), "it was trained with efficientnet_lite2, not with resnet50");
   }
 
   SUBCASE("augmentation") {
@@ -227,8 +240,11 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(sheets.code == 0);
     for (const char* name : {"s.png", "s_coco_000000000785.png"})
       CHECK(tests::read_text(folder / name).starts_with("\x89PNG"));
-    CHECK(run({"caption", "--model", last, "--attention", folder / "none/s.png", bear}).out.empty());
-    CHECK(run({"caption", "--model", last, "--weights", weights, bear}, "", "/dev/full").code == 2);
+    const Result nowhere = run({"caption", "--model", last, "--attention", folder / "none/s.png", bear});
+    check_refused(nowhere, "none/s.png: there is no folder");
+    CHECK(nowhere.out.empty());
+    check_refused(run({"caption", "--model", last, "--weights", weights, bear}, "", "/dev/full"),
+                  "stdout: cannot be written");
     const Result classified =
         run({"classify", "--weights", weights, "--json", "--top", "3", folder / "cut.jpg", bear});
     CHECK(classified.code == 2);
@@ -249,9 +265,16 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     const Result stopped = interrupted.wait();
     CHECK(stopped.code == 130);
     CHECK(has(stopped.out, "--resume goes on"));
+    const auto saved_step = [&](const std::string& out) {
+      const json info = json::parse(run({"info", folder / (out + "/last.safetensors"), "--json"}).out);
+      return info["metadata"]["training"]["step"].get<int64_t>();
+    };
+    int64_t saved = saved_step("stopped");
+    CHECK(saved == number_behind(stopped.out, "stopped after step "));
     std::vector<std::string> on = endless;
     on.push_back("--resume");
-    // Killed at different moments: the last checkpoint is whole and can be gone on from.
+    // Killed at different moments: the last checkpoint is whole, at most a step behind what was said, and
+    // gone on from.
     for (const int milliseconds : {0, 7, 23, 61, 140}) {
       CAPTURE(milliseconds);
       tests::Program killed(train("stopped", on));
@@ -259,19 +282,21 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
       CHECK(wait_for(killed, " loss "));
       std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
       killed.send(SIGKILL);
-      CHECK(killed.wait().code == 128 + SIGKILL);
-      CHECK(run({"info", folder / "stopped/last.safetensors"}).code == 0);
+      const Result result = killed.wait();
+      CHECK(result.code == 128 + SIGKILL);
+      CHECK(number_behind(result.out, "goes on after step ") == saved);
+      saved = saved_step("stopped");
+      CHECK(saved >= number_behind(result.out, " step ") - 1);
     }
-    // Before the first step, too.
-    std::vector<std::string> fresh = train("fresh", endless);
-    tests::Program killed(fresh);
-    for (int i = 0; i < 60000 && !std::filesystem::exists(folder / "fresh/last.safetensors"); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    killed.send(SIGKILL);
-    CHECK(killed.wait().code == 128 + SIGKILL);
+    // There is one before the first step is done, too: here its profile cannot be written.
+    std::vector<std::string> fresh = train("fresh", endless), unfinished = fresh;
+    unfinished.insert(unfinished.end(), {"--steps", "1", "--profile", "/dev/full"});
+    CHECK(run(unfinished).code == 2);
+    CHECK(saved_step("fresh") == 0);
     tests::write_text(folder / "fresh/.last.safetensors.999999999-1.tmp", "left by a process that is gone");
     fresh.insert(fresh.end(), {"--resume", "--steps", "60"});
-    CHECK(run(fresh).code == 0);
+    CHECK(has(run(fresh).out, "goes on after step 0\n"));
+    CHECK(saved_step("fresh") == 60);
     for (const auto& entry : std::filesystem::directory_iterator(folder / "fresh"))
       CHECK_FALSE(entry.path().extension() == ".tmp");
     tests::Program again(train("stopped", on));

@@ -5,66 +5,18 @@
 #include "imgcap/report/attention_map.h"
 #include "imgcap/report/html.h"
 #include "tensor/error.h"
+#include "tests/report/example.h"
 #include "tests/report/html_check.h"
+#include "tests/text.h"
 
 using namespace imgcap;
+using tests::count;
+using tests::example;
+using tests::has;
 
 namespace {
 
 constexpr const char* kAttack = "\"'><script>alert(1)</script>&";
-
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
-  return n;
-}
-
-bool has(const std::string& text, const std::string& part) { return count(text, part) > 0; }
-
-// Two models, one of them with attention, and three photos, of which one cannot be read.
-Report example() {
-  Report report;
-  report.title = "Two models";
-  report.version = "1.2.3";
-  report.made = "2026-01-02, 03:04 UTC";
-  report.list = "test.txt";
-  report.beam = 5;
-  report.max_words = 30;
-  report.listed = 3;
-  for (const char* kind : {"attention", "plain"}) {
-    ReportModel model;
-    model.name = model.kind = kind;
-    model.file = std::string(kind) + ".safetensors";
-    model.encoder = "efficientnet_lite2";
-    model.parameters = 1234567;
-    model.encoder_parameters = 6092072;
-    model.vocabulary = 243;
-    model.notes = {{"epoch", "7"}, {"validation_cider", "0.5"}, {"options", "{\"lr\":1}"}, {"data", "here"}};
-    model.scores.images = 3;
-    model.scores.bleu = {0.61, 0.41, 0.21, 0.11};
-    model.scores.rouge_l = 0.4;
-    model.scores.cider = 0.5;
-    model.scores.protocol = "standard";
-    model.scores.tokenizer = "ptb";
-    model.scores.split = "test.txt";
-    model.scores.references_min = model.scores.references_max = 1;
-    report.models.push_back(model);
-  }
-  report.models[1].scores.cider = 0.75;
-  for (const char* name : {"wide.jpg", "high.jpg", "gone.jpg"}) {
-    ReportPhoto photo;
-    photo.name = name;
-    photo.references = {"A dog runs ."};
-    photo.captions = {
-        {0, "a dog", -3.25, 12.5, {{"a", "dog"}, {{4, 1, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 1}}, 2, 3}},
-        {1, "a cat", -4.5, 8, {}}};
-    report.photos.push_back(photo);
-  }
-  report.photos[0].image = Image(300, 960);
-  report.photos[1].image = Image(40, 20);
-  report.photos[2].problem = "gone.jpg: cannot be opened";
-  return report;
-}
 
 }  // namespace
 
@@ -141,6 +93,41 @@ TEST_CASE("parts that may be missing") {
   CHECK_THROWS_WITH_AS(render_report(report), "report: no model", tensor::Error);
 }
 
+TEST_CASE("the introduction says what is on the page") {
+  Report report = example();
+  const auto introduction = [&] { return tests::all_between(render_report(report), "<p>", "</p>").at(0); };
+  const std::string made =
+      " It was made by imgcap 1.2.3 with the encoder efficientnet_lite2 on 2026-01-02, 03:04 UTC.";
+  const std::string photos =
+      "3 photos with the captions of models and people and where a model looked for each word.";
+  CHECK(introduction() ==
+        "2 models captioned 3 photos of <strong>test.txt</strong>. This page shows the scores of these "
+        "captions and " +
+            photos + made);
+  report.log = parse_training_log("{\"step\":1,\"loss\":5}", "log");
+  CHECK(introduction() ==
+        "2 models captioned 3 photos of <strong>test.txt</strong>. This page shows the scores of these "
+        "captions, "
+        "the course of the training and " +
+            photos + made);
+  report.photos.resize(1);
+  report.photos[0].captions.clear();
+  CHECK(has(introduction(), "and 1 photo with the captions of models and people. It"));
+  report.photos.clear();
+  CHECK(has(introduction(), "shows the scores of these captions and the course of the training. It"));
+  report.log.reset();
+  report.models[0].scores.images = 1234;
+  report.models[0].encoder = "resnet18";
+  CHECK(introduction() ==
+        "2 models captioned 1,234 photos of <strong>test.txt</strong>. This page shows the scores of these "
+        "captions. "
+        "It was made by imgcap 1.2.3 with the encoders efficientnet_lite2 and resnet18 on 2026-01-02, 03:04 "
+        "UTC.");
+  const std::string page = render_report(report);
+  CHECK(has(page, "<title>Two models</title>"));
+  CHECK(has(page, "<h1>Two models</h1>"));
+}
+
 TEST_CASE("captions and maps that do not fit are refused") {
   Report report = example();
   report.photos[0].captions[0].attention.words.pop_back();
@@ -166,11 +153,25 @@ TEST_CASE("attention between the middles of a map's cells") {
 TEST_CASE("pieces of HTML") {
   CHECK(escape_html("a < b & \"c\" > 'd'") == "a &lt; b &amp; &quot;c&quot; &gt; &#39;d&#39;");
   CHECK(escape_html("a\n\tb\x01\xff é") == "a  b\xef\xbf\xbd\xef\xbf\xbd é");
-  CHECK(escape_html("\xe2\x80\xae") == "\xef\xbf\xbd");  // the right-to-left override
+  // Control characters, and marks that turn the direction of text, are replaced, and no neighbours of theirs.
+  const std::string replaced = "\xef\xbf\xbd";
+  for (const std::string bad : {"\x1f", "\x7f", "\xc2\x80", "\xc2\x9f", "\xe2\x80\xaa", "\xe2\x80\xae",
+                                "\xe2\x81\xa6", "\xe2\x81\xa9"})
+    CHECK(escape_html(bad) == replaced);
+  for (const std::string good : {" ", "~", "\xc2\xa0", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\xa5",
+                                 "\xe2\x81\xaa", "\xf0\x9f\x90\xbb"})
+    CHECK(escape_html(good) == good);
+  CHECK(escape_html("a\rb") == "a b");
+  CHECK(escape_html("").empty());
   CHECK(grouped(0) == "0");
   CHECK(grouped(999) == "999");
   CHECK(grouped(1000) == "1,000");
   CHECK(grouped(-1234567) == "-1,234,567");
+  CHECK(grouped(999999) == "999,999");
+  CHECK(grouped(1000000) == "1,000,000");
+  CHECK(grouped(-999) == "-999");
+  CHECK(grouped(INT64_MIN) == "-9,223,372,036,854,775,808");
+  CHECK(counted(0, "step") == "0 steps");
   CHECK(counted(1, "step") == "1 step");
   CHECK(counted(2000, "step") == "2,000 steps");
   // RFC 4648, section 10.
@@ -179,7 +180,17 @@ TEST_CASE("pieces of HTML") {
   CHECK(data_uri("text/plain", "f") == start + "Zg==");
   CHECK(data_uri("text/plain", "fo") == start + "Zm8=");
   CHECK(data_uri("text/plain", "foo") == start + "Zm9v");
+  CHECK(data_uri("text/plain", "foob") == start + "Zm9vYg==");
+  CHECK(data_uri("text/plain", "fooba") == start + "Zm9vYmE=");
   CHECK(data_uri("text/plain", "foobar") == start + "Zm9vYmFy");
+  // Each digit once: the six bits of 0 to 63 in a row.
+  std::string bytes;
+  for (unsigned i = 0; i < 64; i += 4) {
+    const unsigned group = i << 18 | (i + 1) << 12 | (i + 2) << 6 | (i + 3);
+    for (const int shift : {16, 8, 0}) bytes += static_cast<char>(group >> shift & 255);
+  }
+  CHECK(data_uri("x", bytes) ==
+        "data:x;base64,ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
   CHECK(data_uri("text/plain", "\xff\xfe\xfd") == start + "//79");
 }
 

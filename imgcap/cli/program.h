@@ -1,0 +1,22 @@
+// The program, from its command line to its exit code.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace imgcap::cli {
+
+// How a piece of work ended. Code 2: what was given is at fault (an argument, a file, a full disk, too little
+// memory); 1: the program itself is; 130: Ctrl-C. The sentence is empty where nothing was thrown.
+struct Ending {
+  int code = 0;
+  std::string sentence;
+};
+
+// What `work` returns, or what the thing that it throws means.
+Ending ending_of(const std::function<int()>& work);
+
+// Reads the line, runs its verb and gives the exit code; says on stderr, in one sentence, what went wrong.
+int run_program(int argc, const char* const* argv);
+
+}  // namespace imgcap::cli

@@ -1,0 +1,330 @@
+// Every option of eval, caption and report, at a value that is not its default: what the program says is what
+// the library gives for these values, and something else for each option's default.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/sampling.h"
+#include "imgcap/report/html.h"
+#include "imgcap/training/encode.h"
+#include "imgcap/training/evaluate.h"
+#include "tests/cli/given.h"
+#include "tests/cli/small_model.h"
+
+using namespace imgcap;
+using nlohmann::json;
+using tests::all_between;
+using tests::Folder;
+using tests::Given;
+using tests::has;
+using tests::Result;
+using tests::run;
+
+namespace {
+
+const std::string kBear = "coco_000000000285.jpg", kSkier = "coco_000000000785.jpg";
+
+struct Scene {
+  Folder folder;
+  std::string photos = tests::assets() + "/photos", model = folder / "small.safetensors",
+              plain = folder / "plain.safetensors", weights = folder / "encoder.safetensors",
+              captions = folder / "captions", more = folder / "more", list = folder / "list.txt",
+              features = folder / "features.safetensors";
+  std::map<std::string, std::vector<std::string>> references = {{kBear, {"a bear a plane", "a bear ."}},
+                                                                {kSkier, {"plane a . bear"}}};
+  std::vector<std::string> names = {kSkier, kBear};
+
+  Scene() {
+    // Of these weights all settings below change what is found.
+    tests::write_small_model(model, DecoderKind::attention, 60, 2);
+    tests::write_small_model(plain, DecoderKind::plain, 5, 4);
+    tests::write_other_encoder(weights);
+    const std::string header = "image_name| comment_number| comment\n";
+    tests::write_text(captions, header + kBear + "|0|a bear a plane\n" + kSkier + "|0|plane a . bear\n");
+    tests::write_text(more, header + kBear + "|1|a bear .\n");
+    tests::write_text(list, kSkier + "\n" + kBear + "\n");
+  }
+
+  // The encoder is the other one unless `weights` is empty.
+  LoadedEncoder encoder(const std::string& file) const { return load_encoder("efficientnet_lite2", file); }
+  Image photo(const std::string& name) const { return read_image(photos + "/" + name); }
+};
+
+struct Model {
+  Vocabulary vocabulary;
+  std::unique_ptr<Decoder> decoder;
+
+  explicit Model(const std::string& file) : Model(load_checkpoint(file)) {}
+  explicit Model(const Checkpoint& checkpoint)
+      : vocabulary(checkpoint.make_vocabulary()), decoder(checkpoint.make_decoder()) {
+    decoder->eval();
+  }
+  std::string text(const Hypothesis& h) const {
+    return vocabulary.decode(std::vector<int32_t>(h.words.begin(), h.words.end()));
+  }
+};
+
+SearchOptions search_options(int64_t beam, int64_t max_words, double length_exponent) {
+  SearchOptions options;
+  options.beam = beam;
+  options.max_words = max_words;
+  options.length_exponent = length_exponent;
+  return options;
+}
+
+BeamOptions beam_options(int64_t beam, int64_t nbest, int64_t max_words, double length_exponent) {
+  BeamOptions options;
+  options.beam = beam;
+  options.nbest = nbest;
+  options.max_words = max_words;
+  options.length_exponent = length_exponent;
+  return options;
+}
+
+// A photo's captions with their log-probabilities, as a line of `caption --json` has them.
+using Captions = std::vector<std::pair<std::string, double>>;
+
+Captions captions_of(const json& line) {
+  Captions all = {{line.at("caption"), line.at("log_probability")}};
+  for (const json& other : line.value("alternatives", json::array()))
+    all.emplace_back(other.at("caption"), other.at("log_probability"));
+  return all;
+}
+
+Captions captions_of(const std::vector<Hypothesis>& found, const Model& model) {
+  Captions all;
+  for (const Hypothesis& h : found) all.emplace_back(model.text(h), h.log_probability);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("eval: every option counts") {
+  const Scene scene;
+  Given given({"eval"});
+  const auto eval = [&](const std::string& checkpoint, std::vector<std::string> more) {
+    const std::vector<std::string> own = {
+        "--checkpoint", checkpoint, "--weights", scene.weights, "--images",   scene.photos,  "--captions",
+        scene.captions, scene.more, "--list",    scene.list,    "--features", scene.features};
+    more.insert(more.begin(), own.begin(), own.end());
+    const Result result = run(given(more));
+    CAPTURE(result.err);
+    CHECK(result.code == 0);
+    return result.out;
+  };
+  const std::string out = scene.folder / "results.json";
+  const json printed = json::parse(eval(
+      scene.model, {"--beam", "4", "--max-words", "5", "--length-exponent", "2", "--out", out, "--json"}));
+
+  const Model model(scene.model);
+  const FeatureCache features = FeatureCache::open(scene.features);
+  CHECK(features.key() == feature_key(scene.encoder(scene.weights), {}));
+  const Dataset data = make_dataset(scene.references, scene.names, features, model.vocabulary);
+  ScoreOptions score_options;
+  score_options.split = "list.txt";
+  const auto with = [&](const SearchOptions& search) {
+    return evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
+  };
+  const Evaluation expected = with(search_options(4, 5, 2));
+  CHECK(printed == json::parse(score_json(expected.scores)));
+  const json written = json::parse(tests::read_text(out));
+  CHECK(written.at("scores") == printed);
+  CHECK(written.at("beam") == 4);
+  std::map<std::string, std::string> captions;
+  for (const json& line : written.at("captions")) captions[line.at("image_id")] = line.at("caption");
+  CHECK(captions == expected.captions);
+  // Else the above says nothing.
+  CHECK(with(search_options(5, 5, 2)).captions != expected.captions);
+  CHECK(with(search_options(4, 30, 2)).captions != expected.captions);
+  CHECK(with(search_options(4, 5, 1)).captions != expected.captions);
+
+  // For people: a table with the model's kind, its epoch and the beam's width.
+  score_options.protocol = Protocol::original;
+  const Model plain(scene.plain);
+  const Scores original =
+      evaluate(*plain.decoder, data, features, plain.vocabulary, search_options(3, 30, 1), score_options)
+          .scores;
+  const ScoreRow row{"plain", 3, 3, original};
+  CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
+  CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == score_table({&row, 1}));
+  CHECK(given.left() == "");
+}
+
+TEST_CASE("caption: every option counts") {
+  const Scene scene;
+  Given given({"caption"});
+  const auto lines = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--json", scene.photos + "/" + kBear, scene.photos + "/" + kSkier});
+    const Result result = run(given(more));
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    return tests::json_lines(result.out);
+  };
+  const Model model(scene.model);
+  const LoadedEncoder encoder = scene.encoder(scene.weights);
+  const std::vector<Image> photos = {scene.photo(kBear), scene.photo(kSkier)};
+  std::vector<Tensor> features;
+  for (const Image& photo : photos) features.push_back(encode_images(encoder, {photo}));
+  const std::vector<std::string> own = {"--model", scene.model, "--weights", scene.weights};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), own.begin(), own.end());
+    return lines(more);
+  };
+
+  const std::string sheet = scene.folder / "sheet.png";
+  const auto found = with(
+      {"--beam", "4", "--nbest", "3", "--max-words", "5", "--length-exponent", "2", "--attention", sheet});
+  REQUIRE(found.size() == 2);
+  const auto searched = [&](size_t i, const BeamOptions& options) {
+    return captions_of(beam_search(*model.decoder, features[i], options).front(), model);
+  };
+  bool beam = false, words = false, exponent = false;
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(found[i]["image"] == (i == 0 ? kBear : kSkier));
+    const Captions expected = searched(i, beam_options(4, 3, 5, 2));
+    CHECK(captions_of(found[i]) == expected);
+    beam = beam || searched(i, beam_options(5, 3, 5, 2)) != expected;
+    words = words || searched(i, beam_options(4, 3, 30, 2)) != expected;
+    exponent = exponent || searched(i, beam_options(4, 3, 5, 1)) != expected;
+  }
+  CHECK(beam);
+  CHECK(words);
+  CHECK(exponent);
+  // A tile a word that is no blank, five a row, 232 pixels apart.
+  BeamOptions best = beam_options(4, 3, 5, 2);
+  const Hypothesis first = beam_search(*model.decoder, features[0], best).front().front();
+  const auto tiles = std::count_if(first.words.begin(), first.words.end(), [&](int64_t word) {
+    return !model.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(word)}).empty();
+  });
+  CHECK(read_image(sheet).width == 8 + 232 * std::max<int64_t>(1, tiles));
+  CHECK(std::filesystem::exists(scene.folder / "sheet_coco_000000000785.png"));
+
+  // Drawn with one generator, photo after photo.
+  const auto drawn = [&](SamplingOptions options, uint64_t seed) {
+    tensor::Generator generator(seed);
+    std::vector<Captions> all;
+    for (const Tensor& each : features)
+      all.push_back(captions_of(sample(*model.decoder, each, options, generator).front(), model));
+    return all;
+  };
+  SamplingOptions options;
+  options.max_words = 6;
+  options.temperature = 1.5;
+  options.top_k = 5;
+  options.top_p = 0.8;
+  options.samples = 4;
+  const auto expected = drawn(options, 7);
+  const auto sampled = with({"--sample", "--temperature", "1.5", "--top-k", "5", "--top-p", "0.8",
+                             "--max-words", "6", "--nbest", "4", "--seed", "7"});
+  REQUIRE(sampled.size() == 2);
+  for (size_t i = 0; i < 2; ++i) CHECK(captions_of(sampled[i]) == expected[i]);
+  CHECK(drawn(options, 1) != expected);
+  for (auto change : std::vector<std::function<void(SamplingOptions&)>>{
+           [](auto& o) { o.max_words = 30; }, [](auto& o) { o.temperature = 1; },
+           [](auto& o) { o.top_k = 0; }, [](auto& o) { o.top_p = 1; }}) {
+    SamplingOptions other = options;
+    change(other);
+    CHECK(drawn(other, 7) != expected);
+  }
+
+  // As the original's page: its search and strings, and red for blue.
+  BeamOptions original = beam_options(5, 1, 30, 1);
+  original.compat_original = true;
+  const auto compat = with({"--compat", "original"});
+  for (size_t i = 0; i < 2; ++i) {
+    Image swapped = photos[i];
+    for (size_t k = 0; k < swapped.pixels.size(); k += 3) std::swap(swapped.pixels[k], swapped.pixels[k + 2]);
+    const Hypothesis h =
+        beam_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
+    CHECK(compat.at(i)["caption"] ==
+          model.vocabulary.decode_original(std::vector<int32_t>(h.ids.begin(), h.ids.end())));
+    CHECK(compat[i]["log_probability"] == h.log_probability);
+    CHECK(h.log_probability !=
+          beam_search(*model.decoder, features[i], original).front().front().log_probability);
+  }
+  CHECK(given.left() == "");
+}
+
+TEST_CASE("report: every option counts") {
+  const Scene scene;
+  Given given({"report"});
+  tests::write_text(scene.folder / "log.jsonl", "{\"step\":1234,\"loss\":5.5}\n");
+  const std::string page_file = scene.folder / "page.html";
+  const Result result = run(given({"--model",
+                                   scene.model,
+                                   "--model",
+                                   scene.plain,
+                                   "--images",
+                                   scene.photos,
+                                   "--captions",
+                                   scene.captions,
+                                   scene.more,
+                                   "--list",
+                                   scene.list,
+                                   "--log",
+                                   scene.folder / "log.jsonl",
+                                   "--weights",
+                                   scene.weights,
+                                   "--features",
+                                   scene.features,
+                                   "--beam",
+                                   "4",
+                                   "--max-words",
+                                   "5",
+                                   "--length-exponent",
+                                   "2",
+                                   "--photos",
+                                   "1",
+                                   "--title",
+                                   "My page",
+                                   "--out",
+                                   page_file}));
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(has(result.out, page_file + ": 2 photos scored, 1 shown, "));
+  const std::string page = tests::read_text(page_file);
+  CHECK(has(page, "<h1>My page</h1>"));
+  CHECK(has(page, "1 step and 0 validations, from " + (scene.folder / "log.jsonl")));
+  CHECK(has(page, "Beam search of width 4, captions of at most 5 words, length exponent 2."));
+
+  const FeatureCache features = FeatureCache::open(scene.features);
+  CHECK(features.key() == feature_key(scene.encoder(scene.weights), {}));
+  const auto rows = all_between(page, "<tr>", "</tr>"),
+             shown = all_between(page, "<p class=\"caption\">", "</p>");
+  REQUIRE(rows.size() == 3);
+  REQUIRE(shown.size() == 2);
+  for (const size_t m : {0, 1}) {
+    CAPTURE(m);
+    const Model model(m == 0 ? scene.model : scene.plain);
+    const Dataset data = make_dataset(scene.references, scene.names, features, model.vocabulary);
+    const Scores scores =
+        evaluate(*model.decoder, data, features, model.vocabulary, search_options(4, 5, 2), {}).scores;
+    std::string cells;
+    for (const double score :
+         {scores.bleu[0], scores.bleu[1], scores.bleu[2], scores.bleu[3], scores.rouge_l, scores.cider})
+      cells += fmt::format("{:.4f} ", score);
+    std::string found;
+    for (std::string cell : all_between(rows[m + 1], "<td>", "</td>")) {
+      for (const std::string tag : {"<strong>", "</strong>"})
+        if (const size_t at = cell.find(tag); at != std::string::npos) cell.erase(at, tag.size());
+      found += cell + " ";
+    }
+    CHECK(found == cells);
+    const Tensor skier = features.rows({*features.find(kSkier)});
+    const auto line = [&](const BeamOptions& options) {
+      const Hypothesis h = beam_search(*model.decoder, skier, options).front().front();
+      return fmt::format("/{}</b> <q>{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
+                         model.text(h).empty() ? "(no words)" : escape_html(model.text(h)),
+                         h.log_probability);
+    };
+    const std::string expected = line(beam_options(4, 1, 5, 2));
+    CHECK(has(shown[m], expected));
+    CHECK(has(rows[m + 1], m == 0 ? "/small</th>" : "/plain</th>"));
+    CHECK(line(beam_options(5, 1, 5, 2)) != expected);
+    CHECK(line(beam_options(4, 1, 30, 2)) != expected);
+    CHECK(line(beam_options(4, 1, 5, 1)) != expected);
+  }
+  CHECK(given.left() == "");
+}

@@ -1,0 +1,399 @@
+// Every option of the smaller verbs, at a value that is not its default.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "imgcap/metrics/scores.h"
+#include "imgcap/models/encoder.h"
+#include "imgcap/training/encode.h"
+#include "tests/cli/given.h"
+#include "tests/cli/small_model.h"
+
+using namespace imgcap;
+using nlohmann::json;
+using tests::Folder;
+using tests::Given;
+using tests::has;
+using tests::Result;
+using tests::run;
+
+namespace {
+
+const std::string kPhotos = tests::assets() + "/photos", kBear = "coco_000000000285.jpg",
+                  kSkier = "coco_000000000785.jpg", kHeader = "image_name| comment_number| comment\n";
+
+std::string write_resnet18(const Folder& folder) {
+  const std::string file = folder / "resnet18.safetensors";
+  tensor::io::write_safetensors(file, make_encoder("resnet18")->state_dict(), {{"from", "a test"}});
+  return file;
+}
+
+Result ran(const std::vector<std::string>& command, const std::string& input = "") {
+  Result result = run(command, input);
+  CAPTURE(result.err);
+  CHECK(result.code == 0);
+  return result;
+}
+
+void refused(const std::vector<std::string>& command, const std::string& why) {
+  const Result result = run(command);
+  CAPTURE(result.err);
+  CHECK(result.code == 2);
+  CHECK(has(result.err, why));
+  CHECK(result.out.empty());
+}
+
+}  // namespace
+
+TEST_CASE("score: every option counts") {
+  const Folder folder;
+  Given given({"score"});
+  const References references = {{"a.jpg", {"A dog runs on the grass .", "The dog runs"}},
+                                 {"b.jpg", {"Two men sit on a bench ."}},
+                                 {"c.jpg", {"A red bus"}}};
+  const Candidates candidates = {{"a.jpg", "A dog runs ."}, {"b.jpg", "two men sit on the grass ."}};
+  tests::write_text(folder / "first",
+                    kHeader + "a.jpg|0|A dog runs on the grass .\nb.jpg|0|Two men sit on a bench .\n");
+  tests::write_text(folder / "second", kHeader + "a.jpg|1|The dog runs\nc.jpg|0|A red bus\nbroken\n");
+  tests::write_text(
+      folder / "mine.csv",
+      kHeader + "a.jpg|0|A dog runs .\nb.jpg|0|two men sit on the grass .\nc.jpg|0|none of these\n");
+  tests::write_text(folder / "list", "b.jpg\na.jpg\n");
+  const std::vector<std::string> names = {"a.jpg", "b.jpg"};
+  const auto score = [&](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"--references", folder / "first", folder / "second", "--candidates", folder / "mine.csv"});
+    return ran(given(more));
+  };
+  const auto expected = [&](const ScoreOptions& options, bool listed) {
+    References some = references;
+    Candidates mine = candidates;
+    if (listed)
+      some.erase("c.jpg");
+    else
+      mine["c.jpg"] = "none of these";
+    return score_captions(mine, some, options);
+  };
+  ScoreOptions options;
+  options.split = "list";
+  options.tokenizer = ScoreTokenizer::none;
+  const Result listed = score({"--list", folder / "list", "--tokenizer", "none", "--json"});
+  CHECK(listed.out == score_json(expected(options, true)) + "\n");
+  CHECK(has(listed.err, "1 rows skipped"));
+  options.tokenizer.reset();
+  CHECK(score({"--list", folder / "list", "--json"}).out == score_json(expected(options, true)) + "\n");
+  options.protocol = Protocol::original;
+  options.split = "first";  // without a list, the first file of references says where they are from
+  const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
+  CHECK(score({"--protocol", "original"}).out == score_table({&row, 1}));
+  CHECK(given.left() == "");
+  refused({"score", "--references", folder / "first", "--candidates", folder / "missing"},
+          (folder / "missing") + ": cannot be read");
+  refused({"score", "--references", folder / "first", "--candidates", folder / "mine.csv"}, "c.jpg");
+  refused(
+      {"score", "--references", folder / "first", "--candidates", folder / "mine.csv", "--protocol", "other"},
+      "other not in {standard,original}");
+  refused({"score", "--references", folder / "first", "--candidates", folder / "mine.csv", "--protocol",
+           "original", "--tokenizer", "ptb"},
+          "original");
+}
+
+TEST_CASE("prepare and classify: every option counts") {
+  const Folder folder;
+  const std::string weights = write_resnet18(folder), cache = folder / "features.safetensors";
+  const LoadedEncoder encoder = load_encoder("resnet18", weights);
+  Given prepare({"prepare"});
+  std::filesystem::create_directory(folder / "photos");
+  std::filesystem::copy_file(kPhotos + "/" + kSkier, folder / "photos/skier.jpg");
+  const std::string bear = kPhotos + "/" + kBear;
+  const Result prepared = ran(prepare(
+      {"--images", bear, folder / "photos", "--encoder", "resnet18", "--weights", weights, "--out", cache}));
+  CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels\n");
+  CHECK(prepare.left() == "");
+  const FeatureCache features = FeatureCache::open(cache);
+  CHECK(features.names() == std::vector<std::string>{kBear, "skier.jpg"});
+  CHECK(features.key() == encoder.key);
+  const tensor::Tensor own = encode_images(encoder, {read_image(bear)}).to(tensor::DType::f16);
+  CHECK(features.rows({0}).to_vector<float>() == own.to(tensor::DType::f32).to_vector<float>());
+
+  Given classify({"classify"});
+  const auto p = encoder.encoder->classify(encoder.encoder->preprocess(read_image(bear))).to_vector<float>();
+  std::vector<int> order(p.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return p[static_cast<size_t>(a)] > p[static_cast<size_t>(b)]; });
+  const auto classes = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--encoder", "resnet18", "--weights", weights, bear});
+    return ran(classify(more)).out;
+  };
+  std::string text = kBear + ":";
+  json list = json::array();
+  for (size_t k = 0; k < 3; ++k) {
+    const float share = p[static_cast<size_t>(order[k])];
+    text += fmt::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", order[k], 100 * share);
+    list.push_back({order[k], share});
+  }
+  CHECK(classes({"--top", "3"}) == text + "\n");
+  const json line = json::parse(classes({"--top", "3", "--json"}));
+  CHECK(line["image"] == kBear);
+  REQUIRE(line["classes"].size() == 3);
+  for (size_t k = 0; k < 3; ++k) {
+    CHECK(line["classes"][k][0] == order[k]);
+    CHECK(line["classes"][k][1].get<float>() == p[static_cast<size_t>(order[k])]);
+  }
+  CHECK(classify.left() == "");
+}
+
+TEST_CASE("vocab build and tokenize: every option counts") {
+  const Folder folder;
+  Given given({"vocab", "build"});
+  tests::write_text(folder / "a", kHeader + "a.jpg|0|a dog runs\na.jpg|1|a dog\n");
+  tests::write_text(folder / "b", kHeader + "b.jpg|0|a dog cat cat\nb.jpg|1|runs a\n");
+  const auto build = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"--captions", folder / "a", folder / "b", "--out", folder / "v"});
+    const Result result = ran(given(more));
+    CHECK(has(result.out, (folder / "v") + ": "));
+    CHECK(has(result.out, " tokens of 4 captions\n"));
+    return tests::read_text(folder / "v");
+  };
+  // " a" four times, " dog" three, " cat" and " runs" twice.
+  const std::string special = "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n";
+  CHECK(build({"--max-words", "3", "--min-frequency", "2", "--no-characters"}) ==
+        special + "\" a\"\n\" dog\"\n\" cat\"\n");
+  CHECK(build({"--max-words", "0", "--min-frequency", "3", "--no-characters"}) ==
+        special + "\" a\"\n\" dog\"\n");
+  CHECK(given.left() == "");
+  CHECK(build({"--min-frequency", "4"}).starts_with(special + "\" a\"\n\"a\"\n\"b\"\n"));
+  refused({"vocab", "build", "--captions", folder / "none", "--out", folder / "w"}, "none: cannot be read");
+  CHECK_FALSE(std::filesystem::exists(folder / "w"));
+  refused({"vocab", "show", folder / "none"}, "none: cannot be read");
+  refused({"vocab"}, "A subcommand is required");
+
+  Given tokenize({"tokenize"});
+  CHECK(ran(tokenize({"--rules", "ptb"}), "It.\r\nA dog's\n").out == "[\"it\"]\n[\"a\",\"dog\",\"'s\"]\n");
+  CHECK(tokenize.left() == "");
+  refused({"tokenize", "--rules", "other"}, "other not in {spacy,ptb}");
+  const Result all = run({"tokenize"}, "a\n" + std::string((16 << 20) + 1, 'x'));
+  CHECK(all.code == 2);
+  CHECK(all.out == "[\"a\"]\n");
+  CHECK(has(all.err, "stdin:2: a line of more than 16777216 bytes"));
+}
+
+TEST_CASE("convert and info: every option and kind of file counts") {
+  const Folder folder;
+  Given convert({"convert"}), info({"info"});
+  const auto converted = [&](const std::string& in, const std::string& format) {
+    const std::string out = folder / "out.safetensors";
+    std::vector<std::string> arguments = {in, out};
+    if (!format.empty()) arguments.insert(arguments.end(), {"--format", format});
+    const Result result = ran(convert(arguments));
+    return std::pair(result.out, tensor::io::read_safetensors(out));
+  };
+  const auto shown = [&](const std::string& file) { return json::parse(ran(info({file, "--json"})).out); };
+
+  // Weights: the metadata goes along.
+  const std::string weights = folder / "weights.safetensors";
+  tensor::io::write_safetensors(
+      weights,
+      {{"w", tensor::Tensor::full({2, 3}, 0.1)}, {"n", tensor::Tensor::full({4}, 5, tensor::DType::i64)}},
+      {{"from", "value"}, {"list", "[1, 2]"}, {"names", "[\"a\"]"}});
+  for (const auto& [format, dtype] : std::vector<std::pair<std::string, tensor::DType>>{
+           {"f16", tensor::DType::f16}, {"f32", tensor::DType::f32}, {"keep", tensor::DType::f32}}) {
+    CAPTURE(format);
+    const auto [said, file] = converted(weights, format);
+    CHECK(said == (folder / "out.safetensors") + ": 2 tensors, 10 values\n");
+    CHECK(file.tensors.at("w").dtype() == dtype);
+    CHECK(file.tensors.at("w").shape() == tensor::Shape{2, 3});
+    CHECK(file.tensors.at("n").dtype() == tensor::DType::i64);
+    CHECK(file.metadata.at("from") == "value");
+  }
+  const json w = shown(weights);
+  CHECK(w["file"] == weights);
+  CHECK(w["kind"] == "weights");
+  CHECK(w["values"] == 10);
+  CHECK(w["metadata"] == json{{"from", "value"}, {"list", {1, 2}}, {"names", 1}});
+  CHECK(w["tensors"] ==
+        json::parse(R"([{"name":"n","dtype":"i64","shape":[4]},{"name":"w","dtype":"f32","shape":[2,3]}])"));
+  CHECK(ran({"info", weights}).out ==
+        weights +
+            ": weights, 2 tensors, 10 values\n  from: \"value\"\n  list: [1,2]\n  names: 1\n"
+            "  n i64 (4)\n  w f32 (2, 3)\n");
+  // f16 that is kept stays f16.
+  tensor::io::write_safetensors(weights, {{"w", tensor::Tensor::full({2}, 0.1).to(tensor::DType::f16)}}, {});
+  CHECK(converted(weights, "").second.tensors.at("w").dtype() == tensor::DType::f16);
+  CHECK(converted(weights, "f32").second.tensors.at("w").dtype() == tensor::DType::f32);
+  refused({"convert", weights, folder / "x.safetensors", "--format", "i8"},
+          "no checkpoint, and i8 is a format of checkpoints");
+  refused({"convert", weights, folder / "x.pth"}, "x.pth: the output's name has to end in .safetensors");
+  tensor::io::write_safetensors(weights, {}, {});
+  refused({"convert", weights, folder / "x.safetensors"}, weights + ": has no tensors");
+
+  // A checkpoint: without its training run.
+  const std::string model = folder / "model.safetensors";
+  tests::write_small_model(model, DecoderKind::attention);
+  Checkpoint checkpoint = load_checkpoint(model);
+  checkpoint.training = "{}";
+  checkpoint.training_tensors["optimizer.x"] = tensor::Tensor::zeros({3});
+  save_checkpoint(model, checkpoint);
+  CHECK(shown(model)["kind"] == "checkpoint of a training run");
+  CHECK(shown(model)["metadata"]["vocabulary"] == 10);
+  const auto size = static_cast<int64_t>(checkpoint.weights.size());
+  for (const auto& [format, dtype] :
+       std::vector<std::pair<std::string, tensor::DType>>{{"f16", tensor::DType::f16},
+                                                          {"f32", tensor::DType::f32},
+                                                          {"keep", tensor::DType::f32},
+                                                          {"i8", tensor::DType::u8}}) {
+    CAPTURE(format);
+    const auto [said, file] = converted(model, format);
+    CHECK(said == (folder / "out.safetensors") + fmt::format(": a model of {} weights\n", size));
+    // The attention's matrix of 8 x 1280 is too small for 8 bits, the plain model's would be, too.
+    CHECK(file.tensors.at("model.fc.weight").dtype() ==
+          (dtype == tensor::DType::u8 ? tensor::DType::f16 : dtype));
+    CHECK_FALSE(file.tensors.contains("optimizer.x"));
+    CHECK_FALSE(file.metadata.contains("training"));
+    CHECK(shown(folder / "out.safetensors")["kind"] == "checkpoint");
+  }
+  CHECK(convert.left() == "");
+
+  // The models' parameters: torchvision's ResNet18 has 11,689,512, its classifier 513 * 1000.
+  for (const std::string kind : {"attention", "plain"}) {
+    const json m = json::parse(ran(info({"--model", kind, "--encoder", "resnet18", "--json"})).out);
+    CHECK(m["model"] == kind);
+    CHECK(m["encoder"] == "resnet18");
+    const json& n = m["parameters"];
+    CHECK(n["frozen"] == (kind == "attention" ? 11'689'512 : 11'689'512 - 513'000));
+    CHECK(n["total"] == n["frozen"].get<int64_t>() + n["trainable"].get<int64_t>());
+    CHECK(n.contains("attention") == (kind == "attention"));
+  }
+  const std::string text = ran({"info", "--model", "plain"}).out;
+  CHECK(text ==
+        "plain model with resnet50\ntrainable parameters:   29,383,680\nfrozen parameters:      23,508,032\n"
+        "total:                  52,891,712\n");
+  info.elsewhere({"--layers"});  // diagnosis_test.cc
+  CHECK(info.left() == "");
+  refused({"info", weights, "--model", "plain"}, "file excludes --model");
+  refused({"info", "--model", "other"}, "other not in {attention,plain}");
+  refused({"info", "--model", "plain", "--encoder", "other"}, "'other' is not known");
+}
+
+TEST_CASE("gradcheck and ops: every option counts") {
+  Given gradcheck({"gradcheck"}), ops({"ops"});
+  const json both = json::parse(ran(gradcheck({"--op", "relu", "tanh", "--json"})).out);
+  CHECK(both["device"] == "cpu");
+  CHECK(both["failed"] == 0);
+  REQUIRE(both["ops"].size() == 2);
+  CHECK(both["ops"][0]["op"] == "relu");
+  CHECK(both["ops"][1]["op"] == "tanh");
+  int64_t samples = 0, checks = 0;
+  for (const json& op : both["ops"]) {
+    CHECK(op["ok"] == true);
+    CHECK(op["failures"].empty());
+    samples += op["samples"].get<int64_t>();
+    checks += op["checks"].get<int64_t>();
+    // The rounding of each type: 2^-53, 2^-24, 2^-11 and 2^-8, or nothing where relu is exact.
+    const json& worst = op["worst_relative_error"];
+    CHECK(worst["f64"].get<double>() < 1e-12);
+    CHECK(worst["f32"].get<double>() < 1e-5);
+    CHECK(worst["f16"].get<double>() < 1e-2);
+    CHECK(worst["bf16"].get<double>() < 1e-1);
+    CHECK(op["worst_derivative_error"].get<double>() < 1e-4);
+  }
+  CHECK(both["ops"][1]["worst_relative_error"]["bf16"].get<double>() >
+        both["ops"][1]["worst_relative_error"]["f16"].get<double>());
+  CHECK(both["ops"][1]["worst_relative_error"]["f16"].get<double>() >
+        both["ops"][1]["worst_relative_error"]["f32"].get<double>());
+  CHECK(both["ops"][1]["worst_relative_error"]["f32"].get<double>() >
+        both["ops"][1]["worst_relative_error"]["f64"].get<double>());
+  CHECK(both["samples"] == samples);
+  CHECK(both["checks"] == checks);
+  refused(gradcheck({"--op", "relu", "--device", "cuda", "--json"}), "cuda");
+  CHECK(gradcheck.left() == "");
+  const Result text = ran({"gradcheck", "--op", "relu"});
+  CHECK(
+      has(text.out, fmt::format("1 ops, {} samples, {} checks on cpu in ",
+                                both["ops"][0]["samples"].get<int>(), both["ops"][0]["checks"].get<int>())));
+  CHECK(has(text.out, " s: all pass\n"));
+  CHECK(text.out.starts_with("op "));
+
+  const auto lines = tests::json_lines(ran(ops({"--json"})).out);
+  CHECK(ops.left() == "");
+  const auto line = [&](const std::string& name) {
+    return *std::find_if(lines.begin(), lines.end(), [&](const json& each) { return each["op"] == name; });
+  };
+  CHECK(lines.front()["op"] == "add");
+  CHECK(line("tanh")["derivatives"] == "first and second");
+  CHECK(line("decoder_sequence")["derivatives"] == "first");
+  CHECK(line("decoder_sequence")["fused"] == true);
+  CHECK(line("tanh")["fused"] == false);
+  CHECK(line("matmul")["file"] == "autograd/ops/matmul.cc");
+  CHECK(line("tanh")["types"] == "f32 f64 f16 bf16");
+}
+
+TEST_CASE("bench: every option counts") {
+  const Folder folder;
+  Given given({"bench"});
+  // In PyTorch's place a script that notes its arguments and says that a call takes two seconds.
+  const std::string python = folder / "python", log = folder / "log", program = folder / "imgcap_torch.py";
+  tests::write_text(
+      python, "#!/bin/sh\necho \"$@\" >> " + log + "\necho '{\"sec\":{\"median\":2,\"min\":1,\"max\":3}}'\n");
+  ::chmod(python.c_str(), 0700);
+  tests::write_text(program, "");
+  const json both =
+      json::parse(ran(given({"--only", "resnet50-b1", "--calls", "2", "--pairs", "2", "--compare", "torch",
+                             "--python", python, "--torch-program", program, "--threads", "2", "--json"}))
+                      .out);
+  CHECK(both["machine"]["threads"] == 2);
+  REQUIRE(both["rows"].size() == 1);
+  const json& row = both["rows"][0];
+  CHECK(row["name"] == "resnet50-b1");
+  CHECK(row["what"] == "frozen ResNet50, 1 photo, float32");
+  CHECK(row["precision"] == "f32");
+  CHECK(row["unit"] == "photos");
+  CHECK(row["runs"] == 2);
+  const json& seconds = row["seconds"];
+  CHECK(seconds["min"] <= seconds["median"]);
+  CHECK(seconds["median"] <= seconds["max"]);
+  CHECK(row["per_second"].get<double>() == doctest::Approx(1 / seconds["median"].get<double>()));
+  REQUIRE(row["torch"].size() == 1);
+  const json& torch = row["torch"][0];
+  CHECK(torch["variant"] == "jit");
+  CHECK(torch["per_second"] == 0.5);
+  CHECK(torch["seconds"] == json{{"median", 2}, {"min", 1}, {"max", 3}});
+  // Two seconds to ours, in each of the pairs.
+  CHECK(torch["speed_ratio"].get<double>() >= 2 / seconds["max"].get<double>() * (1 - 1e-12));
+  CHECK(torch["speed_ratio"].get<double>() <= 2 / seconds["min"].get<double>() * (1 + 1e-12));
+  CHECK(torch["memory_ratio"].get<double>() ==
+        doctest::Approx(row["peak_mib"].get<double>() / torch["peak_mib"].get<double>()));
+  CHECK(torch["memory_ratio"].get<double>() > 1);
+  const std::string call = program + " resnet --mode jit --batches 1 --threads 2 --reps 2\n";
+  CHECK(tests::has(tests::read_text(log), call + call));
+
+  const std::string text = ran({"bench", "--only", "caption", "--calls", "1", "--pairs", "1", "--compare",
+                                "torch", "--python", python, "--torch-program", program, "--threads", "2"})
+                               .out;
+  CHECK(has(text, ", 2 of "));
+  CHECK(has(text, " GFLOP/s float32, "));
+  CHECK(has(text, "\ncaption: process start to caption, model in the box, beam 5\n  imgcap  "));
+  CHECK(has(text, " photos/s "));
+  CHECK(has(text, "\n  PyTorch original "));
+  CHECK(has(text, " x the speed, "));
+  CHECK(has(tests::read_text(log), program + " startup --threads 2\n"));
+  // The photo is the one that is given.
+  const Result photo =
+      run(given({"--only", "caption", "--photo", folder / "none.jpg", "--calls", "1", "--pairs", "1"}));
+  CHECK(photo.code == 2);
+  CHECK(has(photo.err, "--beam 5 " + (folder / "none.jpg")));
+  refused(given({"--only", "resnet50-b1", "--precision", "bf16"}), "there is no row 'resnet50-b1' in bf16");
+  refused({"bench", "--worker", "resnet50-b1", "--precision", "f16"}, "f16");
+  refused({"bench", "--calls", "0"}, "--calls: '0' is not a number from 1 to 1000");
+  refused({"bench", "--pairs", "101"}, "--pairs: '101' is not a number from 1 to 100");
+  refused({"bench", "--only", "caption", "--compare", "torch"},
+          "--compare torch needs --python and --torch-program");
+  refused({"bench", "--only", "caption", "--compare", "torch", "--python", python},
+          "--compare torch needs --python and --torch-program");
+  CHECK(given.left() == "");
+}
