@@ -28,7 +28,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from mutation.mutants import Mutant, functions_with_defaults, mutants_of  # noqa: E402
+from mutation.mutants import Mutant, default_arguments, mutants_of  # noqa: E402
 from mutation.workshop import Processes, Stopped, Workshop  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,11 +44,14 @@ ROOMS = {
     "bench": ("imgcap/bench", "test_cli"), "cli": ("imgcap/cli", "test_cli"),
 }
 LIKELY_SECONDS = {"test_autograd": 30, "test_gradcheck": 15, "test_models": 15, "test_training": 25, "test_cli": 80}
+NOT_PRODUCT = ("autograd/testing/op_database/",)  # the samples that ops are tested with
 PER_LINE = 2  # of a sample
 VIABLE = ("caught", "survived")
 
 
 def room_of(file: str) -> str | None:
+    if file.startswith(NOT_PRODUCT):
+        return None
     return next((room for room, (folder, _) in ROOMS.items() if file.startswith(f"{folder}/")), None)
 
 
@@ -69,12 +72,12 @@ class Project:
         self.texts = {f: (ROOT / f).read_bytes().decode() for f in self.files if f.endswith((".cc", ".h")) and room_of(f)}
         self.hashes = {f: sha(text.encode()) for f, text in self.texts.items()}
         self.tests_hash = sha(*((ROOT / f).read_bytes() for f in self.files if f.startswith("tests/")))
-        self.with_defaults = functions_with_defaults([t for f, t in self.texts.items() if f.endswith(".h")])
+        self.defaults = default_arguments([t for f, t in self.texts.items() if f.endswith(".h")])
         self.found: dict[str, list[Mutant]] = {}
 
     def mutants(self, file: str) -> list[Mutant]:
         if file not in self.found:
-            self.found[file] = mutants_of(file, self.texts[file], self.with_defaults)
+            self.found[file] = mutants_of(file, self.texts[file], self.defaults)
         return self.found[file]
 
     def lines_since(self, commit: str) -> dict[str, set[int]]:
