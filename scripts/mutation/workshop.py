@@ -119,11 +119,11 @@ class Workshop:
             self.mutated = None
         self._must(["ninja", "-j", str(processes), program], f"{program} does not build as it is")
         self.programs[program] = self._digest(program)
-        target = ""
+        built, target = set(self._ninja("inputs", program)), ""  # others may be left from an earlier run's mistake
         for line in self._ninja("deps"):
             if not line.startswith(" "):
                 target = line.split(": #deps")[0]
-            elif (file := self._in_source(line.strip())) and file.endswith(".cc") and file not in self.objects:
+            elif target in built and (file := self._in_source(line.strip())) and file.endswith(".cc"):
                 self.objects[file] = target, digest(self.build_folder / target)
 
     # --- mistakes
