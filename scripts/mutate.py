@@ -66,9 +66,9 @@ def git(*arguments: str) -> str:
 class Project:
     """The files as they are in the working tree, and every mistake that can be planted in them."""
 
-    def __init__(self):
+    def __init__(self, work: Path):
         listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-        self.files = sorted({f for f in listed if f and (ROOT / f).is_file()})
+        self.files = sorted({f for f in listed if (ROOT / f).is_file() and not (ROOT / f).is_relative_to(work)})
         self.texts = {f: (ROOT / f).read_bytes().decode() for f in self.files if f.endswith((".cc", ".h")) and room_of(f)}
         self.hashes = {f: sha(text.encode()) for f, text in self.texts.items()}
         self.tests_hash = sha(*((ROOT / f).read_bytes() for f in self.files if f.startswith("tests/")))
@@ -178,11 +178,11 @@ class Judge:
         self.workshops = [Workshop(options.work / str(n), project.texts, self.processes, options.data)
                           for n in range(options.jobs)]
         self.building = threading.Lock()
-        self.times = options.work / "times.json"  # of the test programs without a mistake, for one state of the tree
-        self.tree = sha(str(options.data).encode(), *((ROOT / f).read_bytes() for f in project.files
-                                                      if not f.startswith(("docs/", "scripts/"))))
-        known = json.loads(self.times.read_text()) if self.times.exists() else {}
-        self.seconds: dict[str, float] = known["seconds"] if known.get("tree") == self.tree else {}
+        self.seconds: dict[str, float] = {}  # what each test program takes without a mistake, in this run
+        self.times_file = options.work / "times.json"  # the same of earlier runs, by name, and by what the program was made of
+        self.times = json.loads(self.times_file.read_text()) if self.times_file.exists() else {}
+        self.test_data = sha(str(options.data).encode(), *((ROOT / f).read_bytes() for f in project.files
+                                                           if f.startswith(("assets/", "tests/golden/", "examples/"))))
 
     def take_known(self):
         """Counts what earlier runs found out."""
@@ -210,7 +210,7 @@ class Judge:
         for room in self.rooms:
             folder, own = ROOMS[room.name]
             above = [p for p in everything if p != own and any(s.startswith(f"{folder}/") for s in sources[p])]
-            above.sort(key=lambda p: self.seconds.get(p, LIKELY_SECONDS.get(p, 5)))
+            above.sort(key=lambda p: self.times.get(p, LIKELY_SECONDS.get(p, 5)))
             room.programs = [own] if self.options.own else [own, *above]
         threads = [threading.Thread(target=self._work, args=[w]) for w in self.workshops]
         for thread in threads:
@@ -237,15 +237,17 @@ class Judge:
             return
         with self.building:  # one after the other: the second finds in ccache what the first has compiled
             workshop.build_unmutated(program, self.options.jobs)
-            if program in self.seconds:
-                return
-            start = time.monotonic()
-            failure = workshop.test(program, 3600)
-            if failure:
-                raise SystemExit(f"{workshop.last_words()}\nmutate.py: {program} fails without a mistake: {failure}")
-            self.seconds[program] = round(time.monotonic() - start, 1)
-            print(f"{program} without a mistake: {self.seconds[program]} s", flush=True)
-            self.times.write_text(json.dumps({"tree": self.tree, "seconds": self.seconds}))
+            key = sha(program.encode(), workshop.programs[program].encode(), self.test_data.encode())
+            if key in self.times:
+                self.seconds[program] = self.times[key]
+            elif program not in self.seconds:
+                start = time.monotonic()
+                if failure := workshop.test(program, 3600):
+                    sys.exit(f"{workshop.last_words()}\nmutate.py: {program} fails without a mistake: {failure}")
+                self.seconds[program] = round(time.monotonic() - start, 1)
+                print(f"{program} without a mistake: {self.seconds[program]} s", flush=True)
+            self.times[key] = self.times[program] = self.seconds[program]
+            self.times_file.write_text(json.dumps(self.times))
 
     def _next(self) -> tuple[Room, Mutant] | None:
         with self.changed:
@@ -379,7 +381,7 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     options.work = options.work.resolve()
-    project, equivalents = Project(), Equivalents()
+    project, equivalents = Project(options.work), Equivalents()
     equivalents.report_stale(project)
     mutants, listed = [], Counter()
     for mutant in chosen(options, project):
