@@ -137,21 +137,21 @@ class Results:
                 except ValueError:
                     pass  # the last line of a run that was killed
 
-    def of(self, mutant: Mutant, own: bool) -> dict | None:
+    def of(self, mutant: Mutant, partial: bool) -> dict | None:
         """The verdict, if neither the file nor, for a survivor, the tests have changed since."""
         record = self.records.get(mutant.id)
         if not record or record["hash"] != self.project.hashes[mutant.file]:
             return None
         if record["verdict"] == "survived" and record["tests"] != self.project.tests_hash:
             return None
-        if record["verdict"] in ("survived", "same code") and record.get("own", False) and not own:
+        if record["verdict"] in ("survived", "same code") and record.get("partial", True) and not partial:
             return None
         return record
 
-    def add(self, mutant: Mutant, verdict: str, by: str, seconds: float, own: bool):
+    def add(self, mutant: Mutant, verdict: str, by: str, seconds: float, partial: bool):
         record = {"id": mutant.id, "room": room_of(mutant.file), "file": mutant.file, "line": mutant.line,
                   "what": mutant.what, "before": mutant.before, "after": mutant.after, "verdict": verdict, "by": by,
-                  "seconds": round(seconds, 1), "own": own, "hash": self.project.hashes[mutant.file],
+                  "seconds": round(seconds, 1), "partial": partial, "hash": self.project.hashes[mutant.file],
                   "tests": self.project.tests_hash}
         with self.lock:
             self.records[mutant.id] = record
@@ -175,30 +175,29 @@ class Judge:
     def __init__(self, options, project: Project, results: Results, rooms: list[Room]):
         self.options, self.project, self.results, self.rooms = options, project, results, rooms
         self.processes, self.changed, self.failure = Processes(), threading.Condition(), None
-        self.workshops = [Workshop(options.work / str(n), project.texts, self.processes, options.data)
+        self.workshops = [Workshop(options.work / str(n), project.texts, self.processes, options.data, options.skip)
                           for n in range(options.jobs)]
         self.building = threading.Lock()
+        self.partial = bool(options.own or options.skip)  # not every test runs: what survives is not final
         self.seconds: dict[str, float] = {}  # what each test program takes without a mistake, in this run
         self.times_file = options.work / "times.json"  # the same of earlier runs, by name, and by what the program was made of
         self.times = json.loads(self.times_file.read_text()) if self.times_file.exists() else {}
-        self.test_data = sha(str(options.data).encode(), *((ROOT / f).read_bytes() for f in project.files
+        self.test_data = sha(f"{options.data} {options.skip}".encode(), *((ROOT / f).read_bytes() for f in project.files
                                                            if f.startswith(("assets/", "tests/golden/", "examples/"))))
 
-    def take_known(self):
-        """Counts what earlier runs found out."""
-        for room in self.rooms:
-            waiting = []
-            for mutant in room.queue:
-                record = None if self.options.again else self.results.of(mutant, self.options.own)
-                if not record or room.viable >= room.wanted:
-                    waiting.append(mutant)
-                else:
-                    room.judged.append(mutant)
-                    room.viable += record["verdict"] in VIABLE
-            room.queue = waiting
+    def _take_known(self, room: Room):
+        """Counts what earlier runs found out about those that come first."""
+        while room.queue and room.viable + room.in_flight < room.wanted:
+            record = None if self.options.again else self.results.of(room.queue[0], self.partial)
+            if not record:
+                return
+            room.judged.append(room.queue.pop(0))
+            room.viable += record["verdict"] in VIABLE
 
     def run(self):
         """Judges the rest, in all workshops side by side."""
+        for room in self.rooms:
+            self._take_known(room)
         if all(not room.queue or room.viable >= room.wanted for room in self.rooms):
             return
         print(f"building in {self.options.work}; the first time it takes a while", flush=True)
@@ -253,6 +252,7 @@ class Judge:
         with self.changed:
             while not self.processes.stopped:
                 for room in self.rooms:
+                    self._take_known(room)
                     if room.queue and room.viable + room.in_flight < room.wanted:
                         room.in_flight += 1
                         return room, room.queue.pop(0)
@@ -266,7 +266,7 @@ class Judge:
                 room, mutant = taken
                 start = time.monotonic()
                 verdict, by = self._verdict(workshop, room.programs, mutant)
-                self.results.add(mutant, verdict, by, time.monotonic() - start, self.options.own)
+                self.results.add(mutant, verdict, by, time.monotonic() - start, self.partial)
                 with self.changed:
                     room.in_flight -= 1
                     room.viable += verdict in VIABLE
@@ -367,6 +367,7 @@ def parse_arguments():
     add("--seed", type=int, default=1, help="of that order (default: 1)")
     add("--jobs", type=int, default=2, metavar="N", help="mistakes at a time, each with a build folder (default: 2)")
     add("--own", action="store_true", help="run only the room's own test program: quick, but what survives is not final")
+    add("--skip", default="", metavar="CASES", help="doctest's --test-case-exclude, to leave out slow cases: the same")
     add("--list", action="store_true", help="print the mistakes and do nothing")
     add("--survivors", action="store_true", help="print what survived in earlier runs and do nothing")
     add("--again", action="store_true", help="try again what has a verdict")
@@ -418,7 +419,6 @@ def main():
         sys.exit(f"mutate.py: another run is at work in {options.work}")
     judge = Judge(options, project, results, rooms)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    judge.take_known()
     stopped = False
     try:
         judge.run()

@@ -71,10 +71,10 @@ def digest(*files: Path) -> str:
 
 
 class Workshop:
-    def __init__(self, folder: Path, texts: dict[str, str], processes: Processes, data: str | None):
+    def __init__(self, folder: Path, texts: dict[str, str], processes: Processes, data: str | None, skip: str):
         self.source, self.build_folder = folder / "source", folder / "build"
         self.scratch, self.log = folder / "scratch", folder / "log.txt"
-        self.texts, self.processes = texts, processes
+        self.texts, self.processes, self.skip = texts, processes, skip
         self.mutated: str | None = None  # the file that is not as it should be
         self.programs: dict[str, str] = {}  # those that were built without a mistake, and what they looked like
         self.objects: dict[str, tuple[str, str]] = {}  # of a .cc file: the object's name, and what it looked like
@@ -156,7 +156,8 @@ class Workshop:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir()
         limits = ["prlimit", f"--as={8 * GIB}", f"--fsize={2 * GIB}", "--core=0"]
-        command = [*limits, self.build_folder / "bin" / program, "--abort-after=1", "--no-intro"]
+        command = [*limits, self.build_folder / "bin" / program, "--abort-after=1", "--no-intro",
+                   f"--test-case-exclude={self.skip}"]
         status = self.processes.run(command, seconds, self.log, cwd=self.scratch, env=self.test_environment)
         shutil.rmtree(self.scratch, ignore_errors=True)
         if status == 0:
