@@ -28,7 +28,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from mutation.mutants import Mutant, functions_with_defaults, mutants_of  # noqa: E402
+from mutation.mutants import Mutant, default_arguments, mutants_of  # noqa: E402
 from mutation.workshop import Processes, Stopped, Workshop  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,11 +44,14 @@ ROOMS = {
     "bench": ("imgcap/bench", "test_cli"), "cli": ("imgcap/cli", "test_cli"),
 }
 LIKELY_SECONDS = {"test_autograd": 30, "test_gradcheck": 15, "test_models": 15, "test_training": 25, "test_cli": 80}
+NOT_PRODUCT = ("autograd/testing/op_database/",)  # the samples that ops are tested with
 PER_LINE = 2  # of a sample
 VIABLE = ("caught", "survived")
 
 
 def room_of(file: str) -> str | None:
+    if file.startswith(NOT_PRODUCT):
+        return None
     return next((room for room, (folder, _) in ROOMS.items() if file.startswith(f"{folder}/")), None)
 
 
@@ -63,18 +66,18 @@ def git(*arguments: str) -> str:
 class Project:
     """The files as they are in the working tree, and every mistake that can be planted in them."""
 
-    def __init__(self):
+    def __init__(self, work: Path):
         listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-        self.files = sorted({f for f in listed if f and (ROOT / f).is_file()})
+        self.files = sorted({f for f in listed if (ROOT / f).is_file() and not (ROOT / f).is_relative_to(work)})
         self.texts = {f: (ROOT / f).read_bytes().decode() for f in self.files if f.endswith((".cc", ".h")) and room_of(f)}
         self.hashes = {f: sha(text.encode()) for f, text in self.texts.items()}
         self.tests_hash = sha(*((ROOT / f).read_bytes() for f in self.files if f.startswith("tests/")))
-        self.with_defaults = functions_with_defaults([t for f, t in self.texts.items() if f.endswith(".h")])
+        self.defaults = default_arguments([t for f, t in self.texts.items() if f.endswith(".h")])
         self.found: dict[str, list[Mutant]] = {}
 
     def mutants(self, file: str) -> list[Mutant]:
         if file not in self.found:
-            self.found[file] = mutants_of(file, self.texts[file], self.with_defaults)
+            self.found[file] = mutants_of(file, self.texts[file], self.defaults)
         return self.found[file]
 
     def lines_since(self, commit: str) -> dict[str, set[int]]:
@@ -134,21 +137,21 @@ class Results:
                 except ValueError:
                     pass  # the last line of a run that was killed
 
-    def of(self, mutant: Mutant, own: bool) -> dict | None:
+    def of(self, mutant: Mutant, partial: bool) -> dict | None:
         """The verdict, if neither the file nor, for a survivor, the tests have changed since."""
         record = self.records.get(mutant.id)
         if not record or record["hash"] != self.project.hashes[mutant.file]:
             return None
         if record["verdict"] == "survived" and record["tests"] != self.project.tests_hash:
             return None
-        if record["verdict"] in ("survived", "same code") and record.get("own", False) and not own:
+        if record["verdict"] in ("survived", "same code") and record.get("partial", True) and not partial:
             return None
         return record
 
-    def add(self, mutant: Mutant, verdict: str, by: str, seconds: float, own: bool):
+    def add(self, mutant: Mutant, verdict: str, by: str, seconds: float, partial: bool):
         record = {"id": mutant.id, "room": room_of(mutant.file), "file": mutant.file, "line": mutant.line,
                   "what": mutant.what, "before": mutant.before, "after": mutant.after, "verdict": verdict, "by": by,
-                  "seconds": round(seconds, 1), "own": own, "hash": self.project.hashes[mutant.file],
+                  "seconds": round(seconds, 1), "partial": partial, "hash": self.project.hashes[mutant.file],
                   "tests": self.project.tests_hash}
         with self.lock:
             self.records[mutant.id] = record
@@ -172,30 +175,29 @@ class Judge:
     def __init__(self, options, project: Project, results: Results, rooms: list[Room]):
         self.options, self.project, self.results, self.rooms = options, project, results, rooms
         self.processes, self.changed, self.failure = Processes(), threading.Condition(), None
-        self.workshops = [Workshop(options.work / str(n), project.texts, self.processes, options.data)
+        self.workshops = [Workshop(options.work / str(n), project.texts, self.processes, options.data, options.skip)
                           for n in range(options.jobs)]
         self.building = threading.Lock()
-        self.times = options.work / "times.json"  # of the test programs without a mistake, for one state of the tree
-        self.tree = sha(str(options.data).encode(), *((ROOT / f).read_bytes() for f in project.files
-                                                      if not f.startswith(("docs/", "scripts/"))))
-        known = json.loads(self.times.read_text()) if self.times.exists() else {}
-        self.seconds: dict[str, float] = known["seconds"] if known.get("tree") == self.tree else {}
+        self.partial = bool(options.own or options.skip)  # not every test runs: what survives is not final
+        self.seconds: dict[str, float] = {}  # what each test program takes without a mistake, in this run
+        self.times_file = options.work / "times.json"  # the same of earlier runs, by name, and by what the program was made of
+        self.times = json.loads(self.times_file.read_text()) if self.times_file.exists() else {}
+        self.test_data = sha(f"{options.data} {options.skip}".encode(), *((ROOT / f).read_bytes() for f in project.files
+                                                           if f.startswith(("assets/", "tests/golden/", "examples/"))))
 
-    def take_known(self):
-        """Counts what earlier runs found out."""
-        for room in self.rooms:
-            waiting = []
-            for mutant in room.queue:
-                record = None if self.options.again else self.results.of(mutant, self.options.own)
-                if not record or room.viable >= room.wanted:
-                    waiting.append(mutant)
-                else:
-                    room.judged.append(mutant)
-                    room.viable += record["verdict"] in VIABLE
-            room.queue = waiting
+    def _take_known(self, room: Room):
+        """Counts what earlier runs found out about those that come first."""
+        while room.queue and room.viable + room.in_flight < room.wanted:
+            record = None if self.options.again else self.results.of(room.queue[0], self.partial)
+            if not record:
+                return
+            room.judged.append(room.queue.pop(0))
+            room.viable += record["verdict"] in VIABLE
 
     def run(self):
         """Judges the rest, in all workshops side by side."""
+        for room in self.rooms:
+            self._take_known(room)
         if all(not room.queue or room.viable >= room.wanted for room in self.rooms):
             return
         print(f"building in {self.options.work}; the first time it takes a while", flush=True)
@@ -207,7 +209,7 @@ class Judge:
         for room in self.rooms:
             folder, own = ROOMS[room.name]
             above = [p for p in everything if p != own and any(s.startswith(f"{folder}/") for s in sources[p])]
-            above.sort(key=lambda p: self.seconds.get(p, LIKELY_SECONDS.get(p, 5)))
+            above.sort(key=lambda p: self.times.get(p, LIKELY_SECONDS.get(p, 5)))
             room.programs = [own] if self.options.own else [own, *above]
         threads = [threading.Thread(target=self._work, args=[w]) for w in self.workshops]
         for thread in threads:
@@ -234,20 +236,23 @@ class Judge:
             return
         with self.building:  # one after the other: the second finds in ccache what the first has compiled
             workshop.build_unmutated(program, self.options.jobs)
-            if program in self.seconds:
-                return
-            start = time.monotonic()
-            failure = workshop.test(program, 3600)
-            if failure:
-                raise SystemExit(f"{workshop.last_words()}\nmutate.py: {program} fails without a mistake: {failure}")
-            self.seconds[program] = round(time.monotonic() - start, 1)
-            print(f"{program} without a mistake: {self.seconds[program]} s", flush=True)
-            self.times.write_text(json.dumps({"tree": self.tree, "seconds": self.seconds}))
+            key = sha(program.encode(), workshop.programs[program].encode(), self.test_data.encode())
+            if key in self.times:
+                self.seconds[program] = self.times[key]
+            elif program not in self.seconds:
+                start = time.monotonic()
+                if failure := workshop.test(program, 3600):
+                    sys.exit(f"{workshop.last_words()}\nmutate.py: {program} fails without a mistake: {failure}")
+                self.seconds[program] = round(time.monotonic() - start, 1)
+                print(f"{program} without a mistake: {self.seconds[program]} s", flush=True)
+            self.times[key] = self.times[program] = self.seconds[program]
+            self.times_file.write_text(json.dumps(self.times))
 
     def _next(self) -> tuple[Room, Mutant] | None:
         with self.changed:
             while not self.processes.stopped:
                 for room in self.rooms:
+                    self._take_known(room)
                     if room.queue and room.viable + room.in_flight < room.wanted:
                         room.in_flight += 1
                         return room, room.queue.pop(0)
@@ -261,7 +266,7 @@ class Judge:
                 room, mutant = taken
                 start = time.monotonic()
                 verdict, by = self._verdict(workshop, room.programs, mutant)
-                self.results.add(mutant, verdict, by, time.monotonic() - start, self.options.own)
+                self.results.add(mutant, verdict, by, time.monotonic() - start, self.partial)
                 with self.changed:
                     room.in_flight -= 1
                     room.viable += verdict in VIABLE
@@ -362,6 +367,7 @@ def parse_arguments():
     add("--seed", type=int, default=1, help="of that order (default: 1)")
     add("--jobs", type=int, default=2, metavar="N", help="mistakes at a time, each with a build folder (default: 2)")
     add("--own", action="store_true", help="run only the room's own test program: quick, but what survives is not final")
+    add("--skip", default="", metavar="CASES", help="doctest's --test-case-exclude, to leave out slow cases: the same")
     add("--list", action="store_true", help="print the mistakes and do nothing")
     add("--survivors", action="store_true", help="print what survived in earlier runs and do nothing")
     add("--again", action="store_true", help="try again what has a verdict")
@@ -376,7 +382,7 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     options.work = options.work.resolve()
-    project, equivalents = Project(), Equivalents()
+    project, equivalents = Project(options.work), Equivalents()
     equivalents.report_stale(project)
     mutants, listed = [], Counter()
     for mutant in chosen(options, project):
@@ -413,7 +419,6 @@ def main():
         sys.exit(f"mutate.py: another run is at work in {options.work}")
     judge = Judge(options, project, results, rooms)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    judge.take_known()
     stopped = False
     try:
         judge.run()

@@ -18,7 +18,7 @@ for one, other in [("min", "max"), ("min_element", "max_element"), ("floor", "ce
     NAMES |= {one: other, other: one}
 
 ASSIGNMENTS = {"=", "+=", "-=", "*=", "/=", "%=", "|=", "&=", "^=", "<<=", ">>="}
-SYMMETRIC = {"min", "max", "swap"}  # their two arguments can change places
+SYMMETRIC = {"min", "max", "swap", "add", "mul", "minimum", "maximum"}  # their two arguments can change places
 SPEED_ONLY = {"reserve", "shrink_to_fit"}
 DECLARATIONS = {"static_assert", "using", "typedef", "friend", "throw", "goto"}  # skipped up to the semicolon
 OPERANDS = {"noexcept", "decltype", "alignas", "template", "requires"}  # skipped with the bracket behind them
@@ -46,26 +46,31 @@ def one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def functions_with_defaults(texts: list[str]) -> set[str]:
-    """Names of declared functions with a default argument: only in their calls can an argument be left out."""
-    names = set()
+Defaults = dict[str, list[range]]  # of a function's name: with how many arguments the last may be left out
+
+
+def default_arguments(texts: list[str]) -> Defaults:
+    """Of the functions that are declared in these texts."""
+    found: Defaults = {}
     for code in map(Source, texts):
         for i, token in enumerate(code.tokens):
             if token.text == "(" and token.scope == "outer" and code.tokens[i - 1].kind == "name" and code.callee(i) < 0:
-                if any(0 <= code.next_at_level(first, {"="}) < last for first, last in code.arguments(i)):
-                    names.add(code[i - 1])
-    return names
+                parameters = code.arguments(i)
+                needed = [a for a in parameters if not 0 <= code.next_at_level(a[0], {"="}) < a[1]]
+                if len(needed) < len(parameters):
+                    found.setdefault(code[i - 1], []).append(range(len(needed) + 1, len(parameters) + 1))
+    return found
 
 
-def mutants_of(file: str, text: str, with_defaults: set[str]) -> list[Mutant]:
-    maker = _Maker(file, text, with_defaults)
+def mutants_of(file: str, text: str, defaults: Defaults) -> list[Mutant]:
+    maker = _Maker(file, text, defaults)
     maker.find()
     return maker.named()
 
 
 class _Maker:
-    def __init__(self, file: str, text: str, with_defaults: set[str]):
-        self.file, self.text, self.with_defaults = file, text, with_defaults
+    def __init__(self, file: str, text: str, defaults: Defaults):
+        self.file, self.text, self.defaults = file, text, defaults
         self.code = Source(text)
         self.line_starts = [0] + [m.end() for m in re.finditer("\n", text)]
         self.mutants: list[Mutant] = []
@@ -198,8 +203,11 @@ class _Maker:
     def _operator(self, i: int):
         code, text = self.code, self.code[i]
         if text in BINARY and code.partner(i) < 0 and code.is_binary(i):
-            for other in BINARY[text]:
-                self._replace(i, other)
+            joins_text = text in ("+", "+=") and "string" in (code.tokens[i - 1].kind, code.tokens[i + 1].kind)
+            endless = text in ASSIGNMENTS and self._in_for_header(i)
+            if not joins_text and not endless:
+                for other in BINARY[text]:
+                    self._replace(i, other)
         elif text == "-" and not code.is_value(i - 1) or text == "!":
             if code[i - 1] != "operator":
                 self._replace(i, "")
@@ -249,7 +257,7 @@ class _Maker:
                     self._add(arguments[k][0], arguments[k + 1][1], texts[k + 1] + between + texts[k],
                               f"arguments {k + 1}, {k + 2} -> swapped")
         declared = callee - 1 if code.is_value(callee - 1) and code.tokens[callee - 1].kind == "name" else callee
-        if arguments and not fixed[-1] and code[declared] in self.with_defaults:
+        if arguments and not fixed[-1] and any(len(arguments) in r for r in self.defaults.get(code[declared], [])):
             first = arguments[-2][1] + 1 if len(arguments) > 1 else arguments[-1][0]  # with the comma before it
             self._add(first, arguments[-1][1], "", f"argument {len(arguments)} -> dropped")
 
