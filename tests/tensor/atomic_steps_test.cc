@@ -405,7 +405,7 @@ TEST_CASE("write_file_atomically: permissions of the folder bind it") {
     ::chmod((folder / "a").c_str(), 0);
     CHECK_ERROR(read_file(folder / "a"), "io", "a: cannot be read: Permission denied");
   });
-  if (!ran) SKIP("root cannot give up its rights here");
+  if (!ran) SKIP(tests::kRightsStay);
 }
 
 TEST_CASE("a process that is killed while it writes leaves the old file, and a temporary that can be told") {
@@ -482,7 +482,7 @@ TEST_CASE("remove_stale_temporaries: a process that this user may not signal liv
     remove_stale_temporaries(folder.path());
   });
   const int status = end_of(child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) SKIP("root cannot give up its rights here");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) SKIP(tests::kRightsStay);
   CHECK(status == 0);
   CHECK(fs::exists(folder / ".a.1-1.tmp"));
   CHECK(folder.entries() == 1);
