@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -44,6 +45,7 @@ bool is_temporary(const fs::path& path, const fs::path& target) {
 // Runs `child` in a process of its own, which ends with it.
 template <class F>
 pid_t start(const F& child) {
+  std::fflush(nullptr);  // or what waits to be printed would be printed twice
   const pid_t pid = ::fork();
   if (pid == 0) {
     child();
