@@ -23,7 +23,7 @@ class Reporter : public doctest::ConsoleReporter {
     ConsoleReporter::test_case_end(stats);
     if (tests::skip_reason.empty() || !stats.testCaseSuccess) return;
     ++skipped_[tests::skip_reason];
-    s << "skipped (" << tests::skip_reason << "): " << tc->m_name << "\n";
+    s << "skipped (" << tests::skip_reason << "): " << tc->m_name << std::endl;
   }
 
   void test_run_end(const doctest::TestRunStats& stats) override {

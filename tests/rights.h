@@ -40,4 +40,7 @@ inline bool bound_by_permissions(const std::function<void()>& f) {
   return bound;
 }
 
+// The reason to skip when it is false.
+inline constexpr const char* kRightsStay = "root cannot give up its rights here";
+
 }  // namespace tests

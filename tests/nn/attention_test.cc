@@ -4,13 +4,18 @@
 
 #include <cmath>
 
+#include "autograd/engine.h"
+#include "autograd/ops.h"
 #include "tensor/error.h"
 #include "tests/nn/golden_case.h"
+#include "tests/tensor/reference.h"
 
 using autograd::Variable;
 using tensor::DType;
 using tensor::Error;
+using tensor::ErrorKind;
 using tensor::Tensor;
+using tests::check_error;
 using tests::Named;
 
 TEST_CASE("additive attention with a split weight agrees with PyTorch's concatenation, fused and composed") {
@@ -45,16 +50,49 @@ TEST_CASE("additive attention has the original's parameters and prints them") {
   CHECK(attention.parameter("attn_weights.weight").shape() == tensor::Shape{1, 1024});
 }
 
-TEST_CASE("additive attention refuses wrong shapes") {
+TEST_CASE("additive attention refuses wrong shapes, and says which") {
   nn::AdditiveAttention attention(7, 4, 5);
   const Tensor features = Tensor::zeros({3, 6, 7});
-  CHECK_THROWS_AS(attention.prepare(Tensor::zeros({3, 6, 8})), Error);
-  CHECK_THROWS_AS(attention.prepare(Tensor::zeros({3, 7})), Error);
+  for (const tensor::Shape& shape : {tensor::Shape{3, 6, 8}, tensor::Shape{3, 7}, tensor::Shape{3, 6, 7, 1}})
+    check_error(ErrorKind::shape, {"features have to be (images, regions, 7), not " + to_string(shape)},
+                [&] { attention.prepare(Tensor::zeros(shape)); });
   const auto prepared = attention.prepare(features);
-  CHECK_THROWS_AS(attention.forward(prepared, Tensor::zeros({2, 5}), Tensor::arange(2)), Error);
+  for (const tensor::Shape& shape : {tensor::Shape{2, 5}, tensor::Shape{4}, tensor::Shape{2, 4, 1}})
+    check_error(ErrorKind::shape, {"hidden has to be (queries, 4), not " + to_string(shape)},
+                [&] { attention.forward(prepared, Tensor::zeros(shape), Tensor::arange(2)); });
   CHECK_THROWS_AS(attention.forward(prepared, Tensor::zeros({2, 4}), Tensor::arange(3)), Error);
   CHECK_THROWS_AS(attention.forward(prepared, Tensor::zeros({4, 4}), Tensor::arange(4)), Error);
-  CHECK_THROWS_AS(attention.forward(features, Tensor::zeros({2, 4})), Error);
+  for (const auto& [a, b] : {std::pair<tensor::Shape, tensor::Shape>{{3, 6, 7}, {2, 4}},
+                             {{3, 6, 7}, {6, 4}},
+                             {{3, 7}, {3, 4}},
+                             {{3, 6, 7}, {3}},
+                             {{3, 6, 7}, {3, 4, 1}},
+                             {{4, 6, 7}, {3, 4}}})
+    check_error(ErrorKind::shape,
+                {"features " + to_string(a) + " and hidden " + to_string(b) + " need the same first size"},
+                [&] { attention.forward(Tensor::zeros(a), Tensor::zeros(b)); });
+  check_error(ErrorKind::argument, {"feature size 0 and hidden size 4 have to be positive"},
+              [] { nn::AdditiveAttention bad(0, 4, 5); });
+  check_error(ErrorKind::argument, {"feature size 7 and hidden size 0 have to be positive"},
+              [] { nn::AdditiveAttention bad(7, 0, 5); });
+  check_error(ErrorKind::argument, {"Linear: 11 inputs and 0 outputs"},
+              [] { nn::AdditiveAttention bad(7, 4, 0); });
+}
+
+TEST_CASE("additive attention is fused, and differentiable once, unless it is composed") {
+  nn::AdditiveAttention attention(3, 2, 4);
+  attention.to(DType::f64);
+  const Tensor features = Tensor::full({1, 5, 3}, 0.5, DType::f64);
+  const Variable hidden(Tensor::full({1, 2}, 0.25, DType::f64), true);
+  const auto slope = [&] {
+    return autograd::grad({autograd::sum(attention.forward(features, hidden).context)}, {hidden}, {}, false,
+                          true)[0];
+  };
+  check_error(ErrorKind::autograd, {"additive_attention", "once"}, [&] { slope(); });
+  attention.set_composed(true);
+  CHECK(slope().requires_grad());
+  attention.set_composed(false);
+  CHECK_THROWS_AS(slope(), Error);
 }
 
 TEST_CASE("additive attention by hand: one feature, weights that pick, and its sizes") {
@@ -74,9 +112,4 @@ TEST_CASE("additive attention by hand: one feature, weights that pick, and its s
   CHECK(alpha[1] == doctest::Approx(second / (first + second)).epsilon(1e-12));
   CHECK(a.context.item() == doctest::Approx((0.1 * first - 0.2 * second) / (first + second)).epsilon(1e-12));
   CHECK(nn::AdditiveAttention(7, 4, 5).attention_size() == 5);
-  CHECK_THROWS_AS(nn::AdditiveAttention(0, 4, 5), Error);
-  CHECK_THROWS_AS(nn::AdditiveAttention(7, 0, 5), Error);
-  CHECK_THROWS_AS(nn::AdditiveAttention(7, 4, 0), Error);
-  CHECK_THROWS_AS(attention.forward(Tensor::zeros({2, 3, 1}, DType::f64), Tensor::zeros({2}, DType::f64)),
-                  Error);
 }

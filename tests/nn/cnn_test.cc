@@ -201,6 +201,19 @@ TEST_CASE("Conv2d: the bias is drawn from the weight's range and is added to eac
   CHECK(tests::values(conv(Tensor::zeros({1, 4, 1, 1})).data()) == tests::values(conv.bias().data()));
 }
 
+TEST_CASE("Conv2d: one whose weights are loaded draws nothing and has no bias") {
+  const uint64_t drawn = tensor::default_generator().offset();
+  nn::Conv2d conv(4, 6, 3, nn::conv2d_options(2, 1, 1, 2), nn::Conv2d::Uninitialized{});
+  CHECK(tensor::default_generator().offset() == drawn);
+  CHECK(conv.weight().shape() == tensor::Shape{6, 2, 3, 3});
+  CHECK(conv.weight().requires_grad());
+  CHECK(!conv.bias().defined());
+  CHECK(conv.options().stride_h == 2);
+  conv.weight().mutable_data().fill_(1);
+  CHECK(tests::values(conv(Tensor::full({1, 4, 1, 1}, 3)).data()) ==
+        std::vector<double>(6, 6));  // two inputs each
+}
+
 TEST_CASE("Conv2d: parameters, initial values, printing, errors") {
   tensor::Generator generator(3);
   nn::Conv2d conv(8, 16, 3, nn::conv2d_options(2, 1, 1, 4), true, generator);

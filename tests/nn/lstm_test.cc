@@ -6,13 +6,16 @@
 
 #include "tensor/error.h"
 #include "tests/nn/golden_case.h"
+#include "tests/tensor/reference.h"
 
 using autograd::Variable;
 using nn::LstmStates;
 using tensor::DType;
 using tensor::Error;
+using tensor::ErrorKind;
 using tensor::Generator;
 using tensor::Tensor;
+using tests::check_error;
 using tests::Named;
 
 namespace {
@@ -145,31 +148,59 @@ TEST_CASE("LSTM dropout acts between layers, in training, on all time steps") {
   CHECK(values(step[1].h) != values(other[1].h));
 }
 
-TEST_CASE("the LSTM refuses wrong inputs, states and options") {
+TEST_CASE("the LSTM refuses wrong inputs, states and options, and says which") {
   nn::LSTM lstm(5, 6, {.num_layers = 2});
-  CHECK_THROWS_AS(lstm(Tensor::zeros({2, 5})), Error);
-  CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 4})), Error);
-  CHECK_THROWS_AS(lstm(Tensor::zeros({0, 2, 5})), Error);
-  CHECK_THROWS_AS(lstm.step(Tensor::zeros({2, 4})), Error);
+  for (const tensor::Shape& shape :
+       {tensor::Shape{2, 5}, tensor::Shape{1, 2, 4}, tensor::Shape{0, 2, 5}, tensor::Shape{1, 2, 5, 1}})
+    check_error(ErrorKind::shape, {"LSTM: x has to be (t, n, 5) with t >= 1, not " + to_string(shape)},
+                [&] { lstm(Tensor::zeros(shape)); });
+  for (const tensor::Shape& shape : {tensor::Shape{2, 4}, tensor::Shape{5}, tensor::Shape{1, 2, 5}})
+    check_error(ErrorKind::shape, {"LSTM: a step's x has to be (n, 5), not " + to_string(shape)},
+                [&] { lstm.step(Tensor::zeros(shape)); });
   LstmStates states = lstm.zero_states(2);
   states.pop_back();
-  CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 5}), states), Error);
+  check_error(ErrorKind::shape, {"LSTM: 1 states for 2 layers"}, [&] {
+    lstm(Tensor::zeros({1, 2, 5}), states);
+  });
+  check_error(ErrorKind::shape, {"LSTM: 1 states for 2 layers"}, [&] {
+    lstm.step(Tensor::zeros({2, 5}), states);
+  });
   CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 5}), lstm.zero_states(3)), Error);
-  CHECK_THROWS_AS(nn::LSTM(0, 6), Error);
-  CHECK_THROWS_AS(nn::LSTM(5, 6, {.num_layers = 0}), Error);
-  CHECK_THROWS_AS(nn::LSTM(5, 6, {.dropout = 1.0}), Error);
-  CHECK_THROWS_AS(nn::LSTM(5, 0), Error);
-  CHECK_THROWS_AS(nn::LSTM(-5, 6), Error);
-  CHECK_THROWS_AS(nn::LSTM(5, 6, {.dropout = -0.1}), Error);
-  CHECK_THROWS_AS(nn::LSTMCell(0, 6), Error);
-  CHECK_THROWS_AS(nn::LSTMCell(5, 0), Error);
-  CHECK_THROWS_AS(lstm.step(Tensor::zeros({1, 2, 5})), Error);
-  CHECK_THROWS_AS(lstm.step(Tensor::zeros({5})), Error);
+  for (const auto& [in, hidden] : {std::pair{0, 6}, std::pair{5, 0}, std::pair{-5, 6}, std::pair{5, -6}}) {
+    const std::string text =
+        fmt::format(": input size {} and hidden size {} have to be positive", in, hidden);
+    check_error(ErrorKind::argument, {"LSTM" + text}, [&] { nn::LSTM bad(in, hidden); });
+    check_error(ErrorKind::argument, {"LSTMCell" + text}, [&] { nn::LSTMCell bad(in, hidden); });
+  }
+  for (const int layers : {0, -1})
+    check_error(ErrorKind::argument, {fmt::format("LSTM: {} layers", layers)},
+                [&] { nn::LSTM bad(5, 6, {.num_layers = layers}); });
+  for (const double p : {1.0, -0.1})
+    check_error(ErrorKind::argument, {fmt::format("dropout has to be in [0, 1), not {}", p)},
+                [&] { nn::LSTM bad(5, 6, {.dropout = p}); });
   const nn::LSTM one(1, 1, {.dropout = 0});
   const nn::LSTMCell cell(1, 1);
   CHECK(cell.describe() == "LSTMCell(1, 1)");
   CHECK(nn::LSTMCell(2, 3, false).describe() == "LSTMCell(2, 3, bias=False)");
   CHECK(nn::LSTM(5, 6).describe() == "LSTM(5, 6)");
+  CHECK(nn::LSTM(5, 6, {.dropout = 0.25}).dropout() == 0.25);
+}
+
+TEST_CASE("the LSTM is fused, and differentiable once, unless it is composed") {
+  nn::LSTM lstm(2, 3, {.num_layers = 2});
+  lstm.to(DType::f64);
+  const Variable x(random_input({2, 1, 2}, 1, DType::f64).data(), true);
+  const auto slope = [&](bool step) {
+    const Variable y = step ? lstm.step(autograd::select(x, 0, 0)).back().h : lstm(x).outputs;
+    return autograd::grad({autograd::sum(y)}, {x}, {}, false, true)[0];
+  };
+  for (const bool step : {false, true}) {
+    check_error(ErrorKind::autograd, {"lstm", "once"}, [&] { slope(step); });
+    lstm.set_composed(true);
+    CHECK(slope(step).requires_grad());
+    lstm.set_composed(false);
+    CHECK_THROWS_AS(slope(step), Error);
+  }
 }
 
 TEST_CASE("the LSTM starts from zeros of its own type, one state a layer") {

@@ -265,6 +265,27 @@ TEST_CASE("pth: 64 levels, names of 4,096 bytes and 4,000,000 values are read, o
         std::map<std::string, std::string>{{"0", "0.1"}, {"1", "1e+300"}, {"2", "xy"}, {"3", "none"}});
 }
 
+TEST_CASE(
+    "pth: tensors of nothing keep their shape and type, and end where their storage ends at the latest") {
+  const TemporaryFolder folder;
+  const auto path = folder / "a.pth";
+  const auto of = [&](int64_t offset, const std::vector<int64_t>& sizes,
+                      const std::vector<int64_t>& strides) {
+    put_file(path, pth(tensor_of(storage("IntStorage", "0", 2), offset, tuple(sizes), tuple(strides))));
+    return read_pth(path).tensors.at("");
+  };
+  const tensor::Tensor empty = of(2, {3, 0}, {7, 9});
+  CHECK(empty.dtype() == tensor::DType::i32);
+  CHECK(empty.shape() == tensor::Shape{3, 0});
+  CHECK_ERROR(of(3, {3, 0}, {7, 9}), "data", "reaches outside its storage of 2 elements");
+  // Sizes of 1 have any stride, and a stride of 0 repeats.
+  CHECK(of(1, {1, 1, 1}, {5, 1, 9}).to_vector<int32_t>() == std::vector<int32_t>{2});
+  CHECK(of(0, {1, 2}, {9, 1}).to_vector<int32_t>() == std::vector<int32_t>{1, 2});
+  CHECK(of(0, {2, 1, 2}, {1, 9, 0}).to_vector<int32_t>() == std::vector<int32_t>{1, 1, 2, 2});
+  CHECK(of(0, {2, 1, 2}, {0, 9, 1}).to_vector<int32_t>() == std::vector<int32_t>{1, 2, 1, 2});
+  CHECK(of(0, {2, 2, 2}, {0, 1, 0}).to_vector<int32_t>() == std::vector<int32_t>{1, 1, 2, 2, 1, 1, 2, 2});
+}
+
 TEST_CASE("pth: a pickle of 64 MiB is read, a byte more is not") {
   const TemporaryFolder folder;
   const auto path = folder / "a.pth";
