@@ -86,7 +86,8 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
       ++counts[image];
       if (!result && unnamed_.contains(image_id)) by_id.insert(image_id);
     }
-    if (!results_) file.image_of_id = images_, file.images_by_id = by_id.size();
+    file.image_of_id = images_;  // none in a list of results
+    file.images_by_id = by_id.size();
   }
 
  private:

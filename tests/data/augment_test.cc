@@ -46,6 +46,23 @@ TEST_CASE("augmentation steps equal torchvision's on PIL images to the bit") {
   CHECK(check_all("hue_colors/", goldens().at("hue_colors").image(), adjust_hue) == 7);
 }
 
+TEST_CASE("quarter and half turns are counter-clockwise and lose nothing") {
+  const auto grey = [](int64_t rows, int64_t columns, const std::vector<uint8_t>& shades) {
+    Image image(rows, columns);
+    for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = shades[i / 3];
+    return image;
+  };
+  const Image square = grey(3, 3, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  const Image left = grey(3, 3, {3, 6, 9, 2, 5, 8, 1, 4, 7}), right = grey(3, 3, {7, 4, 1, 8, 5, 2, 9, 6, 3});
+  for (const double degrees : {90.0, 450.0, -270.0}) CHECK(rotate(square, degrees).pixels == left.pixels);
+  for (const double degrees : {270.0, -90.0, 630.0}) CHECK(rotate(square, degrees).pixels == right.pixels);
+  for (const double degrees : {0.0, 360.0, -720.0}) CHECK(rotate(square, degrees).pixels == square.pixels);
+  const Image wide = grey(2, 3, {1, 2, 3, 4, 5, 6});
+  for (const double degrees : {180.0, -180.0, 540.0})
+    CHECK(rotate(wide, degrees).pixels == grey(2, 3, {6, 5, 4, 3, 2, 1}).pixels);
+  CHECK(rotate(wide, 360).pixels == wide.pixels);
+}
+
 TEST_CASE("crop and flip") {
   Image image(2, 3);
   for (size_t i = 0; i < 18; ++i) image.pixels[i] = static_cast<uint8_t>(i + 1);

@@ -286,6 +286,30 @@ TEST_CASE("a BMP's rows have whole groups of four bytes, and all of them are the
   CHECK(contains(bmp_error(bmp(40, 5, 0, 24, 0, 48)), "has no pixels"));
 }
 
+TEST_CASE("headers that are cut short are not read beyond their end") {
+  // Behind the end the bytes claim a picture that is too large: whoever looks there says so.
+  const Bytes gif = text("GIF89a") + Bytes(30, 0xFF);
+  for (size_t size = 6; size < 13; ++size)
+    CHECK(error_of([&] {
+            codecs::check_gif({gif.data(), size}, "f", {});
+          }) == "f: the GIF is cut short after " + std::to_string(size) + " bytes");
+  const Bytes png = Bytes{0x89} + text("PNG\r\n\x1a\n") + big32(13) + text("IHDR") + Bytes(40, 0x7F);
+  for (size_t size = 8; size < 33; ++size)
+    CHECK(error_of([&] {
+            codecs::check_png({png.data(), size}, "f", {});
+          }) == "f: the PNG is cut short after " + std::to_string(size) + " bytes");
+  CHECK(contains(error_of([&] { codecs::check_png({png.data(), 33}, "f", {}); }), "the limit is"));
+  for (const int64_t info : {12, 40}) {
+    const Bytes large = bmp(info, 0x7FFF, 0x7FFF, 24, 0, 0) + Bytes(40, 0x7F);
+    const size_t needed = info == 12 ? 26 : 54;
+    for (size_t size = 2; size < needed; ++size)
+      CHECK(error_of([&] {
+              codecs::check_bmp({large.data(), size}, "f", {});
+            }) == "f: the BMP is cut short after " + std::to_string(size) + " bytes");
+    CHECK(contains(error_of([&] { codecs::check_bmp({large.data(), needed}, "f", {}); }), "the limit is"));
+  }
+}
+
 TEST_CASE("BMPs of other kinds are refused") {
   for (const int64_t info : {11, 13, 16, 39, 41, 52, 64, 107, 125})
     CHECK(bmp_error(bmp(info, 1, 1, 24, 0, 100)) ==

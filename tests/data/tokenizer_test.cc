@@ -84,6 +84,54 @@ TEST_CASE("spacy_url: hosts, ports, users and addresses") {
     CHECK_MESSAGE(!is_url(text), text);
 }
 
+// By spaCy's URL_PATTERN.
+TEST_CASE("spacy_url: where its rules begin and end") {
+  const auto check = [](bool url, const std::string& text) {
+    CAPTURE(text);
+    CHECK(imgcap::spacy_url(imgcap::decode_utf8(text)) == url);
+  };
+  // Addresses: 1..223, twice 0..255, 1..254, less the private ones.
+  for (const char* text :
+       {"1.0.0.1",     "9.99.09.9",       "99.1.1.99",   "199.199.1.199", "200.200.249.209", "219.1.1.249",
+        "220.1.1.250", "223.255.255.254", "8.1.1.1",     "11.1.1.1",      "126.1.1.1",       "128.1.1.1",
+        "169.253.1.1", "169.255.1.1",     "168.254.1.1", "192.167.1.1",   "192.169.1.1",     "191.168.1.1",
+        "172.15.1.1",  "172.32.1.1",      "172.9.1.1",   "172.1.1.1",     "172.2.1.1",       "172.3.1.1",
+        "171.16.1.1",  "172.116.1.1"})
+    check(true, text);
+  for (const char* text :
+       {"0.1.1.1",    "224.1.1.1",  "229.1.1.1",   "230.1.1.1",   "300.1.1.1",  "1.256.1.1",  "1.260.1.1",
+        "1.300.1.1",  "1.1.256.1",  "1.1.1.0",     "1.1.1.255",   "1.1.1.260",  "1.1.1.300",  "01.1.1.1",
+        "1.1.1.01",   "1.1.1",      "1.1.1.",      "1.1.1.1.1",   "1..1.1",     "1234.1.1.1", "1.1.1.1111",
+        "10.1.1.1",   "127.1.1.1",  "169.254.1.1", "192.168.1.1", "172.16.1.1", "172.19.1.1", "172.20.1.1",
+        "172.29.1.1", "172.30.1.1", "172.31.1.1"})
+    check(false, text);
+  // Ports of two to five digits, then a path, a query or a fragment.
+  for (const char* tail : {"", ":12", ":12345", "/", "?", "#", "/x:y", ":80/x", ":80?x", ":80#x"}) {
+    check(true, std::string("1.1.1.1") + tail);
+    check(true, std::string("a.bc") + tail);
+  }
+  for (const char* tail : {":", ":1", ":123456", ":12x", ":1/", "x1", "!", ".", "-"}) {
+    check(false, std::string("1.1.1.1") + tail);
+    check(false, std::string("a.bc") + tail);
+  }
+  // Labels of 1 to 64 characters that begin and end with a letter or digit, then 2 to 63 letters.
+  const auto many = [](size_t count) { return std::string(count, 'x'); };
+  for (const char* text : {"a.bc", "1.bc", "a-b_c.de", "a.b.c.de", "é.bc", "A.bc"}) check(true, text);
+  for (const char* text :
+       {"a.b", ".bc", "a..bc", "_a.bc", "a_.bc", "-a.bc", "a-.bc", "a.b-c", "a b.cd", "a.b1c", "a.BC"})
+    check(false, text);
+  check(true, many(64) + ".bc");
+  check(false, many(65) + ".bc");
+  check(true, "a." + many(63));
+  check(false, "a." + many(64));
+  // A scheme of two characters and more, and a user with anything before the "@".
+  for (const char* text : {"ab://c.de", "a+b-c.d://e.fg", "h2://1.1.1.1", "x@a.bc", "x:y@a.bc", "!@1.1.1.1",
+                           "ab://x@c.de", "x@y@a.bc"})
+    check(true, text);
+  for (const char* text : {"a://c.de", "://c.de", "ab:/c.de", "ab:c.de", "@a.bc", "x@a", "ab://"})
+    check(false, text);
+}
+
 TEST_CASE("utf8: malformed sequences are found and replaced") {
   using imgcap::find_invalid_utf8;
   CHECK(find_invalid_utf8("a\u00e9\u65e5\U0001F600") == imgcap::kNoPosition);

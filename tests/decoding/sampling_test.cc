@@ -133,22 +133,29 @@ TEST_CASE("the nucleus is the fewest words that have top_p together, of the top_
   CHECK(drawn(0.5, 0, 0.84) == Tokens{4, 5, 7});
 }
 
-TEST_CASE("among equals the nucleus takes the lower tokens") {
-  ToyDecoder decoder(9, [](int64_t, int64_t, int64_t) {
-    std::vector<double> logits(9, 0);
-    return logits;
-  });
-  SamplingOptions options;
-  options.top_p = 0.4;  // of <eos>, 4, ..., 8: a sixth each
-  options.max_words = 1;
-  options.samples = 300;
-  tensor::Generator generator(5);
-  std::map<int64_t, int64_t> counts;
-  const auto captions = sample(decoder, images({0}), options, generator)[0];
-  for (const Hypothesis& h : captions) ++counts[h.words.empty() ? int64_t{kEos} : h.words[0]];
-  std::vector<int64_t> tokens;
-  for (const auto& [token, count] : counts) tokens.push_back(token);
-  CHECK(tokens == std::vector<int64_t>{kEos, 4, 5});
+TEST_CASE("among equals the nucleus takes the lower tokens, and no more than have top_p together") {
+  // <eos>, 4, 5 and 6 with a quarter each: weights of exactly 1.
+  ToyDecoder decoder(7, [](int64_t, int64_t, int64_t) { return std::vector<double>(7, 0); });
+  const auto drawn = [&](double top_p) {
+    SamplingOptions options;
+    options.top_p = top_p;
+    options.max_words = 1;
+    options.samples = 300;
+    tensor::Generator generator(5);
+    std::map<int64_t, int64_t> counts;
+    const auto captions = sample(decoder, images({0}), options, generator)[0];
+    for (const Hypothesis& h : captions) ++counts[h.words.empty() ? int64_t{kEos} : h.words[0]];
+    std::vector<int64_t> tokens;
+    for (const auto& [token, count] : counts) tokens.push_back(token);
+    return tokens;
+  };
+  using Tokens = std::vector<int64_t>;
+  CHECK(drawn(1e-9) == Tokens{kEos});
+  CHECK(drawn(0.25) == Tokens{kEos});
+  CHECK(drawn(0.26) == Tokens{kEos, 4});
+  CHECK(drawn(0.5) == Tokens{kEos, 4});
+  CHECK(drawn(0.75) == Tokens{kEos, 4, 5});
+  CHECK(drawn(0.76) == Tokens{kEos, 4, 5, 6});
 }
 
 TEST_CASE("a row takes one number of the generator a step, for as long as it is open") {

@@ -280,6 +280,28 @@ TEST_CASE("a search ends as soon as nothing open can be better, and not before")
   CHECK(decoder.steps == 2);
 }
 
+TEST_CASE("a search goes on while something open can be better than the worst of those that are wanted") {
+  // First ends "", of 0.05, then "4", of 0.475. "4 6" is as likely as "4" and ends surely: better than "".
+  ToyDecoder decoder(8, [](int64_t, int64_t, int64_t last) {
+    std::vector<double> logits(8, -INFINITY);
+    if (last == kSos)
+      logits[kEos] = std::log(0.05), logits[4] = std::log(0.95);
+    else if (last == 4)
+      logits[kEos] = logits[6] = std::log(0.5);
+    else
+      logits[kEos] = 0;
+    return logits;
+  });
+  BeamOptions options;
+  options.beam = 3;
+  options.nbest = 2;
+  options.length_exponent = 0;
+  const auto found = beam_search(decoder, images({0}), options)[0];
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].words == Ints{4});
+  CHECK(found[1].words == Ints{4, 6});
+}
+
 TEST_CASE("in the compatible mode what is open is lost, unless there is nothing else") {
   // After <sos> the word 4; from then on <eos> with 0.4, 4 with 0.6.
   ToyDecoder decoder(8, [](int64_t, int64_t, int64_t last) {

@@ -271,6 +271,49 @@ TEST_CASE("stepping gives the logits that the loss sees") {
   }
 }
 
+TEST_CASE("where the coin says so, a step is fed what the one before found likeliest") {
+  const std::vector<bool> coins = {false, true, false, false, true};  // coins[k]: for the word after step k
+  for (const std::string name : {"attention", "gated", "plain", "plain_tanh"}) {
+    CAPTURE(name);
+    const auto decoder = golden_decoder(name, DType::f64);
+    const CaptionBatch batch = golden_batch(DType::f64);
+    // The plain model's step 0 is the photo, so <sos> is fed by step 1, and that one is always given.
+    const size_t first = name.starts_with("plain") ? 1 : 0;
+    double sum = 0, taught = 0;
+    int64_t own = 0;
+    for (int64_t row = 0; row < 4; ++row)
+      for (const bool always : {false, true}) {
+        const auto words = batch.words.select(0, row).contiguous().to_vector<int64_t>();
+        DecodingState state = Decoder::select(decoder->start(batch.features.data()),
+                                              batch.image.slice(0, row, row + 1).contiguous());
+        int64_t likeliest = 0;
+        for (size_t t = 0; t + 1 < static_cast<size_t>(batch.lengths[static_cast<size_t>(row)]); ++t) {
+          const bool teacher = always || t == 0 || coins[t + first - 1];
+          own += !teacher;
+          const auto logits =
+              decoder->step(state, Tensor::from(std::vector<int64_t>{teacher ? words[t] : likeliest}, {1}))
+                  .to_vector<double>();
+          likeliest = std::max_element(logits.begin(), logits.end()) - logits.begin();
+          double total = 0;
+          for (const double x : logits) total += std::exp(x);
+          (always ? taught : sum) += std::log(total) - logits[static_cast<size_t>(words[t + 1])];
+        }
+      }
+    CHECK(own > 3);
+    CHECK(std::abs(sum - taught) > 1e-3);  // or nothing would have been fed but the caption
+    for (const bool composed : {false, true}) {
+      LossOptions options;
+      options.composed = composed;
+      options.coins = coins;
+      CHECK(decoder->loss(batch, options).loss.item() == doctest::Approx(sum / 13).epsilon(1e-9));
+      options.coins.clear();
+      options.teacher_forcing = 1;
+      CHECK(decoder->loss(batch, options).loss.item() == doctest::Approx(taught / 13).epsilon(1e-9));
+    }
+  }
+  CHECK(LossOptions{}.teacher_forcing == 0.9);  // the original's
+}
+
 TEST_CASE("a batch's loss is the mean over its captions' tokens, whatever is behind their ends") {
   for (const std::string name : {"attention", "gated", "plain", "plain_tanh"})
     for (const bool composed : {false, true}) {
