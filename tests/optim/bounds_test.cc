@@ -48,7 +48,7 @@ TEST_CASE("settings that are not given are PyTorch's") {
   const optim::GradScalerOptions scaler;
   CHECK((scaler.init_scale == 65536 && scaler.growth_factor == 2 && scaler.backoff_factor == 0.5));
   CHECK((scaler.growth_interval == 2000 && scaler.min_scale == 1));  // the last is our own
-  CHECK(optim::AverageOptions{}.decay == 0.999);                     // timm's; AveragedModel has none
+  CHECK(optim::AverageOptions{}.decay == 0.999);                     // and these two
   CHECK_FALSE(optim::AverageOptions{}.warm_up);
   // torch.optim.lr_scheduler.StepLR's gamma.
   optim::SGD optimizer(parameter(), {.lr = 0.5});
