@@ -31,6 +31,35 @@ void refused(const char* part, const std::function<void()>& make) {
 
 }  // namespace
 
+TEST_CASE("settings that are not given are PyTorch's") {
+  const optim::AdamOptions adam;
+  const optim::AdamWOptions adamw;
+  CHECK((adam.lr == 1e-3 && adam.beta1 == 0.9 && adam.beta2 == 0.999 && adam.eps == 1e-8));
+  CHECK((adamw.lr == 1e-3 && adamw.beta1 == 0.9 && adamw.beta2 == 0.999 && adamw.eps == 1e-8));
+  CHECK((adam.weight_decay == 0 && adamw.weight_decay == 1e-2));
+  const optim::SgdOptions sgd;
+  CHECK(
+      (sgd.lr == 1e-3 && sgd.momentum == 0 && sgd.dampening == 0 && sgd.weight_decay == 0 && !sgd.nesterov));
+  const optim::PlateauOptions plateau;
+  CHECK(
+      (plateau.mode == optim::PlateauOptions::Mode::min && plateau.factor == 0.1 && plateau.patience == 10));
+  CHECK(plateau.threshold_mode == optim::PlateauOptions::Threshold::relative);
+  CHECK((plateau.threshold == 1e-4 && plateau.cooldown == 0 && plateau.min_lr == 0 && plateau.eps == 1e-8));
+  const optim::GradScalerOptions scaler;
+  CHECK((scaler.init_scale == 65536 && scaler.growth_factor == 2 && scaler.backoff_factor == 0.5));
+  CHECK((scaler.growth_interval == 2000 && scaler.min_scale == 1));  // the last is our own
+  CHECK(optim::AverageOptions{}.decay == 0.999);                     // and these two
+  CHECK_FALSE(optim::AverageOptions{}.warm_up);
+  // torch.optim.lr_scheduler.StepLR's gamma.
+  optim::SGD optimizer(parameter(), {.lr = 0.5});
+  optim::StepLR schedule(optimizer, 1);
+  schedule.step();
+  CHECK(optimizer.lr() == 0.5 * 0.1);
+  // LinearLR has a third; a run begins with a thousandth.
+  optim::WarmupCosineLR warm(optimizer, {.warmup_steps = 1, .total_steps = 2});
+  CHECK(optimizer.lr() == doctest::Approx(0.5 * 0.1 * 1e-3).epsilon(1e-12));
+}
+
 TEST_CASE("optimisers take settings up to their bounds") {
   using optim::Adam, optim::AdamW, optim::SGD;
   for (const double bad : {under(0), std::nan(""), static_cast<double>(INFINITY)}) {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "autograd/autocast.h"
+#include "autograd/node.h"
 #include "autograd/ops.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -224,4 +225,47 @@ TEST_CASE("GradScaler: its state goes on where it was") {
   CHECK_THROWS_AS(second.load_state_dict(wrong), Error);
   CHECK_THROWS_AS(second.load_state_dict({}), Error);
   CHECK(second.scale() == 8);
+}
+
+TEST_CASE("GradScaler: a loss of several parameters scales the gradient of each") {
+  Model a("a"), b("b"), c("c");
+  GradScaler scaler;
+  const Variable both = a.weight * b.weight;
+  scaler.scale(autograd::sum(both + both * c.weight)).backward();
+  for (const Model* model : {&a, &b, &c}) {
+    CHECK_THROWS_AS(optim::grad_norm({model->weight}), Error);
+    scaler.unscale_(*model->optimizer);
+    CHECK(optim::grad_norm({model->weight}) > 0);
+  }
+}
+
+TEST_CASE("GradScaler: what had no gradient when its optimiser was unscaled may get one before update()") {
+  const Variable used(Tensor::full({2}, 1), true), late(Tensor::full({2}, 1), true);
+  optim::SGD sgd({{"used", used}, {"late", late}}, optim::SgdOptions{.lr = 0.5});
+  GradScaler scaler({.init_scale = 4});
+  scaler.scale(autograd::sum(used * 1.0)).backward();
+  scaler.unscale_(sgd);
+  CHECK_THROWS_WITH_AS(scaler.scale(autograd::sum(used * 1.0)), doctest::Contains("unscaled already"), Error);
+  const Variable second = scaler.scale(autograd::sum(late * 1.0));
+  CHECK(second.item() == 8);
+  second.backward();
+  CHECK_THROWS_AS(optim::grad_norm({late}), Error);
+  CHECK(optim::grad_norm({used}) > 0);
+}
+
+TEST_CASE("GradScaler: update() lets go of all parameters, those of no optimiser, too") {
+  const int64_t before = autograd::live_node_count();
+  GradScaler scaler;
+  {
+    Model model;
+    const Variable outside(Tensor::full({3}, 1), true);
+    scaler.scale(autograd::sum(model.weight * outside)).backward();
+    CHECK(scaler.step(*model.optimizer));
+    scaler.update();
+    CHECK_NOTHROW(optim::grad_norm({model.weight, outside}));
+    CHECK_NOTHROW(scaler.scale(model.loss()));  // a second step's
+    scaler.step(*model.optimizer);
+    scaler.update();
+  }
+  CHECK(autograd::live_node_count() == before);
 }

@@ -149,6 +149,19 @@ TEST_CASE("settings have their names and values in JSON, and come back from it")
         "self-critical");
 }
 
+// What the recipes and the manual leave out goes by these.
+TEST_CASE("settings that are not given have the values that are documented") {
+  const char* defaults = R"({"epochs":8,"max_steps":0,"batch_photos":16,"optimizer":"adamw","lr":4e-4,
+    "weight_decay":1e-4,"schedule":"constant","warmup_steps":0,"min_lr":0.0,"clip_norm":1.0,"clip_value":0.0,
+    "teacher_forcing":0.9,"teacher_forcing_fall":0.0,"teacher_forcing_least":0.0,"label_smoothing":0.0,
+    "objective":"cross-entropy","samples":5,"augment":"none","augment_views":1,"finetune":0,"finetune_lr":1e-5,
+    "precision":"f32","loss_scale":65536.0,"average_decay":0.0,"max_tokens":0,"validate_every":1,"patience":0,
+    "checkpoint_every":500,"seed":1,"compat_original":false,"beam":3,"max_words":30,"length_exponent":1.0,
+    "search_batch":32})";
+  CHECK(nlohmann::json::parse(to_json(TrainOptions{})) == nlohmann::json::parse(defaults));
+  CHECK_FALSE(SearchOptions{}.compat_original);
+}
+
 TEST_CASE("JSON that is no settings is refused") {
   const auto bad = [](const char* text, const char* part) {
     tests::check_error(tensor::ErrorKind::data, {part}, [&] { train_options_from_json(text); });
