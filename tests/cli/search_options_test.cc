@@ -11,6 +11,7 @@
 #include "imgcap/training/encode.h"
 #include "imgcap/training/evaluate.h"
 #include "tests/cli/given.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
 
 using namespace imgcap;
@@ -245,6 +246,68 @@ TEST_CASE("caption: every option counts") {
           beam_search(*model.decoder, features[i], original).front().front().log_probability);
   }
   CHECK(given.left() == "");
+}
+
+TEST_CASE("caption for people: a line a photo, further captions below it, and a sheet for each photo") {
+  const Scene scene;
+  const std::string bear = scene.photos + "/" + kBear, sheet = scene.folder / "s.png";
+  const Result result =
+      run({"caption", "--model", scene.model, "--nbest", "3", "--attention", sheet, bear, bear, bear});
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  const Model model(scene.model);
+  const auto found =
+      beam_search(*model.decoder,
+                  encode_images(scene.encoder(tests::encoder_in_the_box()), {scene.photo(kBear)}),
+                  beam_options(5, 3, 30, 1))
+          .front();
+  REQUIRE(found.size() == 3);
+  const std::string first = kBear + ": " + model.text(found[0]) + " (",
+                    rest = " ms)\n  " + model.text(found[1]) + "\n  " + model.text(found[2]) + "\n";
+  CHECK(result.out.starts_with(first));
+  CHECK(tests::count(result.out, first) == 3);
+  CHECK(tests::count(result.out, rest) == 3);
+  for (const char* name : {"s.png", "s_coco_000000000285.png", "s_coco_000000000285_2.png"})
+    CHECK(std::filesystem::exists(scene.folder / name));
+  const Result plain = run({"caption", "--model", scene.plain, "--attention", sheet, bear});
+  tests::check_refused(plain, "caption: --attention: the model " + scene.plain + " has no attention");
+  CHECK(plain.out.empty());
+}
+
+TEST_CASE("report: models are called by their files' names, or by their paths where these are the same") {
+  const Scene scene;
+  const auto names = [&](const std::vector<std::string>& models) {
+    std::vector<std::string> command = {"report",
+                                        "--images",
+                                        scene.photos,
+                                        "--captions",
+                                        scene.captions,
+                                        "--list",
+                                        scene.list,
+                                        "--photos",
+                                        "0",
+                                        "--features",
+                                        scene.features,
+                                        "--out",
+                                        scene.folder / "page.html",
+                                        "--max-words",
+                                        "2"};
+    for (const std::string& model : models) command.insert(command.end(), {"--model", model});
+    const Result result = run(command);
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    return all_between(tests::read_text(scene.folder / "page.html"), "<th scope=\"row\">", "</th>");
+  };
+  const auto copy = [&](const std::string& to) {
+    std::filesystem::create_directories(std::filesystem::path(scene.folder / to).parent_path());
+    std::filesystem::copy_file(scene.model, scene.folder / to);
+    return scene.folder / to;
+  };
+  const std::string a = copy("x/a/best.safetensors"), b = copy("x/b/best.safetensors"),
+                    c = copy("y/a/best.safetensors");
+  CHECK(names({a, b}) == std::vector<std::string>{"a/best", "b/best"});
+  CHECK(names({a, c}) == std::vector<std::string>{a, c});
+  CHECK(names({"plain"}) == std::vector<std::string>{"plain"});
 }
 
 TEST_CASE("report: every option counts") {

@@ -407,8 +407,10 @@ TEST_CASE("train: what the checkpoint of --init decides cannot be given beside i
   }
 }
 
-TEST_CASE("train: a run that gets no better ends, and says so") {
+TEST_CASE("train: a run that gets no better ends, and photos without captions are counted") {
   const Data data;
+  for (const char* list : {"train.txt", "val.txt"})
+    tests::write_text(data.folder / list, tests::read_text(data.folder / list) + "coco_000000001993.jpg\n");
   const Result result = ran(data.arguments_of_train("run", {"--weights",
                                                             tests::encoder_in_the_box(),
                                                             "--features",
@@ -435,4 +437,6 @@ TEST_CASE("train: a run that gets no better ends, and says so") {
                                                             "1"}));
   CHECK(tests::count(result.out, ": validation loss ") == 3);  // the first is the best
   CHECK(has(result.out, "\nno better for a while; best CIDEr "));
+  CHECK(tests::count(result.err,
+                     "1 photos have no captions and are left out (first: coco_000000001993.jpg)\n") == 2);
 }
