@@ -271,6 +271,7 @@ TEST_CASE("caption for people: a line a photo, further captions below it, and a 
 
 TEST_CASE("report: models are called by their files' names, or by their paths where these are the same") {
   const Scene scene;
+  tests::write_text(scene.list, kSkier + "\nnowhere.jpg\n");
   const auto names = [&](const std::vector<std::string>& models) {
     std::vector<std::string> command = {"report",
                                         "--images",
@@ -291,6 +292,7 @@ TEST_CASE("report: models are called by their files' names, or by their paths wh
     const Result result = run(command);
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
+    CHECK(tests::count(result.err, "1 photos are missing") == 1);  // models of one encoder share its features
     return all_between(tests::read_text(scene.folder / "page.html"), "<th scope=\"row\">", "</th>");
   };
   const auto copy = [&](const std::string& to) {
