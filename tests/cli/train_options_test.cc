@@ -288,13 +288,18 @@ TEST_CASE("train: every option counts") {
   const double best = log_of(folder / "first").back()["CIDEr"];
   CHECK(first.out.ends_with(fmt::format("best CIDEr {:.4f}: {}/best.safetensors\n", best, folder / "first")));
 
-  // On from it, on the score itself, in two parts.
+  // On from it, on the score itself, in two parts. What its training run needed is of no use to another one.
+  const std::string init = folder / "init.safetensors";
+  Checkpoint begun = load_checkpoint(folder / "first/best.safetensors");
+  begun.training = "{\"step\":7}";
+  begun.training_tensors["optimizer.of_another_run"] = tensor::Tensor::zeros({2});
+  save_checkpoint(init, begun);
   const std::vector<std::string> further = {"--weights",
                                             tests::encoder_in_the_box(),
                                             "--features",
                                             features,
                                             "--init",
-                                            folder / "first/best.safetensors",
+                                            init,
                                             "--init-temperature",
                                             "0.5",
                                             "--objective",
@@ -318,7 +323,7 @@ TEST_CASE("train: every option counts") {
   // Two validations, and what their scores are of is said once.
   CHECK(tests::count(on.out, ": validation loss ") == 2);
   CHECK(tests::count(on.out, "validation: ") == 1);
-  start.info = load_checkpoint(folder / "first/best.safetensors");
+  start.info = load_checkpoint(folder / "first/best.safetensors");  // as it was
   start.info.notes["begun_from_epoch"] = "4";
   start.info.notes["init_temperature"] = "0.5";
   for (const char* name : {"fc.weight", "fc.bias"}) {

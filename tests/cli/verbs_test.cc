@@ -342,6 +342,12 @@ TEST_CASE("gradcheck and ops: every option counts") {
                                 both["ops"][0]["samples"].get<int>(), both["ops"][0]["checks"].get<int>())));
   CHECK(has(text.out, " s: all pass\n"));
   CHECK(text.out.starts_with("op "));
+  const json &relu = both["ops"][0], &errors = relu["worst_relative_error"];
+  std::string row =
+      fmt::format("\n{:<28}{:>8}{:>8}", "relu", relu["samples"].get<int>(), relu["checks"].get<int>());
+  for (const char* type : {"f32", "f64", "f16", "bf16"})
+    row += fmt::format("{:>10.1e}", errors[type].get<double>());
+  CHECK(has(text.out, row + fmt::format("{:>14.1e}", relu["worst_derivative_error"].get<double>())));
 
   const auto lines = tests::json_lines(ran(ops({"--json"})).out);
   CHECK(ops.left() == "");
@@ -354,6 +360,14 @@ TEST_CASE("gradcheck and ops: every option counts") {
   CHECK(line("decoder_sequence")["fused"] == true);
   CHECK(line("tanh")["fused"] == false);
   CHECK(line("matmul")["file"] == "autograd/ops/matmul.cc");
+  // The same for people.
+  std::string table;
+  for (const json& each : lines)
+    table += fmt::format("{:<28}{:<20}{:<12}{}{}\n", each["op"].get<std::string>(),
+                         each["derivatives"].get<std::string>(), each["types"].get<std::string>(),
+                         each["file"].get<std::string>(), each["fused"].get<bool>() ? ", fused" : "");
+  CHECK(ran({"ops"}).out ==
+        fmt::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file") + table);
   CHECK(line("tanh")["types"] == "f32 f64 f16 bf16");
 }
 
