@@ -248,28 +248,8 @@ TEST_CASE("captions: settings are checked before anything is loaded") {
   refused({"caption", photo, "--model", "missing.safetensors"}, "missing.safetensors: cannot be read");
 }
 
-TEST_CASE("gradcheck checks ops and says what there is; ops lists them") {
-  const Result one = run({"gradcheck", "--op", "tanh", "linear"});
-  CAPTURE(one.out);
-  CHECK(one.code == 0);
-  CHECK(has(one.out, "tanh"));
-  CHECK(has(one.out, "2 ops, "));
-  CHECK(has(one.out, "all pass"));
-  const json report = json::parse(run({"gradcheck", "--op", "relu", "--json"}).out);
-  CHECK(report["failed"] == 0);
-  CHECK(report["ops"][0]["op"] == "relu");
-  CHECK(report["ops"][0]["ok"] == true);
-  CHECK(report["checks"].get<int>() > 50);
+TEST_CASE("gradcheck knows what is like a misspelled op") {
   const Result unknown = run({"gradcheck", "--op", "matmull"});
-  CHECK(unknown.code == 2);
-  CHECK(has(unknown.err, "there is no op 'matmull' (matmul?); imgcap ops lists them"));
-  const Result device = run({"gradcheck", "--op", "relu", "--device", "cuda"});
-  CHECK(device.code == 2);
-  CHECK(has(device.err, "cuda"));
-  const Result ops = run({"ops"});
-  CHECK(ops.code == 0);
-  CHECK(has(ops.out, "matmul"));
-  CHECK(has(ops.out, "autograd/ops/decoder_sequence.cc, fused"));
-  CHECK(json::parse(run({"ops", "--json"}).out.substr(0, run({"ops", "--json"}).out.find('\n')))["op"] ==
-        "add");
+  check_refused(unknown, "there is no op 'matmull' (matmul?); imgcap ops lists them");
+  CHECK(unknown.out.empty());
 }

@@ -134,16 +134,21 @@ TEST_CASE("report: fewer photos than the list has") {
 TEST_CASE("report: photos that cannot be read are named") {
   const Scene scene;
   const std::string list = scene.folder / "more";
-  tests::write_text(list, "cut.jpg\nbear.jpg\nnowhere.jpg\n");
+  tests::write_text(list, "cut.jpg\nbear.jpg\nnowhere.jpg\nsilent.jpg\n");
+  std::filesystem::copy_file(scene.photos + "/skier.jpg", scene.photos + "/silent.jpg");
   const Result made = scene.report({"--list", list});
   CAPTURE(made.err);
   CHECK(made.code == 0);
   const std::string page = tests::read_text(scene.page);
   CHECK(tests::problem_of_html(page) == "");
-  CHECK(has(page, "2 of the list’s 3 photos are left out"));
+  CHECK(has(page, "3 of the list’s 4 photos are left out"));
   CHECK(has(page, "<strong>cut.jpg</strong>: " + scene.photos + "/cut.jpg: "));
   CHECK(has(page, "<strong>nowhere.jpg</strong>: it is not among the photos"));
+  CHECK(has(page, "<strong>silent.jpg</strong>: it has no reference captions"));
   CHECK(count(page, "<article>") == 1);
+  // The next time the cache knows that one cannot be read, not why.
+  REQUIRE(scene.report({"--list", list}).code == 0);
+  CHECK(has(tests::read_text(scene.page), "<strong>cut.jpg</strong>: it cannot be read"));
 
   // With features from before, a photo that has gone bad still has its captions.
   REQUIRE(scene.report({}).code == 0);

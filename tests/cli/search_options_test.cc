@@ -11,6 +11,7 @@
 #include "imgcap/training/encode.h"
 #include "imgcap/training/evaluate.h"
 #include "tests/cli/given.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
 
 using namespace imgcap;
@@ -37,7 +38,7 @@ struct Scene {
   std::vector<std::string> names = {kSkier, kBear};
 
   Scene() {
-    // Of these weights all settings below change what is found.
+    // With the plain one's weights all settings below change what is found, in whatever photo.
     tests::write_small_model(model, DecoderKind::attention, 60, 2);
     tests::write_small_model(plain, DecoderKind::plain, 5, 4);
     tests::write_other_encoder(weights);
@@ -116,9 +117,9 @@ TEST_CASE("eval: every option counts") {
   };
   const std::string out = scene.folder / "results.json";
   const json printed = json::parse(eval(
-      scene.model, {"--beam", "4", "--max-words", "5", "--length-exponent", "2", "--out", out, "--json"}));
+      scene.plain, {"--beam", "4", "--max-words", "5", "--length-exponent", "2", "--out", out, "--json"}));
 
-  const Model model(scene.model);
+  const Model model(scene.plain);
   const FeatureCache features = FeatureCache::open(scene.features);
   CHECK(features.key() == feature_key(scene.encoder(scene.weights), {}));
   const Dataset data = make_dataset(scene.references, scene.names, features, model.vocabulary);
@@ -142,10 +143,7 @@ TEST_CASE("eval: every option counts") {
 
   // For people: a table with the model's kind, its epoch and the beam's width.
   score_options.protocol = Protocol::original;
-  const Model plain(scene.plain);
-  const Scores original =
-      evaluate(*plain.decoder, data, features, plain.vocabulary, search_options(3, 30, 1), score_options)
-          .scores;
+  const Scores original = with(search_options(3, 30, 1)).scores;
   const ScoreRow row{"plain", 3, 3, original};
   CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
   CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == score_table({&row, 1}));
@@ -162,44 +160,42 @@ TEST_CASE("caption: every option counts") {
     REQUIRE(result.code == 0);
     return tests::json_lines(result.out);
   };
-  const Model model(scene.model);
+  const Model model(scene.plain);
   const LoadedEncoder encoder = scene.encoder(scene.weights);
   const std::vector<Image> photos = {scene.photo(kBear), scene.photo(kSkier)};
   std::vector<Tensor> features;
   for (const Image& photo : photos) features.push_back(encode_images(encoder, {photo}));
-  const std::vector<std::string> own = {"--model", scene.model, "--weights", scene.weights};
+  const std::vector<std::string> own = {"--model", scene.plain, "--weights", scene.weights};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), own.begin(), own.end());
     return lines(more);
   };
 
-  const std::string sheet = scene.folder / "sheet.png";
-  const auto found = with(
-      {"--beam", "4", "--nbest", "3", "--max-words", "5", "--length-exponent", "2", "--attention", sheet});
+  const auto found = with({"--beam", "4", "--nbest", "3", "--max-words", "5", "--length-exponent", "2"});
   REQUIRE(found.size() == 2);
-  const auto searched = [&](size_t i, const BeamOptions& options) {
-    return captions_of(beam_search(*model.decoder, features[i], options).front(), model);
-  };
-  bool beam = false, words = false, exponent = false;
   for (size_t i = 0; i < 2; ++i) {
+    const auto searched = [&](const BeamOptions& options) {
+      return captions_of(beam_search(*model.decoder, features[i], options).front(), model);
+    };
     CHECK(found[i]["image"] == (i == 0 ? kBear : kSkier));
-    const Captions expected = searched(i, beam_options(4, 3, 5, 2));
+    const Captions expected = searched(beam_options(4, 3, 5, 2));
     CHECK(captions_of(found[i]) == expected);
-    beam = beam || searched(i, beam_options(5, 3, 5, 2)) != expected;
-    words = words || searched(i, beam_options(4, 3, 30, 2)) != expected;
-    exponent = exponent || searched(i, beam_options(4, 3, 5, 1)) != expected;
+    CHECK(searched(beam_options(5, 3, 5, 2)) != expected);
+    CHECK(searched(beam_options(4, 3, 30, 2)) != expected);
+    CHECK(searched(beam_options(4, 3, 5, 1)) != expected);
   }
-  CHECK(beam);
-  CHECK(words);
-  CHECK(exponent);
-  // A tile a word that is no blank, five a row, 232 pixels apart.
-  BeamOptions best = beam_options(4, 3, 5, 2);
-  const Hypothesis first = beam_search(*model.decoder, features[0], best).front().front();
-  const auto tiles = std::count_if(first.words.begin(), first.words.end(), [&](int64_t word) {
-    return !model.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(word)}).empty();
+  // Where the other model looked: a tile a word that is no blank, five a row, 232 pixels apart.
+  const Model attention(scene.model);
+  const std::string sheet = scene.folder / "sheet.png";
+  const auto drawn_line =
+      lines({"--model", scene.model, "--weights", scene.weights, "--attention", sheet}).at(0);
+  const Hypothesis best =
+      beam_search(*attention.decoder, features[0], beam_options(5, 1, 30, 1)).front().front();
+  CHECK(drawn_line["caption"] == attention.text(best));
+  const auto tiles = std::count_if(best.words.begin(), best.words.end(), [&](int64_t word) {
+    return !attention.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(word)}).empty();
   });
-  CHECK(read_image(sheet).width == 8 + 232 * std::max<int64_t>(1, tiles));
-  CHECK(std::filesystem::exists(scene.folder / "sheet_coco_000000000785.png"));
+  CHECK(read_image(sheet).width == 8 + 232 * std::clamp<int64_t>(tiles, 1, 5));
 
   // Drawn with one generator, photo after photo.
   const auto drawn = [&](SamplingOptions options, uint64_t seed) {
@@ -245,6 +241,70 @@ TEST_CASE("caption: every option counts") {
           beam_search(*model.decoder, features[i], original).front().front().log_probability);
   }
   CHECK(given.left() == "");
+}
+
+TEST_CASE("caption for people: a line a photo, further captions below it, and a sheet for each photo") {
+  const Scene scene;
+  const std::string bear = scene.photos + "/" + kBear, sheet = scene.folder / "s.png";
+  const Result result =
+      run({"caption", "--model", scene.model, "--nbest", "3", "--attention", sheet, bear, bear, bear});
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  const Model model(scene.model);
+  const auto found =
+      beam_search(*model.decoder,
+                  encode_images(scene.encoder(tests::encoder_in_the_box()), {scene.photo(kBear)}),
+                  beam_options(5, 3, 30, 1))
+          .front();
+  REQUIRE(found.size() == 3);
+  const std::string first = kBear + ": " + model.text(found[0]) + " (",
+                    rest = " ms)\n  " + model.text(found[1]) + "\n  " + model.text(found[2]) + "\n";
+  CHECK(result.out.starts_with(first));
+  CHECK(tests::count(result.out, first) == 3);
+  CHECK(tests::count(result.out, rest) == 3);
+  for (const char* name : {"s.png", "s_coco_000000000285.png", "s_coco_000000000285_2.png"})
+    CHECK(std::filesystem::exists(scene.folder / name));
+  const Result plain = run({"caption", "--model", scene.plain, "--attention", sheet, bear});
+  tests::check_refused(plain, "caption: --attention: the model " + scene.plain + " has no attention");
+  CHECK(plain.out.empty());
+}
+
+TEST_CASE("report: models are called by their files' names, or by their paths where these are the same") {
+  const Scene scene;
+  tests::write_text(scene.list, kSkier + "\nnowhere.jpg\n");
+  const auto names = [&](const std::vector<std::string>& models) {
+    std::vector<std::string> command = {"report",
+                                        "--images",
+                                        scene.photos,
+                                        "--captions",
+                                        scene.captions,
+                                        "--list",
+                                        scene.list,
+                                        "--photos",
+                                        "0",
+                                        "--features",
+                                        scene.features,
+                                        "--out",
+                                        scene.folder / "page.html",
+                                        "--max-words",
+                                        "2"};
+    for (const std::string& model : models) command.insert(command.end(), {"--model", model});
+    const Result result = run(command);
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    CHECK(tests::count(result.err, "1 photos are missing") == 1);  // models of one encoder share its features
+    return all_between(tests::read_text(scene.folder / "page.html"), "<th scope=\"row\">", "</th>");
+  };
+  const auto copy = [&](const std::string& to) {
+    std::filesystem::create_directories(std::filesystem::path(scene.folder / to).parent_path());
+    std::filesystem::copy_file(scene.model, scene.folder / to);
+    return scene.folder / to;
+  };
+  const std::string a = copy("x/a/best.safetensors"), b = copy("x/b/best.safetensors"),
+                    c = copy("y/a/best.safetensors");
+  CHECK(names({a, b}) == std::vector<std::string>{"a/best", "b/best"});
+  CHECK(names({a, c}) == std::vector<std::string>{a, c});
+  CHECK(names({"plain"}) == std::vector<std::string>{"plain"});
 }
 
 TEST_CASE("report: every option counts") {
@@ -322,6 +382,7 @@ TEST_CASE("report: every option counts") {
     const std::string expected = line(beam_options(4, 1, 5, 2));
     CHECK(has(shown[m], expected));
     CHECK(has(rows[m + 1], m == 0 ? "/small</th>" : "/plain</th>"));
+    if (m == 0) continue;
     CHECK(line(beam_options(5, 1, 5, 2)) != expected);
     CHECK(line(beam_options(4, 1, 30, 2)) != expected);
     CHECK(line(beam_options(4, 1, 5, 1)) != expected);

@@ -288,13 +288,18 @@ TEST_CASE("train: every option counts") {
   const double best = log_of(folder / "first").back()["CIDEr"];
   CHECK(first.out.ends_with(fmt::format("best CIDEr {:.4f}: {}/best.safetensors\n", best, folder / "first")));
 
-  // On from it, on the score itself, in two parts.
+  // On from it, on the score itself, in two parts. What its training run needed is of no use to another one.
+  const std::string init = folder / "init.safetensors";
+  Checkpoint begun = load_checkpoint(folder / "first/best.safetensors");
+  begun.training = "{\"step\":7}";
+  begun.training_tensors["optimizer.of_another_run"] = tensor::Tensor::zeros({2});
+  save_checkpoint(init, begun);
   const std::vector<std::string> further = {"--weights",
                                             tests::encoder_in_the_box(),
                                             "--features",
                                             features,
                                             "--init",
-                                            folder / "first/best.safetensors",
+                                            init,
                                             "--init-temperature",
                                             "0.5",
                                             "--objective",
@@ -318,7 +323,7 @@ TEST_CASE("train: every option counts") {
   // Two validations, and what their scores are of is said once.
   CHECK(tests::count(on.out, ": validation loss ") == 2);
   CHECK(tests::count(on.out, "validation: ") == 1);
-  start.info = load_checkpoint(folder / "first/best.safetensors");
+  start.info = load_checkpoint(folder / "first/best.safetensors");  // as it was
   start.info.notes["begun_from_epoch"] = "4";
   start.info.notes["init_temperature"] = "0.5";
   for (const char* name : {"fc.weight", "fc.bias"}) {
@@ -407,8 +412,10 @@ TEST_CASE("train: what the checkpoint of --init decides cannot be given beside i
   }
 }
 
-TEST_CASE("train: a run that gets no better ends, and says so") {
+TEST_CASE("train: a run that gets no better ends, and photos without captions are counted") {
   const Data data;
+  for (const char* list : {"train.txt", "val.txt"})
+    tests::write_text(data.folder / list, tests::read_text(data.folder / list) + "coco_000000001993.jpg\n");
   const Result result = ran(data.arguments_of_train("run", {"--weights",
                                                             tests::encoder_in_the_box(),
                                                             "--features",
@@ -435,4 +442,6 @@ TEST_CASE("train: a run that gets no better ends, and says so") {
                                                             "1"}));
   CHECK(tests::count(result.out, ": validation loss ") == 3);  // the first is the best
   CHECK(has(result.out, "\nno better for a while; best CIDEr "));
+  CHECK(tests::count(result.err,
+                     "1 photos have no captions and are left out (first: coco_000000001993.jpg)\n") == 2);
 }

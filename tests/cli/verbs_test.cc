@@ -273,6 +273,30 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   CHECK(text ==
         "plain model with resnet50\ntrainable parameters:   29,383,680\nfrozen parameters:      23,508,032\n"
         "total:                  52,891,712\n");
+  const std::string attention = ran({"info", "--model", "attention", "--encoder", "resnet18"}).out;
+  CHECK(attention.starts_with("attention model with resnet18\ntrainable parameters: "));
+  CHECK(has(attention, "\n  of the attention:   "));
+  CHECK(has(attention, "\nfrozen parameters:      11,689,512\n"));
+  CHECK_FALSE(has(attention, "README"));  // its numbers are of resnet50
+  // This build, for people and for scripts.
+  const json build = json::parse(ran({"info", "--threads", "3", "--json"}).out);
+  const std::string about = ran({"info", "--threads", "3"}).out;
+  CHECK("imgcap " + build["version"].get<std::string>() + "\n" == ran({"--version"}).out);
+  CHECK(about.starts_with(
+      fmt::format("imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\n"
+                  "processor:     {}\nthreads:       3\ninstructions: ",
+                  build["version"].get<std::string>(), build["compiler"].get<std::string>(),
+                  build["oneDNN"].get<bool>() ? "yes" : "no",
+                  build["libjpeg-turbo"].get<bool>() ? "yes" : "no", build["processor"].get<std::string>())));
+  CHECK(build["threads"] == 3);
+  CHECK(build["CUDA"] == false);
+  // PyTorch's files are known by their contents or their names.
+  const std::string pth = (tests::source_dir() / "tests/golden/pth_state_dict.pth").string();
+  for (const char* name : {"no_extension", "a.pt"}) {
+    std::filesystem::copy_file(pth, folder / name);
+    CHECK(shown(folder / name)["kind"] == "PyTorch file");
+    CHECK(shown(folder / name)["tensors"] == shown(pth)["tensors"]);
+  }
   info.elsewhere({"--layers"});  // diagnosis_test.cc
   CHECK(info.left() == "");
   refused({"info", weights, "--model", "plain"}, "file excludes --model");
@@ -318,6 +342,12 @@ TEST_CASE("gradcheck and ops: every option counts") {
                                 both["ops"][0]["samples"].get<int>(), both["ops"][0]["checks"].get<int>())));
   CHECK(has(text.out, " s: all pass\n"));
   CHECK(text.out.starts_with("op "));
+  const json &relu = both["ops"][0], &errors = relu["worst_relative_error"];
+  std::string row =
+      fmt::format("\n{:<28}{:>8}{:>8}", "relu", relu["samples"].get<int>(), relu["checks"].get<int>());
+  for (const char* type : {"f32", "f64", "f16", "bf16"})
+    row += fmt::format("{:>10.1e}", errors[type].get<double>());
+  CHECK(has(text.out, row + fmt::format("{:>14.1e}", relu["worst_derivative_error"].get<double>())));
 
   const auto lines = tests::json_lines(ran(ops({"--json"})).out);
   CHECK(ops.left() == "");
@@ -330,6 +360,14 @@ TEST_CASE("gradcheck and ops: every option counts") {
   CHECK(line("decoder_sequence")["fused"] == true);
   CHECK(line("tanh")["fused"] == false);
   CHECK(line("matmul")["file"] == "autograd/ops/matmul.cc");
+  // The same for people.
+  std::string table;
+  for (const json& each : lines)
+    table += fmt::format("{:<28}{:<20}{:<12}{}{}\n", each["op"].get<std::string>(),
+                         each["derivatives"].get<std::string>(), each["types"].get<std::string>(),
+                         each["file"].get<std::string>(), each["fused"].get<bool>() ? ", fused" : "");
+  CHECK(ran({"ops"}).out ==
+        fmt::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file") + table);
   CHECK(line("tanh")["types"] == "f32 f64 f16 bf16");
 }
 

@@ -52,6 +52,9 @@ TEST_CASE("a point lies where the numbers beside the axes say") {
   CHECK(drawn.title == "Loss");
   CHECK(drawn.x_label == "step");
   CHECK(drawn.y_label == "nats");
+  // The labels are in the middle of their axes.
+  CHECK(near(drawn.x_label_at, (drawn.left + drawn.right) / 2));
+  CHECK(std::fabs(drawn.y_label_at - (drawn.down(1) + drawn.down(3)) / 2) < 5);
   REQUIRE(drawn.series.size() == 2);
   for (size_t s = 0; s < 2; ++s) {
     const auto& points = chart.series[s].points;

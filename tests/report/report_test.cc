@@ -33,10 +33,10 @@ TEST_CASE("a page has every part, tags that match, and needs nothing else") {
   for (const char* part :
        {"imgcap 1.2.3", "2026-01-02, 03:04 UTC", "test.txt", "attention.safetensors", "1,234,567 parameters",
         "6,092,072 parameters", "3 images of test.txt, 1 reference each, Treebank words",
-        "Beam search of width 5", "<td>0.5000</td>", "<td><strong>0.7500</strong></td>",
-        "validation CIDEr</dt><dd>0.5</dd>", "data</dt><dd>here</dd>", "log-probability -3.25, 12.5 ms",
-        "gone.jpg: cannot be opened", "2 steps and 1 validation,", "loss (nats a token)",
-        "CIDEr is 0.2000, after step 2"})
+        "Beam search of width 5, captions of at most 30 words, length exponent 1.", "<td>0.5000</td>",
+        "<td><strong>0.7500</strong></td>", "validation CIDEr</dt><dd>0.5</dd>", "data</dt><dd>here</dd>",
+        "log-probability -3.25, 12.5 ms", "gone.jpg: cannot be opened", "2 steps and 1 validation,",
+        "loss (nats a token)", "CIDEr is 0.2000, after step 2"})
     CHECK_MESSAGE(has(page, part), part);
   CHECK(!has(page, "&quot;lr&quot;"));  // the list of settings is left out
   // Each photo that can be read is there once; a map a word of the attention model on each of them.
@@ -183,6 +183,9 @@ TEST_CASE("pieces of HTML") {
   CHECK(data_uri("text/plain", "foob") == start + "Zm9vYg==");
   CHECK(data_uri("text/plain", "fooba") == start + "Zm9vYmE=");
   CHECK(data_uri("text/plain", "foobar") == start + "Zm9vYmFy");
+  // What follows in memory is no part of it.
+  CHECK(data_uri("text/plain", std::string_view("foobar").substr(0, 4)) == start + "Zm9vYg==");
+  CHECK(data_uri("text/plain", std::string_view("foobar").substr(0, 5)) == start + "Zm9vYmE=");
   // Each digit once: the six bits of 0 to 63 in a row.
   std::string bytes;
   for (unsigned i = 0; i < 64; i += 4) {

@@ -62,6 +62,7 @@ struct DrawnChart {
          bottom = 0;  // of the frame: where lines of the grid end, and the x axis
   std::vector<Tick> x, y;
   std::string title, x_label, y_label;
+  double x_label_at = 0, y_label_at = 0;
   std::vector<DrawnSeries> series;
 
   // Where a value belongs by the numbers beside the axis.
@@ -112,7 +113,11 @@ inline DrawnChart read_chart(const std::string& svg) {
     } else if (e.name == "line" && kind == "axis") {
       chart.bottom = e.number("y1");
     } else if (e.name == "text" && kind == "label") {
-      (e["transform"].empty() ? chart.x_label : chart.y_label) = e.text;
+      const std::string turned = e["transform"];  // "translate(13 135.0) rotate(-90)"
+      if (turned.empty())
+        chart.x_label = e.text, chart.x_label_at = e.number("x");
+      else
+        chart.y_label = e.text, chart.y_label_at = std::stod(turned.substr(turned.find(' ')));
     } else if (kind.starts_with("line series") && e.name == "line") {
       if (kind != "line series" + std::to_string(chart.series.size()))
         throw std::runtime_error("the legend is out of order");

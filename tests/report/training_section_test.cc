@@ -108,6 +108,10 @@ TEST_CASE("training: a log whose beginning is missing begins where it does") {
     CHECK(std::fabs(each.across(2000) - each.right) < 0.5);
   }
   log = {};
+  log.steps = {{0, 5}};
+  chart = section_of(log).charts.at(0);
+  CHECK(std::fabs(chart.across(0) - (chart.left + chart.right) / 2) < 0.5);
+  log = {};
   log.steps = {{1, 5}};
   chart = section_of(log).charts.at(0);
   CHECK(std::fabs(chart.across(0) - chart.left) < 0.5);
