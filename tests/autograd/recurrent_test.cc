@@ -100,6 +100,23 @@ TEST_CASE("additive attention against differences and its composed version") {
   CHECK_THROWS_AS(
       additive_attention(v[0], v[1], v[2], Tensor::from(std::vector<int64_t>{0, 2, 1}, {3}), v[3], v[4]),
       tensor::Error);
+  // A constant on all scores changes nothing, so the bias may be left out.
+  for (const auto& attend : {additive_attention, additive_attention_composed}) {
+    const Attention with = attend(v[0], v[1], v[2], image, v[3], v[4]),
+                    without = attend(v[0], v[1], v[2], image, v[3], {});
+    CHECK(tests::worst_relative(tests::values(without.alpha.data()), tests::values(with.alpha.data())) <
+          1e-13);
+    CHECK(tests::worst_relative(tests::values(without.context.data()), tests::values(with.context.data())) <
+          1e-13);
+  }
+  // One type for all.
+  for (size_t k = 0; k < v.size(); ++k) {
+    Variables mixed = v;
+    mixed[k] = v[k].data().to(DType::f32);
+    CAPTURE(k);
+    tests::check_error(tensor::ErrorKind::dtype, {"additive_attention", "do not mix"},
+                       [&] { additive_attention(mixed[0], mixed[1], mixed[2], image, mixed[3], mixed[4]); });
+  }
 }
 
 TEST_CASE("the decoder sequence against differences, with falling rows, a gate and an initial state") {
