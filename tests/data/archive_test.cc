@@ -161,19 +161,21 @@ TEST_CASE("tar: members of every kind and size, and those that are no files") {
   const tests::TempFolder folder;
   const auto claims = [](const char* size) { return [size](std::string& h) { h.replace(124, 11, size); }; };
   // Folders, links and devices have no bytes, whatever their size field says.
-  std::string bytes = member("d.jpg/", "", '5', claims("00000001000"));
-  for (const char type : {'1', '2', '3', '4', '6'})
-    bytes += member(std::string(1, type) + ".jpg", "", type, claims("00000000777"));
+  std::string bytes;
+  for (const char type : {'1', '2', '3', '4', '5', '6'})
+    bytes += member("no.jpg", "", type, claims("00000000777")) + member(std::string(1, type) + ".jpg", "it");
   bytes += member("old/", "");                                      // a folder before POSIX
   bytes += member("long link", std::string(600, 'l') + '\0', 'K');  // names no file
   bytes += member("g", pax_record("path", "wrong.jpg") + pax_record("size", "1"), 'g');
   bytes += member("dense.jpg", "7", '7');
   for (const size_t size : {0, 1, 511, 512, 513, 1024})
-    bytes += member(std::to_string(size) + ".jpg", std::string(size, static_cast<char>('a' + size % 26)));
+    bytes += member(std::to_string(size) + "b.jpg", std::string(size, static_cast<char>('a' + size % 26)));
   const ImageSource source({folder.write("kinds.TAR", bytes + kEnd)});
-  CHECK(locations(source) == "dense.jpg 0.jpg 1.jpg 511.jpg 512.jpg 513.jpg 1024.jpg ");
-  CHECK(text_of(source, 0) == "7");
-  for (int64_t i = 1; i < source.size(); ++i) {
+  CHECK(locations(source) ==
+        "1.jpg 2.jpg 3.jpg 4.jpg 5.jpg 6.jpg dense.jpg 0b.jpg 1b.jpg 511b.jpg 512b.jpg 513b.jpg 1024b.jpg ");
+  for (int64_t i = 0; i < 6; ++i) CHECK(text_of(source, i) == "it");
+  CHECK(text_of(source, 6) == "7");
+  for (int64_t i = 7; i < source.size(); ++i) {
     const auto size = static_cast<size_t>(std::stoi(source.name(i)));
     CHECK(text_of(source, i) == std::string(size, static_cast<char>('a' + size % 26)));
   }
