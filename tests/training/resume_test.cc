@@ -1,6 +1,7 @@
 // What a run that was stopped goes on with.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -146,6 +147,12 @@ TEST_CASE("a resumed run tells the rest of what the whole run tells, and ends wi
       CHECK(difference(joined, all) == "");
       CHECK(bytes_of(broken.path / "last.safetensors") == bytes_of(whole.path / "last.safetensors"));
       CHECK(bytes_of(broken.path / "best.safetensors") == bytes_of(whole.path / "best.safetensors"));
+      // The log is one for both parts.
+      const auto lines = [](const fs::path& folder) {
+        const std::string log = bytes_of(folder / "log.jsonl");
+        return std::count(log.begin(), log.end(), '\n');
+      };
+      CHECK(lines(broken.path) == lines(whole.path));
     }
   }
 }

@@ -268,6 +268,7 @@ const std::map<std::string, Check>& checks() {
        [] {
          const auto f16 = [](auto& o) { o.precision = "f16", o.epochs = 2; };
          beside(f16, [](auto& o) { o.loss_scale = 1024; });
+         beside(f16, [](auto& o) { o.loss_scale = 0.5; });  // under the scaler's own floor of 1
          // The first steps overflow, are skipped, and move neither the schedule nor the average.
          const TrainOptions large =
              with([](auto& o) { o.loss_scale = 0x1p22, o.warmup_steps = 2; }, with(f16));
