@@ -1,10 +1,11 @@
 // How far the readers of PyTorch's files go, to the byte, and what they make of each opcode.
 #include <doctest/doctest.h>
-#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bit>
-#include <cmath>
+#include <cstring>
+#include <stdexcept>
 
 #include "tensor/io/pickle.h"
 #include "tensor/io/pth.h"
@@ -46,7 +47,53 @@ std::map<std::string, tensor::io::ZipEntry> entries_of(const std::string& archiv
   return read_zip_directory(std::as_bytes(std::span(archive)), "a.zip");
 }
 
+// Bytes that end where the process's memory ends: reading one more is a crash.
+class AtTheEdge {
+ public:
+  explicit AtTheEdge(const std::string& bytes) : size_(bytes.size()), pages_((size_ / page() + 1) * page()) {
+    memory_ = static_cast<char*>(
+        ::mmap(nullptr, pages_ + page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED) throw std::runtime_error("mmap");
+    ::mprotect(memory_ + pages_, page(), PROT_NONE);
+    std::memcpy(memory_ + pages_ - size_, bytes.data(), size_);
+  }
+  AtTheEdge(const AtTheEdge&) = delete;
+  AtTheEdge& operator=(const AtTheEdge&) = delete;
+  ~AtTheEdge() { ::munmap(memory_, pages_ + page()); }
+  std::span<const std::byte> bytes() const {
+    return std::as_bytes(std::span(memory_ + pages_ - size_, size_));
+  }
+
+ private:
+  static size_t page() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
+  size_t size_, pages_;
+  char* memory_;
+};
+
 }  // namespace
+
+TEST_CASE("zip, pickle and crc32 read nothing behind the last byte, whole or cut off") {
+  const std::string body =
+      "}" + text("w") + tensor_of(storage("IntStorage", "0", 2), 0, tuple({2}), tuple({1})) + "s";
+  for (const bool zip64 : {false, true}) {
+    const std::string archive = zip({{"a/data.pkl", "N."}, {"a/data/0", "12345678"}}, zip64);
+    for (size_t size = 0; size <= archive.size(); ++size) {
+      const AtTheEdge edge(archive.substr(archive.size() - size)), cut(archive.substr(0, size));
+      for (const AtTheEdge* bytes : {&edge, &cut}) {
+        const std::string result = error_of([&] { read_zip_directory(bytes->bytes(), "a.zip"); });
+        CHECK(result.starts_with(size == archive.size() ? "no error" : "data: "));
+      }
+    }
+  }
+  const std::string whole = pickle(body);
+  for (size_t size = 0; size <= whole.size(); ++size) {
+    const AtTheEdge edge(whole.substr(0, size));
+    const std::string result = error_of([&] { tensor::io::read_pickle(edge.bytes(), "a.pkl"); });
+    CHECK(result.starts_with(size == whole.size() ? "no error" : "data: "));
+    const std::string prefix = whole.substr(0, size);
+    CHECK(tensor::io::crc32(edge.bytes()) == tensor::io::crc32(std::as_bytes(std::span(prefix))));
+  }
+}
 
 TEST_CASE("pickle: each way to write a number, a text and a container") {
   const std::pair<std::string, int64_t> integers[] = {
