@@ -253,12 +253,9 @@ class PtbLexer {
       return i;
     };
     size_t end = capitals(at_);
-    bool joined = false;
-    while (end > at_ && (peek(end) == U'&' || peek(end) == U'+') && capitals(end + 1) > end + 1) {
+    while (end > at_ && (peek(end) == U'&' || peek(end) == U'+') && capitals(end + 1) > end + 1)
       end = capitals(end + 1);
-      joined = true;
-    }
-    return joined ? end : 0;
+    return end;  // of capitals alone: no longer than the plain word
   }
 
   // o'clock, d'oeuvres, L'Oreal, and a few words with an apostrophe of their own
