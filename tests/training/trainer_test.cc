@@ -146,7 +146,9 @@ TEST_CASE("a loss that is not finite ends the run, and anomaly detection says wh
     } catch (const tensor::Error& error) {
       what = error.what();
     }
-    CHECK((what.find("train: the loss of step 1 is nan") != std::string::npos) == !detect);
+    const std::string sentence = "train: the loss of step 1 is ";
+    const bool told = what.starts_with(sentence + "nan") || what.starts_with(sentence + "-nan");
+    CHECK(told == !detect);
     CHECK((what.find("AttentionDecoder") != std::string::npos) == detect);
     CHECK(trainer.step() == 0);
     CHECK(training_of(folder.path / "last.safetensors").at("step") == 0);
