@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/cli/given.h"
 #include "tests/cli/program.h"
 #include "tests/cli/refused.h"
 #include "tests/data_dir.h"
@@ -36,9 +37,104 @@ TEST_CASE("what CLI11 refuses ends with code 2, help and version with 0") {
   for (const char* part : {"build", "show"})
     for (const char* option : {"--config", "--seed", "--threads"})
       CHECK(has(run({"vocab", part, "--help"}).out, option));
-  CHECK(has(run({"vocab", "build", "--help"}).out, "=4065"));
-  CHECK(has(run({"report", "--help"}).out, "--photos INT:in [0 - 1000]=12"));
-  CHECK(has(run({"caption", "--help"}).out, "--beam INT:in [1 - 1000]=5"));
+}
+
+TEST_CASE("--help says what an option takes, and its default") {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> ranges = {
+      {"eval",
+       {"--beam INT:in [1 - 100]", "--max-words INT:in [1 - 1000]", "--length-exponent FLOAT:in [0 - 10]"}},
+      {"report",
+       {"--beam INT:in [1 - 100]", "--max-words INT:in [1 - 1000]", "--length-exponent FLOAT:in [0 - 10]",
+        "--photos INT:in [0 - 1000]"}},
+      {"caption",
+       {"--beam INT:in [1 - 1000]", "--nbest INT:in [1 - 1000]", "--max-words INT:in [1 - 1000]",
+        "--length-exponent FLOAT:in [0 - 10]", "--temperature FLOAT:POSITIVE", "--top-k INT:NONNEGATIVE",
+        "--top-p FLOAT:in [0 - 1]"}},
+      {"classify", {"--top INT:in [1 - 1e+06]"}},
+      {"bench", {"--calls INT:in [1 - 1000]", "--pairs INT:in [1 - 100]"}},
+      {"train", {"--init-temperature FLOAT:POSITIVE", "--loss-scale FLOAT:POSITIVE"}}};
+  for (const auto& [verb, options] : ranges) {
+    const std::string help = run({verb, "--help"}).out;
+    for (const std::string& option : options)
+      CHECK_MESSAGE(has(help, "\n  " + option + "="), verb << " " << option);
+  }
+  using Defaults = std::map<std::string, std::string>;
+  const auto defaults_of = [](const std::vector<std::string>& verb) {
+    Defaults defaults = tests::options_of(verb);
+    std::erase_if(defaults,
+                  [](const auto& option) { return option.second.empty() || option.second == "[]"; });
+    CHECK(defaults["--seed"] == "1");
+    CHECK(defaults["--threads"] == "0");
+    defaults.erase("--seed");
+    defaults.erase("--threads");
+    return defaults;
+  };
+  const Defaults search = {{"--beam", "5"}, {"--max-words", "30"}, {"--length-exponent", "1"}};
+  Defaults eval = search, report = search, caption = search;
+  eval.insert({{"--protocol", "standard"}, {"--compat", "none"}});
+  report.insert({{"--photos", "12"}, {"--title", "What"}});  // the captioners say
+  caption.insert({{"--model", "attention"},
+                  {"--nbest", "1"},
+                  {"--temperature", "1"},
+                  {"--top-k", "0"},
+                  {"--top-p", "1"},
+                  {"--compat", "none"}});
+  CHECK(defaults_of({"eval"}) == eval);
+  CHECK(defaults_of({"report"}) == report);
+  CHECK(defaults_of({"caption"}) == caption);
+  CHECK(defaults_of({"classify"}) == Defaults{{"--encoder", "efficientnet_lite2"}, {"--top", "5"}});
+  CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"}});
+  CHECK(defaults_of({"score"}) == Defaults{{"--protocol", "standard"}});
+  CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
+  CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}});
+  CHECK(defaults_of({"convert"}) == Defaults{{"--format", "keep"}});
+  CHECK(defaults_of({"info"}) == Defaults{{"--encoder", "resnet50"}});
+  CHECK(defaults_of({"bench"}) == Defaults{{"--precision", "f32"}, {"--calls", "5"}, {"--pairs", "3"}});
+  CHECK(defaults_of({"gradcheck"}) == Defaults{{"--device", "cpu"}});
+  // The original's widths, vocabulary, rate and share of the caption's words; the rest is off or plain.
+  CHECK(defaults_of({"train"}) == Defaults{{"--model", "attention"},
+                                           {"--encoder", "efficientnet_lite2"},
+                                           {"--compat", "none"},
+                                           {"--encoder-mode", "eval"},
+                                           {"--init-temperature", "1"},
+                                           {"--max-vocabulary", "4065"},
+                                           {"--min-frequency", "5"},
+                                           {"--embedding", "1024"},
+                                           {"--hidden", "1024"},
+                                           {"--attention-width", "1024"},
+                                           {"--layers", "2"},
+                                           {"--layer-dropout", "0.5"},
+                                           {"--embedding-dropout", "0"},
+                                           {"--output-dropout", "0"},
+                                           {"--epochs", "8"},
+                                           {"--steps", "0"},
+                                           {"--batch", "16"},
+                                           {"--optimizer", "adamw"},
+                                           {"--lr", "0.0004"},
+                                           {"--weight-decay", "0.0001"},
+                                           {"--schedule", "constant"},
+                                           {"--warmup-steps", "0"},
+                                           {"--min-lr", "0"},
+                                           {"--clip-norm", "1"},
+                                           {"--clip-value", "0"},
+                                           {"--teacher-forcing", "0.9"},
+                                           {"--teacher-forcing-fall", "0"},
+                                           {"--teacher-forcing-least", "0"},
+                                           {"--label-smoothing", "0"},
+                                           {"--precision", "f32"},
+                                           {"--loss-scale", "65536"},
+                                           {"--average-decay", "0"},
+                                           {"--objective", "cross-entropy"},
+                                           {"--samples", "5"},
+                                           {"--augment", "none"},
+                                           {"--augment-views", "1"},
+                                           {"--finetune", "0"},
+                                           {"--finetune-lr", "1e-05"},
+                                           {"--max-tokens", "0"},
+                                           {"--validate-every", "1"},
+                                           {"--patience", "0"},
+                                           {"--checkpoint-every", "500"},
+                                           {"--beam", "3"}});
 }
 
 TEST_CASE("tokenize") {

@@ -79,6 +79,7 @@ TEST_CASE("info --layers shows what each layer gives") {
   CHECK(has(result.out, "ResNet"));
   CHECK(has(result.out, "(1, 64, 112, 112)"));
   CHECK(has(result.out, "11,689,512 parameters, 0 of them trainable"));
+  CHECK(has(result.out, "(1, 49, 1024) ... (1, 4096), 2 calls"));  // a photo is begun, and one word is fed
   CHECK(has(result.out, "lstm: LSTM(1536, 1024, num_layers=2, dropout=0.5)"));
   check_refused(run({"info", "--layers"}), "--layers requires --model");
 }

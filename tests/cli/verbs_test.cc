@@ -84,6 +84,8 @@ TEST_CASE("score: every option counts") {
   const Result listed = score({"--list", folder / "list", "--tokenizer", "none", "--json"});
   CHECK(listed.out == score_json(expected(options, true)) + "\n");
   CHECK(has(listed.err, "1 rows skipped"));
+  CHECK(std::count(listed.err.begin(), listed.err.end(), '\n') ==
+        1);  // nothing of the files without a mistake
   options.tokenizer.reset();
   CHECK(score({"--list", folder / "list", "--json"}).out == score_json(expected(options, true)) + "\n");
   options.protocol = Protocol::original;
@@ -156,6 +158,7 @@ TEST_CASE("vocab build and tokenize: every option counts") {
   const auto build = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {"--captions", folder / "a", folder / "b", "--out", folder / "v"});
     const Result result = ran(given(more));
+    CHECK(result.err.empty());
     CHECK(has(result.out, (folder / "v") + ": "));
     CHECK(has(result.out, " tokens of 4 captions\n"));
     return tests::read_text(folder / "v");
