@@ -253,8 +253,7 @@ class PtbLexer {
       return i;
     };
     size_t end = capitals(at_);
-    while (end > at_ && (peek(end) == U'&' || peek(end) == U'+') && capitals(end + 1) > end + 1)
-      end = capitals(end + 1);
+    while ((peek(end) == U'&' || peek(end) == U'+') && capitals(end + 1) > end + 1) end = capitals(end + 1);
     return end;  // of capitals alone: no longer than the plain word
   }
 
