@@ -78,7 +78,9 @@ def interrupt(trainer, name, delay, *more):
         time.sleep(0.001)
     time.sleep(delay)
     process.send_signal(number)
-    return finish(process, (130, 0), f"a run that {number.name} interrupted after {delay:.3f} s") == 130
+    # Between the end of the training and that of the program nothing is left to save, and the signal ends it.
+    ends = (130, 0, -number)
+    return finish(process, ends, f"a run that {number.name} interrupted after {delay:.3f} s") == 130
 
 
 def interrupts(trainer, count, whole, seconds):
@@ -88,10 +90,9 @@ def interrupts(trainer, count, whole, seconds):
         if not interrupt(trainer, "broken", random.uniform(0, 0.7 * seconds)):
             continue
         done["fresh"] += 1
-        again = interrupt(trainer, "broken", random.uniform(0, 0.5 * seconds), "--resume")
-        done["resumed"] += again
-        if again:
-            finish(trainer.start("broken", "--resume"), (0,), "a resumed run")
+        while interrupt(trainer, "broken", random.uniform(0, 0.5 * seconds), "--resume"):
+            done["resumed"] += 1
+        finish(trainer.start("broken", "--resume"), (0,), "a resumed run")
         if trainer.checkpoints("broken") != whole:
             fail("a run that was interrupted and resumed ended with other checkpoints")
         if done["fresh"] % 20 == 0:
