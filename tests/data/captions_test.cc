@@ -312,6 +312,7 @@ TEST_CASE(
 
 TEST_CASE("captions: bad JSON is refused with its line") {
   CHECK(parse_error("{\"images\": [],\n \"annotations\": [}") == "f:2: no valid JSON at column 18");
+  CHECK(parse_error("{]") == "f:1: no valid JSON at column 2");
   CHECK(parse_error("[{\"image_id\": 1, \"caption\": \"x\"}").starts_with("f:1: no valid JSON at column"));
   CHECK(parse_error("[{\"image_id\": 1, \"caption\": \"x\"}] x").starts_with("f:1: no valid JSON at column"));
   CHECK(parse_error(std::string(3'000'000, '[')) == "f: JSON nested deeper than 256 levels");

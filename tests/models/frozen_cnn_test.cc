@@ -198,6 +198,31 @@ TEST_CASE("an encoder's frozen plan follows every weight and every statistic tha
   }
 }
 
+TEST_CASE("an encoder that is not frozen runs in its mode, and one of 64 bits as a graph") {
+  ResNet model(18, 10), twin(18, 10);
+  tests::fill(model);
+  tests::fill(twin);
+  const Tensor x = made(5, {3, 3, 32, 32}).to(DType::f32);
+  const autograd::NoGrad guard;
+  model.eval();
+  const Tensor still = model.features(x);
+  // In training mode batch norm takes the batch's statistics, and learns.
+  model.train();
+  twin.train();
+  const Tensor learning = model.features(x);
+  CHECK(tests::same_bits(learning, twin.forward_features(x).data()));
+  CHECK(relative_error(learning, still) > 0.01);
+  CHECK(tests::same_bits(model.buffer("bn1.running_mean"), twin.buffer("bn1.running_mean")));
+
+  twin.load_state_dict(model.state_dict());
+  twin.freeze();
+  const Tensor narrow = twin.features(x);
+  twin.to(DType::f64);
+  const Tensor wide = twin.features(x.to(DType::f64));
+  CHECK(wide.dtype() == DType::f64);
+  CHECK(relative_error(narrow, wide) <= 1e-5);
+}
+
 TEST_CASE("an encoder's frozen plan follows batch norm that learns") {
   ResNet model(18, 10);
   tests::fill(model);
