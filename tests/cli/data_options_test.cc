@@ -6,6 +6,7 @@
 #include "imgcap/cli/photos.h"
 #include "tensor/error.h"
 #include "tests/cli/captured.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
 namespace fs = std::filesystem;
@@ -14,24 +15,13 @@ using namespace imgcap::cli;
 using tensor::ErrorKind;
 using tests::Folder;
 using tests::has;
+using tests::refused;
 using tests::said_by;
 
 namespace {
 
 const std::string kBear = tests::assets() + "/photos/coco_000000000285.jpg",
                   kSkier = tests::assets() + "/photos/coco_000000000785.jpg";
-
-template <class F>
-std::string refused(F&& f, ErrorKind kind) {
-  try {
-    f();
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  FAIL("it is taken");
-  return "";
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "tensor/error.h"
+#include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
 
 namespace fs = std::filesystem;
@@ -42,14 +43,7 @@ class Assets {
 };
 
 std::string refused(const std::string& model, const std::string& weights, ErrorKind kind) {
-  try {
-    load_model(model, weights);
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  FAIL("it is loaded");
-  return "";
+  return tests::refused([&] { load_model(model, weights); }, kind);
 }
 
 }  // namespace
