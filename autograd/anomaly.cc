@@ -26,14 +26,14 @@ std::optional<std::string> first_bad(const Tensor& x) {
       }
       std::string place;
       for (const int64_t k : index) place += (place.empty() ? "" : ", ") + std::to_string(k);
-      found = fmt::format("{} at ({})", std::isnan(values[i]) ? T(NAN) : values[i], place);
+      found = tensor::format("{} at ({})", std::isnan(values[i]) ? T(NAN) : values[i], place);
     }
   });
   return found;
 }
 
 std::string describe(const TensorMeta& meta) {
-  return fmt::format("{} {}", to_string(meta.shape), tensor::name_of(meta.dtype));
+  return tensor::format("{} {}", to_string(meta.shape), tensor::name_of(meta.dtype));
 }
 
 std::string input_shapes(const Node& node) {
@@ -47,7 +47,7 @@ template <class List, class Of>
 std::string state_of(const List& list, const char* what, const Of& tensor_of) {
   for (size_t i = 0; i < list.size(); ++i)
     if (const auto bad = first_bad(tensor_of(list[i])))
-      return fmt::format("; {} {} already had {}", what, i, *bad);
+      return tensor::format("; {} {} already had {}", what, i, *bad);
   return " that were finite";
 }
 

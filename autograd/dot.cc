@@ -25,8 +25,8 @@ std::string quoted(std::string_view text) {
 std::string shapes(const std::vector<TensorMeta>& metas) {
   std::string text;
   for (const TensorMeta& meta : metas)
-    text +=
-        (text.empty() ? "" : ", ") + fmt::format("{} {}", to_string(meta.shape), tensor::name_of(meta.dtype));
+    text += (text.empty() ? "" : ", ") +
+            tensor::format("{} {}", to_string(meta.shape), tensor::name_of(meta.dtype));
   return text;
 }
 
@@ -43,7 +43,7 @@ class Drawing {
     int cluster = 0;
     for (const auto& [scope, nodes] : clusters_) {
       if (!scope.empty())
-        text += fmt::format(
+        text += tensor::format(
             "  subgraph cluster_{} {{\n  labelloc=b; labeljust=l; fontname=\"Helvetica\"; fontsize=10; "
             "label={};\n",
             cluster++, quoted(scope));
@@ -51,9 +51,9 @@ class Drawing {
       if (!scope.empty()) text += "  }\n";
     }
     text += arrows_;
-    text += fmt::format("  root [shape=plaintext, label={}];\n  n{} -> root;\n",
-                        quoted("result " + tensor::describe(root.data())),
-                        ids_.at(root.gradient_edge().node.get()));
+    text += tensor::format("  root [shape=plaintext, label={}];\n  n{} -> root;\n",
+                           quoted("result " + tensor::describe(root.data())),
+                           ids_.at(root.gradient_edge().node.get()));
     return text + "}\n";
   }
 
@@ -69,7 +69,7 @@ class Drawing {
         const Node* next = edge.node.get();
         if (next == nullptr) continue;
         if (!ids_.contains(next)) add(next), stack.push_back(next);
-        arrows_ += fmt::format("  n{} -> n{};\n", ids_.at(next), ids_.at(node));
+        arrows_ += tensor::format("  n{} -> n{};\n", ids_.at(next), ids_.at(node));
       }
     }
   }
@@ -84,13 +84,13 @@ class Drawing {
     const size_t id = ids_.at(&node);
     const auto* leaf = dynamic_cast<const AccumulateGrad*>(&node);
     if (leaf == nullptr)
-      return fmt::format("  n{} [label={}];\n", id,
-                         quoted(fmt::format("{}\n{}", node.name(), shapes(node.output_metas()))));
+      return tensor::format("  n{} [label={}];\n", id,
+                            quoted(tensor::format("{}\n{}", node.name(), shapes(node.output_metas()))));
     const Variable variable = leaf->leaf();
     const auto found = variable.defined() ? names_.find(&variable.data()) : names_.end();
     const std::string name = found == names_.end() ? "leaf" : found->second;
-    return fmt::format("  n{} [shape=box, style=filled, fillcolor=lightgrey, label={}];\n", id,
-                       quoted(name + "\n" + shapes(node.output_metas())));
+    return tensor::format("  n{} [shape=box, style=filled, fillcolor=lightgrey, label={}];\n", id,
+                          quoted(name + "\n" + shapes(node.output_metas())));
   }
 
   std::map<const Tensor*, std::string>

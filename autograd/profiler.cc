@@ -1,19 +1,19 @@
 #include "autograd/profiler.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "autograd/node.h"
 #include "tensor/allocator.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 #include "tensor/kernel_call.h"
 
 namespace autograd {
 namespace {
+
+using tensor::io::Json;
 
 using Clock = std::chrono::steady_clock;
 
@@ -118,40 +118,40 @@ Profile profile(const std::function<void()>& f) {
 }
 
 std::string Profile::table() const {
-  std::string text = fmt::format("{:<28}{:>7}{:>12}{:>10}{:>12}{:>8}{:>11}\n", "op", "calls", "forward ms",
-                                 "backward", "backward ms", "share", "MiB out");
+  std::string text = tensor::format("{:<28}{:>7}{:>12}{:>10}{:>12}{:>8}{:>11}\n", "op", "calls", "forward ms",
+                                    "backward", "backward ms", "share", "MiB out");
   const auto share = [&](double ms) { return total_ms > 0 ? 100 * ms / total_ms : 0; };
   double in_ops = 0;
   for (const Op& op : ops) {
     const double ms = op.forward_ms + op.backward_ms;
     in_ops += ms;
-    text += fmt::format("{:<28}{:>7}{:>12.3f}{:>10}{:>12.3f}{:>7.1f}%{:>11.2f}\n", op.name, op.calls,
-                        op.forward_ms, op.backward_calls, op.backward_ms, share(ms),
-                        static_cast<double>(op.bytes) / (1 << 20));
+    text += tensor::format("{:<28}{:>7}{:>12.3f}{:>10}{:>12.3f}{:>7.1f}%{:>11.2f}\n", op.name, op.calls,
+                           op.forward_ms, op.backward_calls, op.backward_ms, share(ms),
+                           static_cast<double>(op.bytes) / (1 << 20));
   }
-  text += fmt::format("{:<28}{:>7}{:>12}{:>10}{:>12.3f}{:>7.1f}%\n", "(outside of ops)", "", "", "",
-                      total_ms - in_ops, share(total_ms - in_ops));
-  text += fmt::format("total {:.3f} ms, tensors at most {:.1f} MiB\n", total_ms,
-                      static_cast<double>(peak_bytes) / (1 << 20));
+  text += tensor::format("{:<28}{:>7}{:>12}{:>10}{:>12.3f}{:>7.1f}%\n", "(outside of ops)", "", "", "",
+                         total_ms - in_ops, share(total_ms - in_ops));
+  text += tensor::format("total {:.3f} ms, tensors at most {:.1f} MiB\n", total_ms,
+                         static_cast<double>(peak_bytes) / (1 << 20));
   return text;
 }
 
 std::string Profile::chrome_trace() const {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  Json list = Json::array();
   for (const Event& e : events) {
-    nlohmann::ordered_json args{{"module", e.scope}};
+    Json args = Json::object({{"module", e.scope}});
     if (!e.shapes.empty()) args["inputs"] = e.shapes;
     if (e.bytes > 0) args["bytes"] = e.bytes;
-    list.push_back({{"name", e.kind == "backward" ? e.name + " backward" : e.name},
-                    {"cat", e.kind},
-                    {"ph", "X"},
-                    {"ts", 1000 * e.start_ms},
-                    {"dur", 1000 * e.duration_ms},
-                    {"pid", 1},
-                    {"tid", 1},
-                    {"args", args}});
+    list.push_back(Json::object({{"name", e.kind == "backward" ? e.name + " backward" : e.name},
+                                 {"cat", e.kind},
+                                 {"ph", "X"},
+                                 {"ts", 1000 * e.start_ms},
+                                 {"dur", 1000 * e.duration_ms},
+                                 {"pid", 1},
+                                 {"tid", 1},
+                                 {"args", args}}));
   }
-  return nlohmann::ordered_json{{"traceEvents", list}, {"displayTimeUnit", "ms"}}.dump() + "\n";
+  return Json::object({{"traceEvents", list}, {"displayTimeUnit", "ms"}}).dump() + "\n";
 }
 
 }  // namespace autograd

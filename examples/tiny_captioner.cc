@@ -2,7 +2,6 @@
 // nothing; captions read them from left to right. Trains on most of the 90 combinations and captions the
 // others, which it has never seen.
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
@@ -11,6 +10,7 @@
 #include "imgcap/models/decoder.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
+#include "tensor/format.h"
 #include "tensor/random.h"
 
 using autograd::Variable;
@@ -88,7 +88,7 @@ std::string text_of(const std::vector<int64_t>& words) {
   std::vector<std::string> parts;
   for (const int64_t word : words)
     if (word != kStart && word != kEnd) parts.emplace_back(kText[word]);
-  return fmt::format("{}", fmt::join(parts, " "));
+  return tensor::join(parts, " ");
 }
 
 }  // namespace

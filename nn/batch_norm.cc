@@ -53,9 +53,9 @@ void BatchNorm2d::update(const Tensor& mean, const Tensor& variance, int64_t cou
 }
 
 std::string BatchNorm2d::describe() const {
-  return fmt::format("BatchNorm2d({}, eps={}, momentum={}, affine={}, track_running_stats={})", channels_,
-                     options_.eps, options_.momentum ? fmt::format("{}", *options_.momentum) : "None",
-                     options_.affine ? "True" : "False", options_.track_running_stats ? "True" : "False");
+  return tensor::format("BatchNorm2d({}, eps={}, momentum={}, affine={}, track_running_stats={})", channels_,
+                        options_.eps, options_.momentum ? tensor::format("{}", *options_.momentum) : "None",
+                        options_.affine ? "True" : "False", options_.track_running_stats ? "True" : "False");
 }
 
 }  // namespace nn

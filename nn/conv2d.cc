@@ -58,17 +58,17 @@ Variable Conv2d::forward(const Variable& x, const Conv2dOptions& options) {
 std::string Conv2d::describe() const {
   const Conv2dOptions& o = options_;
   std::string text =
-      fmt::format("Conv2d({}, {}, kernel_size=({}, {}), stride=({}, {})", weight_.size(1) * o.groups,
-                  weight_.size(0), weight_.size(2), weight_.size(3), o.stride_h, o.stride_w);
+      tensor::format("Conv2d({}, {}, kernel_size=({}, {}), stride=({}, {})", weight_.size(1) * o.groups,
+                     weight_.size(0), weight_.size(2), weight_.size(3), o.stride_h, o.stride_w);
   if (o.pad_top != o.pad_bottom || o.pad_left != o.pad_right) {
-    text += fmt::format(", padding=(top {}, bottom {}, left {}, right {})", o.pad_top, o.pad_bottom,
-                        o.pad_left, o.pad_right);
+    text += tensor::format(", padding=(top {}, bottom {}, left {}, right {})", o.pad_top, o.pad_bottom,
+                           o.pad_left, o.pad_right);
   } else if (o.pad_top != 0 || o.pad_left != 0) {
-    text += fmt::format(", padding=({}, {})", o.pad_top, o.pad_left);
+    text += tensor::format(", padding=({}, {})", o.pad_top, o.pad_left);
   }
   if (o.dilation_h != 1 || o.dilation_w != 1)
-    text += fmt::format(", dilation=({}, {})", o.dilation_h, o.dilation_w);
-  if (o.groups != 1) text += fmt::format(", groups={}", o.groups);
+    text += tensor::format(", dilation=({}, {})", o.dilation_h, o.dilation_w);
+  if (o.groups != 1) text += tensor::format(", groups={}", o.groups);
   if (!bias_.defined()) text += ", bias=False";
   return text + ")";
 }

@@ -11,6 +11,6 @@ Dropout::Dropout(double p, Generator& generator) : p_(p), generator_(&generator)
 
 Variable Dropout::forward(const Variable& x) { return autograd::dropout(x, p_, training(), *generator_); }
 
-std::string Dropout::describe() const { return fmt::format("Dropout(p={})", p_); }
+std::string Dropout::describe() const { return tensor::format("Dropout(p={})", p_); }
 
 }  // namespace nn

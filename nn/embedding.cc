@@ -25,7 +25,7 @@ Variable Embedding::forward(const Tensor& ids) {
 }
 
 std::string Embedding::describe() const {
-  return fmt::format("Embedding({}, {})", num_embeddings(), embedding_dim());
+  return tensor::format("Embedding({}, {})", num_embeddings(), embedding_dim());
 }
 
 }  // namespace nn

@@ -31,8 +31,8 @@ Linear::Linear(int64_t in_features, int64_t out_features, bool bias, Generator& 
 Variable Linear::forward(const Variable& x) { return autograd::linear(x, weight_, bias_); }
 
 std::string Linear::describe() const {
-  return fmt::format("Linear(in_features={}, out_features={}, bias={})", in_features_, out_features_,
-                     bias_.defined() ? "True" : "False");
+  return tensor::format("Linear(in_features={}, out_features={}, bias={})", in_features_, out_features_,
+                        bias_.defined() ? "True" : "False");
 }
 
 }  // namespace nn

@@ -26,8 +26,8 @@ Variable CrossEntropyLoss::forward(const Variable& logits, const Tensor& targets
 }
 
 std::string CrossEntropyLoss::describe() const {
-  return fmt::format("CrossEntropyLoss(ignore_index={}, label_smoothing={})", options_.ignore_index,
-                     options_.label_smoothing);
+  return tensor::format("CrossEntropyLoss(ignore_index={}, label_smoothing={})", options_.ignore_index,
+                        options_.label_smoothing);
 }
 
 }  // namespace nn

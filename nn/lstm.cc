@@ -51,8 +51,8 @@ LstmState LSTMCell::forward(const Variable& x, const std::optional<LstmState>& s
 }
 
 std::string LSTMCell::describe() const {
-  return fmt::format("LSTMCell({}, {}{})", input_size_, hidden_size_,
-                     bias_ih_.defined() ? "" : ", bias=False");
+  return tensor::format("LSTMCell({}, {}{})", input_size_, hidden_size_,
+                        bias_ih_.defined() ? "" : ", bias=False");
 }
 
 // --- LSTM
@@ -66,7 +66,7 @@ LSTM::LSTM(int64_t input_size, int64_t hidden_size, const LstmOptions& options, 
         "LSTM: dropout has to be in [0, 1), not {}", options.dropout);
   for (int64_t k = 0; k < options.num_layers; ++k) {
     const auto add = [&](const char* name, const Shape& shape, bool present) -> Variable& {
-      return register_parameter(fmt::format("{}_l{}", name, k),
+      return register_parameter(tensor::format("{}_l{}", name, k),
                                 present ? new_parameter(shape, hidden_size, generator) : Tensor());
     };
     const int64_t input = k == 0 ? input_size : hidden_size;
@@ -139,10 +139,10 @@ LstmStates LSTM::step(const Variable& x, const LstmStates& states) {
 }
 
 std::string LSTM::describe() const {
-  std::string line = fmt::format("LSTM({}, {}", input_size_, hidden_size_);
-  if (num_layers() > 1) line += fmt::format(", num_layers={}", num_layers());
+  std::string line = tensor::format("LSTM({}, {}", input_size_, hidden_size_);
+  if (num_layers() > 1) line += tensor::format(", num_layers={}", num_layers());
   if (!options_.bias) line += ", bias=False";
-  if (options_.dropout > 0) line += fmt::format(", dropout={}", options_.dropout);
+  if (options_.dropout > 0) line += tensor::format(", dropout={}", options_.dropout);
   return line + ")";
 }
 

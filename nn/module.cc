@@ -18,7 +18,7 @@ constexpr size_t kMostNames = 5;  // of a kind in one error: a wrong file can ha
 std::string list(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < std::min(names.size(), kMostNames); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > kMostNames) text += fmt::format(" and {} more", names.size() - kMostNames);
+  if (names.size() > kMostNames) text += tensor::format(" and {} more", names.size() - kMostNames);
   return text;
 }
 
@@ -245,8 +245,9 @@ LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
     if (found == state.end()) continue;
     loaded.insert(&target(entry));
     if (!fits(target(entry), found->second))
-      misfits.push_back(fmt::format("{}: {} in the module, {} in the state dict", entry.name,
-                                    tensor::describe(target(entry)), describe_or_undefined(found->second)));
+      misfits.push_back(tensor::format("{}: {} in the module, {} in the state dict", entry.name,
+                                       tensor::describe(target(entry)),
+                                       describe_or_undefined(found->second)));
   }
   LoadReport report;
   for (const Entry& entry : own)

@@ -3,6 +3,7 @@
 
 #include "autograd/ops.h"
 #include "nn/module.h"
+#include "tensor/format.h"
 
 namespace nn {
 
@@ -16,7 +17,7 @@ class MaxPool2d : public Layer {
   Variable forward(const Variable& x) override { return autograd::max_pool2d(x, options_); }
   std::string describe() const override {
     const Pool2dOptions& o = options_;
-    return fmt::format(
+    return tensor::format(
         "MaxPool2d(kernel_size=({}, {}), stride=({}, {}), padding=({}, {}), dilation=({}, {}), "
         "ceil_mode={})",
         o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h, o.pad_w, o.dilation_h, o.dilation_w,
@@ -33,7 +34,7 @@ class AdaptiveAvgPool2d : public Layer {
   AdaptiveAvgPool2d(int64_t out_h, int64_t out_w) : out_h_(out_h), out_w_(out_w) {}
   Variable forward(const Variable& x) override { return autograd::adaptive_avg_pool2d(x, out_h_, out_w_); }
   std::string describe() const override {
-    return fmt::format("AdaptiveAvgPool2d(output_size=({}, {}))", out_h_, out_w_);
+    return tensor::format("AdaptiveAvgPool2d(output_size=({}, {}))", out_h_, out_w_);
   }
 
  private:

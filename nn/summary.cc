@@ -1,12 +1,11 @@
 #include "nn/summary.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "autograd/node.h"
+#include "tensor/format.h"
 
 namespace nn {
 namespace {
@@ -39,8 +38,8 @@ std::string shapes_text(const std::vector<Shape>& outputs) {
       std::all_of(outputs.begin(), outputs.end(), [&](const Shape& s) { return s == outputs[0]; });
   const std::string first = to_string(outputs.front());
   if (outputs.size() == 1) return first;
-  return alike ? fmt::format("{} x {}", first, outputs.size())
-               : fmt::format("{} ... {}, {} calls", first, to_string(outputs.back()), outputs.size());
+  return alike ? tensor::format("{} x {}", first, outputs.size())
+               : tensor::format("{} ... {}, {} calls", first, to_string(outputs.back()), outputs.size());
 }
 
 }  // namespace
@@ -96,12 +95,12 @@ std::string summary(Module& module, const std::function<void()>& run) {
     trainable += layer.trainable;
   }
   std::string text =
-      fmt::format("{:<{}}  {:<{}}  {:>12}\n", "layer", title_width, "output", shape_width, "parameters");
+      tensor::format("{:<{}}  {:<{}}  {:>12}\n", "layer", title_width, "output", shape_width, "parameters");
   for (size_t i = 0; i < layers.size(); ++i)
-    text += fmt::format("{:<{}}  {:<{}}  {:>12}\n", titles[i], title_width, shapes[i], shape_width,
-                        layers[i].parameters == 0 ? "-" : with_commas(layers[i].parameters));
-  return text + fmt::format("{} parameters, {} of them trainable\n", with_commas(parameters),
-                            with_commas(trainable));
+    text += tensor::format("{:<{}}  {:<{}}  {:>12}\n", titles[i], title_width, shapes[i], shape_width,
+                           layers[i].parameters == 0 ? "-" : with_commas(layers[i].parameters));
+  return text + tensor::format("{} parameters, {} of them trainable\n", with_commas(parameters),
+                               with_commas(trainable));
 }
 
 }  // namespace nn

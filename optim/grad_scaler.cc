@@ -118,8 +118,8 @@ void GradScaler::unscale_(Optimizer& optimizer) {
       Tensor after = before.is_contiguous() ? before : before.contiguous();
       if (bad.empty() && !all_finite(after))
         if (const int64_t at = first_bad_element(after); at >= 0)
-          bad = fmt::format("{}: element {} of {} is {}", name, at, tensor::describe(after),
-                            element(after, at));
+          bad = tensor::format("{}: element {} of {} is {}", name, at, tensor::describe(after),
+                               element(after, at));
       tensor::affine(after, after, factor, 0);
       if (!before.shares_storage(after)) Variable(parameter).set_grad(after);
     }

@@ -13,7 +13,7 @@ using tensor::fail;
 
 namespace {
 
-std::string group_key(size_t group, const char* what) { return fmt::format("group.{}.{}", group, what); }
+std::string group_key(size_t group, const char* what) { return tensor::format("group.{}.{}", group, what); }
 
 void expect_rate(const std::string& optimizer, const char* what, double value) {
   check(std::isfinite(value) && value >= 0, ErrorKind::argument,
@@ -79,9 +79,10 @@ void Optimizer::expect_gradients() const {
   for (const ParameterGroup& group : groups_)
     for (const auto& [name, variable] : group.parameters) {
       if (variable.grad().defined() || ++missing > kListed) continue;
-      names += fmt::format("{}'{}' {}", names.empty() ? "" : ", ", name, tensor::describe(variable.data()));
+      names +=
+          tensor::format("{}'{}' {}", names.empty() ? "" : ", ", name, tensor::describe(variable.data()));
     }
-  if (missing > kListed) names += fmt::format(" and {} more", missing - kListed);
+  if (missing > kListed) names += tensor::format(" and {} more", missing - kListed);
   check(missing == 0, ErrorKind::autograd,
         "{}: {} of its parameters got no gradient from backward: {}. Either the loss does not depend on them "
         "(a "
@@ -124,7 +125,7 @@ void Optimizer::load_state_dict(const State& state) {
     const auto found = state.scalars.find(key);
     if (found == state.scalars.end()) wrong(key + " is missing");
     if (!std::isfinite(found->second) || found->second < 0)
-      wrong(fmt::format("{} is {}", key, found->second));
+      wrong(tensor::format("{} is {}", key, found->second));
     scalars.insert(key);
     return found->second;
   };
@@ -138,7 +139,7 @@ void Optimizer::load_state_dict(const State& state) {
       if (!state.scalars.contains("step." + name)) continue;
       const double steps = scalar("step." + name);
       if (steps != std::floor(steps) || steps < 1 || steps > 0x1p53)
-        wrong(fmt::format("step.{} is {}", name, steps));
+        wrong(tensor::format("step.{} is {}", name, steps));
       Slot slot{static_cast<int64_t>(steps), {}};
       for (const std::string& slot_name : slot_names_) {
         const std::string key = slot_name + "." + name;
@@ -147,9 +148,9 @@ void Optimizer::load_state_dict(const State& state) {
         const Tensor& tensor = found->second;
         const Tensor& weight = variable.data();
         if (!tensor.defined() || tensor.shape() != weight.shape() || !tensor::is_floating(tensor.dtype()))
-          wrong(fmt::format("{} is {}, its parameter {}", key,
-                            tensor.defined() ? tensor::describe(tensor) : "undefined",
-                            tensor::describe(weight)));
+          wrong(tensor::format("{} is {}, its parameter {}", key,
+                               tensor.defined() ? tensor::describe(tensor) : "undefined",
+                               tensor::describe(weight)));
         Tensor copy = Tensor::empty(weight.shape(), weight.dtype(), weight.device());
         copy.copy_(tensor.to(weight.device()));
         slot.tensors.push_back(std::move(copy));

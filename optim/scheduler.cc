@@ -12,7 +12,7 @@ using tensor::check;
 
 namespace {
 
-std::string base_key(size_t group) { return fmt::format("base_lr.{}", group); }
+std::string base_key(size_t group) { return tensor::format("base_lr.{}", group); }
 
 }  // namespace
 

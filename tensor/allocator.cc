@@ -81,7 +81,7 @@ void look_at(Guarded& g, void* block, int64_t bytes) {
   const bool before = is_pattern(data - kGuard, kGuard), behind = is_pattern(data + bytes, kGuard);
   if (before && behind) return;
   g.broken.push_back(
-      fmt::format("something was written {} a block of {} bytes", before ? "behind" : "before", bytes));
+      tensor::format("something was written {} a block of {} bytes", before ? "behind" : "before", bytes));
   std::fill_n(data - kGuard, kGuard, kPattern);  // told once
   std::fill_n(data + bytes, kGuard, kPattern);
 }

@@ -1,12 +1,10 @@
 // The one exception type of the project, and how to throw it with a formatted sentence.
 #pragma once
 
-#include <fmt/core.h>
-
-#include <atomic>
 #include <stdexcept>
 #include <string>
-#include <utility>
+
+#include "tensor/format.h"
 
 namespace tensor {
 
@@ -24,31 +22,26 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-namespace internal {
 using ErrorContext = std::string (*)();
-inline std::atomic<ErrorContext> error_context{nullptr};
-}  // namespace internal
-
 // What `fail` puts behind each sentence: where in a model the thread is, for example. Null: nothing.
-inline void set_error_context(internal::ErrorContext context) { internal::error_context = context; }
+void set_error_context(ErrorContext context);
+
+namespace internal {
+[[noreturn]] void fail(ErrorKind kind, std::string_view text, std::initializer_list<FormatValue> values);
+}
 
 // Throws Error(kind) with the formatted text.
 template <class... Args>
-[[noreturn]] void fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
-  std::string text = fmt::format(format, std::forward<Args>(args)...);
-  if (const internal::ErrorContext context = internal::error_context) {
-    const std::string where = context();
-    // A caught error whose text goes into another one has it already.
-    if (!where.empty() && !text.ends_with(where)) text += where;
-  }
-  throw Error(kind, text);
+[[noreturn]] void fail(ErrorKind kind, FormatString<std::type_identity_t<Args>...> text,
+                       const Args&... args) {
+  internal::fail(kind, text.text(), {internal::FormatValue(args)...});
 }
 
 // Throws Error(kind) with the formatted text unless `ok`; the text is only made when it is needed.
 template <class... Args>
-void check(bool ok, ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
+void check(bool ok, ErrorKind kind, FormatString<std::type_identity_t<Args>...> text, const Args&... args) {
   if (!ok) [[unlikely]]
-    fail(kind, format, std::forward<Args>(args)...);
+    fail(kind, text, args...);
 }
 
 // What f returns. An Error that it throws gets the file that it is about in front: "model.safetensors: ...".

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tensor/allocator.h"
+#include "tensor/format.h"
 #include "tensor/kernels.h"
 
 namespace tensor {
@@ -320,7 +321,7 @@ void expect_same_device(const Tensor& a, const Tensor& b, const char* op) {
 }
 
 std::string describe(const Tensor& t) {
-  return t.defined() ? fmt::format("{} {}", to_string(t.shape()), name_of(t.dtype())) : "undefined";
+  return t.defined() ? tensor::format("{} {}", to_string(t.shape()), name_of(t.dtype())) : "undefined";
 }
 
 namespace {
@@ -328,7 +329,7 @@ namespace {
 void print(std::string& text, const Tensor& t, int indent) {
   constexpr int64_t kEdge = 4;
   if (t.rank() == 0) {
-    text += fmt::format("{:.5g}", t.item());
+    text += tensor::format("{:.5g}", t.item());
     return;
   }
   text += '[';
@@ -351,7 +352,7 @@ std::string to_string(const Tensor& t) {
   if (!t.defined()) return "undefined";
   std::string text;
   print(text, t, 0);
-  return fmt::format("{} {} {}", text, to_string(t.shape()), name_of(t.dtype()));
+  return tensor::format("{} {} {}", text, to_string(t.shape()), name_of(t.dtype()));
 }
 
 }  // namespace tensor

@@ -98,9 +98,9 @@ class Checker {
 
  private:
   template <class... Args>
-  void fail(fmt::format_string<Args...> format, Args&&... args) {
+  void fail(tensor::FormatString<std::type_identity_t<Args>...> text, const Args&... args) {
     result_.ok = false;
-    result_.message = "gradcheck: " + fmt::format(format, std::forward<Args>(args)...);
+    result_.message = "gradcheck: " + tensor::format(text, args...);
   }
 
   double tolerance(double numeric, double scale = 1) const {

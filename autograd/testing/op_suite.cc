@@ -69,8 +69,9 @@ class Suite {
 
  private:
   void fail(std::optional<DType> dtype, const char* check, const std::string& what) {
-    report_.failures.push_back(fmt::format("{}, {}, {}{}: {}", record_.name, sample_->label, check,
-                                           dtype ? fmt::format(" {}", tensor::name_of(*dtype)) : "", what));
+    report_.failures.push_back(tensor::format("{}, {}, {}{}: {}", record_.name, sample_->label, check,
+                                              dtype ? tensor::format(" {}", tensor::name_of(*dtype)) : "",
+                                              what));
   }
 
   // An exception is a failure of the check, not the end of the suite.
@@ -81,7 +82,7 @@ class Suite {
     try {
       f();
     } catch (const std::exception& e) {
-      fail(dtype, check, fmt::format("it threw: {}", e.what()));
+      fail(dtype, check, tensor::format("it threw: {}", e.what()));
     }
   }
 
@@ -131,7 +132,7 @@ class Suite {
                const std::vector<double>& wanted, double bar, double* worst, double greatest = 0) {
     if (got.shape() != shape)
       return fail(dtype, check,
-                  fmt::format("{} is {}, not {}", what, to_string(got.shape()), to_string(shape)));
+                  tensor::format("{} is {}, not {}", what, to_string(got.shape()), to_string(shape)));
     const std::vector<double> values = got.to(DType::f64).to_vector<double>();
     for (const double v : wanted)
       if (std::isfinite(v)) greatest = std::max(greatest, std::abs(v));
@@ -146,21 +147,21 @@ class Suite {
     if (worst != nullptr) *worst = std::max(*worst, worst_here);
     if (worst_here > bar)
       fail(dtype, check,
-           fmt::format("{} is {:.9g} at {}, the reference {:.9g} (relative error {:.2g}, allowed {:.2g})",
-                       what, std::isnan(values[at]) ? NAN : values[at],
-                       index_text(shape, static_cast<int64_t>(at)), wanted[at], worst_here, bar));
+           tensor::format("{} is {:.9g} at {}, the reference {:.9g} (relative error {:.2g}, allowed {:.2g})",
+                          what, std::isnan(values[at]) ? NAN : values[at],
+                          index_text(shape, static_cast<int64_t>(at)), wanted[at], worst_here, bar));
   }
 
   void forward(DType dtype) {
     const Variables outputs = sample_->op(make_inputs(dtype, false));
     const std::vector<Array> wanted = expected(dtype);
     if (outputs.size() != wanted.size())
-      return fail(dtype, "forward", fmt::format("{} outputs, not {}", outputs.size(), wanted.size()));
+      return fail(dtype, "forward", tensor::format("{} outputs, not {}", outputs.size(), wanted.size()));
     for (size_t k = 0; k < outputs.size(); ++k) {
       const DType type = outputs[k].dtype();
       if (tensor::is_floating(type) && type != dtype)
-        fail(dtype, "forward", fmt::format("output {} is {}", k, tensor::name_of(type)));
-      compare(dtype, "forward", fmt::format("output {}", k), outputs[k].data(), wanted[k].shape,
+        fail(dtype, "forward", tensor::format("output {} is {}", k, tensor::name_of(type)));
+      compare(dtype, "forward", tensor::format("output {}", k), outputs[k].data(), wanted[k].shape,
               wanted[k].values, tolerance(dtype), worst(dtype));
     }
   }
@@ -192,14 +193,14 @@ class Suite {
             const std::vector<Tensor>& wanted, const char* what, double bar,
             const std::vector<double>& scales = {}) {
     if (got.size() != wanted.size())
-      return fail(dtype, check, fmt::format("{}: {} {}s, not {}", how, got.size(), what, wanted.size()));
+      return fail(dtype, check, tensor::format("{}: {} {}s, not {}", how, got.size(), what, wanted.size()));
     for (size_t k = 0; k < got.size(); ++k) {
       if (got[k].defined() != wanted[k].defined()) {
-        fail(dtype, check, fmt::format("{}: {} {} is there in one run only", how, what, k));
+        fail(dtype, check, tensor::format("{}: {} {} is there in one run only", how, what, k));
         continue;
       }
       if (!got[k].defined()) continue;
-      compare(dtype, check, fmt::format("{}: {} {}", how, what, k), got[k], wanted[k].shape(),
+      compare(dtype, check, tensor::format("{}: {} {}", how, what, k), got[k], wanted[k].shape(),
               wanted[k].to(DType::f64).to_vector<double>(), bar, nullptr, scales.empty() ? 0 : scales[k]);
     }
   }
@@ -243,7 +244,7 @@ class Suite {
         changes_values = true;
       }
       before.push_back(bytes_of(layout.whole));
-      how += fmt::format(" {} {}", i, layout.name);
+      how += tensor::format(" {} {}", i, layout.name);
     }
     if (changes_values) {
       try {
@@ -258,7 +259,7 @@ class Suite {
          scales_of(wanted.gradients));
     for (size_t k = 0; k < placed.size(); ++k)
       if (bytes_of(placed[k].layout.whole) != before[k])
-        fail(dtype, "layout", fmt::format("{}: input {} was changed", how, placed[k].input));
+        fail(dtype, "layout", tensor::format("{}: input {} was changed", how, placed[k].input));
   }
 
   // What differences of each gradient are measured by at least: 0, or the greatest of all for inputs without
@@ -291,15 +292,15 @@ class Suite {
     size_t k = 0;
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (bytes_of(inputs[i].data()) != before[i])
-        fail(dtype, "gradient", fmt::format("input {} was changed", i));
+        fail(dtype, "gradient", tensor::format("input {} was changed", i));
       if (!inputs[i].requires_grad()) continue;
       ++report_.checks;
       if (k >= outcome.gradients.size() || !outcome.gradients[k].defined()) {
-        fail(dtype, "gradient", fmt::format("input {} requires a gradient and got none", i));
+        fail(dtype, "gradient", tensor::format("input {} requires a gradient and got none", i));
       } else if (outcome.gradients[k].shape() != inputs[i].shape() || outcome.gradients[k].dtype() != dtype) {
         fail(dtype, "gradient",
-             fmt::format("input {} {} got a gradient {}", i, tensor::describe(inputs[i].data()),
-                         tensor::describe(outcome.gradients[k])));
+             tensor::format("input {} {} got a gradient {}", i, tensor::describe(inputs[i].data()),
+                            tensor::describe(outcome.gradients[k])));
       }
       ++k;
     }
@@ -334,7 +335,7 @@ class Suite {
       gradgradcheck(op, inputs, {}, options);
     } catch (const tensor::Error& e) {
       if (e.kind() != ErrorKind::autograd || std::string(e.what()).find("once") == std::string::npos)
-        fail(DType::f64, "second derivative", fmt::format("refused with another sentence: {}", e.what()));
+        fail(DType::f64, "second derivative", tensor::format("refused with another sentence: {}", e.what()));
       return;
     }
     fail(DType::f64, "second derivative", "it should be refused: the op is differentiable once");
@@ -378,7 +379,7 @@ class Suite {
       ++report_.checks;
       if (!same_bits(outcome.outputs, first->outputs) || !same_bits(outcome.gradients, first->gradients))
         fail(dtype, "repeat",
-             fmt::format("with {} threads the bits differ from the first run's with one", n));
+             tensor::format("with {} threads the bits differ from the first run's with one", n));
     }
     tensor::set_num_threads(threads);
   }
@@ -392,7 +393,7 @@ class Suite {
         sample_->op(make_inputs(dtype, false));
       } catch (const tensor::Error& e) {
         if (e.kind() != ErrorKind::dtype)
-          fail(dtype, "type", fmt::format("refused with another kind of error: {}", e.what()));
+          fail(dtype, "type", tensor::format("refused with another kind of error: {}", e.what()));
         continue;
       }
       fail(dtype, "type", "it should be refused");
@@ -416,28 +417,28 @@ class Suite {
         if (e.kind() != ErrorKind::device || text.find("on cuda:0") == std::string::npos ||
             text.find("on cpu") == std::string::npos)
           fail(dtype, "device",
-               fmt::format("input {} on another: refused with another sentence: {}", i, text));
+               tensor::format("input {} on another: refused with another sentence: {}", i, text));
         continue;
       }
-      fail(dtype, "device", fmt::format("input {} on another than the rest: it should be refused", i));
+      fail(dtype, "device", tensor::format("input {} on another than the rest: it should be refused", i));
     }
   }
 
   void refusal(const ErrorSample& error) {
     ++report_.checks;
     const auto wrong = [&](const std::string& what) {
-      report_.failures.push_back(fmt::format("{}, {}, error: {}", record_.name, error.label, what));
+      report_.failures.push_back(tensor::format("{}, {}, error: {}", record_.name, error.label, what));
     };
     try {
       error.call();
     } catch (const tensor::Error& e) {
-      if (e.kind() != error.kind) wrong(fmt::format("another kind of error: {}", e.what()));
+      if (e.kind() != error.kind) wrong(tensor::format("another kind of error: {}", e.what()));
       for (const std::string& part : error.says)
         if (std::string(e.what()).find(part) == std::string::npos)
-          wrong(fmt::format("'{}' does not say '{}'", e.what(), part));
+          wrong(tensor::format("'{}' does not say '{}'", e.what(), part));
       return;
     } catch (const std::exception& e) {
-      return wrong(fmt::format("not a typed error: {}", e.what()));
+      return wrong(tensor::format("not a typed error: {}", e.what()));
     }
     wrong("nothing was thrown");
   }

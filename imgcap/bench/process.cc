@@ -1,7 +1,6 @@
 #include "imgcap/bench/process.h"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -77,7 +76,7 @@ Finished run_process(const std::vector<std::string>& command,
   finished.seconds = seconds_since(start);
   finished.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
   check(WIFEXITED(status) && WEXITSTATUS(status) == 0, ErrorKind::data, "'{}' ended with {} {}",
-        fmt::join(command, " "), WIFEXITED(status) ? "exit code" : "signal",
+        tensor::join(command, " "), WIFEXITED(status) ? "exit code" : "signal",
         WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
   return finished;
 }

@@ -1,6 +1,5 @@
 #include "imgcap/bench/rows.h"
 
-#include <fmt/ranges.h>
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -74,8 +73,8 @@ Row train_step(DecoderKind kind, int64_t calls, const std::string& precision) {
   optim::GradScaler scaler;
   const bool scaled = precision == "f16";
   Row row;
-  row.what = fmt::format("training step, 128 captions of 20 tokens, 128 images, original widths, {}",
-                         precision == "f32" ? "float32" : "autocast to " + precision);
+  row.what = tensor::format("training step, 128 captions of 20 tokens, 128 images, original widths, {}",
+                            precision == "f32" ? "float32" : "autocast to " + precision);
   row.unit = "captions";
   row.per_call = kCaptions;
   row.timing = measure(
@@ -108,7 +107,7 @@ Row resnet50(int64_t photos, int64_t calls) {
   const Tensor pictures = random_normal({photos, 3, 224, 224}, generator);
   Row row;
   row.what = photos == 1 ? "frozen ResNet50, 1 photo, float32"
-                         : fmt::format("frozen ResNet50, {} photos at once, float32", photos);
+                         : tensor::format("frozen ResNet50, {} photos at once, float32", photos);
   row.unit = "photos";
   row.per_call = static_cast<double>(photos);
   row.timing = measure([&] { encoder->features(pictures); }, 2, calls);
@@ -168,7 +167,8 @@ std::vector<std::string> row_names(const std::string& precision) {
 Row run_row(const std::string& name, int64_t calls, const std::string& precision) {
   const std::vector<std::string> names = row_names(precision);
   tensor::check(std::find(names.begin(), names.end(), name) != names.end(), tensor::ErrorKind::argument,
-                "bench: there is no row '{}' in {}; there are {}", name, precision, fmt::join(names, ", "));
+                "bench: there is no row '{}' in {}; there are {}", name, precision,
+                tensor::join(names, ", "));
   Row row;
   if (name == "train-attention")
     row = train_step(DecoderKind::attention, calls, precision);

@@ -1,15 +1,15 @@
 #include "imgcap/bench/torch.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::bench {
 
-using nlohmann::json;
 using tensor::check;
 using tensor::ErrorKind;
+using tensor::io::Json;
 using Reading = TorchJob::Reading;
 
 std::vector<TorchJob> torch_jobs(const std::string& row, int64_t calls, int threads,
@@ -64,11 +64,11 @@ std::filesystem::path find_program(const std::string& name, const std::vector<st
 
 namespace {
 
-Timing timing_of(const json& value) {
-  return {value.at("median").get<double>(), value.at("min").get<double>(), value.at("max").get<double>(), 0};
+Timing timing_of(const Json& value) {
+  return {value.at("median").as_double(), value.at("min").as_double(), value.at("max").as_double(), 0};
 }
 
-Timing read(const json& line, Reading reading) {
+Timing read(const Json& line, Reading reading) {
   switch (reading) {
     case Reading::seconds:
       return timing_of(line.at("seconds"));
@@ -78,7 +78,7 @@ Timing read(const json& line, Reading reading) {
       return timing_of(line.at("sec"));
     default: {
       const auto sum = [&](const char* key) {
-        return line.at("enc").at(key).get<double>() + line.at("dec").at(key).get<double>();
+        return line.at("enc").at(key).as_double() + line.at("dec").at(key).as_double();
       };
       return {sum("p50"), sum("min"), sum("p95"), 0};
     }
@@ -102,10 +102,10 @@ TorchResult run_torch(const TorchJob& job, const std::string& python,
     result.timing = summary({finished.seconds});
     return result;
   }
-  const json line = json::parse(finished.out, nullptr, false);
+  const Json line = Json::try_parse(finished.out).value_or(Json());
   try {
     result.timing = read(line, job.reading);
-  } catch (const json::exception&) {
+  } catch (const tensor::Error&) {
     tensor::fail(ErrorKind::data, "{}: printed no timing: {}", job.program, finished.out.substr(0, 200));
   }
   check(result.timing.median > 0, ErrorKind::data, "{}: printed a time of {} s", job.program,

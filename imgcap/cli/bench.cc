@@ -1,9 +1,7 @@
-#include <fmt/ranges.h>
 #include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/bench/machine.h"
 #include "imgcap/bench/process.h"
@@ -12,13 +10,14 @@
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/model_options.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 #include "tensor/thread_pool.h"
 
 namespace imgcap::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using bench::Timing;
+using tensor::io::Json;
 
 struct Options {
   std::vector<std::string> only, torch_programs;
@@ -41,7 +40,7 @@ struct Result {
   std::vector<Other> others;
 };
 
-Json to_json(const Timing& t) { return {{"median", t.median}, {"min", t.min}, {"max", t.max}}; }
+Json to_json(const Timing& t) { return Json::object({{"median", t.median}, {"min", t.min}, {"max", t.max}}); }
 
 Timing of_runs(const std::vector<Timing>& runs) {
   std::vector<double> medians, least, most;
@@ -76,7 +75,8 @@ std::vector<std::string> chosen_rows(const std::vector<std::string>& only, const
     for (const std::string& row : all)
       if (exact ? row == name : row.starts_with(name + "-")) chosen.push_back(row);
     tensor::check(chosen.size() > before, tensor::ErrorKind::argument,
-                  "bench: there is no row '{}' in {}; there are {}", name, precision, fmt::join(all, ", "));
+                  "bench: there is no row '{}' in {}; there are {}", name, precision,
+                  tensor::join(all, ", "));
   }
   return chosen;
 }
@@ -111,12 +111,12 @@ void run_ours(const Options& o, Result& r) {
   const bench::Finished f =
       bench::run_process({this_program(), "bench", "--worker", r.name, "--calls", std::to_string(o.calls),
                           "--threads", threads, "--precision", o.precision});
-  const Json line = Json::parse(f.out);
-  r.what = line.at("what");
-  r.unit = line.at("unit");
-  r.per_call = line.at("per_call");
+  const Json line = Json::parse(f.out, "bench");
+  r.what = line.at("what").as_text();
+  r.unit = line.at("unit").as_text();
+  r.per_call = line.at("per_call").as_double();
   const Json& t = line.at("seconds");
-  r.runs.push_back({t.at("median"), t.at("min"), t.at("max"), o.calls});
+  r.runs.push_back({t.at("median").as_double(), t.at("min").as_double(), t.at("max").as_double(), o.calls});
   r.peak_mib = std::max(r.peak_mib, f.peak_mib);
 }
 
@@ -140,52 +140,58 @@ Result run_row(const std::string& name, const Options& o) {
 
 Json row_json(const Result& r, const std::string& precision) {
   const Timing timing = of_runs(r.runs);
-  Json json{{"name", r.name},
-            {"what", r.what},
-            {"precision", precision},
-            {"unit", r.unit},
-            {"per_second", r.per_call / timing.median},
-            {"seconds", to_json(timing)},
-            {"runs", timing.calls},
-            {"peak_mib", r.peak_mib}};
+  Json json = Json::object({{"name", r.name},
+                            {"what", r.what},
+                            {"precision", precision},
+                            {"unit", r.unit},
+                            {"per_second", r.per_call / timing.median},
+                            {"seconds", to_json(timing)},
+                            {"runs", timing.calls},
+                            {"peak_mib", r.peak_mib}});
   for (const Result::Other& other : r.others) {
     const Timing theirs = of_runs(other.runs);
-    json["torch"].push_back({{"variant", other.variant},
-                             {"per_second", r.per_call / theirs.median},
-                             {"seconds", to_json(theirs)},
-                             {"peak_mib", other.peak_mib},
-                             {"speed_ratio", speed_ratio(r, other)},
-                             {"memory_ratio", r.peak_mib / other.peak_mib}});
+    json["torch"].push_back(Json::object({{"variant", other.variant},
+                                          {"per_second", r.per_call / theirs.median},
+                                          {"seconds", to_json(theirs)},
+                                          {"peak_mib", other.peak_mib},
+                                          {"speed_ratio", speed_ratio(r, other)},
+                                          {"memory_ratio", r.peak_mib / other.peak_mib}}));
   }
   return json;
 }
 
 std::string row_text(const Result& r) {
   const auto line = [&](const std::string& who, const Timing& t, double peak) {
-    return fmt::format("  {:<18} {:>10.2f} {}/s   {:.4f} s ({:.4f} to {:.4f})   {:>6.0f} MiB", who,
-                       r.per_call / t.median, r.unit, t.median, t.min, t.max, peak);
+    return tensor::format("  {:<18} {:>10.2f} {}/s   {:.4f} s ({:.4f} to {:.4f})   {:>6.0f} MiB", who,
+                          r.per_call / t.median, r.unit, t.median, t.min, t.max, peak);
   };
-  std::string text = fmt::format("{}: {}\n{}\n", r.name, r.what, line("imgcap", of_runs(r.runs), r.peak_mib));
+  std::string text =
+      tensor::format("{}: {}\n{}\n", r.name, r.what, line("imgcap", of_runs(r.runs), r.peak_mib));
   for (const Result::Other& other : r.others)
-    text += fmt::format("{}   imgcap: {:.2f} x the speed, {:.2f} x the memory\n",
-                        line("PyTorch " + other.variant, of_runs(other.runs), other.peak_mib),
-                        speed_ratio(r, other), r.peak_mib / other.peak_mib);
+    text += tensor::format("{}   imgcap: {:.2f} x the speed, {:.2f} x the memory\n",
+                           line("PyTorch " + other.variant, of_runs(other.runs), other.peak_mib),
+                           speed_ratio(r, other), r.peak_mib / other.peak_mib);
   return text;
 }
 
 std::string machine_text(const Json& m) {
-  return fmt::format(
+  std::vector<std::string> sets;
+  for (const Json& set : m.at("instruction_sets").items()) sets.push_back(set.as_text());
+  return tensor::format(
       "{}, {} of {} processors, {}\npeak {:.0f} GFLOP/s float32, {:.1f} GB/s memory; products by {}\n\n",
-      m["processor"].get<std::string>(), m["threads"].get<int>(), m["processors"].get<int>(),
-      fmt::join(m["instruction_sets"].get<std::vector<std::string>>(), " "), m["peak_gflops"].get<double>(),
-      m["bandwidth_gb_per_second"].get<double>(), m["products"].get<std::string>());
+      m.at("processor").as_text(), m.at("threads").as_int64(), m.at("processors").as_int64(),
+      tensor::join(sets, " "), m.at("peak_gflops").as_double(), m.at("bandwidth_gb_per_second").as_double(),
+      m.at("products").as_text());
 }
 
 Json to_json(const bench::Machine& m) {
-  return {{"processor", m.processor},   {"instruction_sets", m.instruction_sets},
-          {"processors", m.processors}, {"threads", m.threads},
-          {"peak_gflops", m.gflops},    {"bandwidth_gb_per_second", m.bandwidth},
-          {"products", m.products}};
+  return Json::object({{"processor", m.processor},
+                       {"instruction_sets", m.instruction_sets},
+                       {"processors", m.processors},
+                       {"threads", m.threads},
+                       {"peak_gflops", m.gflops},
+                       {"bandwidth_gb_per_second", m.bandwidth},
+                       {"products", m.products}});
 }
 
 // Found out before anything is measured.
@@ -199,24 +205,21 @@ void expect_torch(const std::vector<std::string>& rows, const Options& o) {
 
 void run(const Options& o) {
   using tensor::ErrorKind;
-  if (o.worker == kMachine) return print(to_json(bench::describe_machine()).dump() + "\n");
+  if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
   if (!o.worker.empty()) {
     const bench::Row row = bench::run_row(o.worker, o.calls, o.precision);
-    print(Json{{"what", row.what},
-               {"unit", row.unit},
-               {"per_call", row.per_call},
-               {"seconds", to_json(row.timing)}}
-              .dump() +
-          "\n");
-    return;
+    return print_line(Json::object({{"what", row.what},
+                                    {"unit", row.unit},
+                                    {"per_call", row.per_call},
+                                    {"seconds", to_json(row.timing)}}));
   }
   tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
                 "bench: --compare torch needs --python and --torch-program");
   const std::vector<std::string> rows = chosen_rows(o.only, o.precision);
   if (!o.compare.empty()) expect_torch(rows, o);
   // In a process of its own, too: what this one has used at most counts as used by those that it starts.
-  const Json machine = Json::parse(run_worker(kMachine, o).out);
-  Json json{{"machine", machine}, {"rows", Json::array()}};
+  const Json machine = Json::parse(run_worker(kMachine, o).out, "bench");
+  Json json = Json::object({{"machine", machine}, {"rows", Json::array()}});
   if (!o.json) print(machine_text(machine));
   for (const std::string& name : rows) {
     const Result r = run_row(name, o);
@@ -233,7 +236,7 @@ void run(const Options& o) {
 void add_bench(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
   const auto o = std::make_shared<Options>();
-  verb.option("--only", o->only, fmt::format("Rows to run (default: all): {}", fmt::join(all_rows(), ", ")));
+  verb.option("--only", o->only, "Rows to run (default: all): " + tensor::join(all_rows(), ", "));
   verb.option("--precision", o->precision, "Of the training rows; the others run in f32 alone")
       .one_of({"f32", "f16", "bf16"});
   verb.option("--calls", o->calls, "Calls a run, after warm-up").range(1, 1000);

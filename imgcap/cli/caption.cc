@@ -1,3 +1,4 @@
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -10,9 +11,12 @@
 #include "imgcap/decoding/beam_search.h"
 #include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 namespace {
+
+using tensor::io::Json;
 
 struct Options {
   std::string model = "attention", weights, attention, compat = "none";
@@ -22,31 +26,31 @@ struct Options {
   bool sample = false, json = false;
 };
 
-std::string fields(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat) {
-  return fmt::format("\"caption\":{},\"log_probability\":{}", quoted(text_of(caption, vocabulary, compat)),
-                     caption.log_probability);
+void add_to(Json& json, const Hypothesis& caption, const Vocabulary& vocabulary, bool compat) {
+  json["caption"] = text_of(caption, vocabulary, compat);
+  json["log_probability"] = caption.log_probability;
 }
 
-std::string json_line(const Photo& photo, const std::vector<Hypothesis>& captions,
-                      const Vocabulary& vocabulary, double milliseconds, const BeamOptions& search) {
-  std::string line = fmt::format("{{\"image\":{},{},\"milliseconds\":{:.1f}", quoted(photo.name),
-                                 fields(captions.front(), vocabulary, search.compat_original), milliseconds);
-  if (search.nbest > 1) {
-    line += ",\"alternatives\":[";
-    for (size_t k = 1; k < captions.size(); ++k)
-      line +=
-          fmt::format("{}{{{}}}", k == 1 ? "" : ",", fields(captions[k], vocabulary, search.compat_original));
-    line += "]";
+Json json_of(const Photo& photo, const std::vector<Hypothesis>& captions, const Vocabulary& vocabulary,
+             double milliseconds, const BeamOptions& search) {
+  Json json = Json::object({{"image", photo.name}});
+  add_to(json, captions.front(), vocabulary, search.compat_original);
+  json["milliseconds"] = std::round(10 * milliseconds) / 10;
+  if (search.nbest > 1) json["alternatives"] = Json::array();
+  for (size_t k = 1; k < captions.size(); ++k) {
+    Json other;
+    add_to(other, captions[k], vocabulary, search.compat_original);
+    json["alternatives"].push_back(std::move(other));
   }
-  return line + "}\n";
+  return json;
 }
 
 std::string text_lines(const Photo& photo, const std::vector<Hypothesis>& captions,
                        const Vocabulary& vocabulary, double milliseconds, bool compat) {
-  std::string text = fmt::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
-                                 text_of(captions.front(), vocabulary, compat), milliseconds);
+  std::string text = tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
+                                    text_of(captions.front(), vocabulary, compat), milliseconds);
   for (size_t k = 1; k < captions.size(); ++k)
-    text += fmt::format("  {}\n", text_of(captions[k], vocabulary, compat));
+    text += tensor::format("  {}\n", text_of(captions[k], vocabulary, compat));
   return text;
 }
 
@@ -62,7 +66,7 @@ std::string sheet_file(const std::string& file, const std::string& photo, std::s
   const std::string stem = (path.parent_path() / path.stem()).string(), end = path.extension().string();
   const std::string named = stem + "_" + std::filesystem::path(photo).stem().string();
   std::string name = used.empty() ? file : named + end;
-  for (int i = 2; !used.insert(name).second; ++i) name = fmt::format("{}_{}{}", named, i, end);
+  for (int i = 2; !used.insert(name).second; ++i) name = tensor::format("{}_{}{}", named, i, end);
   return name;
 }
 
@@ -96,8 +100,10 @@ void run(const Options& o, Program& program) {
       write_png(sheet_file(o.attention, photo.name, sheets),
                 attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
     }
-    print(o.json ? json_line(photo, captions, model.vocabulary, milliseconds, search)
-                 : text_lines(photo, captions, model.vocabulary, milliseconds, search.compat_original));
+    if (o.json)
+      print_line(json_of(photo, captions, model.vocabulary, milliseconds, search));
+    else
+      print(text_lines(photo, captions, model.vocabulary, milliseconds, search.compat_original));
   });
 }
 

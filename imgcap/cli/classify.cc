@@ -7,9 +7,12 @@
 #include "imgcap/cli/photos.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 namespace {
+
+using tensor::io::Json;
 
 struct Options {
   std::string encoder = "efficientnet_lite2", weights;
@@ -35,12 +38,16 @@ void run(const Options& o, Program& program) {
     std::iota(ids.begin(), ids.end(), size_t{0});
     std::partial_sort(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(top), ids.end(),
                       [&](size_t a, size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
-    std::string line = o.json ? fmt::format("{{\"image\":{},\"classes\":[", quoted(photo.name))
-                              : printable(photo.name) + ":";
+    if (o.json) {
+      Json classes = Json::array();
+      for (size_t k = 0; k < top; ++k) classes.push_back(Json::array({ids[k], p[ids[k]]}));
+      print_line(Json::object({{"image", photo.name}, {"classes", classes}}));
+      return;
+    }
+    std::string line = printable(photo.name) + ":";
     for (size_t k = 0; k < top; ++k)
-      line += o.json ? fmt::format("{}[{},{}]", k == 0 ? "" : ",", ids[k], p[ids[k]])
-                     : fmt::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", ids[k], 100 * p[ids[k]]);
-    print(line + (o.json ? "]}\n" : "\n"));
+      line += tensor::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", ids[k], 100 * p[ids[k]]);
+    print(line + "\n");
   });
 }
 

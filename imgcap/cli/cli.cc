@@ -87,4 +87,6 @@ void print(const std::string& text) {
   tensor::check(ok, tensor::ErrorKind::io, "stdout: cannot be written");
 }
 
+void print_line(const tensor::io::Json& json) { print(json.dump() + "\n"); }
+
 }  // namespace imgcap::cli

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "imgcap/cli/verb.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 
@@ -74,5 +75,6 @@ void expect_writable(const std::filesystem::path& file);
 
 // Writes to stdout; an io error when that fails (a full disk, a closed pipe).
 void print(const std::string& text);
+void print_line(const tensor::io::Json& json);
 
 }  // namespace imgcap::cli

@@ -27,7 +27,7 @@ void write(const Options& o, Tensors tensors, const std::map<std::string, std::s
       value = value.to(o.format == "f16" ? DType::f16 : DType::f32);
   }
   tensor::io::write_safetensors(o.out, tensors, metadata);
-  print(fmt::format("{}: {} tensors, {} values\n", o.out, tensors.size(), values));
+  print(tensor::format("{}: {} tensors, {} values\n", o.out, tensors.size(), values));
 }
 
 void convert_pth(const Options& o) {
@@ -49,8 +49,8 @@ void convert_checkpoint(const Options& o) {
                               : o.format == "f16" ? WeightFormat::f16
                                                   : WeightFormat::f32;
   save_checkpoint(o.out, checkpoint, format);
-  print(fmt::format("{}: a model of {} weights\n", o.out,
-                    checkpoint.weights.size() + checkpoint.encoder_weights.size()));
+  print(tensor::format("{}: a model of {} weights\n", o.out,
+                       checkpoint.weights.size() + checkpoint.encoder_weights.size()));
 }
 
 void run(const Options& o) {

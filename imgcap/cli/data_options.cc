@@ -113,7 +113,7 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   EncodeReport& result = report == nullptr ? own : *report;
   options.known = cache ? &*cache : nullptr;
   options.progress = [&](int64_t done, int64_t total) {
-    line.show(fmt::format("encoding photos: {} of {}", done, total));
+    line.show(tensor::format("encoding photos: {} of {}", done, total));
   };
   options.stop = &stop_flag();
   const StopSignals signals;

@@ -1,14 +1,16 @@
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 namespace {
+
+using tensor::io::Json;
 
 struct Options {
   std::string checkpoint, weights, list, features, protocol = "standard", compat = "none", out;
@@ -35,17 +37,14 @@ void run(const Options& o) {
   search.length_exponent = o.length_exponent;
   const auto [candidates, scores] =
       evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
-  const std::string json = score_json(scores);
   if (!o.out.empty()) {
-    nlohmann::ordered_json results;
-    results["scores"] = nlohmann::ordered_json::parse(json);
-    results["beam"] = o.beam;
+    Json results = Json::object({{"scores", to_json(scores)}, {"beam", o.beam}});
     for (const auto& [name, text] : candidates)
-      results["captions"].push_back({{"image_id", name}, {"caption", text}});
+      results["captions"].push_back(Json::object({{"image_id", name}, {"caption", text}}));
     tensor::io::write_file_atomically(o.out, results.dump(1) + "\n");
   }
   if (o.json) {
-    print(json + "\n");
+    print_line(to_json(scores));
     return;
   }
   ScoreRow row{to_string(model.info.decoder.kind), {}, static_cast<int>(o.beam), scores};

@@ -1,17 +1,17 @@
 // The op database for users: what ops there are, and whether each is right on this machine.
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "autograd/testing/op_suite.h"
 #include "imgcap/cli/cli.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 namespace {
 
 using autograd::testing::OpRecord;
 using autograd::testing::OpReport;
-using Json = nlohmann::ordered_json;
+using tensor::io::Json;
 
 struct Options {
   std::vector<std::string> ops;
@@ -58,8 +58,8 @@ std::vector<const OpRecord*> chosen(const std::vector<std::string>& names) {
 void run(const Options& o, Program& program) {
   const std::vector<const OpRecord*> records = chosen(o.ops);
   if (!o.json)
-    print(fmt::format("{:<28}{:>8}{:>8}{:>10}{:>10}{:>10}{:>10}{:>14}{:>10}\n", "op", "samples", "checks",
-                      "f32", "f64", "f16", "bf16", "derivatives", "seconds"));
+    print(tensor::format("{:<28}{:>8}{:>8}{:>10}{:>10}{:>10}{:>10}{:>14}{:>10}\n", "op", "samples", "checks",
+                         "f32", "f64", "f16", "bf16", "derivatives", "seconds"));
   int64_t samples = 0, checks = 0, failed = 0;
   double seconds = 0;
   Json list = Json::array();
@@ -70,48 +70,47 @@ void run(const Options& o, Program& program) {
     seconds += r.seconds;
     failed += !r.ok();
     if (o.json) {
-      list.push_back(
+      list.push_back(Json::object(
           {{"op", r.name},
            {"ok", r.ok()},
            {"samples", r.samples},
            {"checks", r.checks},
            {"worst_relative_error",
-            {{"f32", r.worst_f32}, {"f64", r.worst_f64}, {"f16", r.worst_f16}, {"bf16", r.worst_bf16}}},
+            Json::object(
+                {{"f32", r.worst_f32}, {"f64", r.worst_f64}, {"f16", r.worst_f16}, {"bf16", r.worst_bf16}})},
            {"worst_derivative_error", r.worst_derivative},
            {"seconds", r.seconds},
-           {"failures", r.failures}});
+           {"failures", r.failures}}));
       continue;
     }
-    print(fmt::format("{:<28}{:>8}{:>8}{:>10.1e}{:>10.1e}{:>10.1e}{:>10.1e}{:>14.1e}{:>10.2f}{}\n", r.name,
-                      r.samples, r.checks, r.worst_f32, r.worst_f64, r.worst_f16, r.worst_bf16,
-                      r.worst_derivative, r.seconds, r.ok() ? "" : "  FAILED"));
+    print(tensor::format("{:<28}{:>8}{:>8}{:>10.1e}{:>10.1e}{:>10.1e}{:>10.1e}{:>14.1e}{:>10.2f}{}\n", r.name,
+                         r.samples, r.checks, r.worst_f32, r.worst_f64, r.worst_f16, r.worst_bf16,
+                         r.worst_derivative, r.seconds, r.ok() ? "" : "  FAILED"));
     for (const std::string& failure : r.failures) print("  " + failure + "\n");
   }
   if (failed > 0) program.exit_code = 1;
   if (o.json)
-    print(
-        Json{
-            {"device", o.device}, {"ops", list}, {"samples", samples}, {"checks", checks}, {"failed", failed}}
-            .dump() +
-        "\n");
+    print_line(Json::object(
+        {{"device", o.device}, {"ops", list}, {"samples", samples}, {"checks", checks}, {"failed", failed}}));
   else
-    print(fmt::format("{} ops, {} samples, {} checks on {} in {:.1f} s: {}\n", records.size(), samples,
-                      checks, o.device, seconds, failed == 0 ? "all pass" : fmt::format("{} fail", failed)));
+    print(tensor::format("{} ops, {} samples, {} checks on {} in {:.1f} s: {}\n", records.size(), samples,
+                         checks, o.device, seconds,
+                         failed == 0 ? "all pass" : tensor::format("{} fail", failed)));
 }
 
 void list_ops(const Options& o) {
-  if (!o.json) print(fmt::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file"));
+  if (!o.json) print(tensor::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file"));
   for (const OpRecord& r : autograd::testing::op_database()) {
     const std::string file = "autograd/ops/" + r.family + ".cc";
-    print(o.json ? Json{{"op", r.name},
-                        {"derivatives", text_of(r.derivatives)},
-                        {"types", types()},
-                        {"fused", r.fused},
-                        {"file", file}}
-                           .dump() +
-                       "\n"
-                 : fmt::format("{:<28}{:<20}{:<12}{}{}\n", r.name, text_of(r.derivatives), types(), file,
-                               r.fused ? ", fused" : ""));
+    if (o.json)
+      print_line(Json::object({{"op", r.name},
+                               {"derivatives", text_of(r.derivatives)},
+                               {"types", types()},
+                               {"fused", r.fused},
+                               {"file", file}}));
+    else
+      print(tensor::format("{:<28}{:<20}{:<12}{}{}\n", r.name, text_of(r.derivatives), types(), file,
+                           r.fused ? ", fused" : ""));
   }
 }
 

@@ -1,7 +1,7 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "imgcap/bench/machine.h"
 #include "imgcap/cli/cli.h"
@@ -12,6 +12,7 @@
 #include "imgcap/report/html.h"
 #include "nn/summary.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 #include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/thread_pool.h"
@@ -19,16 +20,12 @@
 namespace imgcap::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using tensor::io::Json;
 
 struct Options {
   std::string file, model, encoder = "resnet50";
   bool json = false, layers = false;
 };
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 #if defined(__clang__)
 constexpr const char* kCompiler = __VERSION__;
@@ -42,17 +39,17 @@ void show_build(const Options& o) {
   const bool onednn = bench::products() == "oneDNN";
   const std::vector<std::string> sets = bench::instruction_sets();
   if (o.json) {
-    print(dump(Json{{"version", IMGCAP_VERSION},
-                    {"compiler", kCompiler},
-                    {"oneDNN", onednn},
-                    {"libjpeg-turbo", jpeg_is_turbo()},
-                    {"CUDA", false},
-                    {"processor", bench::processor_name()},
-                    {"instruction_sets", sets},
-                    {"threads", tensor::num_threads()}}));
+    print_line(Json::object({{"version", IMGCAP_VERSION},
+                             {"compiler", kCompiler},
+                             {"oneDNN", onednn},
+                             {"libjpeg-turbo", jpeg_is_turbo()},
+                             {"CUDA", false},
+                             {"processor", bench::processor_name()},
+                             {"instruction_sets", sets},
+                             {"threads", tensor::num_threads()}}));
     return;
   }
-  std::string text = fmt::format(
+  std::string text = tensor::format(
       "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\nprocessor:     "
       "{}\n"
       "threads:       {}\ninstructions: ",
@@ -100,18 +97,20 @@ void show_model(const Options& o) {
   const int64_t trainable = decoder->parameter_count();
   const int64_t frozen = encoder->parameter_count() - (attention ? 0 : classifier);
   if (o.json) {
-    Json json{{"model", o.model},
-              {"encoder", o.encoder},
-              {"parameters", {{"trainable", trainable}, {"frozen", frozen}, {"total", trainable + frozen}}}};
+    Json json = Json::object(
+        {{"model", o.model},
+         {"encoder", o.encoder},
+         {"parameters",
+          Json::object({{"trainable", trainable}, {"frozen", frozen}, {"total", trainable + frozen}})}});
     if (attention) json["parameters"]["attention"] = layer;
-    print(dump(json));
+    print_line(json);
     return;
   }
-  std::string text =
-      fmt::format("{} model with {}\ntrainable parameters: {:>12}\n", o.model, o.encoder, grouped(trainable));
-  if (attention) text += fmt::format("  of the attention:   {:>12}\n", grouped(layer));
-  text += fmt::format("frozen parameters:    {:>12}\ntotal:                {:>12}\n", grouped(frozen),
-                      grouped(trainable + frozen));
+  std::string text = tensor::format("{} model with {}\ntrainable parameters: {:>12}\n", o.model, o.encoder,
+                                    grouped(trainable));
+  if (attention) text += tensor::format("  of the attention:   {:>12}\n", grouped(layer));
+  text += tensor::format("frozen parameters:    {:>12}\ntotal:                {:>12}\n", grouped(frozen),
+                         grouped(trainable + frozen));
   if (attention && o.encoder == "resnet50")
     text +=
         "The original's README says 49,065,064 frozen and 85,787,753 in total: its count (torchinfo's) has "
@@ -165,10 +164,9 @@ Contents read_contents(const std::string& file) {
 
 // A metadata value for people and scripts: long lists become their length, JSON stays JSON.
 Json summary(const std::string& key, const std::string& value) {
-  Json json = Json::parse(value, nullptr, false);
-  if ((key == "vocabulary" || key == "names") && json.is_array()) return json.size();
-  if (json.is_discarded()) return value;
-  return json;
+  const std::optional<Json> json = Json::try_parse(value);
+  if ((key == "vocabulary" || key == "names") && json && json->is_array()) return json->size();
+  return json.value_or(value);
 }
 
 void show_file(const Options& o) {
@@ -176,22 +174,23 @@ void show_file(const Options& o) {
   int64_t values = 0;
   for (const auto& entry : contents.tensors) values += entry.shape.numel();
   if (o.json) {
-    Json json{{"file", o.file}, {"kind", contents.kind}, {"values", values}};
+    Json json = Json::object({{"file", o.file}, {"kind", contents.kind}, {"values", values}});
     for (const auto& [key, value] : contents.metadata) json["metadata"][key] = summary(key, value);
     json["tensors"] = Json::array();
     for (const auto& entry : contents.tensors)
-      json["tensors"].push_back({{"name", entry.name},
-                                 {"dtype", std::string(tensor::name_of(entry.dtype))},
-                                 {"shape", std::vector<int64_t>(entry.shape.begin(), entry.shape.end())}});
-    print(dump(json));
+      json["tensors"].push_back(
+          Json::object({{"name", entry.name},
+                        {"dtype", tensor::name_of(entry.dtype)},
+                        {"shape", std::vector<int64_t>(entry.shape.begin(), entry.shape.end())}}));
+    print_line(json);
     return;
   }
-  std::string text = fmt::format("{}: {}, {} tensors, {} values\n", o.file, contents.kind,
-                                 contents.tensors.size(), grouped(values));
+  std::string text = tensor::format("{}: {}, {} tensors, {} values\n", o.file, contents.kind,
+                                    contents.tensors.size(), grouped(values));
   for (const auto& [key, value] : contents.metadata)
-    text += fmt::format("  {}: {}", key, dump(summary(key, value)));
+    text += tensor::format("  {}: {}\n", key, summary(key, value).dump());
   for (const auto& entry : contents.tensors)
-    text += fmt::format("  {} {} {}\n", entry.name, tensor::name_of(entry.dtype), to_string(entry.shape));
+    text += tensor::format("  {} {} {}\n", entry.name, tensor::name_of(entry.dtype), to_string(entry.shape));
   print(text);
 }
 

@@ -1,20 +1,22 @@
 #include "imgcap/cli/photos.h"
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "imgcap/data/archive.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 namespace {
 
+using tensor::io::Json;
+
 void report(const std::string& name, const std::string& reason, bool json, Program& program) {
   const std::string whole = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
   std::fprintf(stderr, "imgcap: %s\n", printable(whole).c_str());
-  if (json) print(fmt::format("{{\"image\":{},\"error\":{}}}\n", quoted(name), quoted(reason)));
+  if (json) print_line(Json::object({{"image", name}, {"error", reason}}));
   program.exit_code = 2;
 }
 
@@ -56,10 +58,6 @@ void for_each_photo(const std::vector<std::string>& paths, bool json, Program& p
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-}
-
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace imgcap::cli

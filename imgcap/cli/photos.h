@@ -25,7 +25,4 @@ void for_each_photo(const std::vector<std::string>& paths, bool json, Program& p
 
 double milliseconds_since(std::chrono::steady_clock::time_point start);
 
-// The text as a JSON string; bytes that are no UTF-8 (a name of a file may have any) become U+FFFD.
-std::string quoted(const std::string& text);
-
 }  // namespace imgcap::cli

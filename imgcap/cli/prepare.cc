@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "imgcap/cli/data_options.h"
+#include "tensor/format.h"
 
 namespace imgcap::cli {
 namespace {
@@ -13,8 +14,8 @@ struct Options {
 void run(const Options& o) {
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   const FeatureCache cache = load_features(encoder, o.images, {}, o.out);
-  print(fmt::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
-                    cache.channels()));
+  print(tensor::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
+                       cache.channels()));
 }
 
 }  // namespace

@@ -199,9 +199,9 @@ void run(const Options& o) {
   for (size_t i = 0; i < o.models.size(); ++i) work.add(o.models[i], names[i]);
   const std::string page = render_report(work.report());
   tensor::io::write_file_atomically(o.out, page);
-  print(fmt::format("{}: {} photos scored, {} shown, {} kB\n", o.out,
-                    work.report().models.front().scores.images, work.report().photos.size(),
-                    (page.size() + 999) / 1000));
+  print(tensor::format("{}: {} photos scored, {} shown, {} kB\n", o.out,
+                       work.report().models.front().scores.images, work.report().photos.size(),
+                       (page.size() + 999) / 1000));
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ void run(const Options& o) {
   const Scores scores =
       score_captions(candidates_of(candidates.captions, images), references_of(references, images), options);
   const ScoreRow row{std::filesystem::path(o.candidates).filename().string(), {}, {}, scores};
-  print(o.json ? score_json(scores) + "\n" : score_table({&row, 1}));
+  o.json ? print_line(to_json(scores)) : print(score_table({&row, 1}));
 }
 
 }  // namespace

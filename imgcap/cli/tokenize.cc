@@ -36,9 +36,7 @@ void run(const std::string& rules) {
   std::signal(SIGTERM, SIG_DFL);
   const auto tokenize = rules == "ptb" ? tokenize_ptb : tokenize_spacy;
   std::string line;
-  for (int64_t number = 1; next_line(line, number); ++number)
-    print(nlohmann::json(tokenize(line)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
-          "\n");
+  for (int64_t number = 1; next_line(line, number); ++number) print_line(tokenize(line));
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
     listener.profile = [&line, profile](const autograd::Profile& p) {
       line.clear();
       tensor::io::write_file_atomically(profile, p.chrome_trace());
-      print(fmt::format("{}the step's course is in {} (open it in ui.perfetto.dev or chrome://tracing)\n",
-                        p.table(), profile));
+      print(tensor::format("{}the step's course is in {} (open it in ui.perfetto.dev or chrome://tracing)\n",
+                           p.table(), profile));
     };
   listener.step = [&line](const StepReport& r) {
     if (line.is_terminal())
@@ -43,7 +43,7 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
   };
   listener.validation = [&line, beam, told = false](const ValidationReport& r) mutable {
     line.clear();
-    if (!told) print(fmt::format("validation: {}, beam {}\n", describe(r.scores), beam));
+    if (!told) print(tensor::format("validation: {}, beam {}\n", describe(r.scores), beam));
     told = true;
     print(validation_line(r) + "\n");
   };
@@ -100,7 +100,7 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
     info.training_tensors.clear();
     info.notes["begun_from_epoch"] = info.notes["epoch"];
     sharpen(info.weights, info.decoder, o.init_temperature);
-    info.notes["init_temperature"] = fmt::format("{}", o.init_temperature);
+    info.notes["init_temperature"] = tensor::format("{}", o.init_temperature);
   } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
@@ -175,27 +175,27 @@ void run(Options o, const Verb& verb, Program& program) {
   trainer.validate_on(features.validation_views());
   trainer.detect_anomaly(o.detect_anomaly);
   const std::string with_encoder =
-      trained ? fmt::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
-  print(fmt::format(
+      trained ? tensor::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
+  print(tensor::format(
       "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
       to_string(info.decoder.kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
   if (o.resume) trainer.resume();
   folder.accept();
   if (split.drawn && !o.resume) save_lists(split, o.out);
-  if (o.resume) print(fmt::format("goes on after step {}\n", trainer.step()));
+  if (o.resume) print(tensor::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
   const Trainer::End end = trainer.run(make_listener(line, o.train.validation.beam, o.profile), stop_flag());
   line.clear();
   if (end == Trainer::End::interrupted) {
-    print(fmt::format("stopped after step {}; --resume goes on\n", trainer.step()));
+    print(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
     program.exit_code = 130;
     return;
   }
-  print(fmt::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
-                    end == Trainer::End::patience ? "no better for a while; best" : "best",
-                    trainer.best_score(), o.out));
+  print(tensor::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
+                       end == Trainer::End::patience ? "no better for a while; best" : "best",
+                       trainer.best_score(), o.out));
 }
 
 }  // namespace

@@ -1,33 +1,33 @@
 #include "imgcap/cli/train_lines.h"
-
-#include <fmt/format.h>
+#include "tensor/format.h"
 
 namespace imgcap::cli {
 
 std::string duration(double seconds) {
   const auto s = static_cast<int64_t>(seconds);
-  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-                   : fmt::format("{}:{:02}", s / 60, s % 60);
+  return s >= 3600 ? tensor::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                   : tensor::format("{}:{:02}", s / 60, s % 60);
 }
 
 std::string step_line(const StepReport& r) {
   const std::string aim =
-      r.reward > 0 ? fmt::format("reward {:.4f}", r.reward) : fmt::format("loss {:.4f}", r.loss);
+      r.reward > 0 ? tensor::format("reward {:.4f}", r.reward) : tensor::format("loss {:.4f}", r.loss);
   const std::string scale =
-      r.loss_scale > 0 ? fmt::format(" scale {:g} skipped {}", r.loss_scale, r.skipped) : "";
-  return fmt::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e}{} {:.0f} captions/s {} left", r.epoch + 1,
-                     r.step, r.total_steps, aim, r.gradient_norm, r.lr, scale, r.captions_per_second,
-                     duration(r.seconds_left));
+      r.loss_scale > 0 ? tensor::format(" scale {:g} skipped {}", r.loss_scale, r.skipped) : "";
+  return tensor::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e}{} {:.0f} captions/s {} left",
+                        r.epoch + 1, r.step, r.total_steps, aim, r.gradient_norm, r.lr, scale,
+                        r.captions_per_second, duration(r.seconds_left));
 }
 
 std::string progress_line(const StepReport& r) {
   constexpr int64_t kWidth = 20;
   const auto filled = static_cast<size_t>(kWidth * r.step / r.total_steps);
-  return fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(kWidth - filled, '.'), step_line(r));
+  return tensor::format("[{}{}] {}", std::string(filled, '#'), std::string(kWidth - filled, '.'),
+                        step_line(r));
 }
 
 std::string validation_line(const ValidationReport& r) {
-  return fmt::format(
+  return tensor::format(
       "epoch {}: validation loss {:.4f} BLEU {:.4f} {:.4f} {:.4f} {:.4f} ROUGE-L {:.4f} CIDEr {:.4f}{} ({})",
       r.epoch + 1, r.loss, r.scores.bleu[0], r.scores.bleu[1], r.scores.bleu[2], r.scores.bleu[3],
       r.scores.rouge_l, r.scores.cider, r.best ? ", the best so far" : "", duration(r.seconds));

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 
+#include "tensor/format.h"
 #include "tensor/io/safetensors.h"
 
 namespace imgcap::cli {
@@ -23,9 +24,9 @@ std::string suffix_of(const Augmentation& view) {
     case Augmentation::Kind::mirror:
       return ".mirror";
     case Augmentation::Kind::mild:
-      return fmt::format(".mild{}", view.view);
+      return tensor::format(".mild{}", view.view);
     case Augmentation::Kind::original:
-      return fmt::format(".original{}", view.view);
+      return tensor::format(".original{}", view.view);
   }
   return "";
 }

@@ -54,8 +54,8 @@ void save_lists(const TrainingSplit& split, const std::string& folder) {
   save("train.txt", split.train);
   save("val.txt", split.val);
   save("test.txt", split.test);
-  print(fmt::format("split by seed: {} photos to train on, {} to validate, {} to test; lists in {}\n",
-                    split.train.size(), split.val.size(), split.test.size(), folder));
+  print(tensor::format("split by seed: {} photos to train on, {} to validate, {} to test; lists in {}\n",
+                       split.train.size(), split.val.size(), split.test.size(), folder));
 }
 
 std::pair<std::string, std::string> saved_lists(const std::string& folder) {

@@ -7,6 +7,8 @@
 #include "imgcap/data/utf8.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/training/checkpoint.h"
+#include "tensor/format.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::cli {
 namespace {
@@ -29,7 +31,7 @@ void build(const Options& o) {
   options.character_fallback = !o.no_characters;
   const Vocabulary vocabulary = Vocabulary::build(texts, options);
   vocabulary.save(o.out);
-  print(fmt::format("{}: {} tokens of {} captions\n", o.out, vocabulary.size(), texts.size()));
+  print(tensor::format("{}: {} tokens of {} captions\n", o.out, vocabulary.size(), texts.size()));
 }
 
 void show(const std::string& file) {
@@ -38,7 +40,7 @@ void show(const std::string& file) {
                                     : Vocabulary::load(file);
   std::string text;
   for (int64_t id = 0; id < vocabulary.size(); ++id)
-    text += fmt::format("{}\t{}\n", id, quoted(vocabulary.token(id)));
+    text += tensor::format("{}\t{}\n", id, tensor::io::Json(vocabulary.token(id)).dump());
   print(text);
 }
 

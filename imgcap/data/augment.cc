@@ -25,7 +25,7 @@ void check_factor(const char* op, double factor) {
 
 // Rounded to 15 decimals as PIL does, so that cos(90 degrees) is 0.
 double decimals15(double value) {
-  const std::string text = fmt::format("{:.15f}", value);
+  const std::string text = tensor::format("{:.15f}", value);
   double result = 0;
   std::from_chars(text.data(), text.data() + text.size(), result);
   return result;

@@ -30,7 +30,7 @@ void add_caption(std::string_view image, int number, std::string_view text, cons
   if (image.find('\0') != image.npos || text.find('\0') != text.npos)  // as "\u0000" in JSON
     return file.report.skip(where + ": a NUL character");
   if (image.size() + text.size() > kMaxCaptionRowBytes)
-    return file.report.skip(fmt::format("{}: longer than {} bytes", where, kMaxCaptionRowBytes));
+    return file.report.skip(tensor::format("{}: longer than {} bytes", where, kMaxCaptionRowBytes));
   file.captions.push_back({std::string(image), number, std::string(text)});
   ++file.report.kept;
 }
@@ -43,8 +43,8 @@ void CaptionReport::skip(std::string problem) {
 }
 
 std::string CaptionReport::summary() const {
-  std::string out = fmt::format("{} captions ({} format)", kept, format);
-  if (skipped > 0) out += fmt::format(", {} rows skipped, the first: {}", skipped, problems.front());
+  std::string out = tensor::format("{} captions ({} format)", kept, format);
+  if (skipped > 0) out += tensor::format(", {} rows skipped, the first: {}", skipped, problems.front());
   return out;
 }
 
@@ -111,8 +111,8 @@ ImageList parse_image_list(std::string_view text, const std::string& name) {
     if (is_new)
       list.names.push_back(image);
     else
-      list.duplicates.push_back(fmt::format("{}:{}: \"{}\" is on line {} already", name, reader.line_number(),
-                                            image, place->second));
+      list.duplicates.push_back(tensor::format("{}:{}: \"{}\" is on line {} already", name,
+                                               reader.line_number(), image, place->second));
   }
   check(!list.names.empty(), ErrorKind::data, "{}: not one image name in it; expected one name a line", name);
   return list;

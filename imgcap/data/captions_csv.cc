@@ -123,7 +123,7 @@ void parse_pipe(std::string_view text, const std::string& name, CaptionFile& fil
   bool first = true;
   while (const auto line = reader.next()) {
     if (trim(*line).empty()) continue;
-    const std::string where = fmt::format("{}:{}", name, reader.line_number());
+    const std::string where = tensor::format("{}:{}", name, reader.line_number());
     const size_t a = line->find('|'), b = a == std::string_view::npos ? a : line->find('|', a + 1);
     const bool is_header = first && trim(line->substr(0, a)) == "image_name";
     first = false;
@@ -152,12 +152,12 @@ void parse_comma(std::string_view text, const std::string& name, CaptionFile& fi
   std::unordered_map<std::string, int> counts;  // numbers the captions where no column does
   while (reader.next(row)) {
     if (row.fields.size() == 1 && trim(row.fields[0]).empty()) continue;
-    const std::string where = fmt::format("{}:{}", name, row.first_line);
+    const std::string where = tensor::format("{}:{}", name, row.first_line);
     if (row.too_long) {
-      file.report.skip(fmt::format("{}: a field is longer than {} bytes or there are too many", where,
-                                   kMaxCaptionRowBytes));
+      file.report.skip(tensor::format("{}: a field is longer than {} bytes or there are too many", where,
+                                      kMaxCaptionRowBytes));
     } else if (row.fields.size() != width) {
-      file.report.skip(fmt::format("{}: {} fields; the header has {}", where, row.fields.size(), width));
+      file.report.skip(tensor::format("{}: {} fields; the header has {}", where, row.fields.size(), width));
     } else {
       const std::string& image = row.fields[columns.image];
       const auto number = columns.number ? parse_number(row.fields[*columns.number])

@@ -72,11 +72,11 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
     std::unordered_map<std::string, int> counts;
     std::unordered_set<std::string> by_id;
     for (const auto& [image_id, text, place, result] : captions_) {
-      const std::string where = fmt::format("{}: {} {}", name_, result ? "result" : "annotation", place);
+      const std::string where = tensor::format("{}: {} {}", name_, result ? "result" : "annotation", place);
       const auto found = images_.find(image_id);
       if (!result && found == images_.end()) {
         file.report.skip(
-            fmt::format("{}: no image has the id {}", where, image_id.empty() ? "(none)" : image_id));
+            tensor::format("{}: no image has the id {}", where, image_id.empty() ? "(none)" : image_id));
         continue;
       }
       const std::string& image = result ? image_id : found->second;

@@ -1,9 +1,8 @@
 #include "imgcap/data/feature_cache.h"
 
-#include <nlohmann/json.hpp>
-
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/text.h"
 #include "tensor/thread_pool.h"
@@ -14,6 +13,7 @@ using tensor::check;
 using tensor::DType;
 using tensor::ErrorKind;
 using tensor::Tensor;
+using tensor::io::Json;
 
 FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std::string key,
                            std::map<std::string, int64_t> unreadable)
@@ -41,34 +41,34 @@ FeatureCache FeatureCache::open(const std::filesystem::path& file) {
   check(features != contents.tensors.end() && contents.metadata.contains("names") &&
             contents.metadata.contains("key"),
         ErrorKind::data, "{}: not a feature cache", file.string());
-  const nlohmann::json names = nlohmann::json::parse(contents.metadata["names"], nullptr, false);
+  const Json names = Json::try_parse(contents.metadata["names"]).value_or(Json());
   check(names.is_array(), ErrorKind::data, "{}: the photos' names are not a JSON array", file.string());
   std::vector<std::string> list;
-  for (const nlohmann::json& name : names) {
-    check(name.is_string(), ErrorKind::data, "{}: a photo's name is not a string", file.string());
-    list.push_back(name.get<std::string>());
+  for (const Json& name : names.items()) {
+    check(name.is_text(), ErrorKind::data, "{}: a photo's name is not a string", file.string());
+    list.push_back(name.as_text());
   }
   // Caches of earlier versions do not have it.
   std::map<std::string, int64_t> unreadable;
   if (const auto text = contents.metadata.find("unreadable"); text != contents.metadata.end()) {
-    const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
+    const Json json = Json::try_parse(text->second).value_or(Json());
     check(json.is_object(), ErrorKind::data, "{}: the unreadable photos are not a JSON object",
           file.string());
-    for (const auto& [name, bytes] : json.items()) {
-      check(bytes.is_number_integer(), ErrorKind::data,
-            "{}: the size of the unreadable photo {} is no number", file.string(),
-            tensor::io::in_quotes(name));
-      unreadable[name] = bytes.get<int64_t>();
+    for (size_t i = 0; i < json.size(); ++i) {
+      const std::string& name = json.keys()[i];
+      const Json& bytes = json.items()[i];
+      check(bytes.is_integer(), ErrorKind::data, "{}: the size of the unreadable photo {} is no number",
+            file.string(), tensor::io::in_quotes(name));
+      unreadable[name] = bytes.as_int64();
     }
   }
   return FeatureCache(std::move(list), features->second, contents.metadata["key"], std::move(unreadable));
 }
 
 void FeatureCache::save(const std::filesystem::path& file) const {
-  tensor::io::write_safetensors(file, {{"features", features_}},
-                                {{"names", nlohmann::json(names_).dump()},
-                                 {"key", key_},
-                                 {"unreadable", nlohmann::json(unreadable_).dump()}});
+  tensor::io::write_safetensors(
+      file, {{"features", features_}},
+      {{"names", Json(names_).dump()}, {"key", key_}, {"unreadable", Json(unreadable_).dump()}});
 }
 
 std::optional<int64_t> FeatureCache::find(const std::string& name) const {

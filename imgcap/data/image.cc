@@ -25,7 +25,7 @@ bool starts_with(std::span<const uint8_t> bytes, std::string_view magic) {
 std::string first_bytes(std::span<const uint8_t> bytes) {
   std::string text;
   for (size_t i = 0; i < bytes.size() && i < 4; ++i)
-    text += fmt::format("{}{:02x}", i == 0 ? "" : " ", bytes[i]);
+    text += tensor::format("{}{:02x}", i == 0 ? "" : " ", bytes[i]);
   return text;
 }
 

@@ -1,69 +1,57 @@
 #include "imgcap/data/transform.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "imgcap/data/resize.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 namespace {
 
-using nlohmann::json;
 using tensor::check;
 using tensor::ErrorKind;
-using tensor::fail;
+using tensor::io::Json;
 
 constexpr int64_t kMaxSide = 8192;
 constexpr const char* kResize = "bilinear-antialias";
 
-json parse_object(const std::string& text, const std::string& name) {
-  // The library keeps one of two equal keys without a word: catch them on the way.
-  std::set<std::string> seen;
-  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
-    check(depth <= 2, ErrorKind::data, "{}: preprocessing: the JSON is nested too deeply", name);
-    if (event == json::parse_event_t::key) {
-      const auto key = value.get<std::string>();
-      check(seen.insert(key).second, ErrorKind::data, "{}: preprocessing: the key \"{}\" comes twice", name,
-            printable(key));
-    }
-    return true;
-  };
-  json object;
-  try {
-    object = json::parse(text, watch);
-  } catch (const json::exception& error) {
-    fail(ErrorKind::data, "{}: preprocessing: not valid JSON: {}", name, error.what());
-  }
+Json parse_object(const std::string& text, const std::string& name) {
+  const Json object = Json::parse(text, name + ": preprocessing", 2);
   check(object.is_object(), ErrorKind::data, "{}: preprocessing: the JSON has to be an object", name);
   static const std::set<std::string> known{"height", "width", "resize", "scale", "mean", "stddev"};
-  for (const auto& [key, value] : object.items())
+  std::set<std::string> seen;
+  for (const std::string& key : object.keys()) {
+    check(seen.insert(key).second, ErrorKind::data, "{}: preprocessing: the key \"{}\" comes twice", name,
+          printable(key));
     check(known.count(key) == 1, ErrorKind::data, "{}: preprocessing: unknown key \"{}\"", name,
           printable(key));
+  }
   for (const std::string& key : known)
-    check(object.contains(key), ErrorKind::data, "{}: preprocessing: the key \"{}\" is missing", name, key);
+    check(object.find(key) != nullptr, ErrorKind::data, "{}: preprocessing: the key \"{}\" is missing", name,
+          key);
   return object;
 }
 
-int64_t side(const json& object, const char* key, const std::string& name) {
-  const json& value = object.at(key);
-  const bool good =
-      value.is_number_unsigned() && value.get<uint64_t>() >= 1 && value.get<uint64_t>() <= kMaxSide;
+int64_t side(const Json& object, const char* key, const std::string& name) {
+  const Json& value = object.at(key);
+  const bool good = value.is_integer() && value.as_double() >= 1 && value.as_double() <= kMaxSide;
   check(good, ErrorKind::data, "{}: preprocessing: \"{}\" has to be an integer in 1..{}", name, key,
         kMaxSide);
-  return value.get<int64_t>();
+  return value.as_int64();
 }
 
-std::array<float, 3> channels(const json& object, const char* key, bool positive, const std::string& name) {
-  const json& values = object.at(key);
+std::array<float, 3> channels(const Json& object, const char* key, bool positive, const std::string& name) {
+  const Json& values = object.at(key);
   std::array<float, 3> result{};
   bool good = values.is_array() && values.size() == 3;
   for (size_t c = 0; good && c < 3; ++c) {
-    good = values[c].is_number() && std::abs(values[c].get<double>()) <= 1e6;
+    const Json& value = values.items()[c];
+    good = value.is_number() && std::abs(value.as_double()) <= 1e6;
     if (!good) break;
-    result[c] = values[c].get<float>();
+    result[c] = static_cast<float>(value.as_double());
     good = !positive || result[c] >= 1e-6f;
   }
   check(good, ErrorKind::data, "{}: preprocessing: \"{}\" has to be three {}numbers of sensible size", name,
@@ -84,22 +72,23 @@ Preprocessing efficientnet_lite_preprocessing() {
 }
 
 std::string to_json(const Preprocessing& p) {
-  // fmt prints the shortest text that reads back as the same float; the JSON library would print it as a
-  // double.
-  return fmt::format(
-      R"({{"height":{},"width":{},"resize":"{}","scale":"{}","mean":[{},{},{}],"stddev":[{},{},{}]}})",
-      p.height, p.width, kResize, p.scale == PixelScale::unit ? "unit" : "byte", p.mean[0], p.mean[1],
-      p.mean[2], p.stddev[0], p.stddev[1], p.stddev[2]);
+  return Json::object({{"height", p.height},
+                       {"width", p.width},
+                       {"resize", kResize},
+                       {"scale", p.scale == PixelScale::unit ? "unit" : "byte"},
+                       {"mean", p.mean},
+                       {"stddev", p.stddev}})
+      .dump();
 }
 
 Preprocessing preprocessing_from_json(const std::string& text, const std::string& name) {
-  const json object = parse_object(text, name);
+  const Json object = parse_object(text, name);
   Preprocessing result;
   result.height = side(object, "height", name);
   result.width = side(object, "width", name);
   check(object.at("resize") == kResize, ErrorKind::data, "{}: preprocessing: \"resize\" has to be \"{}\"",
         name, kResize);
-  const json& scale = object.at("scale");
+  const Json& scale = object.at("scale");
   check(scale == "unit" || scale == "byte", ErrorKind::data,
         "{}: preprocessing: \"scale\" has to be \"unit\" or \"byte\"", name);
   result.scale = scale == "unit" ? PixelScale::unit : PixelScale::byte;

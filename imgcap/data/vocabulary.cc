@@ -1,7 +1,6 @@
 #include "imgcap/data/vocabulary.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 namespace {
@@ -17,6 +17,7 @@ namespace {
 using tensor::check;
 using tensor::ErrorKind;
 using tensor::fail;
+using tensor::io::Json;
 
 constexpr const char* kSpecials[] = {"<unk>", "<pad>", "<sos>", "<eos>"};
 constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyz ";
@@ -26,13 +27,13 @@ bool is_letter(std::string_view token) { return token.size() == 1 && token[0] >=
 // What is wrong with token `index` by itself, empty if nothing.
 std::string fault(const std::string& token, size_t index) {
   if (index < kSpecialTokens && token != kSpecials[index])
-    return fmt::format("token {} must be {}: a vocabulary begins with <unk>, <pad>, <sos>, <eos>", index,
-                       kSpecials[index]);
+    return tensor::format("token {} must be {}: a vocabulary begins with <unk>, <pad>, <sos>, <eos>", index,
+                          kSpecials[index]);
   if (token.empty()) return "an empty token";
   if (token.size() > Vocabulary::kMaxTokenBytes)
-    return fmt::format("a token of {} bytes; the limit is {}", token.size(), Vocabulary::kMaxTokenBytes);
+    return tensor::format("a token of {} bytes; the limit is {}", token.size(), Vocabulary::kMaxTokenBytes);
   if (find_invalid_utf8(token) != kNoPosition) return "a token that is no valid UTF-8";
-  if (index >= Vocabulary::kMaxTokens) return fmt::format("more than {} tokens", Vocabulary::kMaxTokens);
+  if (index >= Vocabulary::kMaxTokens) return tensor::format("more than {} tokens", Vocabulary::kMaxTokens);
   return {};
 }
 
@@ -84,22 +85,19 @@ Vocabulary Vocabulary::from_jsonl(std::string_view text, const std::string& name
   std::unordered_map<std::string, size_t> lines;
   LineReader reader(text);
   while (const auto line = reader.next()) {
-    const auto where = [&] { return fmt::format("{}:{}", name, reader.line_number()); };
+    const auto where = [&] { return tensor::format("{}:{}", name, reader.line_number()); };
     // Only a string may stand here, so that nothing nested is ever parsed.
     check(!line->empty() && line->front() == '"', ErrorKind::data,
           "{}: expected one JSON string, as in \" man\"", where());
-    std::optional<std::string> token;
-    try {
-      token = nlohmann::json::parse(*line).get<std::string>();
-    } catch (const nlohmann::json::exception&) {
-      fail(ErrorKind::data, "{}: no valid JSON string (or no valid UTF-8)", where());
-    }
-    const std::string wrong = fault(*token, tokens.size());
+    const std::optional<Json> json = Json::try_parse(*line);
+    check(json.has_value(), ErrorKind::data, "{}: no valid JSON string (or no valid UTF-8)", where());
+    std::string token = json->as_text();
+    const std::string wrong = fault(token, tokens.size());
     check(wrong.empty(), ErrorKind::data, "{}: {}", where(), wrong);
-    const auto [place, is_new] = lines.emplace(*token, reader.line_number());
-    check(is_new, ErrorKind::data, "{}: the token \"{}\" is on line {} already", where(), printable(*token),
+    const auto [place, is_new] = lines.emplace(token, reader.line_number());
+    check(is_new, ErrorKind::data, "{}: the token \"{}\" is on line {} already", where(), printable(token),
           place->second);
-    tokens.push_back(std::move(*token));
+    tokens.push_back(std::move(token));
   }
   check(tokens.size() >= kSpecialTokens, ErrorKind::data,
         "{}:{}: the file ends after {} tokens; a vocabulary begins with "
@@ -110,7 +108,7 @@ Vocabulary Vocabulary::from_jsonl(std::string_view text, const std::string& name
 
 std::string Vocabulary::to_jsonl() const {
   std::string out;
-  for (const auto& token : tokens_) out += nlohmann::json(token).dump() + "\n";
+  for (const auto& token : tokens_) out += Json(token).dump() + "\n";
   return out;
 }
 

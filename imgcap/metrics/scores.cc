@@ -1,9 +1,6 @@
 #include "imgcap/metrics/scores.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "imgcap/data/utf8.h"
@@ -12,6 +9,7 @@
 #include "imgcap/metrics/rouge.h"
 #include "imgcap/metrics/words.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 namespace {
@@ -52,9 +50,9 @@ std::optional<std::set<std::string>> set_of(const std::vector<std::string>* imag
 
 std::string references_text(const Scores& scores) {
   if (scores.references_min != scores.references_max)
-    return fmt::format("{} to {} references each", scores.references_min, scores.references_max);
-  return fmt::format("{} {} each", scores.references_max,
-                     scores.references_max == 1 ? "reference" : "references");
+    return tensor::format("{} to {} references each", scores.references_min, scores.references_max);
+  return tensor::format("{} {} each", scores.references_max,
+                        scores.references_max == 1 ? "reference" : "references");
 }
 
 }  // namespace
@@ -142,7 +140,7 @@ std::string describe(const Scores& scores) {
   const char* words = scores.tokenizer == "ptb"    ? "Treebank words (PTBTokenizer)"
                       : scores.tokenizer == "none" ? "lower-cased words split at white space"
                                                    : "words as they are, split at white space";
-  return fmt::format(
+  return tensor::format(
       "{} {}{}, {}, {}, {} protocol ({})", scores.images, scores.images == 1 ? "image" : "images",
       scores.split.empty() ? "" : " of " + scores.split, references_text(scores), words, scores.protocol,
       scores.protocol == "original" ? "torcheval's BLEU, CIDEr with candidate and reference exchanged"
@@ -155,14 +153,14 @@ std::string score_table(std::span<const ScoreRow> rows) {
   const auto number = [](const std::optional<int>& value) {
     return value ? std::to_string(*value) : std::string("-");
   };
-  std::string out = fmt::format(
+  std::string out = tensor::format(
       "{:<{}}  Epoch  Beam Width  BLEU-1  BLEU-2  BLEU-3  BLEU-4   CIDEr  ROUGE-L\n", "Model", width);
   std::vector<std::string> meanings;
   for (const ScoreRow& row : rows) {
     const Scores& s = row.scores;
-    out += fmt::format("{:<{}}  {:>5}  {:>10}  {:.4f}  {:.4f}  {:.4f}  {:.4f}  {:>6.4f}  {:>7.4f}\n",
-                       row.model, width, number(row.epoch), number(row.beam_width), s.bleu[0], s.bleu[1],
-                       s.bleu[2], s.bleu[3], s.cider, s.rouge_l);
+    out += tensor::format("{:<{}}  {:>5}  {:>10}  {:.4f}  {:.4f}  {:.4f}  {:.4f}  {:>6.4f}  {:>7.4f}\n",
+                          row.model, width, number(row.epoch), number(row.beam_width), s.bleu[0], s.bleu[1],
+                          s.bleu[2], s.bleu[3], s.cider, s.rouge_l);
     std::string meaning = describe(s);
     if (std::find(meanings.begin(), meanings.end(), meaning) == meanings.end())
       meanings.push_back(std::move(meaning));
@@ -171,10 +169,10 @@ std::string score_table(std::span<const ScoreRow> rows) {
   return out;
 }
 
-std::string score_json(const Scores& scores) {
-  nlohmann::ordered_json json;
+tensor::io::Json to_json(const Scores& scores) {
+  tensor::io::Json json;
   json["images"] = scores.images;
-  for (size_t n = 0; n < scores.bleu.size(); ++n) json[fmt::format("BLEU-{}", n + 1)] = scores.bleu[n];
+  for (size_t n = 0; n < scores.bleu.size(); ++n) json[tensor::format("BLEU-{}", n + 1)] = scores.bleu[n];
   json["ROUGE-L"] = scores.rouge_l;
   json["CIDEr"] = scores.cider;
   json["protocol"] = scores.protocol;
@@ -182,9 +180,9 @@ std::string score_json(const Scores& scores) {
   if (scores.references_min == scores.references_max)
     json["references"] = scores.references_max;
   else
-    json["references"] = {scores.references_min, scores.references_max};
+    json["references"] = tensor::io::Json::array({scores.references_min, scores.references_max});
   json["split"] = scores.split;
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json;
 }
 
 }  // namespace imgcap

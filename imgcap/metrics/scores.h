@@ -12,6 +12,7 @@
 
 #include "imgcap/data/captions.h"
 #include "imgcap/metrics/bleu.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 
@@ -82,8 +83,8 @@ struct ScoreRow {
 // each kind of score in it. Lines end in '\n'.
 std::string score_table(std::span<const ScoreRow> rows);
 
-// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "references", "split"} on one
-// line; references is a number, or [fewest, most] where images differ.
-std::string score_json(const Scores& scores);
+// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "references", "split"};
+// references is a number, or [fewest, most] where images differ.
+tensor::io::Json to_json(const Scores& scores);
 
 }  // namespace imgcap

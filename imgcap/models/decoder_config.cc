@@ -1,14 +1,14 @@
 #include "imgcap/models/decoder_config.h"
 
-#include <nlohmann/json.hpp>
-
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 #include "tensor/io/text.h"
 
 namespace imgcap {
 
 using tensor::check;
 using tensor::ErrorKind;
+using tensor::io::Json;
 
 std::string to_string(DecoderKind kind) { return kind == DecoderKind::attention ? "attention" : "plain"; }
 
@@ -63,29 +63,27 @@ void for_each_setting(Config& c, F&& f) {
 }  // namespace
 
 std::string to_json(const DecoderConfig& config) {
-  nlohmann::ordered_json json;
+  Json json;
   json["kind"] = to_string(config.kind);
   for_each_setting(config, [&](const char* name, const auto& value) { json[name] = value; });
   return json.dump();
 }
 
 DecoderConfig decoder_config_from_json(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  check(json.is_object() && json.contains("kind") && json["kind"].is_string(), ErrorKind::data,
+  const Json json = Json::try_parse(text).value_or(Json());
+  const Json* kind = json.find("kind");
+  check(kind != nullptr && kind->is_text(), ErrorKind::data,
         "model: the decoder's configuration is not a JSON object with a kind");
   DecoderConfig config;
-  config.kind = decoder_kind(json["kind"].get<std::string>());
+  config.kind = decoder_kind(kind->as_text());
   size_t known = 1;
   for_each_setting(config, [&]<class T>(const char* name, T& value) {
-    const auto found = json.find(name);
-    if (found == json.end()) return;
+    const Json* found = json.find(name);
+    if (found == nullptr) return;
     ++known;
-    const bool fits = std::is_same_v<T, bool>
-                          ? found->is_boolean()
-                          : (std::is_same_v<T, double> ? found->is_number() : found->is_number_integer());
-    check(fits, ErrorKind::data, "model: setting '{}' of the decoder's configuration has the wrong type",
-          name);
-    value = found->get<T>();
+    check(found->is<T>(), ErrorKind::data,
+          "model: setting '{}' of the decoder's configuration has the wrong type", name);
+    value = found->as<T>();
   });
   check(known == json.size(), ErrorKind::data,
         "model: the decoder's configuration has settings this version does not know");

@@ -6,6 +6,7 @@
 
 #include "imgcap/models/encoder.h"
 #include "nn/linear.h"
+#include "tensor/format.h"
 
 namespace imgcap {
 
@@ -50,7 +51,7 @@ class EfficientNetLite : public Encoder {
     std::string describe() const override { return "ModuleList"; }
     void add(std::unique_ptr<InvertedResidual> block) {
       list.push_back(std::move(block));
-      register_module(fmt::format("{}", list.size() - 1), *list.back());
+      register_module(tensor::format("{}", list.size() - 1), *list.back());
     }
     std::vector<std::unique_ptr<InvertedResidual>> list;
   };

@@ -1,7 +1,5 @@
 #include "imgcap/models/encoder.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <optional>
 
@@ -74,9 +72,9 @@ std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize) {
   if (!initialize) skip.emplace();
   if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>();
   for (const int depth : {18, 34, 50, 101})
-    if (name == fmt::format("resnet{}", depth)) return std::make_unique<ResNet>(depth);
+    if (name == tensor::format("resnet{}", depth)) return std::make_unique<ResNet>(depth);
   tensor::fail(ErrorKind::argument, "encoder: '{}' is not known; there are {}", name,
-               fmt::join(encoder_names(), ", "));
+               tensor::join(encoder_names(), ", "));
 }
 
 }  // namespace imgcap

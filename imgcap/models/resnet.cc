@@ -30,8 +30,8 @@ ResidualBlock::ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bot
   const auto add = [&](int64_t from, int64_t to, int64_t kernel, int64_t conv_stride) {
     convs_.push_back(new_conv(from, to, kernel, nn::conv2d_options(conv_stride, kernel / 2)));
     norms_.push_back(std::make_unique<nn::BatchNorm2d>(to));
-    register_module(fmt::format("conv{}", convs_.size()), *convs_.back());
-    register_module(fmt::format("bn{}", norms_.size()), *norms_.back());
+    register_module(tensor::format("conv{}", convs_.size()), *convs_.back());
+    register_module(tensor::format("bn{}", norms_.size()), *norms_.back());
   };
   if (bottleneck) {
     add(in, width, 1, 1);
@@ -79,7 +79,7 @@ ResNet::ResNet(int depth, int64_t classes) : depth_(depth), classes_(classes) {
                       .emplace<ResidualBlock>(channels_, int64_t{64} << stage, stride, d.bottleneck)
                       .out_channels();
     }
-    register_module(fmt::format("layer{}", stage + 1), layers_[stage]);
+    register_module(tensor::format("layer{}", stage + 1), layers_[stage]);
   }
   fc_ = std::make_unique<nn::Linear>(channels_, classes);
   register_module("fc", *fc_);

@@ -9,6 +9,7 @@
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/sequential.h"
+#include "tensor/format.h"
 
 namespace imgcap {
 
@@ -38,7 +39,7 @@ class ResNet : public Encoder {
  public:
   explicit ResNet(int depth, int64_t classes = 1000);
 
-  std::string name() const override { return fmt::format("resnet{}", depth_); }
+  std::string name() const override { return tensor::format("resnet{}", depth_); }
   std::string describe() const override { return "ResNet"; }
   Preprocessing preprocessing() const override { return imagenet_preprocessing(); }
   int64_t feature_channels() const override { return channels_; }

@@ -1,12 +1,11 @@
 #include "imgcap/report/chart.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "imgcap/report/html.h"
+#include "tensor/format.h"
 
 namespace imgcap {
 namespace {
@@ -52,10 +51,10 @@ Frame frame_of(const Chart& chart) {
 // 20000 -> "20,000", 0.25 -> "0.25", 3e+12 -> "3e+12"
 std::string label(double v, double step) {
   if (std::fabs(v) < step * 1e-6) return "0";
-  if (std::fabs(v) >= 1e9 || step < 1e-6) return fmt::format("{:.3g}", v);
+  if (std::fabs(v) >= 1e9 || step < 1e-6) return tensor::format("{:.3g}", v);
   if (step >= 1) return grouped(std::llround(v));
   const int digits = std::max(0, static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
-  return fmt::format("{:.{}f}", v, digits);
+  return tensor::format("{:.{}f}", v, digits);
 }
 
 std::string axes(const Chart& chart, const Frame& frame) {
@@ -66,23 +65,23 @@ std::string axes(const Chart& chart, const Frame& frame) {
     return ticks.size() > 1 ? ticks[1] - ticks[0] : std::max(1e-3, std::fabs(ticks[0]));
   };
   for (const double v : ticks_y)
-    out += fmt::format(
+    out += tensor::format(
         "<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
         "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
         kLeft, kWidth - kRight, frame.down(v), frame.down(v), kLeft - 6, frame.down(v) + 4,
         label(v, step_of(ticks_y)));
   for (const double v : ticks_x)
-    out += fmt::format(
+    out += tensor::format(
         "<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
         "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
         frame.across(v), frame.across(v), kHeight - kBottom, kHeight - kBottom + 4, frame.across(v),
         kHeight - kBottom + 17, label(v, step_of(ticks_x)));
-  out += fmt::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
-                     kLeft, kWidth - kRight, kHeight - kBottom, kHeight - kBottom);
+  out += tensor::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
+                        kLeft, kWidth - kRight, kHeight - kBottom, kHeight - kBottom);
   const double middle_x = (kLeft + kWidth - kRight) / 2, middle_y = (kTop + kHeight - kBottom) / 2;
-  out += fmt::format("<text class=\"label\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
-                     middle_x, kHeight - 8, escape_html(chart.x_label));
-  out += fmt::format(
+  out += tensor::format("<text class=\"label\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+                        middle_x, kHeight - 8, escape_html(chart.x_label));
+  out += tensor::format(
       "<text class=\"label\" transform=\"translate(13 {:.1f}) rotate(-90)\" "
       "text-anchor=\"middle\">{}</text>\n",
       middle_y, escape_html(chart.y_label));
@@ -94,11 +93,11 @@ std::string legend(const Chart& chart) {
   double x = kLeft;
   for (size_t i = 0; i < chart.series.size(); ++i) {
     const Series& series = chart.series[i];
-    out += fmt::format("<line class=\"line series{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"14\" y2=\"14\"/>", i,
-                       x, x + 22);
+    out += tensor::format("<line class=\"line series{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"14\" y2=\"14\"/>",
+                          i, x, x + 22);
     if (series.markers || series.points.size() == 1)
-      out += fmt::format("<circle class=\"dot series{}\" cx=\"{:.1f}\" cy=\"14\" r=\"3\"/>", i, x + 11);
-    out += fmt::format("<text x=\"{:.1f}\" y=\"18\">{}</text>\n", x + 28, escape_html(series.name));
+      out += tensor::format("<circle class=\"dot series{}\" cx=\"{:.1f}\" cy=\"14\" r=\"3\"/>", i, x + 11);
+    out += tensor::format("<text x=\"{:.1f}\" y=\"18\">{}</text>\n", x + 28, escape_html(series.name));
     // The letters are about this wide; a browser knows better, but only once it draws.
     x += 44 + 6.3 * static_cast<double>(series.name.size());
   }
@@ -108,16 +107,16 @@ std::string legend(const Chart& chart) {
 std::string curve(const Series& series, size_t number, const Frame& frame) {
   std::string out;
   if (series.points.size() > 1) {
-    out += fmt::format("<polyline class=\"line series{}\" points=\"", number);
+    out += tensor::format("<polyline class=\"line series{}\" points=\"", number);
     for (const Point& p : series.points)
-      out += fmt::format("{:.1f},{:.1f} ", frame.across(p.x), frame.down(p.y));
+      out += tensor::format("{:.1f},{:.1f} ", frame.across(p.x), frame.down(p.y));
     out.back() = '"';
     out += "/>\n";
   }
   if (series.markers || series.points.size() == 1)
     for (const Point& p : series.points)
-      out += fmt::format("<circle class=\"dot series{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", number,
-                         frame.across(p.x), frame.down(p.y));
+      out += tensor::format("<circle class=\"dot series{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", number,
+                            frame.across(p.x), frame.down(p.y));
   return out;
 }
 
@@ -126,8 +125,8 @@ std::string curve(const Series& series, size_t number, const Frame& frame) {
 std::string render_chart(const Chart& chart) {
   const Frame frame = frame_of(chart);
   std::string out =
-      fmt::format("<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth,
-                  kHeight, escape_html(chart.title));
+      tensor::format("<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth,
+                     kHeight, escape_html(chart.title));
   out += axes(chart, frame) + legend(chart);
   for (size_t i = 0; i < chart.series.size(); ++i) out += curve(chart.series[i], i, frame);
   return out + "</svg>\n";

@@ -1,8 +1,7 @@
 #include "imgcap/report/html.h"
 
-#include <fmt/format.h>
-
 #include "imgcap/data/utf8.h"
+#include "tensor/format.h"
 
 namespace imgcap {
 namespace {
@@ -48,7 +47,7 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string grouped(int64_t number) {
-  const std::string digits = fmt::format("{}", number);
+  const std::string digits = tensor::format("{}", number);
   const size_t sign = number < 0 ? 1 : 0;
   std::string text = digits.substr(0, sign);
   for (size_t i = sign; i < digits.size(); ++i) {
@@ -59,12 +58,12 @@ std::string grouped(int64_t number) {
 }
 
 std::string counted(int64_t number, std::string_view thing) {
-  return fmt::format("{} {}{}", grouped(number), thing, number == 1 ? "" : "s");
+  return tensor::format("{} {}{}", grouped(number), thing, number == 1 ? "" : "s");
 }
 
 std::string data_uri(std::string_view type, std::string_view bytes) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out = fmt::format("data:{};base64,", type);
+  std::string out = tensor::format("data:{};base64,", type);
   out.reserve(out.size() + (bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {
     const size_t have = bytes.size() - i < 3 ? bytes.size() - i : 3;

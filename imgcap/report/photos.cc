@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -56,7 +55,7 @@ std::string place(size_t cell, int64_t rows, int64_t columns) {
              column = third(static_cast<int64_t>(cell) % columns, columns);
   static constexpr const char* kRows[] = {"top", "middle", "bottom"};
   static constexpr const char* kColumns[] = {"left", "centre", "right"};
-  return fmt::format("{} {}", kRows[row], kColumns[column]);
+  return tensor::format("{} {}", kRows[row], kColumns[column]);
 }
 
 std::string tiles(const AttentionMaps& attention, const std::string& model, const std::string& id,
@@ -64,7 +63,7 @@ std::string tiles(const AttentionMaps& attention, const std::string& model, cons
   check(attention.words.size() == attention.maps.size(), ErrorKind::argument, "report: {} words with {} maps",
         attention.words.size(), attention.maps.size());
   std::string out =
-      fmt::format("<h4>Where {} looked, word by word</h4>\n<div class=\"tiles\">\n", escape_html(model));
+      tensor::format("<h4>Where {} looked, word by word</h4>\n<div class=\"tiles\">\n", escape_html(model));
   for (size_t i = 0; i < attention.words.size(); ++i) {
     const std::vector<float>& map = attention.maps[i];
     check(attention.rows > 0 && attention.columns > 0 &&
@@ -72,7 +71,7 @@ std::string tiles(const AttentionMaps& attention, const std::string& model, cons
           ErrorKind::shape, "report: a map of {} places for a grid of {} x {}", map.size(), attention.rows,
           attention.columns);
     const std::string word = escape_html(attention.words[i]);
-    out += fmt::format(
+    out += tensor::format(
         "<figure class=\"tile\"><svg viewBox=\"0 0 {0} {1}\" role=\"img\" aria-label=\"for {2}: most at the "
         "{3}\">"
         "<use href=\"#{4}\"/><image width=\"{0}\" height=\"{1}\" preserveAspectRatio=\"none\" "
@@ -87,31 +86,31 @@ std::string tiles(const AttentionMaps& attention, const std::string& model, cons
 std::string captions(const ReportPhoto& photo, const Report& report) {
   std::string out;
   for (const ReportCaption& caption : photo.captions)
-    out += fmt::format(
+    out += tensor::format(
         "<p class=\"caption\"><b>{}</b> <q>{}</q> <small>log-probability {:.2f}, {:.1f} ms</small></p>\n",
         escape_html(report.models.at(caption.model).name),
         caption.text.empty() ? "(no words)" : escape_html(caption.text), caption.log_probability,
         caption.milliseconds);
   if (photo.references.empty()) return out;
   out += "<h4>What people wrote</h4>\n<ul class=\"references\">\n";
-  for (const std::string& text : photo.references) out += fmt::format("<li>{}</li>\n", escape_html(text));
+  for (const std::string& text : photo.references) out += tensor::format("<li>{}</li>\n", escape_html(text));
   return out + "</ul>\n";
 }
 
 std::string article(const ReportPhoto& photo, const Report& report, size_t number) {
-  std::string out = fmt::format("<article>\n<h3>{}</h3>\n", escape_html(photo.name));
+  std::string out = tensor::format("<article>\n<h3>{}</h3>\n", escape_html(photo.name));
   for (const ReportCaption& caption : photo.captions)
     check(caption.model < report.models.size(), ErrorKind::argument, "report: a caption of model {} among {}",
           caption.model, report.models.size());
   if (photo.image.pixels.empty()) {
-    out +=
-        fmt::format("<p class=\"problem\">This photo cannot be shown: {}</p>\n", escape_html(photo.problem));
+    out += tensor::format("<p class=\"problem\">This photo cannot be shown: {}</p>\n",
+                          escape_html(photo.problem));
     return out + captions(photo, report) + "</article>\n";
   }
   const Image picture = small(photo.image);
-  const std::string id = fmt::format("photo{}", number);
+  const std::string id = tensor::format("photo{}", number);
   // Stands here once; the tiles below use it again.
-  out += fmt::format(
+  out += tensor::format(
       "<div class=\"pair\">\n<svg class=\"photo\" viewBox=\"0 0 {0} {1}\" role=\"img\" aria-label=\"photo "
       "{2}{3}\">"
       "<image id=\"{4}\" width=\"{0}\" height=\"{1}\" href=\"{5}\"/></svg>\n<div>\n{6}</div>\n</div>\n",
@@ -136,13 +135,13 @@ bool has_attention(const Report& report) {
 std::string photos(const Report& report) {
   if (report.photos.empty()) return {};
   const auto shown = static_cast<int64_t>(report.photos.size()), all = report.models.front().scores.images;
-  std::string out = fmt::format(
+  std::string out = tensor::format(
       "<section>\n<h2>Photos</h2>\n<p class=\"note\">{}The log-probability is what the model gives to its "
       "caption as a "
       "whole, as a natural logarithm: the nearer to 0, the surer. The milliseconds are those of the beam "
       "search, "
       "after the encoder.{}</p>\n",
-      shown < all ? fmt::format("The first {} of {}. ", shown, grouped(all)) : "",
+      shown < all ? tensor::format("The first {} of {}. ", shown, grouped(all)) : "",
       has_attention(report)
           ? " Attention: bright is where the model looked for the word; each map is scaled to its "
             "own brightest place."

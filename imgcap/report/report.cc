@@ -1,7 +1,5 @@
 #include "imgcap/report/report.h"
 
-#include <fmt/format.h>
-
 #include <set>
 
 #include "imgcap/report/html.h"
@@ -24,13 +22,13 @@ std::string introduction(const Report& report) {
   std::set<std::string> encoders;
   for (const ReportModel& model : report.models) encoders.insert(model.encoder);
   const std::vector<std::string> names(encoders.begin(), encoders.end());
-  return fmt::format(
+  return tensor::format(
       "{} captioned {} of <strong>{}</strong>. This page shows {}. It was made by imgcap {} with the {} {} "
       "on {}.",
       counted(static_cast<int64_t>(report.models.size()), "model"),
       counted(report.models.front().scores.images, "photo"), escape_html(report.list), contents,
       escape_html(report.version), names.size() == 1 ? "encoder" : "encoders",
-      escape_html(fmt::format("{}", fmt::join(names, " and "))), escape_html(report.made));
+      escape_html(tensor::join(names, " and ")), escape_html(report.made));
 }
 
 }  // namespace
@@ -38,14 +36,14 @@ std::string introduction(const Report& report) {
 std::string render_report(const Report& report) {
   tensor::check(!report.models.empty(), tensor::ErrorKind::argument, "report: no model");
   // The page says itself that it loads nothing and runs nothing.
-  std::string out = fmt::format(
+  std::string out = tensor::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
       "'unsafe-inline'\">\n<title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n",
       escape_html(report.title), sections::style());
-  out += fmt::format("<header>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n", escape_html(report.title),
-                     introduction(report));
+  out += tensor::format("<header>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n", escape_html(report.title),
+                        introduction(report));
   out += sections::scores(report) + sections::models(report);
   if (report.log) out += sections::training(*report.log, report.log_file);
   return out + sections::photos(report) + "</main>\n</body>\n</html>\n";

@@ -1,10 +1,10 @@
 // The scores, and what the models are.
-#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "imgcap/report/html.h"
 #include "imgcap/report/sections.h"
+#include "tensor/format.h"
 
 namespace imgcap::sections {
 namespace {
@@ -16,13 +16,13 @@ std::string table_row(const std::vector<std::string>& cells, bool head) {
   std::string out = "<tr>";
   for (size_t i = 0; i < cells.size(); ++i)
     if (head || i == 0)
-      out += fmt::format("<th scope=\"{}\">{}</th>", head ? "col" : "row", cells[i]);
+      out += tensor::format("<th scope=\"{}\">{}</th>", head ? "col" : "row", cells[i]);
     else
-      out += fmt::format("<td>{}</td>", cells[i]);
+      out += tensor::format("<td>{}</td>", cells[i]);
   return out + "</tr>\n";
 }
 
-std::string printed(double score) { return fmt::format("{:.4f}", score); }
+std::string printed(double score) { return tensor::format("{:.4f}", score); }
 
 std::vector<double> numbers(const Scores& s) {
   return {s.bleu[0], s.bleu[1], s.bleu[2], s.bleu[3], s.rouge_l, s.cider};
@@ -51,12 +51,13 @@ std::string left_out(const Report& report) {
   constexpr size_t kShown = 20;
   const auto& photos = report.left_out;
   if (photos.empty()) return {};
-  std::string out = fmt::format("<p>{} of the list’s {} photos {} left out:</p>\n<ul class=\"problems\">\n",
-                                photos.size(), report.listed, photos.size() == 1 ? "is" : "are");
+  std::string out =
+      tensor::format("<p>{} of the list’s {} photos {} left out:</p>\n<ul class=\"problems\">\n",
+                     photos.size(), report.listed, photos.size() == 1 ? "is" : "are");
   for (size_t i = 0; i < std::min(kShown, photos.size()); ++i)
-    out += fmt::format("<li><strong>{}</strong>: {}</li>\n", escape_html(photos[i].first),
-                       escape_html(photos[i].second));
-  if (photos.size() > kShown) out += fmt::format("<li>and {} more</li>\n", photos.size() - kShown);
+    out += tensor::format("<li><strong>{}</strong>: {}</li>\n", escape_html(photos[i].first),
+                          escape_html(photos[i].second));
+  if (photos.size() > kShown) out += tensor::format("<li>and {} more</li>\n", photos.size() - kShown);
   return out + "</ul>\n";
 }
 
@@ -90,7 +91,7 @@ std::string scores(const Report& report) {
   }
   out += "</tbody>\n</table>\n</div>\n";
   for (const std::string& meaning : meanings)
-    out += fmt::format(
+    out += tensor::format(
         "<p class=\"note\">{}. Beam search of width {}, captions of at most {} words, length exponent "
         "{}.{}</p>\n",
         escape_html(meaning), report.beam, report.max_words, report.length_exponent,
@@ -101,15 +102,15 @@ std::string scores(const Report& report) {
 std::string models(const Report& report) {
   std::string out = "<section>\n<h2>Models</h2>\n<div class=\"cards\">\n";
   for (const ReportModel& model : report.models) {
-    out += fmt::format("<div class=\"card\">\n<h3>{}</h3>\n<dl>\n", escape_html(model.name));
+    out += tensor::format("<div class=\"card\">\n<h3>{}</h3>\n<dl>\n", escape_html(model.name));
     const auto item = [&](const std::string& key, const std::string& value) {
-      out += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(key), escape_html(value));
+      out += tensor::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(key), escape_html(value));
     };
     item("file", model.file);
-    item("decoder", fmt::format("{}, {} parameters, {} tokens", model.kind, grouped(model.parameters),
-                                grouped(model.vocabulary)));
-    item("encoder", fmt::format("{}, {} parameters, not trained here", model.encoder,
-                                grouped(model.encoder_parameters)));
+    item("decoder", tensor::format("{}, {} parameters, {} tokens", model.kind, grouped(model.parameters),
+                                   grouped(model.vocabulary)));
+    item("encoder", tensor::format("{}, {} parameters, not trained here", model.encoder,
+                                   grouped(model.encoder_parameters)));
     for (const auto& [key, value] : readable(model.notes)) item(key, value);
     out += "</dl>\n</div>\n";
   }

@@ -1,11 +1,11 @@
 // The course of a training run, as two charts.
-#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "imgcap/report/chart.h"
 #include "imgcap/report/html.h"
 #include "imgcap/report/sections.h"
+#include "tensor/format.h"
 
 namespace imgcap::sections {
 
@@ -22,9 +22,9 @@ std::string training(const TrainingLog& log, const std::string& file) {
   losses = thinned(losses, kMostPoints);
   losses = smoothed(losses, losses.size() / 50);
   std::string out =
-      fmt::format("<section>\n<h2>Training</h2>\n<p>{} and {}, from {}.</p>\n",
-                  counted(static_cast<int64_t>(log.steps.size()), "step"),
-                  counted(static_cast<int64_t>(log.validations.size()), "validation"), escape_html(file));
+      tensor::format("<section>\n<h2>Training</h2>\n<p>{} and {}, from {}.</p>\n",
+                     counted(static_cast<int64_t>(log.steps.size()), "step"),
+                     counted(static_cast<int64_t>(log.validations.size()), "validation"), escape_html(file));
   out += "<div class=\"charts\">\n";
   const bool few = validation.size() <= 60;
   if (!few) {
@@ -54,7 +54,7 @@ std::string training(const TrainingLog& log, const std::string& file) {
     const auto best = std::max_element(log.validations.begin(), log.validations.end(),
                                        [](const auto& a, const auto& b) { return a.cider < b.cider; });
     out += "<figure>\n" + render_chart(scores) +
-           fmt::format(
+           tensor::format(
                "<figcaption>Captions of the validation photos. The best CIDEr is {:.4f}, after step "
                "{}.</figcaption>\n</figure>\n",
                best->cider, grouped(best->step));

@@ -1,64 +1,55 @@
 #include "imgcap/report/training_log.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/data/text_file.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 namespace {
 
-using nlohmann::json;
 using tensor::check;
 using tensor::ErrorKind;
+using tensor::io::Json;
 
 // Far over any real run's; keeps sums and axes finite.
 constexpr int64_t kMostSteps = int64_t{1} << 50;
 constexpr double kLargest = 1e100;
 
-// A parser that keeps neither depth nor size: a line of a log is a flat object of few members.
-json parse_flat(std::string_view line) {
-  const auto shallow = [](int depth, json::parse_event_t event, json&) {
-    return !(depth > 1 &&
-             (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start));
-  };
-  return json::parse(line.begin(), line.end(), shallow, false);
-}
-
 // Reads the members of one line; each failure names the place.
 class Line {
  public:
-  Line(json object, std::string place) : json_(std::move(object)), place_(std::move(place)) {}
+  Line(Json object, std::string place) : json_(std::move(object)), place_(std::move(place)) {}
 
   int64_t step() const {
-    const json& value = member("step");
-    check(value.is_number_integer() && value >= 0 && value <= kMostSteps, ErrorKind::data,
+    const Json& value = member("step");
+    check(value.is_integer() && value.as_double() >= 0 && value.as_double() <= kMostSteps, ErrorKind::data,
           "{}: \"step\" is no step number", place_);
-    return value.get<int64_t>();
+    return value.as_int64();
   }
   double number(const char* name) const {
-    const json& value = member(name);
-    check(value.is_number() && std::fabs(value.get<double>()) <= kLargest, ErrorKind::data,
+    const Json& value = member(name);
+    check(value.is_number() && std::fabs(value.as_double()) <= kLargest, ErrorKind::data,
           "{}: \"{}\" is no finite number", place_, name);
-    return value.get<double>();
+    return value.as_double();
   }
   bool flag(const char* name) const {
-    const auto found = json_.find(name);
-    if (found == json_.end()) return false;
-    check(found->is_boolean(), ErrorKind::data, "{}: \"{}\" is neither true nor false", place_, name);
-    return found->get<bool>();
+    const Json* found = json_.find(name);
+    if (found == nullptr) return false;
+    check(found->is_bool(), ErrorKind::data, "{}: \"{}\" is neither true nor false", place_, name);
+    return found->as_bool();
   }
 
  private:
-  const json& member(const char* name) const {
-    const auto found = json_.find(name);
-    check(found != json_.end(), ErrorKind::data, "{}: \"{}\" is missing", place_, name);
+  const Json& member(const char* name) const {
+    const Json* found = json_.find(name);
+    check(found != nullptr, ErrorKind::data, "{}: \"{}\" is missing", place_, name);
     return *found;
   }
 
-  json json_;
+  Json json_;
   std::string place_;
 };
 
@@ -76,8 +67,8 @@ TrainingLog parse_training_log(std::string_view text, const std::string& name) {
   LineReader lines(text);
   while (const auto line = lines.next()) {
     if (line->find_first_not_of(" \t") == std::string_view::npos) continue;
-    const std::string place = fmt::format("{}:{}", name, lines.line_number());
-    json object = parse_flat(*line);
+    const std::string place = tensor::format("{}:{}", name, lines.line_number());
+    Json object = Json::try_parse(*line, 2).value_or(Json());
     check(object.is_object(), ErrorKind::data, "{}: no JSON object, as each line of a training log is",
           place);
     const Line entry(std::move(object), place);

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "nn/init.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/text.h"
 
@@ -14,6 +14,7 @@ namespace imgcap {
 using tensor::check;
 using tensor::DType;
 using tensor::ErrorKind;
+using tensor::io::Json;
 
 namespace {
 
@@ -111,11 +112,11 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
   std::map<std::string, std::string> metadata = {
       {"format", checkpoint.encoder_weights.empty() ? kFormat : kEncoderFormat},
       {"decoder", to_json(checkpoint.decoder)},
-      {"vocabulary", nlohmann::json(checkpoint.vocabulary).dump()},
+      {"vocabulary", Json(checkpoint.vocabulary).dump()},
       {"encoder", checkpoint.encoder},
       {"encoder_key", checkpoint.encoder_key},
       {"preprocessing", to_json(checkpoint.preprocessing)},
-      {"notes", nlohmann::json(checkpoint.notes).dump()},
+      {"notes", Json(checkpoint.notes).dump()},
   };
   if (!checkpoint.training.empty()) metadata["training"] = checkpoint.training;
   tensor::io::write_safetensors(file, tensors, metadata);
@@ -130,10 +131,11 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   Checkpoint checkpoint;
   checkpoint.decoder =
       from_file(name, [&] { return decoder_config_from_json(required(contents.metadata, "decoder", name)); });
-  const auto json = nlohmann::json::parse(required(contents.metadata, "vocabulary", name), nullptr, false);
-  check(json.is_array() && std::all_of(json.begin(), json.end(), [](const auto& t) { return t.is_string(); }),
+  const Json json = Json::try_parse(required(contents.metadata, "vocabulary", name)).value_or(Json());
+  check(json.is_array() &&
+            std::all_of(json.items().begin(), json.items().end(), [](const Json& t) { return t.is_text(); }),
         ErrorKind::data, "{}: the vocabulary is not an array of strings", name);
-  checkpoint.vocabulary = json.get<std::vector<std::string>>();
+  for (const Json& token : json.items()) checkpoint.vocabulary.push_back(token.as_text());
   check(static_cast<int64_t>(checkpoint.vocabulary.size()) == checkpoint.decoder.vocabulary, ErrorKind::data,
         "{}: a vocabulary of {} tokens for a decoder of {}", name, checkpoint.vocabulary.size(),
         checkpoint.decoder.vocabulary);
@@ -142,10 +144,11 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
   checkpoint.encoder_key = required(contents.metadata, "encoder_key", name);
   checkpoint.preprocessing =
       preprocessing_from_json(required(contents.metadata, "preprocessing", name), name);
-  if (const auto notes = nlohmann::json::parse(required(contents.metadata, "notes", name), nullptr, false);
+  if (const Json notes = Json::try_parse(required(contents.metadata, "notes", name)).value_or(Json());
       notes.is_object())
-    for (const auto& [key, value] : notes.items())
-      if (value.is_string()) checkpoint.notes[key] = value.get<std::string>();
+    for (size_t i = 0; i < notes.size(); ++i)
+      if (const Json& value = notes.items()[i]; value.is_text())
+        checkpoint.notes[notes.keys()[i]] = value.as_text();
   if (const auto training = contents.metadata.find("training"); training != contents.metadata.end())
     checkpoint.training = training->second;
   for (const auto& [key, value] : contents.tensors) {

@@ -76,7 +76,8 @@ Image Augmentation::operator()(const Image& image, int64_t index) const {
 std::string Augmentation::key() const {
   if (kind == Kind::none) return "";
   if (kind == Kind::mirror) return " mirror";
-  return fmt::format(" {} augmentation {} of seed {}", kind == Kind::mild ? "mild" : "original", view, seed);
+  return tensor::format(" {} augmentation {} of seed {}", kind == Kind::mild ? "mild" : "original", view,
+                        seed);
 }
 
 int64_t file_bytes(const ImageSource& source, int64_t index) {
@@ -113,7 +114,7 @@ std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& optio
   const std::string key = encoder.key + options.augmentation.key();
   return options.batch_statistics == 0
              ? key
-             : fmt::format("{} statistics of {} photos", key, options.batch_statistics);
+             : tensor::format("{} statistics of {} photos", key, options.batch_statistics);
 }
 
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,

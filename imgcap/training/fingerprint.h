@@ -1,11 +1,11 @@
 // A number that tells weights and data sets apart.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <cstring>
 #include <string>
+
+#include "tensor/format.h"
 
 namespace imgcap {
 
@@ -21,7 +21,7 @@ class Fingerprint {
     }
     for (; bytes > 0; --bytes) mix(*p++);
   }
-  std::string text() const { return fmt::format("{:016x}", state_); }
+  std::string text() const { return tensor::format("{:016x}", state_); }
 
  private:
   void mix(uint64_t word) { state_ = (state_ ^ word) * 0x100000001b3u, state_ ^= state_ >> 29; }

@@ -1,10 +1,9 @@
 #include "imgcap/training/self_critical.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/sampling.h"
@@ -20,7 +19,7 @@ std::vector<std::vector<std::string>> reference_texts(const Dataset& data) {
   for (const Dataset::Photo& photo : data.photos) {
     std::vector<std::string>& texts = all.emplace_back();
     for (const std::vector<int32_t>& ids : photo.encoded)
-      texts.push_back(fmt::format("{}", fmt::join(ids.begin() + 1, ids.end(), " ")));
+      texts.push_back(tensor::join(std::span(ids).subspan(1), " "));
   }
   return all;
 }
@@ -70,8 +69,7 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
     for (const Hypothesis& caption : drawn[i]) {
       std::vector<int64_t>& ids = captions.emplace_back(caption.words);
       if (caption.finished) ids.push_back(kEos);
-      rewards.push_back(
-          scorer_.score(static_cast<size_t>(photos[i]), fmt::format("{}", fmt::join(ids, " "))));
+      rewards.push_back(scorer_.score(static_cast<size_t>(photos[i]), tensor::join(ids, " ")));
     }
     const double sum = std::accumulate(rewards.begin(), rewards.end(), 0.0);
     result.reward += sum;

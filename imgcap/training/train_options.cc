@@ -1,13 +1,14 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 
 using tensor::check;
 using tensor::ErrorKind;
+using tensor::io::Json;
 
 void validate(const TrainOptions& o) {
   const auto in = [](double value, double low, double high, const char* name) {
@@ -116,27 +117,22 @@ void for_each_setting(Options& o, F&& f) {
 }  // namespace
 
 std::string to_json(const TrainOptions& options) {
-  nlohmann::ordered_json json;
+  Json json;
   for_each_setting(options, [&](const char* name, const auto& value) { json[name] = value; });
   return json.dump();
 }
 
 TrainOptions train_options_from_json(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const Json json = Json::try_parse(text).value_or(Json());
   check(json.is_object(), ErrorKind::data, "train: the options are not a JSON object");
   TrainOptions options;
   size_t known = 0;
   for_each_setting(options, [&]<class T>(const char* name, T& value) {
-    if (!json.contains(name)) return;
+    const Json* given = json.find(name);
+    if (given == nullptr) return;
     ++known;
-    const nlohmann::json& given = json.at(name);
-    // The library would take a fraction for an integer, and 1e300 is none.
-    const bool fits = std::is_same_v<T, bool>       ? given.is_boolean()
-                      : std::is_integral_v<T>       ? given.is_number_integer()
-                      : std::is_floating_point_v<T> ? given.is_number()
-                                                    : given.is_string();
-    check(fits, ErrorKind::data, "train: option '{}' has the wrong type", name);
-    given.get_to(value);
+    check(given->is<T>(), ErrorKind::data, "train: option '{}' has the wrong type", name);
+    value = given->as<T>();
   });
   check(known == json.size(), ErrorKind::data, "train: an option that this version does not know in {}",
         json.dump());

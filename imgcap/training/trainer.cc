@@ -5,7 +5,6 @@
 #include <cmath>
 #include <fstream>
 #include <future>
-#include <nlohmann/json.hpp>
 
 #include "autograd/anomaly.h"
 #include "autograd/autocast.h"
@@ -13,12 +12,13 @@
 #include "optim/clip.h"
 #include "optim/sgd.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap {
 
 using tensor::check;
 using tensor::ErrorKind;
-using Json = nlohmann::ordered_json;
+using tensor::io::Json;
 
 namespace {
 
@@ -76,21 +76,43 @@ void put(Json& json, const char* name, const optim::State& state, std::map<std::
 
 optim::State get(const Json& json, const std::string& name, const std::map<std::string, Tensor>& tensors) {
   optim::State state;
-  state.scalars = json.at(name).get<std::map<std::string, double>>();
+  state.scalars = {};
+  const Json& scalars = json.at(name);
+  for (size_t i = 0; i < scalars.size(); ++i)
+    state.scalars[scalars.keys()[i]] = scalars.items()[i].as_double();
   for (const auto& [key, value] : tensors)
     if (key.starts_with(name + ".")) state.tensors[key.substr(name.size() + 1)] = value;
   return state;
 }
 
+// What a checkpoint says of its run, with every entry of the kind that it has to have.
+Json training_state(const Checkpoint& checkpoint, const std::string& file) {
+  Json json = Json::try_parse(checkpoint.training).value_or(Json());
+  const auto has = [&](const char* key, auto fits) {
+    const Json* found = json.find(key);
+    return found != nullptr && fits(*found);
+  };
+  bool good = has("best", [](const Json& v) { return v.is_number(); }) &&
+              has("generator", [](const Json& v) { return v.size() == 2; });
+  for (const char* key : {"photos", "captions", "epoch", "batch", "step", "worse"})
+    good = good && has(key, [](const Json& v) { return v.is_integer(); });
+  for (const char* key : {"options", "optimizer", "scheduler"})
+    good = good && has(key, [](const Json& v) { return v.is_object(); });
+  check(good, ErrorKind::data, "{}: it holds no training run to go on with", file);
+  return json;
+}
+
 // "lr is 0.0004, here 0.001": what differs between two flat JSON objects.
 std::string differences(const std::string& saved, const std::string& own) {
-  const Json a = Json::parse(saved), b = Json::parse(own);
-  std::string text;
-  for (const auto& [key, value] : a.items())
-    if (!b.contains(key) || b.at(key) != value)
-      text += fmt::format("{}{} is {}, here {}", text.empty() ? "" : "; ", key, value.dump(),
-                          b.contains(key) ? b.at(key).dump() : "missing");
-  return text;
+  const Json a = Json::parse(saved, "settings"), b = Json::parse(own, "settings");
+  std::vector<std::string> parts;
+  for (const std::string& key : a.keys()) {
+    const Json* here = b.find(key);
+    if (here == nullptr || *here != a.at(key))
+      parts.push_back(tensor::format("{} is {}, here {}", key, a.at(key).dump(),
+                                     here != nullptr ? here->dump() : "missing"));
+  }
+  return tensor::join(parts, "; ");
 }
 
 }  // namespace
@@ -259,13 +281,13 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
       report.captions_per_second = static_cast<double>(captions) / (seconds - other_seconds);
       report.seconds_left =
           seconds / static_cast<double>(step_ - first_step) * static_cast<double>(total - step_);
-      Json line{{"step", report.step},
-                {"epoch", report.epoch},
-                {"loss", report.loss},
-                {"gradient_norm", report.gradient_norm},
-                {"lr", report.lr},
-                {"teacher_forcing", report.teacher_forcing},
-                {"captions_per_second", report.captions_per_second}};
+      Json line = Json::object({{"step", report.step},
+                                {"epoch", report.epoch},
+                                {"loss", report.loss},
+                                {"gradient_norm", report.gradient_norm},
+                                {"lr", report.lr},
+                                {"teacher_forcing", report.teacher_forcing},
+                                {"captions_per_second", report.captions_per_second}});
       if (scaler_) {
         line["loss_scale"] = report.loss_scale;
         line["skipped_steps"] = report.skipped;
@@ -345,13 +367,14 @@ ValidationReport Trainer::validate_now() {
     best.notes["epoch"] = std::to_string(epoch_ + 1);
     best.notes["step"] = std::to_string(step_);
     best.notes["options"] = to_json(options_);
-    best.notes["validation_cider"] = fmt::format("{:.6f}", report.scores.cider);
-    best.notes["validation_bleu4"] = fmt::format("{:.6f}", report.scores.bleu[3]);
+    best.notes["validation_cider"] = tensor::format("{:.6f}", report.scores.cider);
+    best.notes["validation_bleu4"] = tensor::format("{:.6f}", report.scores.bleu[3]);
     save_checkpoint(folder_ / "best.safetensors", best);
   }
   report.seconds = seconds_since(start);
-  Json json{{"validation", true}, {"step", step_}, {"epoch", epoch_}, {"loss", report.loss}};
-  json.update(Json::parse(score_json(report.scores)));
+  Json json = Json::object({{"validation", true}, {"step", step_}, {"epoch", epoch_}, {"loss", report.loss}});
+  const Json scores = to_json(report.scores);
+  for (const std::string& key : scores.keys()) json[key] = scores.at(key);
   json["beam"] = options_.validation.beam;
   json["best"] = report.best;
   log(json.dump());
@@ -363,7 +386,7 @@ Checkpoint Trainer::snapshot() const {
   checkpoint.weights = decoder_->state_dict();
   if (encoder_ != nullptr) checkpoint.encoder_weights = encoder_->encoder().state_dict();
   Json json;
-  json["options"] = Json::parse(to_json(options_));
+  json["options"] = Json::parse(to_json(options_), "options");
   json["photos"] = training_.photos.size();
   json["captions"] = training_.caption_count();
   json["data"] = training_.fingerprint();
@@ -373,7 +396,7 @@ Checkpoint Trainer::snapshot() const {
   json["worse"] = worse_;
   json["validated"] = validated_;
   json["best"] = best_;
-  json["generator"] = {generator_.seed(), generator_.offset()};
+  json["generator"] = Json::array({generator_.seed(), generator_.offset()});
   put(json, "optimizer", optimizer_->state_dict(), checkpoint.training_tensors);
   put(json, "scheduler", scheduler_->state_dict(), checkpoint.training_tensors);
   if (average_) put(json, "average", average_->state_dict(), checkpoint.training_tensors);
@@ -397,10 +420,9 @@ void Trainer::resume() {
         name, checkpoint.vocabulary.size(), info_.vocabulary.size());
   check(checkpoint.decoder == info_.decoder, ErrorKind::data, "{}: its model differs from this run's: {}",
         name, differences(to_json(checkpoint.decoder), to_json(info_.decoder)));
-  try {
-    const Json json = Json::parse(checkpoint.training);
-    TrainOptions saved =
-        tensor::about_file(name, [&] { return train_options_from_json(json.at("options").dump()); });
+  const Json json = training_state(checkpoint, name);
+  tensor::about_file(name, [&] {
+    TrainOptions saved = train_options_from_json(json.at("options").dump());
     // More epochs or steps may be asked for.
     saved.epochs = options_.epochs;
     saved.max_steps = options_.max_steps;
@@ -416,26 +438,24 @@ void Trainer::resume() {
           json.at("photos").dump(), json.at("captions").dump(), training_.photos.size(),
           training_.caption_count());
     // Runs of earlier versions do not have it.
-    check(!json.contains("data") || json.at("data") == training_.fingerprint(), ErrorKind::data,
+    check(json.find("data") == nullptr || json.at("data") == training_.fingerprint(), ErrorKind::data,
           "{}: it was trained on other photos or captions than this run's", name);
-    tensor::about_file(name, [&] {
-      decoder_->load_state_dict(checkpoint.weights);
-      if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
-      optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
-      scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
-      if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));
-      if (scaler_) scaler_->load_state_dict(get(json, "scaler", checkpoint.training_tensors));
-    });
-    epoch_ = json.at("epoch");
-    batch_ = json.at("batch");
-    step_ = json.at("step");
-    worse_ = json.at("worse");
-    best_ = json.at("best");
-    validated_ = json.value("validated", step_);  // earlier versions did not say
-    generator_.set_state(json.at("generator").at(0), json.at("generator").at(1));
-  } catch (const nlohmann::json::exception&) {
-    tensor::fail(ErrorKind::data, "{}: it holds no training run to go on with", name);
-  }
+    decoder_->load_state_dict(checkpoint.weights);
+    if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
+    optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
+    scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
+    if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));
+    if (scaler_) scaler_->load_state_dict(get(json, "scaler", checkpoint.training_tensors));
+    epoch_ = json.at("epoch").as_int64();
+    batch_ = json.at("batch").as_int64();
+    step_ = json.at("step").as_int64();
+    worse_ = json.at("worse").as_int64();
+    best_ = json.at("best").as_double();
+    const Json* validated = json.find("validated");
+    validated_ = validated != nullptr ? validated->as_int64() : step_;  // earlier versions did not say
+    const std::vector<Json>& generator = json.at("generator").items();
+    generator_.set_state(generator[0].as_uint64(), generator[1].as_uint64());
+  });
 }
 
 void Trainer::log(const std::string& line) const {

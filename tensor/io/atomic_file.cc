@@ -86,7 +86,7 @@ Temporary create_temporary(const fs::path& target, int& fd) {
   // Cut, because the name with its suffix must stay within the file system's limit of 255 bytes.
   const std::string stem = target.filename().string().substr(0, 64);
   for (int attempt = 0;; ++attempt) {
-    const fs::path path = target.parent_path() / fmt::format(".{}.{}-{}.tmp", stem, ::getpid(), ++count);
+    const fs::path path = target.parent_path() / tensor::format(".{}.{}-{}.tmp", stem, ::getpid(), ++count);
     fd = open_retrying(path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666);
     if (fd >= 0) return Temporary(path);
     if (errno != EEXIST || attempt >= 1000) fail_io(target.string(), "cannot be written", errno);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tensor/format.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/mapped_file.h"
 #include "tensor/io/text.h"
@@ -114,10 +115,10 @@ void write_npy(const std::filesystem::path& path, const Tensor& values) {
   check(found != std::end(kDTypes), ErrorKind::dtype, "{}: NumPy has no {}; convert the tensor to f32 first",
         path.string(), name_of(values.dtype()));
   std::string sizes;
-  for (const int64_t size : values.shape()) sizes += fmt::format("{}{}", sizes.empty() ? "" : ", ", size);
+  for (const int64_t size : values.shape()) sizes += tensor::format("{}{}", sizes.empty() ? "" : ", ", size);
   if (values.rank() == 1) sizes += ",";
   std::string header =
-      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", found->first, sizes);
+      tensor::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", found->first, sizes);
   // The data begins at a multiple of 64.
   header.resize((kPrefix + header.size() + 1 + 63) / 64 * 64 - kPrefix - 1, ' ');
   header += '\n';

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tensor/format.h"
 #include "tensor/io/text.h"
 #include "tensor/shape.h"
 
@@ -95,9 +96,8 @@ class Machine {
 
  private:
   template <class... Args>
-  [[noreturn]] void fail_here(fmt::format_string<Args...> format, Args&&... args) const {
-    fail(ErrorKind::data, "{}: pickle, byte {}: {}", file_, opcode_at_,
-         fmt::format(format, std::forward<Args>(args)...));
+  [[noreturn]] void fail_here(FormatString<std::type_identity_t<Args>...> text, const Args&... args) const {
+    fail(ErrorKind::data, "{}: pickle, byte {}: {}", file_, opcode_at_, format(text, args...));
   }
 
   // --- input
@@ -194,7 +194,7 @@ class Machine {
   // --- names and calls: everything that a pickle could do harm with goes through these
 
   void global(std::string_view module, std::string_view name) {
-    const std::string full = fmt::format("{}.{}", module, name);
+    const std::string full = tensor::format("{}.{}", module, name);
     if (!is_allowed(full)) {
       fail_here("asks for {}: refused; only tensors, containers and numbers are read (save a state_dict)",
                 in_quotes(full));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tensor/format.h"
 #include "tensor/io/mapped_file.h"
 #include "tensor/io/pickle.h"
 #include "tensor/io/text.h"
@@ -121,9 +122,9 @@ class Reader {
       case Kind::boolean:
         return add_scalar(name, value.integer ? "true" : "false");
       case Kind::integer:
-        return add_scalar(name, fmt::format("{}", value.integer));
+        return add_scalar(name, tensor::format("{}", value.integer));
       case Kind::real:
-        return add_scalar(name, fmt::format("{}", value.real));
+        return add_scalar(name, tensor::format("{}", value.real));
       case Kind::big_integer:
       case Kind::text:
       case Kind::bytes:
@@ -131,7 +132,7 @@ class Reader {
       case Kind::list:
       case Kind::tuple:
         for (size_t i = 0; i < value.items.size(); ++i) {
-          flatten(value.items[i], join(name, fmt::format("{}", i), depth), depth + 1);
+          flatten(value.items[i], join(name, tensor::format("{}", i), depth), depth + 1);
         }
         return;
       case Kind::dict:
@@ -159,7 +160,7 @@ class Reader {
 
   std::string key_text(PickleRef ref, const std::string& name) const {
     const PickleValue& key = pickle_.values[ref];
-    if (key.kind == Kind::integer) return fmt::format("{}", key.integer);
+    if (key.kind == Kind::integer) return tensor::format("{}", key.integer);
     check(key.kind == Kind::text, ErrorKind::data, "{}: {}: a key that is neither text nor an integer", name_,
           in_quotes(name));
     // Before the text is copied: one key may be used many times.

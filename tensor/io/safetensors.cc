@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/format.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/mapped_file.h"
 #include "tensor/io/text.h"
@@ -309,8 +310,8 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
     header += "\"__metadata__\":{";
     bool first = true;
     for (const auto& [key, value] : metadata) {
-      header += fmt::format("{}{}:{}", std::exchange(first, false) ? "" : ",", json_text(path, key),
-                            json_text(path, value));
+      header += tensor::format("{}{}:{}", std::exchange(first, false) ? "" : ",", json_text(path, key),
+                               json_text(path, value));
     }
     header += "}";
   }
@@ -318,11 +319,11 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
   for (const auto* item : order) {
     const Tensor& t = item->second;
     std::string shape;
-    for (const int64_t size : t.shape()) shape += fmt::format("{}{}", shape.empty() ? "" : ",", size);
+    for (const int64_t size : t.shape()) shape += tensor::format("{}{}", shape.empty() ? "" : ",", size);
     separate();
-    header += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                          json_text(path, item->first), dtype_text(t.dtype()), shape, position,
-                          position + t.bytes());
+    header += tensor::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                             json_text(path, item->first), dtype_text(t.dtype()), shape, position,
+                             position + t.bytes());
     position += t.bytes();
   }
   header += "}";

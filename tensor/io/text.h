@@ -1,10 +1,10 @@
 // Names from files, made fit for error messages.
 #pragma once
 
-#include <fmt/core.h>
-
 #include <string>
 #include <string_view>
+
+#include "tensor/format.h"
 
 namespace tensor::io {
 
@@ -15,7 +15,7 @@ inline std::string in_quotes(std::string_view text) {
   for (const char c : text.substr(0, 100)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte >= 0x7f) {
-      result += fmt::format("\\x{:02x}", byte);
+      result += tensor::format("\\x{:02x}", byte);
     } else {
       result += c;
     }

@@ -2,6 +2,7 @@
 #include "autograd/engine.h"
 #include "autograd/ops.h"
 #include "autograd/testing/gradcheck.h"
+#include "tensor/format.h"
 #include "tests/golden.h"
 #include "tests/made.h"
 #include "tests/tensor/reference.h"
@@ -103,7 +104,7 @@ TEST_CASE("convolution and pooling equal PyTorch") {
   int number = 0;
   for (const Conv& k : convs) {
     const Variable x = trained(made(1, k.x)), w = trained(made(2, k.w)), b = trained(made(3, {k.w[0]}));
-    compare(all, fmt::format("conv/{}", number++), conv2d(x, w, b, k.options),
+    compare(all, tensor::format("conv/{}", number++), conv2d(x, w, b, k.options),
             {{"x", x}, {"weight", w}, {"bias", b}});
   }
   const std::pair<Shape, Pool2dOptions> pools[] = {{{2, 3, 9, 8}, {3, 3, 2, 2, 1, 1}},
@@ -113,14 +114,14 @@ TEST_CASE("convolution and pooling equal PyTorch") {
   number = 0;
   for (const auto& [shape, options] : pools) {
     const Variable x = trained(made(1, shape));
-    compare(all, fmt::format("pool/{}", number++), max_pool2d(x, options), {{"x", x}});
+    compare(all, tensor::format("pool/{}", number++), max_pool2d(x, options), {{"x", x}});
   }
   const std::pair<Shape, Shape> averages[] = {
       {{2, 3, 7, 7}, {1, 1}}, {{1, 2, 7, 5}, {3, 2}}, {{1, 2, 3, 4}, {5, 6}}};
   number = 0;
   for (const auto& [shape, size] : averages) {
     const Variable x = trained(made(1, shape));
-    compare(all, fmt::format("avg/{}", number++), adaptive_avg_pool2d(x, size[0], size[1]), {{"x", x}});
+    compare(all, tensor::format("avg/{}", number++), adaptive_avg_pool2d(x, size[0], size[1]), {{"x", x}});
   }
 }
 

@@ -1,7 +1,7 @@
 // The page of `imgcap report`, made with what ships in assets and two small decoders of random weights.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
+#include "tensor/format.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
 #include "tests/report/html_check.h"
@@ -105,7 +105,7 @@ TEST_CASE("report: a page of two models") {
   std::string cells;
   for (const json& row : scores)
     for (const char* name : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"})
-      cells += fmt::format("<td>{:.4f}</td>", row[name].get<double>());
+      cells += tensor::format("<td>{:.4f}</td>", row[name].get<double>());
   std::string table;
   for (size_t at = page.find("<td>"); at != std::string::npos; at = page.find("<td>", at + 1)) {
     std::string cell = page.substr(at, page.find("</td>", at) + 5 - at);

@@ -1,7 +1,6 @@
 // Every option of eval, caption and report, at a value that is not its default: what the program says is what
 // the library gives for these values, and something else for each option's default.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <functional>
 
@@ -10,6 +9,7 @@
 #include "imgcap/report/html.h"
 #include "imgcap/training/encode.h"
 #include "imgcap/training/evaluate.h"
+#include "tensor/format.h"
 #include "tests/cli/given.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
@@ -129,7 +129,7 @@ TEST_CASE("eval: every option counts") {
     return evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
   };
   const Evaluation expected = with(search_options(4, 5, 2));
-  CHECK(printed == json::parse(score_json(expected.scores)));
+  CHECK(printed == json::parse(to_json(expected.scores).dump()));
   const json written = json::parse(tests::read_text(out));
   CHECK(written.at("scores") == printed);
   CHECK(written.at("beam") == 4);
@@ -364,7 +364,7 @@ TEST_CASE("report: every option counts") {
     std::string cells;
     for (const double score :
          {scores.bleu[0], scores.bleu[1], scores.bleu[2], scores.bleu[3], scores.rouge_l, scores.cider})
-      cells += fmt::format("{:.4f} ", score);
+      cells += tensor::format("{:.4f} ", score);
     std::string found;
     for (std::string cell : all_between(rows[m + 1], "<td>", "</td>")) {
       for (const std::string tag : {"<strong>", "</strong>"})
@@ -375,9 +375,9 @@ TEST_CASE("report: every option counts") {
     const Tensor skier = features.rows({*features.find(kSkier)});
     const auto line = [&](const BeamOptions& options) {
       const Hypothesis h = beam_search(*model.decoder, skier, options).front().front();
-      return fmt::format("/{}</b> <q>{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
-                         model.text(h).empty() ? "(no words)" : escape_html(model.text(h)),
-                         h.log_probability);
+      return tensor::format("/{}</b> <q>{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
+                            model.text(h).empty() ? "(no words)" : escape_html(model.text(h)),
+                            h.log_probability);
     };
     const std::string expected = line(beam_options(4, 1, 5, 2));
     CHECK(has(shown[m], expected));

@@ -7,6 +7,7 @@
 #include "imgcap/models/encoder.h"
 #include "imgcap/training/encode.h"
 #include "imgcap/training/trainer.h"
+#include "tensor/format.h"
 #include "tensor/io/safetensors.h"
 #include "tests/cli/given.h"
 #include "tests/cli/training_run.h"
@@ -107,8 +108,8 @@ std::string train_by_library(const Data& data, const Start& start, const std::st
   if (resume) trainer.resume();
   const std::atomic<bool> stop{false};
   trainer.run({}, stop);
-  return fmt::format("{} model, {} parameters", to_string(start.info.decoder.kind),
-                     trainer.decoder().parameter_count());
+  return tensor::format("{} model, {} parameters", to_string(start.info.decoder.kind),
+                        trainer.decoder().parameter_count());
 }
 
 void check_same_run(const Data& data, const std::string& program, const std::string& library) {
@@ -269,7 +270,8 @@ TEST_CASE("train: every option counts") {
   start.features.push_back(FeatureCache::open(features));
   CHECK(start.features[0].key() == feature_key(encoder, {}));
   for (int64_t view = 0; view < 3; ++view) {
-    start.features.push_back(FeatureCache::open(folder / fmt::format("features.mild{}.safetensors", view)));
+    start.features.push_back(
+        FeatureCache::open(folder / tensor::format("features.mild{}.safetensors", view)));
     EncodeOptions mild;
     mild.augmentation = {.kind = Augmentation::Kind::mild, .view = view, .seed = 13};
     CHECK(start.features.back().key() == feature_key(encoder, mild));
@@ -284,9 +286,10 @@ TEST_CASE("train: every option counts") {
   CHECK(has(first.out, ", beam 1\n"));
   // Where no terminal is, the first step, the last one and each fiftieth are printed.
   for (int step = 1; step <= 7; ++step)
-    CHECK(has(first.out, fmt::format(" step {}/7 loss ", step)) == (step == 1 || step == 7));
+    CHECK(has(first.out, tensor::format(" step {}/7 loss ", step)) == (step == 1 || step == 7));
   const double best = log_of(folder / "first").back()["CIDEr"];
-  CHECK(first.out.ends_with(fmt::format("best CIDEr {:.4f}: {}/best.safetensors\n", best, folder / "first")));
+  CHECK(first.out.ends_with(
+      tensor::format("best CIDEr {:.4f}: {}/best.safetensors\n", best, folder / "first")));
 
   // On from it, on the score itself, in two parts. What its training run needed is of no use to another one.
   const std::string init = folder / "init.safetensors";
@@ -383,7 +386,7 @@ TEST_CASE("train: every option counts") {
   start.encoder = &trained;
   CHECK(has(third.out,
             train_by_library(data, start, "third_expected") +
-                fmt::format(" and {} of the encoder; 3 photos", tuned.encoder->parameter_count(true))));
+                tensor::format(" and {} of the encoder; 3 photos", tuned.encoder->parameter_count(true))));
   check_same_run(data, "third", "third_expected");
 
   given.elsewhere({"--compat", "--encoder-mode"});  // compat_test.cc

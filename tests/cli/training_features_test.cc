@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tensor/format.h"
 #include "tests/cli/captured.h"
 #include "tests/cli/training_run.h"
 
@@ -108,9 +109,10 @@ TEST_CASE("features of changed photos, and of changed validation photos where th
     CHECK(features.training[i].key() == r.key(view));
     CHECK(features.changed_validation[i].names() == Names{kField});
     CHECK(features.changed_validation[i].key() == r.key(view));
-    CHECK(FeatureCache::open(r.folder / fmt::format("cache.original{}.safetensors", view)).size() == 2);
-    CHECK(FeatureCache::open(r.folder / fmt::format("run/validation_features.original{}.safetensors", view))
-              .size() == 1);
+    CHECK(FeatureCache::open(r.folder / tensor::format("cache.original{}.safetensors", view)).size() == 2);
+    CHECK(
+        FeatureCache::open(r.folder / tensor::format("run/validation_features.original{}.safetensors", view))
+            .size() == 1);
   }
   CHECK(FeatureCache::open(r.folder / "cache.safetensors").size() == 3);
   r.request.change_validation = false;

@@ -1,6 +1,5 @@
 // Every option of the smaller verbs, at a value that is not its default.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/training/encode.h"
+#include "tensor/format.h"
 #include "tests/cli/given.h"
 #include "tests/cli/small_model.h"
 
@@ -82,12 +82,12 @@ TEST_CASE("score: every option counts") {
   options.split = "list";
   options.tokenizer = ScoreTokenizer::none;
   const Result listed = score({"--list", folder / "list", "--tokenizer", "none", "--json"});
-  CHECK(listed.out == score_json(expected(options, true)) + "\n");
+  CHECK(listed.out == to_json(expected(options, true)).dump() + "\n");
   CHECK(has(listed.err, "1 rows skipped"));
   CHECK(std::count(listed.err.begin(), listed.err.end(), '\n') ==
         1);  // nothing of the files without a mistake
   options.tokenizer.reset();
-  CHECK(score({"--list", folder / "list", "--json"}).out == score_json(expected(options, true)) + "\n");
+  CHECK(score({"--list", folder / "list", "--json"}).out == to_json(expected(options, true)).dump() + "\n");
   options.protocol = Protocol::original;
   options.split = "first";  // without a list, the first file of references says where they are from
   const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
@@ -136,7 +136,7 @@ TEST_CASE("prepare and classify: every option counts") {
   json list = json::array();
   for (size_t k = 0; k < 3; ++k) {
     const float share = p[static_cast<size_t>(order[k])];
-    text += fmt::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", order[k], 100 * share);
+    text += tensor::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", order[k], 100 * share);
     list.push_back({order[k], share});
   }
   CHECK(classes({"--top", "3"}) == text + "\n");
@@ -252,7 +252,7 @@ TEST_CASE("convert and info: every option and kind of file counts") {
                                                           {"i8", tensor::DType::u8}}) {
     CAPTURE(format);
     const auto [said, file] = converted(model, format);
-    CHECK(said == (folder / "out.safetensors") + fmt::format(": a model of {} weights\n", size));
+    CHECK(said == (folder / "out.safetensors") + tensor::format(": a model of {} weights\n", size));
     // The attention's matrix of 8 x 1280 is too small for 8 bits, the plain model's would be, too.
     CHECK(file.tensors.at("model.fc.weight").dtype() ==
           (dtype == tensor::DType::u8 ? tensor::DType::f16 : dtype));
@@ -285,12 +285,12 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   const json build = json::parse(ran({"info", "--threads", "3", "--json"}).out);
   const std::string about = ran({"info", "--threads", "3"}).out;
   CHECK("imgcap " + build["version"].get<std::string>() + "\n" == ran({"--version"}).out);
-  CHECK(about.starts_with(
-      fmt::format("imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\n"
-                  "processor:     {}\nthreads:       3\ninstructions: ",
-                  build["version"].get<std::string>(), build["compiler"].get<std::string>(),
-                  build["oneDNN"].get<bool>() ? "yes" : "no",
-                  build["libjpeg-turbo"].get<bool>() ? "yes" : "no", build["processor"].get<std::string>())));
+  CHECK(about.starts_with(tensor::format(
+      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\n"
+      "processor:     {}\nthreads:       3\ninstructions: ",
+      build["version"].get<std::string>(), build["compiler"].get<std::string>(),
+      build["oneDNN"].get<bool>() ? "yes" : "no", build["libjpeg-turbo"].get<bool>() ? "yes" : "no",
+      build["processor"].get<std::string>())));
   CHECK(build["threads"] == 3);
   CHECK(build["CUDA"] == false);
   // PyTorch's files are known by their contents or their names.
@@ -340,17 +340,17 @@ TEST_CASE("gradcheck and ops: every option counts") {
   refused(gradcheck({"--op", "relu", "--device", "cuda", "--json"}), "cuda");
   CHECK(gradcheck.left() == "");
   const Result text = ran({"gradcheck", "--op", "relu"});
-  CHECK(
-      has(text.out, fmt::format("1 ops, {} samples, {} checks on cpu in ",
-                                both["ops"][0]["samples"].get<int>(), both["ops"][0]["checks"].get<int>())));
+  CHECK(has(text.out,
+            tensor::format("1 ops, {} samples, {} checks on cpu in ", both["ops"][0]["samples"].get<int>(),
+                           both["ops"][0]["checks"].get<int>())));
   CHECK(has(text.out, " s: all pass\n"));
   CHECK(text.out.starts_with("op "));
   const json &relu = both["ops"][0], &errors = relu["worst_relative_error"];
   std::string row =
-      fmt::format("\n{:<28}{:>8}{:>8}", "relu", relu["samples"].get<int>(), relu["checks"].get<int>());
+      tensor::format("\n{:<28}{:>8}{:>8}", "relu", relu["samples"].get<int>(), relu["checks"].get<int>());
   for (const char* type : {"f32", "f64", "f16", "bf16"})
-    row += fmt::format("{:>10.1e}", errors[type].get<double>());
-  CHECK(has(text.out, row + fmt::format("{:>14.1e}", relu["worst_derivative_error"].get<double>())));
+    row += tensor::format("{:>10.1e}", errors[type].get<double>());
+  CHECK(has(text.out, row + tensor::format("{:>14.1e}", relu["worst_derivative_error"].get<double>())));
 
   const auto lines = tests::json_lines(ran(ops({"--json"})).out);
   CHECK(ops.left() == "");
@@ -366,11 +366,11 @@ TEST_CASE("gradcheck and ops: every option counts") {
   // The same for people.
   std::string table;
   for (const json& each : lines)
-    table += fmt::format("{:<28}{:<20}{:<12}{}{}\n", each["op"].get<std::string>(),
-                         each["derivatives"].get<std::string>(), each["types"].get<std::string>(),
-                         each["file"].get<std::string>(), each["fused"].get<bool>() ? ", fused" : "");
+    table += tensor::format("{:<28}{:<20}{:<12}{}{}\n", each["op"].get<std::string>(),
+                            each["derivatives"].get<std::string>(), each["types"].get<std::string>(),
+                            each["file"].get<std::string>(), each["fused"].get<bool>() ? ", fused" : "");
   CHECK(ran({"ops"}).out ==
-        fmt::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file") + table);
+        tensor::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file") + table);
   CHECK(line("tanh")["types"] == "f32 f64 f16 bf16");
 }
 

@@ -149,7 +149,7 @@ TEST_CASE("ten training steps of both decoders follow PyTorch's") {
                 CHECK(std::fabs(parameter.grad().item()) < 1e-12);
               else
                 CHECK(relative_l2(parameter.grad().data(),
-                                  golden().at(fmt::format("{}/step{}/{}", name, step, key))) < 1e-9);
+                                  golden().at(tensor::format("{}/step{}/{}", name, step, key))) < 1e-9);
             }
           const double norm = optim::grad_norm(optimizer.parameters());
           CHECK(norm == doctest::Approx(norms[step]).epsilon(dtype == DType::f64 ? 1e-9 : 1e-3));

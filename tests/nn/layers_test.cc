@@ -96,7 +96,7 @@ TEST_CASE("cross-entropy losses agree with PyTorch") {
     const Tensor weight = Tensor::full({6}, 1, DType::f64);
     for (const double s : {0.0, 0.2}) {
       const auto weighted = [&](const char* reduction, autograd::Reduction r) {
-        run(fmt::format("cross_entropy_weight_{}_{:.1f}", reduction, s).c_str(),
+        run(tensor::format("cross_entropy_weight_{}_{:.1f}", reduction, s).c_str(),
             {.ignore_index = 2, .label_smoothing = s, .reduction = r, .weight = weight});
       };
       weighted("mean", autograd::Reduction::mean);
@@ -212,16 +212,16 @@ TEST_CASE("layers print and name their parameters as in PyTorch") {
 
 TEST_CASE("layers refuse impossible sizes and inputs, and say which") {
   for (const auto& [a, b] : {std::pair{0, 4}, std::pair{4, 0}, std::pair{-1, 4}, std::pair{4, -1}}) {
-    check_error(ErrorKind::argument, {fmt::format("Linear: {} inputs and {} outputs", a, b)},
+    check_error(ErrorKind::argument, {tensor::format("Linear: {} inputs and {} outputs", a, b)},
                 [&] { nn::Linear bad(a, b); });
-    check_error(ErrorKind::argument, {fmt::format("Embedding: {} vectors of size {}", a, b)},
+    check_error(ErrorKind::argument, {tensor::format("Embedding: {} vectors of size {}", a, b)},
                 [&] { nn::Embedding bad(a, b); });
   }
   for (const double p : {1.0, -0.1})
-    check_error(ErrorKind::argument, {fmt::format("Dropout: p has to be in [0, 1), not {}", p)},
+    check_error(ErrorKind::argument, {tensor::format("Dropout: p has to be in [0, 1), not {}", p)},
                 [&] { nn::Dropout bad(p); });
   for (const double s : {1.5, -0.1})
-    check_error(ErrorKind::argument, {fmt::format("label_smoothing has to be in [0, 1], not {}", s)},
+    check_error(ErrorKind::argument, {tensor::format("label_smoothing has to be in [0, 1], not {}", s)},
                 [&] { nn::CrossEntropyLoss bad({.label_smoothing = s}); });
   nn::CrossEntropyLoss loss;
   check_error(ErrorKind::shape, {"CrossEntropyLoss: logits () have no classes"},

@@ -168,15 +168,15 @@ TEST_CASE("the LSTM refuses wrong inputs, states and options, and says which") {
   CHECK_THROWS_AS(lstm(Tensor::zeros({1, 2, 5}), lstm.zero_states(3)), Error);
   for (const auto& [in, hidden] : {std::pair{0, 6}, std::pair{5, 0}, std::pair{-5, 6}, std::pair{5, -6}}) {
     const std::string text =
-        fmt::format(": input size {} and hidden size {} have to be positive", in, hidden);
+        tensor::format(": input size {} and hidden size {} have to be positive", in, hidden);
     check_error(ErrorKind::argument, {"LSTM" + text}, [&] { nn::LSTM bad(in, hidden); });
     check_error(ErrorKind::argument, {"LSTMCell" + text}, [&] { nn::LSTMCell bad(in, hidden); });
   }
   for (const int layers : {0, -1})
-    check_error(ErrorKind::argument, {fmt::format("LSTM: {} layers", layers)},
+    check_error(ErrorKind::argument, {tensor::format("LSTM: {} layers", layers)},
                 [&] { nn::LSTM bad(5, 6, {.num_layers = layers}); });
   for (const double p : {1.0, -0.1})
-    check_error(ErrorKind::argument, {fmt::format("dropout has to be in [0, 1), not {}", p)},
+    check_error(ErrorKind::argument, {tensor::format("dropout has to be in [0, 1), not {}", p)},
                 [&] { nn::LSTM bad(5, 6, {.dropout = p}); });
   const nn::LSTM one(1, 1, {.dropout = 0});
   const nn::LSTMCell cell(1, 1);

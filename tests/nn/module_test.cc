@@ -22,7 +22,7 @@ class Leaf : public Module {
       : weight_(register_parameter("weight", Tensor::full({n, 2}, 1))),
         bias_(register_parameter("bias", bias ? Tensor::zeros({n}) : Tensor())),
         count_(register_buffer("count", Tensor::zeros({}, DType::i64))) {}
-  std::string describe() const override { return fmt::format("Leaf({}, 2)", weight_.size(0)); }
+  std::string describe() const override { return tensor::format("Leaf({}, 2)", weight_.size(0)); }
   Variable& weight_;
   Variable& bias_;
   Tensor& count_;
@@ -218,7 +218,7 @@ TEST_CASE("a state dict that does not fit changes nothing and says what is wrong
   CHECK(report.missing == std::vector<std::string>{"left.weight", "left.bias", "left.count"});
   CHECK(report.unexpected == std::vector<std::string>{"lef.bias"});
   CHECK(tree.scale_.item() == 9);
-  for (int i = 0; i < 100; ++i) state[fmt::format("x{:03}", i)] = Tensor::zeros({1});
+  for (int i = 0; i < 100; ++i) state[tensor::format("x{:03}", i)] = Tensor::zeros({1});
   CHECK(contains(message([&] { tree.load_state_dict(state); }, tensor::ErrorKind::data), "and 96 more"));
 }
 

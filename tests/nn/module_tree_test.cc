@@ -296,7 +296,7 @@ TEST_CASE("a state dict's error names at most five of a kind") {
   Node node("Six");
   for (const size_t extra : {5, 6, 7}) {
     nn::StateDict state = node.state_dict();
-    for (size_t i = 0; i < extra; ++i) state[fmt::format("x{}", i)] = Tensor::zeros({1});
+    for (size_t i = 0; i < extra; ++i) state[tensor::format("x{}", i)] = Tensor::zeros({1});
     const std::string text = message_of([&] { node.load_state_dict(state); });
     CHECK(text.ends_with(extra == 5   ? "Six; unexpected: x0, x1, x2, x3, x4"
                          : extra == 6 ? "Six; unexpected: x0, x1, x2, x3, x4 and 1 more"

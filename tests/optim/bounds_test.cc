@@ -10,6 +10,7 @@
 #include "optim/grad_scaler.h"
 #include "optim/scheduler.h"
 #include "optim/sgd.h"
+#include "tensor/format.h"
 #include "tests/tensor/reference.h"
 
 using autograd::Variable;
@@ -117,12 +118,13 @@ TEST_CASE("of many parameters without a gradient five are named") {
   for (const int64_t count : {5, 6, 8}) {
     NamedParameters some;
     for (int64_t i = 0; i < count; ++i)
-      some.emplace_back(fmt::format("w{}", i), Variable(Tensor::zeros({1}), true));
+      some.emplace_back(tensor::format("w{}", i), Variable(Tensor::zeros({1}), true));
     optim::SGD sgd(some, {});
-    tests::check_error(ErrorKind::autograd,
-                       {fmt::format("{} of its parameters", count), "'w0' (1) f32, 'w1'", "'w4' (1) f32",
-                        count == 5 ? "'w4' (1) f32. Either" : fmt::format(" and {} more. Either", count - 5)},
-                       [&] { sgd.expect_gradients(); });
+    tests::check_error(
+        ErrorKind::autograd,
+        {tensor::format("{} of its parameters", count), "'w0' (1) f32, 'w1'", "'w4' (1) f32",
+         count == 5 ? "'w4' (1) f32. Either" : tensor::format(" and {} more. Either", count - 5)},
+        [&] { sgd.expect_gradients(); });
     for (size_t i = 1; i < some.size(); ++i) some[i].second.set_grad(Tensor::zeros({1}));
     tests::check_error(ErrorKind::autograd, {"SGD: 1 of its parameters", ": 'w0' (1) f32. Either"},
                        [&] { sgd.expect_gradients(); });

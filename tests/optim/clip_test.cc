@@ -35,13 +35,13 @@ TEST_CASE("clipping agrees with PyTorch") {
       const double norm = optim::clip_grad_norm_(p, limit);
       CHECK(std::abs(norm / golden.at(std::string(name) + "/norm").item() - 1) <= tolerance);
       for (size_t i = 0; i < 3; ++i)
-        CHECK(tests::relative_error(p[i].grad().data(), golden.at(fmt::format("{}/{}", name, i))) <=
+        CHECK(tests::relative_error(p[i].grad().data(), golden.at(tensor::format("{}/{}", name, i))) <=
               tolerance);
     }
     const Variables p = parameters(golden, dtype);
     optim::clip_grad_value_(p, 0.4);
     for (size_t i = 0; i < 3; ++i)
-      CHECK(tests::relative_error(p[i].grad().data(), golden.at(fmt::format("clip_value/{}", i))) <=
+      CHECK(tests::relative_error(p[i].grad().data(), golden.at(tensor::format("clip_value/{}", i))) <=
             tolerance);
   }
 }

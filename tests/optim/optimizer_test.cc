@@ -36,7 +36,7 @@ struct Problem {
 
   explicit Problem(DType type) : dtype(type) {
     for (int i = 0; i < 3; ++i)
-      parameters.emplace_back(fmt::format("w{}", i),
+      parameters.emplace_back(tensor::format("w{}", i),
                               Variable(golden().at("weight." + std::to_string(i)).to(dtype).clone(), true));
   }
   // Parameter 1 has no gradient in steps 0, 1 and 5.
@@ -127,7 +127,7 @@ TEST_CASE("ten steps of each optimiser agree with PyTorch") {
         problem.set_gradients(step);
         optimizer->step();
         for (int i = 0; i < 3; ++i) {
-          const Tensor expected = golden().at(fmt::format("{}/{}", variant.name, i)).select(0, step);
+          const Tensor expected = golden().at(tensor::format("{}/{}", variant.name, i)).select(0, step);
           CHECK(tests::relative_error(problem.parameters[static_cast<size_t>(i)].second.data(), expected) <=
                 (dtype == DType::f64 ? 1e-12 : 1e-5));
         }

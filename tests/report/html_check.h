@@ -1,12 +1,12 @@
 // What every page has to keep: tags that match, and nothing that is loaded from elsewhere.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cctype>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "tensor/format.h"
 
 namespace tests {
 
@@ -25,9 +25,9 @@ inline std::string problem_of_html(const std::string& page) {
       else if (quote == 0 && (page[end] == '"' || page[end] == '\''))
         quote = page[end];
       else if (page[end] == '<')
-        return fmt::format("a tag inside of the tag at {}", at);
+        return tensor::format("a tag inside of the tag at {}", at);
     }
-    if (end == page.size()) return fmt::format("the tag at {} does not end", at);
+    if (end == page.size()) return tensor::format("the tag at {} does not end", at);
     const std::string tag = page.substr(at + 1, end - at - 1);
     at = end;
     if (tag == "!DOCTYPE html") continue;
@@ -35,17 +35,17 @@ inline std::string problem_of_html(const std::string& page) {
     size_t letters = closes ? 1 : 0;
     while (letters < tag.size() && std::isalnum(static_cast<unsigned char>(tag[letters])) != 0) ++letters;
     const std::string name = tag.substr(closes ? 1 : 0, letters - (closes ? 1 : 0));
-    if (name.empty()) return fmt::format("no name in <{}>", tag.substr(0, 40));
+    if (name.empty()) return tensor::format("no name in <{}>", tag.substr(0, 40));
     if (closes) {
       if (open.empty() || open.back() != name)
-        return fmt::format("</{}> where {} is open", name, open.empty() ? "nothing" : open.back());
+        return tensor::format("</{}> where {} is open", name, open.empty() ? "nothing" : open.back());
       open.pop_back();
     } else if (name != "meta" && !tag.ends_with("/")) {
       open.push_back(name);
     }
     style = !open.empty() && open.back() == "style";
   }
-  return open.empty() ? "" : fmt::format("<{}> stays open", open.back());
+  return open.empty() ? "" : tensor::format("<{}> stays open", open.back());
 }
 
 // Whether the page names anything outside of itself, or runs anything.

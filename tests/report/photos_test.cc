@@ -1,10 +1,10 @@
 // The page's photos: pictures, captions, and where models looked.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <cmath>
 
 #include "imgcap/report/report.h"
+#include "tensor/format.h"
 #include "tests/report/example.h"
 #include "tests/report/pictures.h"
 #include "tests/text.h"
@@ -75,7 +75,7 @@ TEST_CASE("the tiles of a photo show that photo and the map of each word") {
   const Texts articles = all_between(page, "<article>", "</article>");
   for (const size_t i : {0, 1}) {
     CAPTURE(i);
-    const std::string id = fmt::format("photo{}", i + 1);
+    const std::string id = tensor::format("photo{}", i + 1);
     CHECK(count(page, "id=\"" + id + "\"") == 1);
     CHECK(has(articles.at(i), "<image id=\"" + id + "\" "));
     CHECK(all_between(articles[i], "<use href=\"", "\"") == Texts{"#" + id, "#" + id});
@@ -93,10 +93,10 @@ TEST_CASE("photos are packed at most 480 pixels wide or high") {
     report.photos[0].image = Image(height, width);
     const std::string page = render_report(report);
     const Image picture = tests::pictures(page, "jpeg").at(0);
-    CHECK(count(page, fmt::format("viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"photo", picture.width,
-                                  picture.height)) == 1);
-    CHECK(count(page, fmt::format("<image width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\"",
-                                  picture.width, picture.height)) == 2);
+    CHECK(count(page, tensor::format("viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"photo", picture.width,
+                                     picture.height)) == 1);
+    CHECK(count(page, tensor::format("<image width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\"",
+                                     picture.width, picture.height)) == 2);
     return std::pair(picture.height, picture.width);
   };
   CHECK(sizes(480, 480) == std::pair<int64_t, int64_t>(480, 480));
@@ -143,12 +143,12 @@ TEST_CASE("a map is bright where the model looked, scaled to its own brightest p
 TEST_CASE("where most of the attention is, in words") {
   const char *rows[] = {"top", "middle", "bottom"}, *columns[] = {"left", "centre", "right"};
   for (size_t cell = 0; cell < 9; ++cell)
-    CHECK(place_of(cell, 3, 3) == fmt::format("{} {}", rows[cell / 3], columns[cell % 3]));
+    CHECK(place_of(cell, 3, 3) == tensor::format("{} {}", rows[cell / 3], columns[cell % 3]));
   // By the middle of the cell: of seven, two, three and two.
   for (size_t cell = 0; cell < 7; ++cell) {
     const size_t third = cell < 2 ? 0 : cell < 5 ? 1 : 2;
-    CHECK(place_of(cell, 1, 7) == fmt::format("middle {}", columns[third]));
-    CHECK(place_of(cell, 7, 1) == fmt::format("{} centre", rows[third]));
+    CHECK(place_of(cell, 1, 7) == tensor::format("middle {}", columns[third]));
+    CHECK(place_of(cell, 7, 1) == tensor::format("{} centre", rows[third]));
   }
   CHECK(place_of(0, 1, 1) == "middle centre");
   CHECK(place_of(1, 2, 2) == "top right");

@@ -1,8 +1,8 @@
 // The page's scores, and what the models are.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "imgcap/report/report.h"
+#include "tensor/format.h"
 #include "tests/report/example.h"
 #include "tests/text.h"
 
@@ -93,7 +93,7 @@ TEST_CASE("photos without a score are told, twenty by name") {
   const auto problems = [&](size_t n) {
     report.left_out.clear();
     for (size_t i = 0; i < n; ++i)
-      report.left_out.emplace_back(fmt::format("x{}", i), fmt::format("why {}", i));
+      report.left_out.emplace_back(tensor::format("x{}", i), tensor::format("why {}", i));
     return render_report(report);
   };
   const std::string one = problems(1);

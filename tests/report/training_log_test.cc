@@ -2,8 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <fmt/format.h>
-
 #include <fstream>
 
 #include "tensor/error.h"
@@ -14,11 +12,11 @@ using namespace imgcap;
 namespace {
 
 std::string step(int64_t number, double loss) {
-  return fmt::format("{{\"step\":{},\"epoch\":0,\"loss\":{},\"lr\":0.001}}\n", number, loss);
+  return tensor::format("{{\"step\":{},\"epoch\":0,\"loss\":{},\"lr\":0.001}}\n", number, loss);
 }
 
 std::string validation(int64_t number, double cider) {
-  return fmt::format(
+  return tensor::format(
       "{{\"validation\":true,\"step\":{},\"epoch\":0,\"loss\":2.5,\"BLEU-4\":0.125,\"CIDEr\":{},\"best\":"
       "true}}\n",
       number, cider);

@@ -1,6 +1,5 @@
 // The page's training curves.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <cmath>
 

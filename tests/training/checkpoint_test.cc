@@ -235,7 +235,7 @@ TEST_CASE("each part of a checkpoint that is missing or does not fit is named") 
   };
   for (const char* key :
        {"format", "decoder", "vocabulary", "encoder", "encoder_key", "preprocessing", "notes"})
-    refused(fmt::format("'{}' is missing", key), [&](auto& metadata, auto&) { metadata.erase(key); });
+    refused(tensor::format("'{}' is missing", key), [&](auto& metadata, auto&) { metadata.erase(key); });
   for (const char* bad : {"{", "{}", "[1]", "\"a\""})
     refused("not an array of strings", [&](auto& metadata, auto&) { metadata["vocabulary"] = bad; });
   refused("", [&](auto& metadata, auto&) { metadata["preprocessing"] = "{}"; });

@@ -14,6 +14,7 @@
 #include "imgcap/training/trainer.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
+#include "tensor/format.h"
 #include "tests/folder.h"
 #include "tests/training/toy.h"
 
@@ -262,11 +263,11 @@ inline std::string difference(const Course& a, const Course& b) {
   };
   if (a.end != b.end) return "the end's reason";
   if (a.steps.size() != b.steps.size())
-    return fmt::format("{} steps, not {}", a.steps.size(), b.steps.size());
+    return tensor::format("{} steps, not {}", a.steps.size(), b.steps.size());
   for (size_t i = 0; i < a.steps.size(); ++i) {
     const Course::Step &x = a.steps[i], &y = b.steps[i];
     const auto at = [&](const char* what, double p, double q) {
-      return fmt::format("step {}: {} {}, not {}", i + 1, what, p, q);
+      return tensor::format("step {}: {} {}, not {}", i + 1, what, p, q);
     };
     if (x.epoch != y.epoch || x.step_in_epoch != y.step_in_epoch || x.steps_in_epoch != y.steps_in_epoch ||
         x.total != y.total)
@@ -283,24 +284,24 @@ inline std::string difference(const Course& a, const Course& b) {
     if (x.saved != y.saved) return at("saved at", static_cast<double>(x.saved), static_cast<double>(y.saved));
   }
   if (a.validations.size() != b.validations.size())
-    return fmt::format("{} validations, not {}", a.validations.size(), b.validations.size());
+    return tensor::format("{} validations, not {}", a.validations.size(), b.validations.size());
   for (size_t i = 0; i < a.validations.size(); ++i) {
     const Course::Validation &x = a.validations[i], &y = b.validations[i];
     if (x.epoch != y.epoch || x.step != y.step)
-      return fmt::format("validation {} after step {}, not {}", i, x.step, y.step);
-    if (!near(x.loss, y.loss)) return fmt::format("validation {}: loss {}, not {}", i, x.loss, y.loss);
+      return tensor::format("validation {} after step {}, not {}", i, x.step, y.step);
+    if (!near(x.loss, y.loss)) return tensor::format("validation {}: loss {}, not {}", i, x.loss, y.loss);
     if (!near(x.scores.cider, y.scores.cider) || !near(x.scores.bleu[0], y.scores.bleu[0]) ||
         !near(x.scores.rouge_l, y.scores.rouge_l) || x.scores.protocol != y.scores.protocol ||
         x.scores.split != y.scores.split)
-      return fmt::format("validation {}: CIDEr {}, not {}", i, x.scores.cider, y.scores.cider);
-    if (x.best != y.best) return fmt::format("validation {}: best {}, not {}", i, x.best, y.best);
+      return tensor::format("validation {}: CIDEr {}, not {}", i, x.scores.cider, y.scores.cider);
+    if (x.best != y.best) return tensor::format("validation {}: best {}, not {}", i, x.best, y.best);
   }
   for (const auto& [own, other] : {std::pair{&a.weights, &b.weights}, {&a.averages, &b.averages}}) {
     if (own->size() != other->size()) return "the number of weights or averages";
     for (const auto& [name, values] : *own)
       for (size_t i = 0; i < values.size(); ++i)
         if (std::fabs(values[i] - other->at(name)[i]) > 2e-5f)
-          return fmt::format("{}[{}] is {}, not {}", name, i, values[i], other->at(name)[i]);
+          return tensor::format("{}[{}] is {}, not {}", name, i, values[i], other->at(name)[i]);
   }
   return {};
 }

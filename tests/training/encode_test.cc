@@ -101,7 +101,7 @@ struct Pictures {
       Image image(64, 64);
       for (size_t k = 0; k < image.pixels.size(); ++k)
         image.pixels[k] = static_cast<uint8_t>(k / 3 % 64 * 2 + k % 3 * static_cast<size_t>(i * 4) + k / 999);
-      names.push_back(fmt::format("{:02}.png", i));
+      names.push_back(tensor::format("{:02}.png", i));
       write(names.back(), encode_png(image));
     }
     write("cut.png", "no picture");  // after the numbers

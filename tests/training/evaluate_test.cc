@@ -21,7 +21,7 @@ Dataset many(const Toy& toy, size_t count, size_t brief) {
   data.split = "many";
   for (size_t i = 0; i < count; ++i) {
     Dataset::Photo photo = toy.data.photos[(i * 3) % 8];
-    photo.name = fmt::format("photo {:02}", i);
+    photo.name = tensor::format("photo {:02}", i);
     photo.captions = {i < brief ? "a" : "the dog is red . the dog is red ."};
     photo.encoded = {toy.vocabulary.encode(photo.captions[0])};
     data.photos.push_back(std::move(photo));

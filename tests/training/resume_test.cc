@@ -247,7 +247,7 @@ TEST_CASE("a run goes on with settings that change nothing of what is trained, a
       const auto value = [&](const TrainOptions& o) {
         return nlohmann::json::parse(to_json(o)).at(name).dump();
       };
-      CHECK_MESSAGE(text.find(fmt::format("{} is {}, here {}", name, value(options), value(other))) !=
+      CHECK_MESSAGE(text.find(tensor::format("{} is {}, here {}", name, value(options), value(other))) !=
                         std::string::npos,
                     text);
     }

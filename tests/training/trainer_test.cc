@@ -190,7 +190,7 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
     };
     listener.validation = [&](const ValidationReport& r) {
       CHECK(r.seconds > 0);
-      expected.push_back(nlohmann::json::parse(score_json(r.scores)));
+      expected.push_back(nlohmann::json::parse(to_json(r.scores).dump()));
       expected.back().update(nlohmann::json{{"validation", true},
                                             {"step", r.step},
                                             {"epoch", r.epoch},
@@ -305,8 +305,8 @@ TEST_CASE("the best model is the averaged one that was validated, and says where
         std::map<std::string, std::string>{{"epoch", "1"},
                                            {"step", "3"},
                                            {"options", to_json(options)},
-                                           {"validation_cider", fmt::format("{:.6f}", scores.cider)},
-                                           {"validation_bleu4", fmt::format("{:.6f}", scores.bleu[3])}});
+                                           {"validation_cider", tensor::format("{:.6f}", scores.cider)},
+                                           {"validation_bleu4", tensor::format("{:.6f}", scores.bleu[3])}});
   CHECK(trainer.best_score() == scores.cider);
   const auto decoder = best.make_decoder();
   decoder->eval();

@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/recurrent.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -38,8 +39,8 @@ OpRecord record_of(const char* name, Op op, bool fused) {
   };
   for (const Case& c : {Case{2, 3, 2, 3, 3, true}, Case{2, 3, 2, 3, 3, false}, Case{1, 1, 1, 1, 1, true},
                         Case{3, 2, 2, 2, 2, true}, Case{4, 49, 32, 48, 6, true}}) {
-    Sample sample{fmt::format("{} queries over {} images of {} places{}", c.queries, c.images, c.places,
-                              c.bias ? "" : ", no bias"),
+    Sample sample{tensor::format("{} queries over {} images of {} places{}", c.queries, c.images, c.places,
+                                 c.bias ? "" : ", no bias"),
                   {floating(random_array({c.images, c.places, c.size}, seed)),
                    floating(random_array({c.images, c.places, c.width}, seed + 1)),
                    floating(random_array({c.queries, c.size}, seed + 2)),

@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -43,7 +44,8 @@ void add_batch_norm(std::vector<OpRecord>& all) {
                                                   {{3, 1, 2, 2}, true, true},
                                                   {{8, 16, 14, 14}, true, true}}) {
     Sample sample{
-        fmt::format("{}{}{}", text(x), train ? ", training" : ", evaluating", affine ? "" : ", not affine"),
+        tensor::format("{}{}{}", text(x), train ? ", training" : ", evaluating",
+                       affine ? "" : ", not affine"),
         {floating(random_array(x, seed)), constant_input(random_array({x[1]}, seed + 1)),
          constant_input(random_array({x[1]}, seed + 2, 0.5, 2))},
         [train = train](const Variables& in) {

@@ -1,8 +1,6 @@
 // What the files of op_database/ share.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 

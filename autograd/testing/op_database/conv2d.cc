@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -36,7 +37,7 @@ void add_conv2d(std::vector<OpRecord>& all) {
   uint64_t seed = 700;
   const auto add = [&](const char* label, const Shape& x, const Shape& w, const Conv2dOptions& o,
                        bool bias = true) {
-    Sample sample{fmt::format("{}: {} by {}", label, text(x), text(w)),
+    Sample sample{tensor::format("{}: {} by {}", label, text(x), text(w)),
                   {floating(random_array(x, seed)), floating(random_array(w, seed + 1))},
                   [o](const Variables& in) {
                     return Variables{conv2d(in[0], in[1], in.size() > 2 ? in[2] : Variable(), o)};

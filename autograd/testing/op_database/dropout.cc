@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -27,7 +28,7 @@ void add_dropout(std::vector<OpRecord>& all) {
                                                                                     {{0, 2}, 0.5, true},
                                                                                     {{}, 0.5, true},
                                                                                     {{64, 300}, 0.3, true}})
-    record.samples.push_back({fmt::format("{}, p {}{}", text(shape), p, train ? "" : ", evaluating"),
+    record.samples.push_back({tensor::format("{}, p {}{}", text(shape), p, train ? "" : ", evaluating"),
                               {floating(random_array(shape, seed++))},
                               [p = p, train = train](const Variables& in) {
                                 tensor::Generator generator(kSeed);

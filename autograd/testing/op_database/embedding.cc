@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 
@@ -13,7 +14,7 @@ void add_embedding(std::vector<OpRecord>& all) {
                                                                         {{3, 2}, {}},
                                                                         {{400, 64}, {40, 20}}})
     record.samples.push_back(
-        {fmt::format("{} rows of {}", text(ids), text(weight)),
+        {tensor::format("{} rows of {}", text(ids), text(weight)),
          {floating(random_array(weight, seed++)), indices(random_indices(ids, seed++, weight[0]))},
          [](const Variables& in) { return Variables{embedding(in[0], in[1].data())}; },
          [](const std::vector<Array>& in) {

@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/recurrent.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -37,7 +38,7 @@ OpRecord cell(const char* name, Cell op, bool fused) {
   uint64_t seed = 1200;
   for (const auto& [n, size, hidden, biases] : std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{
            {2, 3, 2, true}, {2, 3, 2, false}, {1, 1, 1, true}, {0, 3, 2, true}, {24, 96, 64, true}}) {
-    Sample sample{fmt::format("{} rows, {} to {}{}", n, size, hidden, biases ? "" : ", no biases"),
+    Sample sample{tensor::format("{} rows, {} to {}{}", n, size, hidden, biases ? "" : ", no biases"),
                   inputs_of({n, size}, n, size, hidden, biases, seed),
                   [op](const Variables& in) {
                     const LstmState s = op(in[0], {in[1], in[2]}, in[3], in[4], bias(in, 5), bias(in, 6));
@@ -95,7 +96,7 @@ void add_lstm(std::vector<OpRecord>& all) {
                                                                          {2, 1, 1, 1, true},
                                                                          {8, 8, 48, 32, true}}) {
     Sample sample{
-        fmt::format("{} steps of {} rows, {} to {}{}", t, n, size, hidden, biases ? "" : ", no biases"),
+        tensor::format("{} steps of {} rows, {} to {}{}", t, n, size, hidden, biases ? "" : ", no biases"),
         inputs_of({t, n, size}, n, size, hidden, biases, seed),
         [](const Variables& in) {
           const LstmSequence s = lstm_sequence(in[0], {in[1], in[2]}, in[3], in[4], bias(in, 5), bias(in, 6));

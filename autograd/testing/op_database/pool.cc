@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -57,7 +58,7 @@ void add_pool(std::vector<OpRecord>& all) {
            {"no pictures", {0, 2, 4, 4}, {}},
            {"a layer", {1, 16, 28, 28}, {3, 3, 2, 2, 1, 1}}})
     max_record.samples.push_back(
-        {fmt::format("{}: {}", label, text(x)),
+        {tensor::format("{}: {}", label, text(x)),
          {floating(random_distinct(x, seed++))},
          [o = o](const Variables& in) { return Variables{max_pool2d(in[0], o)}; },
          [o = o](const std::vector<Array>& in) { return std::vector<Array>{max_reference(in[0], o)}; },
@@ -83,7 +84,7 @@ void add_pool(std::vector<OpRecord>& all) {
                                                                                 {{0, 2, 4, 4}, 1, 1},
                                                                                 {{2, 64, 7, 7}, 1, 1}})
     average.samples.push_back(
-        {fmt::format("{} to ({}, {})", text(x), h, w),
+        {tensor::format("{} to ({}, {})", text(x), h, w),
          {floating(random_array(x, seed++))},
          [h = h, w = w](const Variables& in) { return Variables{adaptive_avg_pool2d(in[0], h, w)}; },
          [h = h, w = w](const std::vector<Array>& in) {

@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -78,7 +79,7 @@ struct Case {
 };
 
 std::string label(const Shape& shape, const std::vector<int>& dims, bool keepdim) {
-  return fmt::format("{} over ({}){}", text(shape), fmt::join(dims, ", "), keepdim ? ", kept" : "");
+  return tensor::format("{} over ({}){}", text(shape), tensor::join(dims, ", "), keepdim ? ", kept" : "");
 }
 
 OpRecord sum_or_mean(const char* name, bool mean_of) {
@@ -177,7 +178,7 @@ void add_reduce(std::vector<OpRecord>& all) {
        std::vector<std::pair<Shape, int64_t>>{{{3, 5}, 2}, {{5}, 5}, {{2, 2, 4}, 1}, {{1}, 1}, {{0, 3}, 2}}) {
     Array x = random_array(shape, seed++);
     for (double& v : x.values) v = std::round(2 * v);
-    top.samples.push_back({fmt::format("{} of {}", k, text(shape)),
+    top.samples.push_back({tensor::format("{} of {}", k, text(shape)),
                            {floating(x)},
                            [k = k](const Variables& in) {
                              const TopK found = topk(in[0].data(), k);

@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -61,7 +62,7 @@ OpRecord joining(const char* name, bool stacked) {
       sample.label += (sample.label.empty() ? "" : ", ") + text(part);
       sample.inputs.push_back(floating(random_array(part, seed++)));
     }
-    sample.label += fmt::format(" along {}", c.dim);
+    sample.label += tensor::format(" along {}", c.dim);
     sample.op = [c, stacked](const Variables& in) {
       return Variables{stacked ? stack(in, c.dim) : cat(in, c.dim)};
     };

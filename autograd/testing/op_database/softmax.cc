@@ -1,4 +1,5 @@
 #include "autograd/testing/op_database/common.h"
+#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -25,7 +26,7 @@ OpRecord record_of(const char* name, bool log) {
   uint64_t seed = 500;
   for (const auto& [shape, dim] : std::vector<std::pair<Shape, int>>{
            {{3, 4}, -1}, {{3, 4}, 0}, {{2, 3, 4}, 1}, {{1}, 0}, {{2, 1}, 1}, {{0, 3}, 1}, {{16, 1000}, -1}})
-    record.samples.push_back({fmt::format("{} along {}", text(shape), dim),
+    record.samples.push_back({tensor::format("{} along {}", text(shape), dim),
                               {floating(random_array(shape, seed++, -4, 4))},
                               [dim = dim, log](const Variables& in) {
                                 return Variables{log ? log_softmax(in[0], dim) : softmax(in[0], dim)};
