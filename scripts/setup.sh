@@ -4,7 +4,7 @@
 # --no-install: only says what is missing (no root needed). PACKAGE...: further packages, for example clang-format.
 set -euo pipefail
 
-required=(g++ cmake ninja-build pkg-config libeigen3-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libstb-dev)
+required=(g++ cmake ninja-build pkg-config libeigen3-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libstb-dev libutf8proc-dev)
 optional=(libjpeg62-turbo-dev libdnnl-dev)  # without them stb_image reads JPEG files and Eigen does the products
 
 install=1

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -19,8 +20,8 @@ void say(const std::vector<std::string>& photos, const char* what) {
 
 }  // namespace
 
-std::map<std::string, std::vector<std::string>> load_captions(const std::vector<std::string>& files) {
-  std::map<std::string, std::vector<std::string>> all;
+std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files) {
+  std::vector<CaptionsByPhoto> all;
   for (const std::string& file : files) {
     const CaptionFile captions = read_captions(file);
     if (captions.report.skipped > 0)
@@ -29,8 +30,9 @@ std::map<std::string, std::vector<std::string>> load_captions(const std::vector<
         captions.images_by_id == 0, tensor::ErrorKind::data,
         "{}: {} of its images have no file_name, by which photos are found; ids alone do for imgcap score",
         file, captions.images_by_id);
+    CaptionsByPhoto& of_file = all.emplace_back();
     for (const ImageCaptions& group : group_by_image(captions.captions))
-      for (const size_t i : group.captions) all[group.image].push_back(captions.captions[i].text);
+      for (const size_t i : group.captions) of_file[group.image].push_back(captions.captions[i].text);
   }
   return all;
 }
@@ -43,30 +45,56 @@ ImageSource open_images(const std::vector<std::string>& images) {
   return ImageSource(std::vector<std::filesystem::path>(images.begin(), images.end()));
 }
 
+PhotoNames known_photos(const std::vector<std::string>& images, const std::string& cache_file) {
+  std::vector<std::string> keys, there;
+  if (std::filesystem::exists(cache_file)) keys = FeatureCache::open(cache_file).names();
+  try {
+    there = open_images(images).photos().keys();
+  } catch (const tensor::Error&) {
+    if (keys.empty()) throw;  // the cache will do
+  }
+  // A photo that is cached under another spelling of its key is there once.
+  const PhotoNames cached(keys);
+  for (std::string& key : there)
+    if (!cached.find(key)) keys.push_back(std::move(key));
+  return PhotoNames(std::move(keys));
+}
+
 namespace {
 
-// Positions in the source of the named photos that the cache, where there is one, lacks and that may be read
-// now. Those that are not there, and those that still cannot be read, are counted on stderr.
+// Of the names, those whose photos the cache lacks. A row that two names mean is of one photo among several
+// of one name: nobody knows which.
+std::vector<std::string> not_cached(const FeatureCache& cache, const std::vector<std::string>& names) {
+  std::vector<std::set<std::string>> users(static_cast<size_t>(cache.size()));
+  for (const std::string& name : names)
+    if (const auto row = cache.find(name)) users[static_cast<size_t>(*row)].insert(name);
+  std::vector<std::string> lacking;
+  for (const std::string& name : names)
+    if (const auto row = cache.find(name); !row || users[static_cast<size_t>(*row)].size() > 1)
+      lacking.push_back(name);
+  return lacking;
+}
+
+// Positions in the source of the named photos that may be read now. Those that are not there, and those that
+// still cannot be read as the cache says, are counted on stderr.
 std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<std::string>& names,
                                  const FeatureCache* cache) {
   std::vector<int64_t> which;
+  std::set<int64_t> chosen;
   std::vector<std::string> missing, unreadable;
-  for (const std::string& name : names) {
-    if (cache && cache->find(name)) continue;
-    const auto index = source.find(name);
+  NamesOfFile photos(source.photos(), "images");
+  for (const std::string& name : cache ? not_cached(*cache, names) : names) {
+    const auto index = photos.find(name);
     if (!index) {
       missing.push_back(name);
       continue;
     }
-    if (cache) {
-      // A file of another size may have been mended.
-      const auto known = cache->unreadable().find(name);
-      if (known != cache->unreadable().end() && known->second == file_bytes(source, *index)) {
-        unreadable.push_back(name);
-        continue;
-      }
+    // A file of another size may have been mended.
+    if (cache && cache->unreadable_bytes(source.name(*index)) == file_bytes(source, *index)) {
+      unreadable.push_back(name);
+      continue;
     }
-    which.push_back(*index);
+    if (chosen.insert(*index).second) which.push_back(*index);
   }
   say(missing, "are missing");
   say(unreadable, "cannot be read and are skipped");
@@ -74,17 +102,6 @@ std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<st
                 "images: none of {} photos is there and can be read (first: {})", names.size(),
                 names.empty() ? "" : names.front());
   return which;
-}
-
-// Every photo of the source when no list names any.
-std::vector<std::string> all_names(const ImageSource& source) {
-  std::vector<std::string> names;
-  for (int64_t i = 0; i < source.size(); ++i) names.push_back(source.name(i));
-  return names;
-}
-
-bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
-  return std::all_of(names.begin(), names.end(), [&](const auto& name) { return cache.find(name); });
 }
 
 }  // namespace
@@ -101,11 +118,11 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
         "{}: these features are of another encoder, other weights or another way to make photos ready; "
         "name another file, or remove this one",
         cache_file);
-    if (!names.empty() && has_all(*cache, names)) return *std::move(cache);
+    if (!names.empty() && not_cached(*cache, names).empty()) return *std::move(cache);
   }
   const ImageSource source = open_images(images);
   const std::vector<int64_t> which =
-      find_photos(source, names.empty() ? all_names(source) : names, cache ? &*cache : nullptr);
+      find_photos(source, names.empty() ? source.photos().keys() : names, cache ? &*cache : nullptr);
   if (cache && which.empty()) return *std::move(cache);
   if (cache) std::fprintf(stderr, "%s: %zu photos are added\n", cache_file.c_str(), which.size());
   ProgressLine line;

@@ -1,7 +1,6 @@
 // Options and steps that the verbs about data sets share.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -12,8 +11,8 @@
 
 namespace imgcap::cli {
 
-// Photo -> captions, in the file's order; says on stderr what was skipped.
-std::map<std::string, std::vector<std::string>> load_captions(const std::vector<std::string>& files);
+// Of each file, photo -> captions in the file's order; says on stderr what was skipped.
+std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files);
 
 // Features of the named photos (of all when none is named): from `cache_file` as far as it has them, else
 // made and added to it, when a file is named. Kind data: the file is of another encoder. Photos that are
@@ -29,5 +28,9 @@ void report_without_captions(const Dataset& data);
 
 // The photos of an ImageSource's arguments.
 ImageSource open_images(const std::vector<std::string>& images);
+
+// The keys of the photos that are there or in the cache, which need not exist. Errors: io, data: neither can
+// be read.
+PhotoNames known_photos(const std::vector<std::string>& images, const std::string& cache_file);
 
 }  // namespace imgcap::cli

@@ -1,7 +1,6 @@
 #include "imgcap/cli/photos.h"
 
 #include <cstdio>
-#include <optional>
 
 #include "imgcap/data/archive.h"
 #include "imgcap/data/utf8.h"
@@ -20,40 +19,32 @@ void report(const std::string& name, const std::string& reason, bool json, Progr
   program.exit_code = 2;
 }
 
-// What `read` gives, or nothing when the photo (or its folder) is at fault.
-template <class Read>
-auto attempt(const std::string& name, bool json, Program& program, const Read& read)
-    -> std::optional<decltype(read())> {
-  std::string reason;
-  try {
-    return read();
-  } catch (const tensor::Error& error) {
-    if (error.kind() != tensor::ErrorKind::io && error.kind() != tensor::ErrorKind::data) throw;
-    reason = error.what();
-  }
-  report(name, reason, json, program);
-  return std::nullopt;
-}
-
 }  // namespace
 
 void for_each_photo(const std::vector<std::string>& paths, bool json, Program& program,
                     const std::function<void(const Photo&)>& use) {
   const StopSignals signals;
-  for (const std::string& path : paths) {
-    std::filesystem::path place(path);
-    if (!place.has_filename()) place = place.parent_path();  // "folder/"
-    const auto source = attempt(place.filename().string(), json, program,
-                                [&] { return ImageSource({std::filesystem::path(path)}); });
-    for (int64_t i = 0; source && i < source->size(); ++i) {
-      if (stop_flag()) throw Interrupted{};
-      Photo photo{source->name(i), {}, std::chrono::steady_clock::now()};
-      auto image = attempt(photo.name, json, program, [&] { return source->read_image(i); });
-      if (!image) continue;
-      photo.image = std::move(*image);
-      use(photo);
+  std::vector<ImageSource::Refused> refused;
+  const ImageSource source({paths.begin(), paths.end()}, refused);
+  size_t told = 0;
+  const auto tell_refused = [&](int64_t before) {
+    for (; told < refused.size() && refused[told].before <= before; ++told)
+      report(refused[told].path.string(), refused[told].reason, json, program);
+  };
+  for (int64_t i = 0; i < source.size(); ++i) {
+    tell_refused(i);
+    if (stop_flag()) throw Interrupted{};
+    Photo photo{source.name(i), {}, std::chrono::steady_clock::now()};
+    try {
+      photo.image = source.read_image(i);
+    } catch (const tensor::Error& error) {
+      if (error.kind() != tensor::ErrorKind::io && error.kind() != tensor::ErrorKind::data) throw;
+      report(photo.name, error.what(), json, program);
+      continue;
     }
+    use(photo);
   }
+  tell_refused(source.size());
 }
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {

@@ -12,7 +12,7 @@
 namespace imgcap::cli {
 
 struct Photo {
-  std::string name;  // its base name, or the archive's member's
+  std::string name;  // its key (photo_names.h)
   Image image;
   std::chrono::steady_clock::time_point start;  // before it was read
 };

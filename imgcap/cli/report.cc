@@ -144,9 +144,11 @@ class Work {
     for (const Dataset::Photo& photo : data.photos) scored.insert(photo.name);
     for (const std::string& name : names_) {
       if (scored.contains(name)) continue;
-      const auto reason = unreadable_.find(name);
-      report_.left_out.emplace_back(name, reason != unreadable_.end()            ? reason->second
-                                          : features.unreadable().contains(name) ? "it cannot be read"
+      const auto photo = source_.find(name);
+      const auto reason = unreadable_.find(photo ? source_.name(*photo) : name);
+      report_.left_out.emplace_back(name, reason != unreadable_.end() ? reason->second
+                                          : photo && features.unreadable_bytes(source_.name(*photo))
+                                              ? "it cannot be read"
                                           : features.find(name) ? "it has no reference captions"
                                                                 : "it is not among the photos");
     }
@@ -185,7 +187,7 @@ class Work {
 
   const Options& o_;
   std::vector<std::string> names_;
-  std::map<std::string, std::vector<std::string>> captions_;
+  std::vector<CaptionsByPhoto> captions_;
   ImageSource source_;
   std::deque<Encoding> encodings_;
   std::map<std::string, std::string> unreadable_;  // photo -> reason

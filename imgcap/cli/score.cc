@@ -20,20 +20,34 @@ CaptionFile read(const std::string& file) {
   return captions;
 }
 
+std::vector<std::string> images_of(const std::vector<Caption>& captions) {
+  std::vector<std::string> names;
+  for (const ImageCaptions& group : group_by_image(captions)) names.push_back(group.image);
+  return names;
+}
+
 void run(const Options& o) {
   ScoreOptions options;
   options.protocol = protocol_of(o.protocol);
   if (!o.tokenizer.empty()) options.tokenizer = score_tokenizer_of(o.tokenizer);
   options.split = std::filesystem::path(o.list.empty() ? o.references.front() : o.list).filename().string();
   CaptionFile candidates = read(o.candidates);
+  // A photo is called as the first file of references calls it.
   std::vector<Caption> references;
+  PhotoNames photos;
   for (const std::string& file : o.references) {
-    const CaptionFile part = read(file);
+    CaptionFile part = read(file);
     rename_images_by_id(candidates, part);
+    rename_images(part.captions, photos, file);
     references.insert(references.end(), part.captions.begin(), part.captions.end());
+    photos = PhotoNames(images_of(references));
   }
+  rename_images(candidates.captions, photos, o.candidates);
   std::vector<std::string> names;
   if (!o.list.empty()) names = read_image_list(o.list).names;
+  NamesOfFile listed(photos, o.list);
+  for (std::string& name : names)
+    if (const auto photo = listed.find(name)) name = photos.keys()[static_cast<size_t>(*photo)];
   const std::vector<std::string>* images = o.list.empty() ? nullptr : &names;
   const Scores scores =
       score_captions(candidates_of(candidates.captions, images), references_of(references, images), options);

@@ -60,14 +60,18 @@ void expect_free_of_model_options(const Verb& verb) {
                   "train: {} is what the checkpoint of --init says; leave it out", name);
 }
 
+std::string cache_of(const Options& o) {
+  return o.features.empty() ? o.out + "/features.safetensors" : o.features;
+}
+
 // By the lists that are given; a run that goes on has its own.
-TrainingSplit make_split(const Options& o, const CaptionsByPhoto& captions, bool as_original, uint64_t seed) {
-  if (!o.train_list.empty() || !o.val_list.empty())
-    return split_photos(captions, o.train_list, o.val_list, seed);
-  if (as_original) return split_captions(captions, seed);
-  if (!o.resume) return split_photos(captions, "", "", seed);
+TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& captions, bool as_original,
+                         uint64_t seed) {
+  if (!o.train_list.empty() || !o.val_list.empty()) return split_by_lists(captions, o.train_list, o.val_list);
+  if (as_original) return split_captions(captions, known_photos(o.images, cache_of(o)), seed);
+  if (!o.resume) return split_photos(captions, known_photos(o.images, cache_of(o)), seed);
   const auto [train, val] = saved_lists(o.out);
-  return split_photos(captions, train, val, seed);
+  return split_by_lists(captions, train, val);
 }
 
 // What the original does in place of settings that are not given.
@@ -147,7 +151,7 @@ void run(Options o, const Verb& verb, Program& program) {
   Checkpoint info = first_checkpoint(o, split, encoder, as_original);
   const Vocabulary vocabulary(info.vocabulary);
   FeatureRequest request{.encoder_name = o.encoder,
-                         .cache = o.features.empty() ? o.out + "/features.safetensors" : o.features,
+                         .cache = cache_of(o),
                          .out = o.out,
                          .images = o.images,
                          .train = split.train,

@@ -1,6 +1,8 @@
 #include "imgcap/cli/training_split.h"
 
 #include <filesystem>
+#include <iterator>
+#include <set>
 
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/captions.h"
@@ -11,34 +13,66 @@
 namespace imgcap::cli {
 namespace {
 
-std::vector<std::string> photos_of(const CaptionsByPhoto& captions) {
-  std::vector<std::string> names;
-  for (const auto& entry : captions) names.push_back(entry.first);
-  return names;
+// The captions of photos that are there, by file; a photo has one name, the one of the first file that has
+// it.
+std::vector<CaptionsByPhoto> of_photos(const std::vector<CaptionsByPhoto>& captions,
+                                       const PhotoNames& photos) {
+  std::vector<std::string> names(photos.keys().size());
+  std::vector<CaptionsByPhoto> all;
+  for (const CaptionsByPhoto& file : captions) {
+    NamesOfFile images(photos, "captions");
+    CaptionsByPhoto& kept = all.emplace_back();
+    for (const auto& [name, texts] : file)
+      if (const auto photo = images.find(name)) {
+        std::string& own = names[static_cast<size_t>(*photo)];
+        if (own.empty()) own = name;
+        kept[own] = texts;
+      }
+  }
+  return all;
+}
+
+std::vector<std::string> names_in(const std::vector<CaptionsByPhoto>& captions) {
+  std::set<std::string> names;
+  for (const CaptionsByPhoto& file : captions)
+    for (const auto& [name, texts] : file) names.insert(name);
+  return {names.begin(), names.end()};
 }
 
 }  // namespace
 
-TrainingSplit split_photos(const CaptionsByPhoto& captions, const std::string& train_list,
-                           const std::string& val_list, uint64_t seed) {
-  tensor::check(train_list.empty() == val_list.empty(), tensor::ErrorKind::argument,
+TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const std::string& train_list,
+                             const std::string& val_list) {
+  tensor::check(!train_list.empty() && !val_list.empty(), tensor::ErrorKind::argument,
                 "train: --train-list and --val-list come together");
-  if (!train_list.empty())
-    return {
-        read_image_list(train_list).names, read_image_list(val_list).names, {}, captions, captions, false};
-  ImageSplit parts = split_by_image(photos_of(captions), seed);
-  return {std::move(parts.train), std::move(parts.val), std::move(parts.test), captions, captions, true};
+  return {read_image_list(train_list).names, read_image_list(val_list).names, {}, captions, captions, false};
 }
 
-TrainingSplit split_captions(const CaptionsByPhoto& captions, uint64_t seed) {
-  std::vector<std::pair<const std::string*, const std::string*>> all;
-  for (const auto& [name, texts] : captions)
-    for (const std::string& text : texts) all.emplace_back(&name, &text);
+TrainingSplit split_photos(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
+                           uint64_t seed) {
+  const std::vector<CaptionsByPhoto> there = of_photos(captions, photos);
+  ImageSplit parts = split_by_image(names_in(there), seed);
+  return {std::move(parts.train), std::move(parts.val), std::move(parts.test), there, there, true};
+}
+
+TrainingSplit split_captions(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
+                             uint64_t seed) {
+  const std::vector<CaptionsByPhoto> there = of_photos(captions, photos);
+  struct Place {
+    size_t file;
+    const std::string *name, *text;
+  };
+  std::vector<Place> all;
+  for (const std::string& name : names_in(there))
+    for (size_t file = 0; file < there.size(); ++file)
+      if (const auto found = there[file].find(name); found != there[file].end())
+        for (const std::string& text : found->second) all.push_back({file, &found->first, &text});
   TrainingSplit split;
   const CaptionSplit parts = split_by_caption(all.size(), seed);
-  const auto take = [&](const std::vector<size_t>& positions, CaptionsByPhoto& to) {
-    for (const size_t i : positions) to[*all[i].first].push_back(*all[i].second);
-    return photos_of(to);
+  const auto take = [&](const std::vector<size_t>& positions, std::vector<CaptionsByPhoto>& to) {
+    to.resize(there.size());
+    for (const size_t i : positions) to[all[i].file][*all[i].name].push_back(*all[i].text);
+    return names_in(to);
   };
   split.train = take(parts.train, split.train_captions);
   split.val = take(parts.val, split.val_captions);
@@ -68,11 +102,19 @@ std::pair<std::string, std::string> saved_lists(const std::string& folder) {
   return files;
 }
 
-std::vector<std::string> texts_of(const CaptionsByPhoto& captions, const std::vector<std::string>& photos) {
+std::vector<std::string> texts_of(const std::vector<CaptionsByPhoto>& captions,
+                                  const std::vector<std::string>& photos) {
+  const PhotoNames listed(photos);
+  std::vector<std::vector<std::string>> of_photo(photos.size());
+  for (const CaptionsByPhoto& file : captions)
+    for (const auto& [name, all] : file)
+      if (const auto photo = listed.find(name)) {
+        std::vector<std::string>& own = of_photo[static_cast<size_t>(*photo)];
+        own.insert(own.end(), all.begin(), all.end());
+      }
   std::vector<std::string> texts;
-  for (const std::string& name : photos)
-    if (const auto found = captions.find(name); found != captions.end())
-      texts.insert(texts.end(), found->second.begin(), found->second.end());
+  for (std::vector<std::string>& own : of_photo)
+    texts.insert(texts.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
   return texts;
 }
 

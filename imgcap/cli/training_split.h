@@ -2,28 +2,33 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "imgcap/data/captions.h"
+#include "imgcap/data/photo_names.h"
+
 namespace imgcap::cli {
 
-using CaptionsByPhoto = std::map<std::string, std::vector<std::string>>;
-
 struct TrainingSplit {
-  std::vector<std::string> train, val;           // photos
-  std::vector<std::string> test;                 // the rest, where the split was drawn
-  CaptionsByPhoto train_captions, val_captions;  // of these photos at least
-  bool drawn = false;                            // by photo, from the seed
+  std::vector<std::string> train, val;                        // photos
+  std::vector<std::string> test;                              // the rest, where the split was drawn
+  std::vector<CaptionsByPhoto> train_captions, val_captions;  // of these photos at least, by file
+  bool drawn = false;                                         // by photo, from the seed
 };
 
-// By the lists; without lists 80/10/10 by photo.
-TrainingSplit split_photos(const CaptionsByPhoto& captions, const std::string& train_list,
-                           const std::string& val_list, uint64_t seed);
+// By the lists.
+TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const std::string& train_list,
+                             const std::string& val_list);
 
-// The original's: 90/10 by caption, so that most photos are in both parts with different captions.
-TrainingSplit split_captions(const CaptionsByPhoto& captions, uint64_t seed);
+// 80/10/10 of the photos that have captions, by photo. Errors: data (photo_names.h, or none has).
+TrainingSplit split_photos(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
+                           uint64_t seed);
+
+// The original's: 90/10 of their captions, so that most photos are in both parts with different ones.
+TrainingSplit split_captions(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
+                             uint64_t seed);
 
 // Writes FOLDER/train.txt, val.txt and test.txt, so that the test photos are known later and the run can go
 // on with the same ones; says so.
@@ -34,6 +39,7 @@ void save_lists(const TrainingSplit& split, const std::string& folder);
 std::pair<std::string, std::string> saved_lists(const std::string& folder);
 
 // The captions of the named photos.
-std::vector<std::string> texts_of(const CaptionsByPhoto& captions, const std::vector<std::string>& photos);
+std::vector<std::string> texts_of(const std::vector<CaptionsByPhoto>& captions,
+                                  const std::vector<std::string>& photos);
 
 }  // namespace imgcap::cli

@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "imgcap/data/tar.h"
-#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -68,49 +68,71 @@ bool has_picture_name(std::string_view name) {
   return false;
 }
 
-ImageSource::ImageSource(const std::vector<fs::path>& paths) {
+ImageSource::ImageSource(const std::vector<fs::path>& paths) : ImageSource(paths, nullptr) {}
+
+ImageSource::ImageSource(const std::vector<fs::path>& paths, std::vector<Refused>& refused)
+    : ImageSource(paths, &refused) {}
+
+ImageSource::ImageSource(const std::vector<fs::path>& paths, std::vector<Refused>* refused) {
   check(!paths.empty(), ErrorKind::argument, "images: no file, folder or archive is given");
   for (const fs::path& path : paths) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    check(fs::exists(status), ErrorKind::io, "{}: {}", path.string(),
-          error ? error.message() : std::string("no such file or folder"));
-    if (fs::is_directory(status)) {
-      add_folder(path);
-      continue;
-    }
-    check(fs::is_regular_file(status), ErrorKind::io, "{}: is neither a file nor a folder", path.string());
-    const std::string head = beginning(path), name = path.string();
-    check(head.compare(0, 2, "\x1f\x8b") != 0 && head.compare(0, 3, "BZh") != 0 &&
-              head.compare(0, 4, "\x28\xb5\x2f\xfd") != 0 &&
-              head.compare(0, 5,
-                           "\xfd"
-                           "7zXZ") != 0,
-          ErrorKind::data, "{}: is compressed: unpack it, or to a plain .tar", name);
-    const bool magic = head.size() > 262 && head.compare(257, 5, "ustar") == 0;
-    if (magic || has_extension(name, ".tar")) {
-      add_archive(path);
-    } else {
-      add_file(path);
+    try {
+      add_path(path);
+    } catch (const tensor::Error& error) {
+      if (refused == nullptr || (error.kind() != ErrorKind::io && error.kind() != ErrorKind::data)) throw;
+      refused->push_back({path, error.what(), size()});
     }
   }
+  name_entries();
 }
 
-void ImageSource::add(Entry item) {
-  const int64_t index = size();
-  entries_.push_back(std::move(item));
-  const auto note = [&](std::unordered_map<std::string, int64_t>& map, std::string key) {
-    const auto [at, fresh] = map.try_emplace(std::move(key), index);
-    // The same file under two of the given paths is one place.
-    if (!fresh && at->second != kTwice && location(at->second) != location(index)) at->second = kTwice;
-  };
-  note(by_path_, entries_.back().path);
-  note(by_base_, std::string(base_name(entries_.back().path)));
+void ImageSource::add_path(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check(fs::exists(status), ErrorKind::io, "{}: {}", path.string(),
+        error ? error.message() : std::string("no such file or folder"));
+  if (fs::is_directory(status)) return add_folder(path);
+  check(fs::is_regular_file(status), ErrorKind::io, "{}: is neither a file nor a folder", path.string());
+  const std::string head = beginning(path), name = path.string();
+  check(head.compare(0, 2, "\x1f\x8b") != 0 && head.compare(0, 3, "BZh") != 0 &&
+            head.compare(0, 4, "\x28\xb5\x2f\xfd") != 0 &&
+            head.compare(0, 5,
+                         "\xfd"
+                         "7zXZ") != 0,
+        ErrorKind::data, "{}: is compressed: unpack it, or to a plain .tar", name);
+  const bool magic = head.size() > 262 && head.compare(257, 5, "ustar") == 0;
+  magic || has_extension(name, ".tar") ? add_archive(path) : add_file(path);
+}
+
+// Gives each entry its key. Equal ones get their root in front, unless they are one file, by two of the given
+// paths.
+void ImageSource::name_entries() {
+  std::unordered_map<std::string, std::vector<int64_t>> alike;
+  for (int64_t i = 0; i < size(); ++i) alike[normal_name(entries_[static_cast<size_t>(i)].name)].push_back(i);
+  for (const auto& [name, which] : alike) {
+    const bool one_file = std::all_of(which.begin(), which.end(), [&](int64_t i) {
+      return normal_name(location(i)) == normal_name(location(which.front()));
+    });
+    if (one_file) continue;
+    for (const int64_t i : which) {
+      Entry& item = entries_[static_cast<size_t>(i)];
+      item.name = (containers_[item.container]->path / item.path).string();
+    }
+  }
+  // One file under two keys counts as the first.
+  std::unordered_map<std::string, std::string> first;
+  std::vector<std::string> keys;
+  for (const Entry& item : entries_) {
+    const std::string place = normal_name(location(std::ssize(keys)));
+    keys.push_back(first.emplace(place, item.name).first->second);
+  }
+  photos_ = PhotoNames(std::move(keys));
 }
 
 void ImageSource::add_file(const fs::path& path) {
   containers_.push_back(std::make_unique<Container>(path.parent_path(), -1));
-  add({static_cast<uint32_t>(containers_.size() - 1), path.filename().string()});
+  entries_.push_back(
+      {static_cast<uint32_t>(containers_.size() - 1), path.filename().string(), path.string()});
 }
 
 void ImageSource::add_folder(const fs::path& path) {
@@ -131,7 +153,8 @@ void ImageSource::add_folder(const fs::path& path) {
   std::sort(names.begin(), names.end());
   containers_.push_back(std::make_unique<Container>(path, -1));
   entries_.reserve(entries_.size() + names.size());
-  for (std::string& name : names) add({static_cast<uint32_t>(containers_.size() - 1), std::move(name)});
+  for (std::string& name : names)
+    entries_.push_back({static_cast<uint32_t>(containers_.size() - 1), name, name});
 }
 
 void ImageSource::add_archive(const fs::path& path) {
@@ -155,7 +178,8 @@ void ImageSource::add_archive(const fs::path& path) {
   check(!kept.empty(), ErrorKind::data, "{}: no pictures in the archive (jpg, jpeg, png, bmp, gif)",
         path.string());
   for (TarMember& member : kept)
-    add({static_cast<uint32_t>(containers_.size() - 1), std::move(member.name), member.offset, member.size});
+    entries_.push_back({static_cast<uint32_t>(containers_.size() - 1), member.name, member.name,
+                        member.offset, member.size});
 }
 
 const ImageSource::Entry& ImageSource::entry(int64_t index) const {
@@ -163,7 +187,7 @@ const ImageSource::Entry& ImageSource::entry(int64_t index) const {
   return entries_[static_cast<size_t>(index)];
 }
 
-std::string ImageSource::name(int64_t index) const { return std::string(base_name(entry(index).path)); }
+const std::string& ImageSource::name(int64_t index) const { return entry(index).name; }
 
 std::string ImageSource::location(int64_t index) const {
   const Entry& item = entry(index);
@@ -172,23 +196,7 @@ std::string ImageSource::location(int64_t index) const {
                                    : (container.path / item.path).string();
 }
 
-std::optional<int64_t> ImageSource::find(std::string_view name) const {
-  const std::string key(name);
-  const auto lookup = [&](const std::unordered_map<std::string, int64_t>& map) -> std::optional<int64_t> {
-    const auto at = map.find(key);
-    if (at == map.end()) return std::nullopt;
-    if (at->second != kTwice) return at->second;
-    std::vector<std::string> places;
-    for (int64_t i = 0; i < size() && places.size() < 2; ++i)
-      if (entries_[static_cast<size_t>(i)].path == key ||
-          base_name(entries_[static_cast<size_t>(i)].path) == key)
-        places.push_back(location(i));
-    fail(ErrorKind::data, "images: \"{}\" is in two places: {} and {}: leave one out", printable(key),
-         places.front(), places.back());
-  };
-  if (const auto found = lookup(by_path_)) return found;
-  return lookup(by_base_);
-}
+std::optional<int64_t> ImageSource::find(std::string_view name) const { return photos_.find(name); }
 
 std::vector<uint8_t> ImageSource::read(int64_t index, int64_t limit) const {
   const Entry& item = entry(index);

@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "imgcap/data/image.h"
+#include "imgcap/data/photo_names.h"
 
 namespace imgcap {
 
@@ -29,20 +29,28 @@ class ImageSource {
   // Errors: io (missing path, unreadable), data (folder or archive without pictures, damaged or compressed
   // archive), argument (no paths).
   explicit ImageSource(const std::vector<std::filesystem::path>& paths);
+  // The same without io and data errors: a path that cannot be listed goes to `refused`, and the others are
+  // done.
+  struct Refused {
+    std::filesystem::path path;
+    std::string reason;
+    int64_t before;  // how many pictures come before its place
+  };
+  ImageSource(const std::vector<std::filesystem::path>& paths, std::vector<Refused>& refused);
   ~ImageSource();
   ImageSource(ImageSource&&) noexcept;
   ImageSource& operator=(ImageSource&&) noexcept;
 
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
-  // The base name: "1000.jpg".
-  std::string name(int64_t index) const;
+  // Its key (photo_names.h): the path inside of its folder or archive, "a/1000.jpg"; of a file that was given
+  // itself the path as given. Where two roots hold equal ones, the root stands in front: "flickr/1000.jpg".
+  const std::string& name(int64_t index) const;
   // Where it is, for messages: "photos/1000.jpg", "photos.tar:a/1000.jpg".
   std::string location(int64_t index) const;
 
-  // By path inside of the folder or archive ("a/1000.jpg"), or else by base name. The same base name in two
-  // places is no error until somebody asks for it: then it would be a guess which is meant. Errors: data (two
-  // places, both named).
+  // The photo that the name means. Errors: data (photo_names.h).
   std::optional<int64_t> find(std::string_view name) const;
+  const PhotoNames& photos() const { return photos_; }
 
   // The file's bytes. Errors: io, data (over `limit`, archive shrunk meanwhile), index.
   std::vector<uint8_t> read(int64_t index, int64_t limit = ImageLimits{}.file_bytes) const;
@@ -54,19 +62,20 @@ class ImageSource {
   struct Entry {
     uint32_t container;
     std::string path;  // inside of the container
+    std::string name;
     int64_t offset = 0, bytes = 0;
   };
-  static constexpr int64_t kTwice = -1;
-
   const Entry& entry(int64_t index) const;
-  void add(Entry entry);
+  ImageSource(const std::vector<std::filesystem::path>& paths, std::vector<Refused>* refused);
+  void add_path(const std::filesystem::path& path);
   void add_file(const std::filesystem::path& path);
   void add_folder(const std::filesystem::path& path);
   void add_archive(const std::filesystem::path& path);
 
   std::vector<std::unique_ptr<Container>> containers_;
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, int64_t> by_path_, by_base_;  // kTwice: in two places
+  void name_entries();
+  PhotoNames photos_;
 };
 
 }  // namespace imgcap

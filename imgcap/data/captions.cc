@@ -97,6 +97,13 @@ int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references)
   return renamed;
 }
 
+void rename_images(std::vector<Caption>& captions, const PhotoNames& photos, const std::string& file) {
+  NamesOfFile names(photos, file);
+  for (Caption& caption : captions)
+    if (const auto photo = names.find(caption.image))
+      caption.image = photos.keys()[static_cast<size_t>(*photo)];
+}
+
 ImageList parse_image_list(std::string_view text, const std::string& name) {
   check_text(text, name);
   ImageList list;

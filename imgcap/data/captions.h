@@ -15,10 +15,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "imgcap/data/photo_names.h"
 
 namespace imgcap {
 
@@ -63,6 +66,10 @@ CaptionFile parse_captions(std::string_view text, const std::string& name);
 // of `references` the name that `references` has for them as an id. Returns how many captions were renamed.
 int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references);
 
+// Gives the images that mean one of `photos` its key. Errors: data (photo_names.h); `file` names where the
+// captions are from.
+void rename_images(std::vector<Caption>& captions, const PhotoNames& photos, const std::string& file);
+
 struct ImageList {
   std::vector<std::string> names;       // in the file's order, each once
   std::vector<std::string> duplicates;  // "file:line: reason" of names that were there before
@@ -72,6 +79,9 @@ struct ImageList {
 // names.
 ImageList read_image_list(const std::filesystem::path& file);
 ImageList parse_image_list(std::string_view text, const std::string& name);
+
+// Image -> captions, of one file.
+using CaptionsByPhoto = std::map<std::string, std::vector<std::string>>;
 
 // The captions of one image, as positions in a vector of captions.
 struct ImageCaptions {

@@ -1,5 +1,7 @@
 #include "imgcap/data/feature_cache.h"
 
+#include <unordered_set>
+
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
@@ -15,9 +17,9 @@ using tensor::ErrorKind;
 using tensor::Tensor;
 using tensor::io::Json;
 
-FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std::string key,
+FeatureCache::FeatureCache(std::vector<std::string> photos, Tensor features, std::string key,
                            std::map<std::string, int64_t> unreadable)
-    : names_(std::move(names)),
+    : photos_(std::move(photos)),
       features_(std::move(features)),
       key_(std::move(key)),
       unreadable_(std::move(unreadable)) {
@@ -25,14 +27,24 @@ FeatureCache::FeatureCache(std::vector<std::string> names, Tensor features, std:
             features_.is_contiguous(),
         ErrorKind::data, "feature cache: features {} where (images, places, channels) f16 is needed",
         describe(features_));
-  check(static_cast<int64_t>(names_.size()) == features_.size(0), ErrorKind::data,
-        "feature cache: {} names for {} photos", names_.size(), features_.size(0));
-  for (const std::string& name : names_)
+  check(static_cast<int64_t>(names().size()) == features_.size(0), ErrorKind::data,
+        "feature cache: {} names for {} photos", names().size(), features_.size(0));
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& name : names()) {
     check(find_invalid_utf8(name) == kNoPosition, ErrorKind::data,
           "feature cache: the photo's name '{}' is not UTF-8", printable(name));
-  for (size_t i = 0; i < names_.size(); ++i)
-    check(index_.emplace(names_[i], static_cast<int64_t>(i)).second, ErrorKind::data,
-          "feature cache: the photo {} is there twice", tensor::io::in_quotes(names_[i]));
+    check(seen.insert(name).second, ErrorKind::data, "feature cache: the photo {} is there twice",
+          tensor::io::in_quotes(name));
+  }
+  std::vector<std::string> names_of_unreadable;
+  for (const auto& [name, bytes] : unreadable_) names_of_unreadable.push_back(name);
+  unreadable_photos_ = PhotoNames(std::move(names_of_unreadable));
+}
+
+std::optional<int64_t> FeatureCache::unreadable_bytes(const std::string& name) const {
+  const auto found = unreadable_photos_.find(name);
+  if (!found) return std::nullopt;
+  return unreadable_.at(unreadable_photos_.keys()[static_cast<size_t>(*found)]);
 }
 
 FeatureCache FeatureCache::open(const std::filesystem::path& file) {
@@ -68,12 +80,7 @@ FeatureCache FeatureCache::open(const std::filesystem::path& file) {
 void FeatureCache::save(const std::filesystem::path& file) const {
   tensor::io::write_safetensors(
       file, {{"features", features_}},
-      {{"names", Json(names_).dump()}, {"key", key_}, {"unreadable", Json(unreadable_).dump()}});
-}
-
-std::optional<int64_t> FeatureCache::find(const std::string& name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? std::nullopt : std::optional(found->second);
+      {{"names", Json(names()).dump()}, {"key", key_}, {"unreadable", Json(unreadable_).dump()}});
 }
 
 Tensor FeatureCache::rows(const std::vector<int64_t>& which) const {

@@ -6,9 +6,9 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "imgcap/data/photo_names.h"
 #include "tensor/tensor.h"
 
 namespace imgcap {
@@ -28,23 +28,27 @@ class FeatureCache {
   void save(const std::filesystem::path& file) const;
 
   const std::string& key() const { return key_; }
-  const std::vector<std::string>& names() const { return names_; }
+  const std::vector<std::string>& names() const { return photos_.keys(); }  // their keys
   const std::map<std::string, int64_t>& unreadable() const { return unreadable_; }
+  // The bytes of the unreadable photo that the name means.
+  std::optional<int64_t> unreadable_bytes(const std::string& name) const;
   const tensor::Tensor& features() const { return features_; }  // (images, places, channels) f16
   int64_t size() const { return features_.size(0); }
   int64_t places() const { return features_.size(1); }
   int64_t channels() const { return features_.size(2); }
-  std::optional<int64_t> find(const std::string& name) const;
+  const PhotoNames& photos() const { return photos_; }
+  // The row of the photo that the name means. Errors: data (photo_names.h).
+  std::optional<int64_t> find(const std::string& name) const { return photos_.find(name); }
 
   // The given rows as (rows, places, channels) f32. Index errors name the row.
   tensor::Tensor rows(const std::vector<int64_t>& which) const;
 
  private:
-  std::vector<std::string> names_;
-  std::unordered_map<std::string, int64_t> index_;
+  PhotoNames photos_;
   tensor::Tensor features_;
   std::string key_;
   std::map<std::string, int64_t> unreadable_;
+  PhotoNames unreadable_photos_;
 };
 
 }  // namespace imgcap

@@ -38,20 +38,32 @@ std::map<std::string, std::vector<std::string>> Dataset::references() const {
   return all;
 }
 
-Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& captions,
-                     const std::vector<std::string>& names, const FeatureCache& features,
-                     const Vocabulary& vocabulary, int64_t max_tokens) {
-  Dataset data;
-  std::vector<std::string> missing;
+Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::vector<std::string>& names,
+                     const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens) {
+  std::vector<Dataset::Photo> photos;
+  std::vector<std::string> keys;
+  NamesOfFile rows(features.photos(), "data set");
   for (const std::string& name : names) {
-    const auto found = captions.find(name);
-    const auto row = features.find(name);
-    if (found == captions.end() || found->second.empty() || !row) {
-      missing.push_back(name);
-      if (row) data.without_captions.push_back(name);
+    const auto row = rows.find(name);
+    if (!row) continue;
+    photos.push_back({name, *row, {}, {}});
+    keys.push_back(features.names()[static_cast<size_t>(*row)]);
+  }
+  const PhotoNames listed(std::move(keys));
+  for (const CaptionsByPhoto& file : captions) {
+    NamesOfFile images(listed, "captions");
+    for (const auto& [name, texts] : file)
+      if (const auto photo = images.find(name)) {
+        std::vector<std::string>& all = photos[static_cast<size_t>(*photo)].captions;
+        all.insert(all.end(), texts.begin(), texts.end());
+      }
+  }
+  Dataset data;
+  for (Dataset::Photo& photo : photos) {
+    if (photo.captions.empty()) {
+      data.without_captions.push_back(photo.name);
       continue;
     }
-    Dataset::Photo photo{name, *row, found->second, {}};
     for (const std::string& text : photo.captions) {
       std::vector<int32_t> ids = vocabulary.encode(text);
       if (max_tokens > 0 && static_cast<int64_t>(ids.size()) > max_tokens) {
@@ -64,7 +76,7 @@ Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& capt
   }
   check(!data.photos.empty(), ErrorKind::data,
         "data set: none of {} photos has captions and features (first: '{}')", names.size(),
-        missing.empty() ? "" : missing.front());
+        names.empty() ? "" : names.front());
   return data;
 }
 

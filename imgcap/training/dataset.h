@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "imgcap/data/captions.h"
 #include "imgcap/data/feature_cache.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/models/decoder.h"
@@ -31,12 +32,12 @@ struct Dataset {
   std::string fingerprint() const;
 };
 
-// The photos of `names` that have both captions and features, in that order. `max_tokens` cuts longer
-// captions (<eos> stays; 0: no limit). Data errors: no photo is left; the first missing names are in the
-// message.
-Dataset make_dataset(const std::map<std::string, std::vector<std::string>>& captions,
-                     const std::vector<std::string>& names, const FeatureCache& features,
-                     const Vocabulary& vocabulary, int64_t max_tokens = 0);
+// The photos of `names` that have both captions and features, in that order; captions from several files are
+// put together, a file after the other. `max_tokens` cuts longer captions (<eos> stays; 0: no limit). Data
+// errors: no photo is left (the first missing name is in the message); two names, or two of one caption file,
+// mean one photo, or a name means two (photo_names.h).
+Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::vector<std::string>& names,
+                     const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens = 0);
 
 // The same data set with the rows that its photos have in another cache. Kind data: it lacks one.
 Dataset with_rows_of(const FeatureCache& features, Dataset data);

@@ -86,7 +86,8 @@ optim::State get(const Json& json, const std::string& name, const std::map<std::
 }
 
 // What a checkpoint says of its run, with every entry of the kind that it has to have.
-Json training_state(const Checkpoint& checkpoint, const std::string& file) {
+Json training_state(const Checkpoint& checkpoint, const std::vector<const char*>& parts,
+                    const std::string& file) {
   Json json = Json::try_parse(checkpoint.training).value_or(Json());
   const auto has = [&](const char* key, auto fits) {
     const Json* found = json.find(key);
@@ -96,8 +97,7 @@ Json training_state(const Checkpoint& checkpoint, const std::string& file) {
               has("generator", [](const Json& v) { return v.size() == 2; });
   for (const char* key : {"photos", "captions", "epoch", "batch", "step", "worse"})
     good = good && has(key, [](const Json& v) { return v.is_integer(); });
-  for (const char* key : {"options", "optimizer", "scheduler"})
-    good = good && has(key, [](const Json& v) { return v.is_object(); });
+  for (const char* key : parts) good = good && has(key, [](const Json& v) { return v.is_object(); });
   check(good, ErrorKind::data, "{}: it holds no training run to go on with", file);
   return json;
 }
@@ -420,7 +420,10 @@ void Trainer::resume() {
         name, checkpoint.vocabulary.size(), info_.vocabulary.size());
   check(checkpoint.decoder == info_.decoder, ErrorKind::data, "{}: its model differs from this run's: {}",
         name, differences(to_json(checkpoint.decoder), to_json(info_.decoder)));
-  const Json json = training_state(checkpoint, name);
+  std::vector<const char*> parts = {"options", "optimizer", "scheduler"};
+  if (average_) parts.push_back("average");
+  if (scaler_) parts.push_back("scaler");
+  const Json json = training_state(checkpoint, parts, name);
   tensor::about_file(name, [&] {
     TrainOptions saved = train_options_from_json(json.at("options").dump());
     // More epochs or steps may be asked for.

@@ -12,6 +12,8 @@
 
 namespace fs = std::filesystem;
 using namespace imgcap::cli;
+using imgcap::CaptionsByPhoto;
+using imgcap::PhotoNames;
 using tensor::ErrorKind;
 using tests::Folder;
 using tests::has;
@@ -34,6 +36,12 @@ size_t entries(const std::string& folder) {
 }
 
 const CaptionsByPhoto kCaptions = {{"a", {"one", "two"}}, {"b", {"three"}}, {"c", {"four", "five", "six"}}};
+
+PhotoNames photos_of(const CaptionsByPhoto& captions) {
+  std::vector<std::string> names;
+  for (const auto& [name, texts] : captions) names.push_back(name);
+  return PhotoNames(names);
+}
 
 }  // namespace
 
@@ -96,21 +104,21 @@ TEST_CASE("photos are split by lists, or by the seed") {
   const Folder folder;
   tests::write_text(folder / "train", "c\na\n");
   tests::write_text(folder / "val", "b\n");
-  const TrainingSplit lists = split_photos(kCaptions, folder / "train", folder / "val", 1);
+  const TrainingSplit lists = split_by_lists({kCaptions}, folder / "train", folder / "val");
   CHECK(lists.train == std::vector<std::string>{"c", "a"});
   CHECK(lists.val == std::vector<std::string>{"b"});
   CHECK(lists.test.empty());
   CHECK_FALSE(lists.drawn);
-  CHECK(lists.train_captions == kCaptions);
-  CHECK(lists.val_captions == kCaptions);
-  check_refused([&] { split_photos(kCaptions, folder / "train", "", 1); }, ErrorKind::argument,
+  CHECK(lists.train_captions == std::vector{kCaptions});
+  CHECK(lists.val_captions == std::vector{kCaptions});
+  check_refused([&] { split_by_lists({kCaptions}, folder / "train", ""); }, ErrorKind::argument,
                 "come together");
-  check_refused([&] { split_photos(kCaptions, "", folder / "val", 1); }, ErrorKind::argument,
+  check_refused([&] { split_by_lists({kCaptions}, "", folder / "val"); }, ErrorKind::argument,
                 "come together");
 
   CaptionsByPhoto many;
   for (int i = 0; i < 40; ++i) many["photo" + std::to_string(i)] = {"a"};
-  const TrainingSplit drawn = split_photos(many, "", "", 3);
+  const TrainingSplit drawn = split_photos({many}, photos_of(many), 3);
   CHECK(drawn.drawn);
   CHECK(drawn.train.size() == 32);
   CHECK(drawn.val.size() == 4);
@@ -119,25 +127,25 @@ TEST_CASE("photos are split by lists, or by the seed") {
   all.insert(drawn.val.begin(), drawn.val.end());
   all.insert(drawn.test.begin(), drawn.test.end());
   CHECK(all.size() == 40);
-  CHECK(drawn.train_captions == many);
-  CHECK(drawn.val_captions == many);
-  CHECK(split_photos(many, "", "", 3).train == drawn.train);
-  CHECK(split_photos(many, "", "", 4).train != drawn.train);
+  CHECK(drawn.train_captions == std::vector{many});
+  CHECK(drawn.val_captions == std::vector{many});
+  CHECK(split_photos({many}, photos_of(many), 3).train == drawn.train);
+  CHECK(split_photos({many}, photos_of(many), 4).train != drawn.train);
 }
 
 TEST_CASE("the original's split is by caption: each is in one part, with its photo") {
   CaptionsByPhoto many;
   for (int i = 0; i < 20; ++i) many["photo" + std::to_string(i / 2)].push_back("caption" + std::to_string(i));
-  const TrainingSplit split = split_captions(many, 1);
+  const TrainingSplit split = split_captions({many}, photos_of(many), 1);
   const auto count = [](const CaptionsByPhoto& captions) {
     size_t n = 0;
     for (const auto& [name, texts] : captions) n += texts.size();
     return n;
   };
-  CHECK(count(split.train_captions) == 18);
-  CHECK(count(split.val_captions) == 2);
-  CaptionsByPhoto both = split.train_captions;
-  for (const auto& [name, texts] : split.val_captions)
+  CHECK(count(split.train_captions[0]) == 18);
+  CHECK(count(split.val_captions[0]) == 2);
+  CaptionsByPhoto both = split.train_captions[0];
+  for (const auto& [name, texts] : split.val_captions[0])
     both[name].insert(both[name].end(), texts.begin(), texts.end());
   for (auto& [name, texts] : both) {
     std::sort(texts.begin(), texts.end());
@@ -148,10 +156,46 @@ TEST_CASE("the original's split is by caption: each is in one part, with its pho
     for (const auto& [name, texts] : captions) all.push_back(name);
     return all;
   };
-  CHECK(split.train == names(split.train_captions));
-  CHECK(split.val == names(split.val_captions));
+  CHECK(split.train == names(split.train_captions[0]));
+  CHECK(split.val == names(split.val_captions[0]));
   CHECK_FALSE(split.drawn);
-  CHECK(split_captions(many, 2).val_captions != split.val_captions);
+  CHECK(split_captions({many}, photos_of(many), 2).val_captions != split.val_captions);
+}
+
+TEST_CASE("a split without lists is of the photos that are there, each in one part") {
+  CaptionsByPhoto first, second;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 30; ++i) {
+    const std::string name = std::to_string(i) + ".jpg";
+    first[name] = {"one of " + name};
+    if (i < 20) keys.push_back("photos/" + name);  // of ten there is no file
+    second["photos/" + name] = {"another of " + name};
+  }
+  const TrainingSplit split = split_photos({first, second}, PhotoNames(keys), 5);
+  std::set<std::string> all(split.train.begin(), split.train.end());
+  all.insert(split.val.begin(), split.val.end());
+  all.insert(split.test.begin(), split.test.end());
+  CHECK(all.size() == 20);
+  CHECK(split.train.size() + split.val.size() + split.test.size() == 20);
+  for (const std::string& name : all) {
+    CHECK(std::stoi(name) < 20);
+    CHECK(split.train_captions[0].at(name) == first.at(name));
+    CHECK(split.train_captions[1].at(name) == second.at("photos/" + name));
+  }
+  // The names are the same as when every photo is there, and so is the draw.
+  CHECK(split_photos({first}, photos_of(first), 5).train ==
+        split_photos({first, second}, photos_of(first), 5).train);
+  CHECK(split_captions({first}, PhotoNames(keys), 1).train.size() <= 18);
+  check_refused(
+      [&] {
+        split_photos({{{"1.jpg", {"a"}}, {"photos/1.jpg", {"b"}}}}, PhotoNames(keys), 5);
+      },
+      ErrorKind::data, "captions: \"1.jpg\" and \"photos/1.jpg\" mean one photo, \"photos/1.jpg\"");
+  check_refused(
+      [&] {
+        split_photos({{{"x.jpg", {"a"}}}}, PhotoNames(keys), 5);
+      },
+      ErrorKind::data, "there are no images to split");
 }
 
 TEST_CASE("lists are written, and found again") {
@@ -176,7 +220,7 @@ TEST_CASE("lists are written, and found again") {
 }
 
 TEST_CASE("the captions of some photos, in the order of the photos") {
-  CHECK(texts_of(kCaptions, {"c", "none", "a"}) ==
+  CHECK(texts_of({kCaptions}, {"c", "none", "a"}) ==
         std::vector<std::string>{"four", "five", "six", "one", "two"});
-  CHECK(texts_of(kCaptions, {}).empty());
+  CHECK(texts_of({kCaptions}, {}).empty());
 }

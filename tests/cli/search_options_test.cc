@@ -122,7 +122,7 @@ TEST_CASE("eval: every option counts") {
   const Model model(scene.plain);
   const FeatureCache features = FeatureCache::open(scene.features);
   CHECK(features.key() == feature_key(scene.encoder(scene.weights), {}));
-  const Dataset data = make_dataset(scene.references, scene.names, features, model.vocabulary);
+  const Dataset data = make_dataset({scene.references}, scene.names, features, model.vocabulary);
   ScoreOptions score_options;
   score_options.split = "list.txt";
   const auto with = [&](const SearchOptions& search) {
@@ -177,7 +177,7 @@ TEST_CASE("caption: every option counts") {
     const auto searched = [&](const BeamOptions& options) {
       return captions_of(beam_search(*model.decoder, features[i], options).front(), model);
     };
-    CHECK(found[i]["image"] == (i == 0 ? kBear : kSkier));
+    CHECK(found[i]["image"] == scene.photos + "/" + (i == 0 ? kBear : kSkier));
     const Captions expected = searched(beam_options(4, 3, 5, 2));
     CHECK(captions_of(found[i]) == expected);
     CHECK(searched(beam_options(5, 3, 5, 2)) != expected);
@@ -257,7 +257,7 @@ TEST_CASE("caption for people: a line a photo, further captions below it, and a 
                   beam_options(5, 3, 30, 1))
           .front();
   REQUIRE(found.size() == 3);
-  const std::string first = kBear + ": " + model.text(found[0]) + " (",
+  const std::string first = bear + ": " + model.text(found[0]) + " (",
                     rest = " ms)\n  " + model.text(found[1]) + "\n  " + model.text(found[2]) + "\n";
   CHECK(result.out.starts_with(first));
   CHECK(tests::count(result.out, first) == 3);
@@ -358,7 +358,7 @@ TEST_CASE("report: every option counts") {
   for (const size_t m : {0, 1}) {
     CAPTURE(m);
     const Model model(m == 0 ? scene.model : scene.plain);
-    const Dataset data = make_dataset(scene.references, scene.names, features, model.vocabulary);
+    const Dataset data = make_dataset({scene.references}, scene.names, features, model.vocabulary);
     const Scores scores =
         evaluate(*model.decoder, data, features, model.vocabulary, search_options(4, 5, 2), {}).scores;
     std::string cells;

@@ -97,8 +97,8 @@ std::string train_by_library(const Data& data, const Start& start, const std::st
   const Vocabulary vocabulary(start.info.vocabulary);
   const FeatureCache& plain = start.features.front();
   const int64_t most = start.options.max_tokens;
-  const Dataset training = make_dataset(data.captions, data.train, plain, vocabulary, most);
-  Dataset validation = make_dataset(data.captions, data.val, plain, vocabulary, most);
+  const Dataset training = make_dataset({data.captions}, data.train, plain, vocabulary, most);
+  Dataset validation = make_dataset({data.captions}, data.val, plain, vocabulary, most);
   validation.split = "val.txt";
   std::vector<const FeatureCache*> views;
   for (const FeatureCache& each : start.features) views.push_back(&each);

@@ -117,7 +117,7 @@ TEST_CASE("prepare and classify: every option counts") {
   CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels\n");
   CHECK(prepare.left() == "");
   const FeatureCache features = FeatureCache::open(cache);
-  CHECK(features.names() == std::vector<std::string>{kBear, "skier.jpg"});
+  CHECK(features.names() == std::vector<std::string>{bear, "skier.jpg"});
   CHECK(features.key() == encoder.key);
   const tensor::Tensor own = encode_images(encoder, {read_image(bear)}).to(tensor::DType::f16);
   CHECK(features.rows({0}).to_vector<float>() == own.to(tensor::DType::f32).to_vector<float>());
@@ -132,7 +132,7 @@ TEST_CASE("prepare and classify: every option counts") {
     more.insert(more.end(), {"--encoder", "resnet18", "--weights", weights, bear});
     return ran(classify(more)).out;
   };
-  std::string text = kBear + ":";
+  std::string text = bear + ":";
   json list = json::array();
   for (size_t k = 0; k < 3; ++k) {
     const float share = p[static_cast<size_t>(order[k])];
@@ -141,7 +141,7 @@ TEST_CASE("prepare and classify: every option counts") {
   }
   CHECK(classes({"--top", "3"}) == text + "\n");
   const json line = json::parse(classes({"--top", "3", "--json"}));
-  CHECK(line["image"] == kBear);
+  CHECK(line["image"] == bear);
   REQUIRE(line["classes"].size() == 3);
   for (size_t k = 0; k < 3; ++k) {
     CHECK(line["classes"][k][0] == order[k]);

@@ -68,8 +68,8 @@ TEST_CASE("data sets and batches") {
   CHECK(batch.lengths == std::vector<int64_t>{7, 7, 6, 6});
   CHECK(batch.image.to_vector<int64_t>() == std::vector<int64_t>{0, 1, 0, 1});
   CHECK(batch.features.shape() == Shape{2, 4, 12});
-  CHECK_THROWS_AS(make_dataset(toy.captions, {"nowhere.jpg"}, toy.features, toy.vocabulary), tensor::Error);
-  const Dataset cut = make_dataset(toy.captions, toy.names, toy.features, toy.vocabulary, 4);
+  CHECK_THROWS_AS(make_dataset({toy.captions}, {"nowhere.jpg"}, toy.features, toy.vocabulary), tensor::Error);
+  const Dataset cut = make_dataset({toy.captions}, toy.names, toy.features, toy.vocabulary, 4);
   CHECK(cut.photos[0].encoded[0].size() == 4);
   CHECK(cut.photos[0].encoded[0].back() == kEos);
   const auto first = epoch_batches(10, 4, 1, 0), again = epoch_batches(10, 4, 1, 0),
@@ -109,7 +109,7 @@ TEST_CASE("a data set has the photos with captions and features, in the order of
   captions["elsewhere.jpg"] = {"a dog"};
   const std::vector<std::string> names = {"red_ball.jpg",  "elsewhere.jpg", "blue_dog.jpg",
                                           "blue_ball.jpg", "nowhere.jpg",   "black_dog.jpg"};
-  const Dataset data = make_dataset(captions, names, toy.features, toy.vocabulary);
+  const Dataset data = make_dataset({captions}, names, toy.features, toy.vocabulary);
   REQUIRE(data.photos.size() == 2);
   CHECK(data.photos[0].name == "red_ball.jpg");
   CHECK(data.photos[1].name == "black_dog.jpg");
@@ -126,10 +126,10 @@ TEST_CASE("a data set has the photos with captions and features, in the order of
         std::map<std::string, std::vector<std::string>>{{"red_ball.jpg", captions.at("red_ball.jpg")},
                                                         {"black_dog.jpg", captions.at("black_dog.jpg")}});
   tests::check_error(tensor::ErrorKind::data, {"none of 2 photos", "first: 'blue_dog.jpg'"}, [&] {
-    make_dataset(captions, {"blue_dog.jpg", "nowhere.jpg"}, toy.features, toy.vocabulary);
+    make_dataset({captions}, {"blue_dog.jpg", "nowhere.jpg"}, toy.features, toy.vocabulary);
   });
   tests::check_error(tensor::ErrorKind::data, {"none of 0 photos"},
-                     [&] { make_dataset(captions, {}, toy.features, toy.vocabulary); });
+                     [&] { make_dataset({captions}, {}, toy.features, toy.vocabulary); });
 }
 
 TEST_CASE("captions are cut to the most tokens and still end") {
@@ -138,7 +138,7 @@ TEST_CASE("captions are cut to the most tokens and still end") {
   const std::vector<int32_t> whole = toy.vocabulary.encode("a red dog .");
   REQUIRE(whole.size() == 6);
   const auto cut = [&](int64_t most) {
-    return make_dataset(toy.captions, toy.names, toy.features, toy.vocabulary, most).photos[0].encoded[0];
+    return make_dataset({toy.captions}, toy.names, toy.features, toy.vocabulary, most).photos[0].encoded[0];
   };
   CHECK(cut(0) == whole);
   CHECK(cut(7) == whole);

@@ -62,7 +62,7 @@ struct Run {
       {kPhotos[2], {"two men play", "men play a game"}},
       {kPhotos[3], {"a man plays", "a game of a man"}}};
   Vocabulary vocabulary = make_vocabulary();
-  Dataset data = make_dataset(captions, kPhotos, features, vocabulary);
+  Dataset data = make_dataset({captions}, kPhotos, features, vocabulary);
   TrainedEncoder trained{encoder, source, 1};
   Trainer trainer;
 

@@ -17,7 +17,7 @@ struct Toy {
   std::map<std::string, std::vector<std::string>> captions;
   FeatureCache features = make_features();
   Vocabulary vocabulary = make_vocabulary();
-  Dataset data = make_dataset(captions, names, features, vocabulary);
+  Dataset data = make_dataset({captions}, names, features, vocabulary);
   Checkpoint info;
 
   explicit Toy(DecoderKind kind = DecoderKind::attention) {

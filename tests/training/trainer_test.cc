@@ -370,7 +370,7 @@ TEST_CASE("one batch over-fits, and its captions come back") {
     toy.info.decoder.hidden = toy.info.decoder.embedding = 48;
     // One caption a photo: two captions of one photo have a loss that cannot vanish.
     for (auto& [name, texts] : toy.captions) texts.resize(1);
-    const Dataset data = make_dataset(toy.captions, toy.names, toy.features, toy.vocabulary);
+    const Dataset data = make_dataset({toy.captions}, toy.names, toy.features, toy.vocabulary);
     tensor::Generator generator(5);
     const auto decoder = make_decoder(toy.info.decoder, generator);
     // Evaluation mode: the plain model's head would else drop half of its inputs.
