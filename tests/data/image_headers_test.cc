@@ -194,6 +194,65 @@ TEST_CASE("orientation in both byte orders, short or long, anywhere among the ta
   }
 }
 
+TEST_CASE("orientation may be any whole number but a BYTE, alone or the first of several") {
+  using codecs::exif_orientation;
+  for (int type = 0; type <= 16; ++type) {
+    CAPTURE(type);
+    const bool whole = type == 3 || type == 4 || type == 6 || type == 8 || type == 9 || type == 13;
+    CHECK(exif_orientation(tiff(true, {{0x112, type, 1, little32(6)}}) + Bytes(16, 0)) == (whole ? 6 : 1));
+    CHECK(exif_orientation(tiff(true, {{0x112, type, 0, little32(6)}}) + Bytes(16, 0)) == 1);
+  }
+  // The values of more than four bytes are elsewhere; the structure's directory ends at byte 22.
+  const Bytes far = tiff(true, {{0x112, 4, 2, little32(22)}}) + little32(6) + little32(3);
+  CHECK(exif_orientation(far) == 6);
+  CHECK(exif_orientation(Bytes(far.begin(), far.end() - 1)) == 1);
+  CHECK(exif_orientation(tiff(true, {{0x112, 3, 3, little32(22)}}) + little32(6) + little32(3)) == 6);
+  CHECK(exif_orientation(tiff(true, {{0x112, 4, 0x40000001, little32(22)}}) + little32(6) + little32(3)) ==
+        1);
+  // A tag that says nothing doesn't count; the next one does.
+  CHECK(exif_orientation(tiff(true, {{0x112, 1, 1, little32(6)}, {0x112, 3, 1, little32(3)}})) == 3);
+  // The order of the 42 alone may be wrong.
+  Bytes turned = oriented(6);
+  std::swap(turned[2], turned[3]);
+  CHECK(exif_orientation(turned) == 6);
+  CHECK(exif_orientation(kExif + kExif + oriented(6)) == 6);
+  CHECK(exif_orientation(kExif + kExif + kExif + oriented(6)) == 1);
+}
+
+TEST_CASE("orientation in XMP: an attribute or an element, the first with a digit") {
+  using codecs::xmp_orientation;
+  for (int value = 0; value <= 9; ++value) {
+    const std::string digit = std::to_string(value);
+    const int want = value >= 1 && value <= 8 ? value : 1;
+    CAPTURE(value);
+    CHECK(xmp_orientation("<rdf:Description tiff:Orientation=\"" + digit + "\"/>") == want);
+    CHECK(xmp_orientation("<rdf:Description tiff:Orientation = '" + digit + "'/>") == want);
+    CHECK(xmp_orientation("<tiff:Orientation>" + digit + "</tiff:Orientation>") == want);
+    CHECK(xmp_orientation("<tiff:Orientation>\n\t\r " + digit + "</tiff:Orientation>") == want);
+  }
+  CHECK(xmp_orientation("tiff:Orientation=\"6\" tiff:Orientation=\"3\"") == 6);
+  for (const std::string nothing :
+       {"", "x", "\"", "=", "=6", ">", "=\"", "=\"\"", ">x", "=\"x6\"", "=\"-6\"", "6"}) {
+    CAPTURE(nothing);
+    CHECK(xmp_orientation("tiff:Orientation" + nothing) == 1);
+    CHECK(xmp_orientation("tiff:Orientation" + nothing + " tiff:Orientation=\"3\"") == 3);
+  }
+  CHECK(xmp_orientation("exif:Orientation=\"6\"") == 1);
+  const std::string whole = "tiff:Orientation = \"6";
+  for (size_t size = 0; size < whole.size(); ++size)  // the bytes behind the end are a digit, too
+    CHECK(xmp_orientation(std::string_view(whole).substr(0, size)) == 1);
+}
+
+TEST_CASE("a raw profile's bytes are behind its third line break") {
+  using codecs::raw_profile;
+  CHECK(raw_profile("\nexif\n       4\n00fF\n1\n2\n") == Bytes{0x00, 0xFF, 0x12});
+  CHECK(raw_profile("\nexif\n       4\n00f") == Bytes{0x00});
+  CHECK(raw_profile("\nexif\n       4\n09azAF") == Bytes{0x09});
+  CHECK(raw_profile("\nexif\n       4\naf:1122") == Bytes{0xAF});
+  for (const char* none : {"", "\n", "\nexif\n", "\nexif\n4", "\nexif\n4\n"})
+    CHECK(raw_profile(none).empty());
+}
+
 TEST_CASE("a JPEG's first EXIF segment counts, and only EXIF is EXIF") {
   const auto orientation = [](const Bytes& more) { return jpeg(jpeg_with(more)).orientation; };
   const Bytes six = segment(0xE1, kExif + oriented(6)), three = segment(0xE1, kExif + oriented(3));

@@ -96,6 +96,8 @@ for bits in (1, 2, 4, 8):
     put(f"palette_{bits}_top_down.bmp", bmp(info(40, width, -height, bits), table(colours[bits]), rows(indices[bits][::-1], bits)), want, reason)
 head, entries, pixels, want = info(40, width, height, 4), table(colours[4]), rows(indices[4], 4), colours[4][indices[4]]
 put("palette_gap.bmp", bmp(head, entries, pixels, gap=bytes(9)), want)
+put("palette_gap_header_36.bmp", bmp(info(36, width, height, 4, used=9), entries[:36], pixels, gap=b"\x77" * 28),
+    np.concatenate([colours[4][:9], np.zeros((7, 3))])[indices[4]], old_header)
 put("palette_no_place.bmp", bmp(head, entries, pixels, at=0), want)
 put("palette_place_of_table.bmp", bmp(head, entries, pixels, at=54), want)
 put("palette_oversize.bmp", bmp(info(40, width, height, 4, used=20), entries + bytes(16), pixels), want)
@@ -115,6 +117,7 @@ for bits in (16, 24, 32):
     put(f"true_{bits}_palette.bmp", bmp(info(40, width, height, bits, used=3), table(colours[4][:3]), pixels))
     put(f"true_{bits}_top_down.bmp", bmp(info(40, width, -height, bits), b"", pixels))
     put(f"true_{bits}_no_place.bmp", bmp(info(40, width, height, bits), b"", pixels, at=0))
+put("true_24_no_palette.bmp", bmp(info(40, width, height, 24, used=3), b"", rows(values[24], 24)))  # which it claims
 put("true_24_last_padding.bmp", bmp(info(40, width, height, 24), b"", rows(values[24], 24)[:-3]))
 
 
@@ -182,6 +185,7 @@ runs(8, [0, 0, 4, 6, 0, 1], [[0] * 4, [6] * 4], "Pillow overlooks an empty row")
 runs(4, [5, 0x12, 0, 0, 0, 5, 0x34, 0x56, 0x70, 0, 0, 0, 3, 0x88, 2, 0x90, 0, 1], [[1, 2, 1, 2, 1], [3, 4, 5, 6, 7], [8, 8, 8, 9, 0]])
 runs(4, [0, 3, 0x12, 0x30, 0, 2, 2, 0, 0, 0, 0, 2, 1, 0, 4, 0xAB, 0, 1], [[1, 2, 3, 0, 0], [0, 10, 11, 10, 11]])
 runs(4, [0, 4, 0x12, 0x34, 1, 0x50, 0, 1], [[1, 2, 3, 4, 5]], size=124)
+runs(4, [0, 13, 0x12, 0x34, 0x56, 0x78, 0x9A, 0xBC, 0xD0, 0, 0, 0, 13, 0xEE, 0, 1], [range(1, 14), [14] * 13])
 wide = rng.integers(0, 256, 300)
 runs(8, [0, 255, *wide[:255], 0, 0, 45, *wide[255:], 0, 0, 1], [wide])
 deep = rng.integers(0, 256, (2, 5, 3))
@@ -280,6 +284,7 @@ put("no_canvas.gif", gif(0, 0, plain, sixteen), want)
 put("no_canvas_width.gif", gif(0, 11, plain, sixteen), want)
 put("second_frame.gif", gif(9, 11, plain + frame(0, 0, small[::-1], 4), sixteen), want)
 put("code_size_9.gif", gif(9, 11, frame(0, 0, small, 9), sixteen), want)
+put("code_size_11.gif", gif(9, 11, frame(0, 0, small, 11), sixteen), want)
 put("code_size_1.gif", gif(9, 11, frame(0, 0, small % 2, 1), sixteen), sixteen[small % 2], "Pillow wants codes of 2 bits at least")
 put("no_terminator.endless.gif", gif(9, 11, plain, sixteen)[:-2], want)
 noise, many = rng.integers(0, 256, (75, 72)), rng.integers(0, 256, (256, 3))
@@ -348,6 +353,9 @@ put("profile_app1.png", png(packed(APP1, profile(E + exif(6), "APP1"))), upright
 put("profile_app1_xmp.png", png(packed(APP1, profile(X + xmp(6), "APP1"))), upright(6), "Pillow knows no APP1 profile (ImageMagick)")
 put("profile_damaged.png", png(chunk(b"zTXt", RAW + b"\0\0no zlib data"), international(XML, xmp(6))))
 put("profile_bomb.png", png(packed(RAW, profile(E + exif(6)) + bytes(1 << 22))), stored, "Pillow refuses texts of more than 1 MiB")
+put("xmp_unnamed.png", png(chunk(b"iTXt", XML + bytes(5) + xmp(6))))  # as programs write it
+put("xmp_other_packing.png", png(chunk(b"iTXt", XML + b"\0\1\1\0\0" + zlib.compress(xmp(6)))))
+put("xmp_cut.png", png(chunk(b"iTXt", XML + b"\0\0")))
 put("xmp_packed.png", png(international(XML, xmp(6), True)))
 put("xmp_as_text.png", png(text(XML, xmp(6))))
 put("exif_and_profile.png", png(packed(RAW, profile(E + exif(3))), chunk(b"eXIf", exif(6))))
