@@ -79,7 +79,7 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
   }
   if (starts_with(bytes, "\x89PNG\r\n\x1a\n"sv)) {
     const codecs::Header header = codecs::check_png(bytes, name, limits);
-    return apply_orientation(codecs::decode_stb(bytes, header, name), header.orientation);
+    return apply_orientation(codecs::decode_png(bytes, header, name), header.orientation);
   }
   if (starts_with(bytes, "GIF87a"sv) || starts_with(bytes, "GIF89a"sv))
     return codecs::decode_gif(bytes, name, limits);

@@ -25,8 +25,9 @@ inline uint32_t big32(Bytes bytes, size_t at) { return big16(bytes, at) << 16 | 
 struct Header {
   int64_t width = 0, height = 0;
   int orientation = 1;
-  int components = 0;   // JPEG only
-  size_t data_end = 0;  // JPEG without an end mark whose scans are all there: where their data end; else 0
+  int components = 0;     // JPEG only
+  size_t palette_at = 0;  // PNG only: where its palette's part begins; 0 without one
+  size_t data_end = 0;    // JPEG without an end mark whose scans are all there: where their data end; else 0
 };
 
 // Errors: data, with the size and the limit.
@@ -48,6 +49,7 @@ Header check_png(Bytes bytes, const std::string& name, const ImageLimits& limits
 
 // `header` has been checked against the limits. Errors: data.
 Image decode_jpeg(Bytes bytes, const Header& header, const std::string& name);
+Image decode_png(Bytes bytes, const Header& header, const std::string& name);
 Image decode_stb(Bytes bytes, const Header& header, const std::string& name);
 
 // A JPEG with header.data_end: decoded with a warning when its picture is whole. Errors: data (cut short).

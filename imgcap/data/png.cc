@@ -104,10 +104,24 @@ Header check_png(Bytes bytes, const std::string& name, const ImageLimits& limits
     const std::string_view kind = text_of(part.first(4));
     if (kind == "IEND") break;
     keep(parts, kind, part, part.subspan(4));
+    if (kind == "PLTE" && header.palette_at == 0) header.palette_at = at;
     at += length + 12;
   }
   header.orientation = orientation_in(parts);
   return header;
+}
+
+Image decode_png(Bytes bytes, const Header& header, const std::string& name) {
+  constexpr size_t kWhole = 768;
+  const size_t at = header.palette_at, length = at == 0 ? kWhole : big32(bytes, at);
+  if (length >= kWhole) return decode_stb(bytes, header, name);
+  // stb_image takes the colours that a palette lacks from memory that nobody wrote; they are black. It
+  // doesn't look at checksums.
+  std::vector<uint8_t> file(bytes.begin(), bytes.end());
+  const auto place = file.begin() + static_cast<std::ptrdiff_t>(at);
+  place[2] = kWhole >> 8, place[3] = kWhole & 255;
+  file.insert(place + static_cast<std::ptrdiff_t>(8 + length), kWhole - length, 0);
+  return decode_stb(file, header, name);
 }
 
 }  // namespace imgcap::codecs

@@ -365,6 +365,15 @@ for value in (6, 1, 9):  # EXIF counts as soon as it has the tag, whatever it sa
 put("exif_without_and_xmp.png", png(chunk(b"eXIf", exif(6, 0x113)), international(XML, xmp(3))))
 put("exif_without_and_xmp.jpg", jpeg(E + exif(6, 0x113), X + xmp(3)))
 
+# --- PNG with fewer colours than its pixels name
+for bits in (1, 2, 4, 8):
+    pixels = rng.integers(0, 1 << bits, (3, 5))
+    some = rng.integers(0, 256, (1 << (bits - 1), 3))
+    lines = [int("".join(format(v, f"0{bits}b") for v in row).ljust(40, "0"), 2).to_bytes(5, "big")[: (5 * bits + 7) // 8] for row in pixels]
+    head = struct.pack(">IIBBBBB", 5, 3, bits, 3, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), chunk(b"PLTE", some.astype(np.uint8).tobytes()), chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in lines))), chunk(b"IEND", b"")]
+    put(f"palette_{bits}_short.png", b"\x89PNG\r\n\x1a\n" + b"".join(parts), np.concatenate([some, np.zeros((1 << (bits - 1), 3))])[pixels])
+
 # --- JPEG without an end mark
 y, x = np.mgrid[0:21, 0:27]
 waves = Image.fromarray(np.stack([x * 9, y * 12, (x + y) * 5], 2).astype(np.uint8))
