@@ -249,6 +249,7 @@ TEST_CASE("a raw profile's bytes are behind its third line break") {
   CHECK(raw_profile("\nexif\n       4\n00f") == Bytes{0x00});
   CHECK(raw_profile("\nexif\n       4\n09azAF") == Bytes{0x09});
   CHECK(raw_profile("\nexif\n       4\naf:1122") == Bytes{0xAF});
+  CHECK(raw_profile("\nexif\n       4\nA0F9a0f9") == Bytes{0xA0, 0xF9, 0xA0, 0xF9});
   for (const char* none : {"", "\n", "\nexif\n", "\nexif\n4", "\nexif\n4\n"})
     CHECK(raw_profile(none).empty());
 }
