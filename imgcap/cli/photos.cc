@@ -12,9 +12,10 @@ namespace {
 
 using tensor::io::Json;
 
+void say(const std::string& text) { std::fprintf(stderr, "imgcap: %s\n", printable(text).c_str()); }
+
 void report(const std::string& name, const std::string& reason, bool json, Program& program) {
-  const std::string whole = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
-  std::fprintf(stderr, "imgcap: %s\n", printable(whole).c_str());
+  say(reason.find(name) == std::string::npos ? name + ": " + reason : reason);
   if (json) print_line(Json::object({{"image", name}, {"error", reason}}));
   program.exit_code = 2;
 }
@@ -42,6 +43,7 @@ void for_each_photo(const std::vector<std::string>& paths, bool json, Program& p
       report(photo.name, error.what(), json, program);
       continue;
     }
+    if (!photo.image.warning.empty()) say(photo.name + ": warning: " + photo.image.warning);
     use(photo);
   }
   tell_refused(source.size());

@@ -1,4 +1,4 @@
-// PNG, BMP, GIF (and JPEG where libjpeg-turbo is missing) by stb_image.
+// PNG (and JPEG where libjpeg-turbo is missing) by stb_image.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -38,8 +38,6 @@ void stb_free(void* old) {
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_PNG
-#define STBI_ONLY_BMP
-#define STBI_ONLY_GIF
 #ifndef IMGCAP_HAVE_JPEG
 #define STBI_ONLY_JPEG
 #endif
@@ -71,10 +69,19 @@ Image decode_stb(Bytes bytes, const Header& header, const std::string& name) {
   const uint8_t* from = decoded.get();
   uint8_t* to = image.pixels.data();
   for (int64_t i = 0; i < header.height * header.width; ++i, from += 4, to += 3) {
-    const int alpha = from[3], white = 255 * (255 - alpha) + 127;
-    for (int c = 0; c < 3; ++c) to[c] = static_cast<uint8_t>((from[c] * alpha + white) / 255);
+    for (int c = 0; c < 3; ++c) to[c] = over_white(from[c], from[3]);
   }
   return image;
+}
+
+std::optional<std::string> unpack_zlib(Bytes bytes, size_t limit) {
+  std::string text(limit, '\0');
+  const int size =
+      stbi_zlib_decode_buffer(text.data(), static_cast<int>(limit),
+                              reinterpret_cast<const char*>(bytes.data()), static_cast<int>(bytes.size()));
+  if (size < 0) return {};
+  text.resize(static_cast<size_t>(size));
+  return text;
 }
 
 }  // namespace imgcap::codecs
