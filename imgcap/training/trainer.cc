@@ -419,7 +419,8 @@ void Trainer::resume() {
     check(!json.contains("data") || json.at("data") == training_.fingerprint(), ErrorKind::data,
           "{}: it was trained on other photos or captions than this run's", name);
     tensor::about_file(name, [&] {
-      decoder_->load_state_dict(checkpoint.weights);
+      const nn::LoadOptions finite{.finite = [](const std::string&) { return true; }};
+      decoder_->load_state_dict(checkpoint.weights, finite);
       if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
       optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
       scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
