@@ -11,18 +11,19 @@ namespace tensor {
 namespace {
 
 constexpr int64_t kPiece = 4096;  // elements: half of a first-level cache in f32
+constexpr int64_t kGrain = 64 * kPiece;
 
-// All bits of the exponent are set. As integers: nothing is rounded or flushed, and -ffast-math means
-// nothing.
+// Of at most kPiece elements. All bits of the exponent are set: as integers, nothing is rounded or flushed,
+// and -ffast-math means nothing. The sum is as wide as an element, so that a vector of them is added at once.
 template <class Bits, Bits exponent>
 int64_t count(const std::byte* data, int64_t n) {
-  int64_t found = 0;
+  Bits found = 0;
   for (int64_t i = 0; i < n; ++i) {
     Bits bits;
     std::memcpy(&bits, data + static_cast<size_t>(i) * sizeof(Bits), sizeof(Bits));
-    found += (bits & exponent) == exponent;
+    found = static_cast<Bits>(found + ((bits & exponent) == exponent ? 1 : 0));
   }
-  return found;
+  return static_cast<int64_t>(found);
 }
 
 int64_t count(const std::byte* data, int64_t n, DType dtype) {
@@ -48,8 +49,9 @@ int64_t count_non_finite(const Tensor& tensor) {
   const std::byte* data = dense.raw();
   const int64_t size = size_of(dense.dtype());
   std::atomic<int64_t> found = 0;
-  parallel_for(dense.numel(), kPiece, [&](int64_t begin, int64_t end) {
-    found += count(data + begin * size, end - begin, dense.dtype());
+  parallel_for(dense.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += kPiece)
+      found += count(data + i * size, std::min(kPiece, end - i), dense.dtype());
   });
   return found;
 }
@@ -65,7 +67,7 @@ bool copy_finite(Tensor& to, const Tensor& from) {
   std::byte* target = to.mutable_raw();
   const int64_t size = size_of(to.dtype());
   std::atomic<bool> finite = true;
-  parallel_for(to.numel(), kPiece, [&](int64_t begin, int64_t end) {
+  parallel_for(to.numel(), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += kPiece) {
       const int64_t n = std::min(kPiece, end - i);
       std::memcpy(target + i * size, source + i * size, static_cast<size_t>(n * size));

@@ -146,7 +146,7 @@ def own_beam(decoder, features, k, max_words=30):
             logp, after = step(decoder, ids, features, state)
             logp[[UNK, PAD, SOS]] = -float("inf")
             candidates += [(ids + [w], score + float(logp[w]), after) for w in range(EOS, V)]
-        ranked = sorted(candidates, key=lambda c: -c[1])
+        ranked, before = sorted(candidates, key=lambda c: -c[1]), beams
         margin = min([margin] + [a[1] - b[1] for a, b in zip(ranked[:k], ranked[1:k + 1])])
         beams = []
         for rank, (ids, score, after) in enumerate(ranked[:2 * k]):
@@ -161,7 +161,7 @@ def own_beam(decoder, features, k, max_words=30):
     done.sort(key=lambda d: -d[2])
     if len(done) > 1:
         margin = min(margin, done[0][2] - done[1][2])
-    return (*done[0][:2], margin) if done else (beams[0][0] if beams else [], 0.0, 0.0)  # open ones: not needed here
+    return (*(done or before)[0][:2], margin)  # the best open one when none has ended
 
 
 # --- weights
