@@ -11,6 +11,7 @@
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/io/npy.h"
+#include "tensor/io/pickle.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/zip.h"
 
@@ -57,8 +58,18 @@ void golden(const fs::path& folder) {
     const std::string name = entry.path().filename().string(), bytes = read(entry.path());
     put("pth", name, bytes);
     put("zip", name, bytes);
+    const std::span archive(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
+    if (bytes.starts_with('\x80')) {  // of before PyTorch 1.6: pickles one behind the other
+      std::span<const std::byte> rest = archive;
+      for (int i = 0; i < 5; ++i) {
+        const std::span<const std::byte> before = rest;
+        tensor::io::read_next_pickle(rest, name);
+        put("pickle", name + std::to_string(i) + ".pkl",
+            {reinterpret_cast<const char*>(before.data()), before.size() - rest.size()});
+      }
+      continue;
+    }
     try {
-      const std::span archive(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
       for (const auto& [key, zipped] : tensor::io::read_zip_directory(archive, name)) {
         if (!key.ends_with("data.pkl")) continue;
         const auto content = tensor::io::zip_content(archive, name, key, zipped);

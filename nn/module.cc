@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tensor/error.h"
+#include "tensor/finite.h"
 
 namespace nn {
 
@@ -28,6 +29,11 @@ bool fits(const Tensor& own, const Tensor& state) {
   if (!state.defined() || own.shape() != state.shape()) return false;
   return own.dtype() == state.dtype() ||
          (tensor::is_floating(own.dtype()) && tensor::is_floating(state.dtype()));
+}
+
+bool is_optional(const std::string& name) {
+  constexpr std::string_view count = "num_batches_tracked";
+  return name == count || name.ends_with(tensor::format(".{}", count));
 }
 
 std::string describe_or_undefined(const Tensor& t) { return t.defined() ? tensor::describe(t) : "undefined"; }
@@ -232,6 +238,10 @@ StateDict Module::state_dict() const {
 }
 
 LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
+  return load_state_dict(state, LoadOptions{.strict = strict});
+}
+
+LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& options) {
   const std::vector<Entry> own = entries();
   const auto target = [](const Entry& entry) -> Tensor& {
     return entry.parameter ? entry.parameter->mutable_data() : *entry.buffer;
@@ -251,19 +261,29 @@ LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
   }
   LoadReport report;
   for (const Entry& entry : own)
-    if (!state.contains(entry.name) && !loaded.contains(&target(entry))) report.missing.push_back(entry.name);
+    if (!state.contains(entry.name) && !loaded.contains(&target(entry)) && !is_optional(entry.name))
+      report.missing.push_back(entry.name);
   for (const auto& [name, value] : state)
     if (!names.contains(name)) report.unexpected.push_back(name);
 
   std::string problems;
-  if (strict && !report.missing.empty()) problems += "; missing: " + list(report.missing);
-  if (strict && !report.unexpected.empty()) problems += "; unexpected: " + list(report.unexpected);
+  if (options.strict && !report.missing.empty()) problems += "; missing: " + list(report.missing);
+  if (options.strict && !report.unexpected.empty()) problems += "; unexpected: " + list(report.unexpected);
   if (!misfits.empty()) problems += "; does not fit: " + list(misfits);
   check(problems.empty(), ErrorKind::data, "load_state_dict: the state dict is not one of this {}{}",
         describe().substr(0, describe().find('(')), problems);
 
-  for (const Entry& entry : own)
-    if (const auto found = state.find(entry.name); found != state.end()) target(entry).copy_(found->second);
+  for (const Entry& entry : own) {
+    const auto found = state.find(entry.name);
+    if (found == state.end()) continue;
+    if (!options.finite || !options.finite(entry.name)) {
+      target(entry).copy_(found->second);
+      continue;
+    }
+    check(tensor::copy_finite(target(entry), found->second), ErrorKind::data,
+          "{}: {} of {} values NaN or infinite", entry.name, tensor::count_non_finite(found->second),
+          found->second.numel());
+  }
   return report;
 }
 

@@ -33,6 +33,12 @@ using autograd::Variables;
 
 using StateDict = std::map<std::string, Tensor>;
 
+struct LoadOptions {
+  bool strict = true;  // an error for names that are missing or unexpected
+  // Whether NaN and infinity in this parameter or buffer are an error; without a function nowhere.
+  std::function<bool(const std::string&)> finite{};
+};
+
 // What load_state_dict left undone when it is not strict.
 struct LoadReport {
   std::vector<std::string> missing;     // names of the module that the state dict does not have
@@ -92,8 +98,12 @@ class Module {
   StateDict state_dict() const;
   // Copies the values into the module, converting between floating types. Throws a data error that lists what
   // is missing or unexpected (when `strict`), and always one with both shapes and dtypes for what does not
-  // fit; then nothing has been changed. One of the names of a tied parameter is enough.
+  // fit; then nothing has been changed. One of the names of a tied parameter is enough, and a batch norm's
+  // num_batches_tracked may be missing, as in files of before PyTorch 0.4.1: it then stays as it is.
   LoadReport load_state_dict(const StateDict& state, bool strict = true);
+  // The same, and a data error with the name for a value that is not finite where it has to be; such a value
+  // is found while it is copied, and what has been copied by then stays.
+  LoadReport load_state_dict(const StateDict& state, const LoadOptions& options);
 
   // Calls f on this module and all below it, children first.
   void apply(const std::function<void(Module&)>& f);

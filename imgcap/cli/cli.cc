@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/random.h"
 #include "tensor/thread_pool.h"
@@ -80,6 +81,11 @@ void expect_writable(const std::filesystem::path& file) {
                 "{}: there is no folder {}", file.string(), folder.string());
   tensor::check(!std::filesystem::is_directory(file, error), tensor::ErrorKind::io, "{}: is a folder",
                 file.string());
+}
+
+void say(const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences)
+    std::fprintf(stderr, "imgcap: %s\n", printable(sentence).c_str());
 }
 
 void print(const std::string& text) {

@@ -73,6 +73,9 @@ class ProgressLine {
 // Kind io when the file's folder is not there or the file is a folder: found out before the work, not after.
 void expect_writable(const std::filesystem::path& file);
 
+// Each sentence as a line on stderr, escaped for a terminal.
+void say(const std::vector<std::string>& sentences);
+
 // Writes to stdout; an io error when that fails (a full disk, a closed pipe).
 void print(const std::string& text);
 void print_line(const tensor::io::Json& json);

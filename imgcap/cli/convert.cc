@@ -1,50 +1,79 @@
 #include <memory>
 
 #include "imgcap/cli/cli.h"
-#include "imgcap/training/checkpoint.h"
+#include "imgcap/training/original_checkpoint.h"
+#include "imgcap/training/weights_file.h"
 #include "tensor/error.h"
-#include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/io/text.h"
 
 namespace imgcap::cli {
 namespace {
 
 using tensor::DType;
 using tensor::ErrorKind;
+using tensor::io::in_quotes;
 
 struct Options {
-  std::string in, out, format = "keep";
+  std::string in, out, format = "keep", vocabulary;
+  std::vector<std::string> rename;
 };
 
 using Tensors = std::map<std::string, tensor::Tensor>;
 
+// By each FROM=TO in turn.
+Tensors renamed(Tensors tensors, const std::vector<std::string>& rules) {
+  for (const std::string& rule : rules) {
+    const size_t equals = rule.find('=');
+    tensor::check(equals != std::string::npos, ErrorKind::argument, "convert: --rename {}: FROM=TO is needed",
+                  in_quotes(rule));
+    const std::string from = rule.substr(0, equals), to = rule.substr(equals + 1);
+    const bool is_prefix = from.empty() || from.ends_with('.');
+    Tensors result;
+    bool used = false;
+    for (auto& [name, value] : tensors) {
+      const bool fits = is_prefix ? name.starts_with(from) : name == from;
+      used = used || fits;
+      const std::string now = fits ? to + name.substr(from.size()) : name;
+      tensor::check(!now.empty() && result.emplace(now, value).second, ErrorKind::argument,
+                    "convert: --rename {}: {} would be {}", in_quotes(rule), in_quotes(name),
+                    now.empty() ? "without a name" : tensor::format("a second {}", in_quotes(now)));
+    }
+    tensor::check(used, ErrorKind::argument, "convert: --rename {}: no tensor {} {}", in_quotes(rule),
+                  is_prefix ? "has a name that begins with" : "is named", in_quotes(from));
+    tensors = std::move(result);
+  }
+  return tensors;
+}
+
 void write(const Options& o, Tensors tensors, const std::map<std::string, std::string>& metadata) {
   tensor::check(!tensors.empty(), ErrorKind::data, "{}: has no tensors", o.in);
+  tensors = renamed(std::move(tensors), o.rename);
   int64_t values = 0;
   for (auto& [name, value] : tensors) {
     values += value.numel();
     if (o.format != "keep" && tensor::is_floating(value.dtype()))
       value = value.to(o.format == "f16" ? DType::f16 : DType::f32);
   }
+  say(not_finite(o.out, tensors));
   tensor::io::write_safetensors(o.out, tensors, metadata);
   print(tensor::format("{}: {} tensors, {} values\n", o.out, tensors.size(), values));
 }
 
 void convert_pth(const Options& o) {
-  tensor::io::PthFile file = tensor::io::read_pth(o.in);
+  WeightsFile file = read_weights(o.in);
+  say(file.remarks);
   // A single tensor has no name there, and needs one here.
   if (auto single = file.tensors.extract(""); single) {
     single.key() = "tensor";
     file.tensors.insert(std::move(single));
   }
-  write(o, std::move(file.tensors), file.scalars);
+  write(o, std::move(file.tensors), file.metadata);
 }
 
-// A checkpoint becomes a model: without what only its training run needs.
-void convert_checkpoint(const Options& o) {
-  Checkpoint checkpoint = load_checkpoint(o.in);
-  checkpoint.training.clear();
-  checkpoint.training_tensors.clear();
+void write_model(const Options& o, const Checkpoint& checkpoint) {
+  for (const Tensors& weights : {checkpoint.weights, checkpoint.encoder_weights})
+    say(not_finite(o.in, weights));
   const WeightFormat format = o.format == "i8"    ? WeightFormat::i8
                               : o.format == "f16" ? WeightFormat::f16
                                                   : WeightFormat::f32;
@@ -53,15 +82,37 @@ void convert_checkpoint(const Options& o) {
                        checkpoint.weights.size() + checkpoint.encoder_weights.size()));
 }
 
+// A checkpoint becomes a model: without what only its training run needs.
+void convert_checkpoint(const Options& o) {
+  Checkpoint checkpoint = load_checkpoint(o.in);
+  checkpoint.training.clear();
+  checkpoint.training_tensors.clear();
+  write_model(o, checkpoint);
+}
+
+void convert_original(const Options& o) {
+  const Vocabulary vocabulary = Vocabulary::load(o.vocabulary);
+  WeightsFile file = read_weights(o.in);
+  std::vector<std::string> remarks = file.remarks;
+  file.tensors = renamed(std::move(file.tensors), o.rename);
+  const Checkpoint checkpoint = original_checkpoint(std::move(file), vocabulary, o.in, remarks);
+  say(remarks);
+  write_model(o, checkpoint);
+}
+
 void run(const Options& o) {
   // Files of weights are told apart by their name.
   tensor::check(std::filesystem::path(o.out).extension() == ".safetensors", ErrorKind::argument,
                 "{}: the output's name has to end in .safetensors", o.out);
+  if (!o.vocabulary.empty()) return convert_original(o);
   const bool pth = std::filesystem::path(o.in).extension() != ".safetensors";
   if (!pth) {
     tensor::io::SafetensorsFile file = tensor::io::read_safetensors(o.in);
-    if (file.metadata.contains("decoder") && file.metadata.contains("vocabulary"))
+    if (file.metadata.contains("decoder") && file.metadata.contains("vocabulary")) {
+      tensor::check(o.rename.empty(), ErrorKind::argument,
+                    "{}: a checkpoint, whose names stay: leave out --rename", o.in);
       return convert_checkpoint(o);
+    }
     tensor::check(o.format != "i8", ErrorKind::argument,
                   "{}: no checkpoint, and i8 is a format of checkpoints", o.in);
     return write(o, std::move(file.tensors), file.metadata);
@@ -84,6 +135,14 @@ void add_convert(Verb& app, Program& program) {
   verb.option("--format", o->format,
               "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each")
       .one_of({"keep", "f32", "f16", "i8"});
+  verb.option(
+      "--vocab", o->vocabulary,
+      "Make a model of a checkpoint of the original ImgCap (checkpoint_epoch_30.pth): its vocab.pkl, or a "
+      "vocabulary of this program");
+  verb.option(
+      "--rename", o->rename,
+      "FROM=TO, once or more often, in this order: the tensor FROM becomes TO; a FROM that ends with a "
+      "dot is what names begin with (--rename module.=), and an empty one puts TO before all names");
   verb.on_run([o] { run(*o); });
 }
 

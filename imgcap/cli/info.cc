@@ -10,10 +10,10 @@
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/report/html.h"
+#include "imgcap/training/weights_file.h"
 #include "nn/summary.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
-#include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/thread_pool.h"
 
@@ -144,20 +144,24 @@ Contents read_contents(const std::string& file) {
   char start[2] = {};
   std::ifstream(file, std::ios::binary).read(start, 2);
   const std::string extension = std::filesystem::path(file).extension().string();
-  // A ZIP archive, or the bare pickle of old, for which read_pth() knows advice.
+  // A ZIP archive, or the pickles of PyTorch before 1.6.
   const bool torch = (start[0] == 'P' && start[1] == 'K') || (start[0] == '\x80' && start[1] == '\x02');
   if (extension == ".pth" || extension == ".pt" || torch) {
-    const auto pth = tensor::io::read_pth(file);
+    const WeightsFile pth = read_torch_file(file);
+    say(pth.remarks);
     for (const auto& [name, value] : pth.tensors)
       contents.tensors.push_back({name, value.dtype(), value.shape()});
-    contents.metadata = pth.scalars;
+    contents.metadata = pth.metadata;
     contents.kind = "PyTorch file";
+    say(not_finite(file, pth.tensors));
   } else {
     const auto header = tensor::io::read_safetensors_header(file);
     for (const auto& [name, entry] : header.tensors)
       contents.tensors.push_back({name, entry.dtype, entry.shape});
     contents.metadata = header.metadata;
     contents.kind = kind_of(header.metadata);
+    // Features are no weights, and gigabytes.
+    if (contents.kind != "feature cache") say(not_finite(file, tensor::io::read_safetensors(file).tensors));
   }
   return contents;
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "imgcap/cli/cli.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -43,6 +44,7 @@ LoadedModel load_model(const std::string& model, const std::string& weights) {
   tensor::check(encoder.encoder->feature_channels() == info.decoder.features, tensor::ErrorKind::data,
                 "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
                 info.encoder, encoder.encoder->feature_channels());
+  say(encoder.remarks);
   encoder.preprocessing = info.preprocessing;
   info.weights.clear();
   info.encoder_weights.clear();

@@ -13,6 +13,7 @@ struct Options {
 
 void run(const Options& o) {
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  say(encoder.remarks);
   const FeatureCache cache = load_features(encoder, o.images, {}, o.out);
   print(tensor::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
                        cache.channels()));

@@ -1,7 +1,6 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/tokenizer.h"

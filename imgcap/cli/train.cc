@@ -146,6 +146,7 @@ void run(Options o, const Verb& verb, Program& program) {
                 "train: a batch of {} photos, but there are {} to train on", o.train.batch_photos,
                 split.train.size());
   LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
+  say(encoder.remarks);
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
   Checkpoint info = first_checkpoint(o, split, encoder, as_original);

@@ -113,7 +113,8 @@ std::string Vocabulary::to_jsonl() const {
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
-  return from_jsonl(tensor::io::read_file(file, kMaxFileBytes), file.string());
+  const std::string bytes = tensor::io::read_file(file, kMaxFileBytes);
+  return file.extension() == ".pkl" ? from_pickle(bytes, file.string()) : from_jsonl(bytes, file.string());
 }
 
 void Vocabulary::save(const std::filesystem::path& file) const {

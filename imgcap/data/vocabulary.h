@@ -39,6 +39,10 @@ class Vocabulary {
   // the file. `name` stands for the file in messages.
   static Vocabulary from_jsonl(std::string_view text, const std::string& name);
   std::string to_jsonl() const;
+  // The tokens of a pickle that holds torchtext's Vocab (the original's vocab.pkl) or a list of strings.
+  // Nothing in it is executed. Errors as above.
+  static Vocabulary from_pickle(std::string_view bytes, const std::string& name);
+  // A pickle where the name ends in .pkl, else JSON Lines.
   static Vocabulary load(const std::filesystem::path& file);
   void save(const std::filesystem::path& file) const;
 

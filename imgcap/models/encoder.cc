@@ -45,6 +45,12 @@ Tensor Encoder::classify(const Tensor& pictures) {
   return autograd::softmax(forward_head(grid)).data();
 }
 
+std::string Encoder::classifier() {
+  for (const auto& [name, module] : named_modules())
+    if (module == &head()) return name;
+  return "";
+}
+
 Tensor Encoder::preprocess(const Image& picture) const {
   const Preprocessing how = preprocessing();
   Tensor out = Tensor::empty({1, 3, how.height, how.width});
@@ -67,12 +73,12 @@ std::vector<std::string> encoder_names() {
   return {"efficientnet_lite2", "resnet18", "resnet34", "resnet50", "resnet101"};
 }
 
-std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize) {
+std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize, int64_t classes) {
   std::optional<nn::SkipInit> skip;
   if (!initialize) skip.emplace();
-  if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>();
+  if (name == "efficientnet_lite2") return std::make_unique<EfficientNetLite>(classes);
   for (const int depth : {18, 34, 50, 101})
-    if (name == tensor::format("resnet{}", depth)) return std::make_unique<ResNet>(depth);
+    if (name == tensor::format("resnet{}", depth)) return std::make_unique<ResNet>(depth, classes);
   tensor::fail(ErrorKind::argument, "encoder: '{}' is not known; there are {}", name,
                tensor::join(encoder_names(), ", "));
 }

@@ -27,6 +27,8 @@ class Encoder : public nn::Module {
   virtual Preprocessing preprocessing() const = 0;  // what it was trained with
   virtual int64_t feature_channels() const = 0;
   virtual int64_t classes() const = 0;
+  // The name of the classifier, a linear layer that features() does without: "fc".
+  std::string classifier();
 
   // With a graph where parameters are trained: x (n, 3, h, w) -> (n, feature_channels, h', w').
   virtual Variable forward_features(const Variable& x) = 0;
@@ -67,7 +69,7 @@ class Encoder : public nn::Module {
 // "resnet18", "resnet34", "resnet50", "resnet101" or "efficientnet_lite2". `initialize` false leaves most
 // weights undefined for a state dict that follows: random numbers for 25 million weights take time. An
 // argument error lists the names.
-std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize = true);
+std::unique_ptr<Encoder> make_encoder(std::string_view name, bool initialize = true, int64_t classes = 1000);
 std::vector<std::string> encoder_names();
 
 }  // namespace imgcap

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "nn/init.h"
 #include "tensor/error.h"
@@ -37,11 +38,17 @@ Quantised quantise(const Tensor& weight) {
   tensor::f16* scales = q.scales.mutable_data<tensor::f16>();
   for (int64_t r = 0; r < rows; ++r) {
     float top = 0;
-    for (int64_t j = 0; j < columns; ++j) top = std::max(top, std::fabs(x[r * columns + j]));
-    scales[r] = tensor::f16(top / 127);
+    bool finite = true;
+    for (int64_t j = 0; j < columns; ++j) {
+      finite = finite && std::isfinite(x[r * columns + j]);
+      top = std::max(top, std::fabs(x[r * columns + j]));
+    }
+    // A row with NaN or infinity is NaN as a whole: nothing is made good that is not.
+    scales[r] = tensor::f16(finite ? top / 127 : std::numeric_limits<float>::quiet_NaN());
+    finite = finite && std::isfinite(static_cast<float>(scales[r]));
     const float scale = static_cast<float>(scales[r]);
     for (int64_t j = 0; j < columns; ++j) {
-      const float level = scale == 0 ? 0.0f : std::round(x[r * columns + j] / scale);
+      const float level = scale == 0 || !finite ? 0.0f : std::round(x[r * columns + j] / scale);
       to[r * columns + j] = static_cast<uint8_t>(std::clamp(level, -127.0f, 127.0f) + 128);
     }
   }
@@ -88,7 +95,7 @@ auto from_file(const std::string& file, F&& read) {
 std::unique_ptr<Decoder> Checkpoint::make_decoder() const {
   const nn::SkipInit all_is_loaded;
   auto model = imgcap::make_decoder(decoder);
-  model->load_state_dict(weights);
+  model->load_state_dict(weights, nn::LoadOptions{.finite = [](const std::string&) { return true; }});
   return model;
 }
 

@@ -29,7 +29,7 @@ struct Checkpoint {
   std::string training;                                    // JSON: counters, generators, schedule, options
   std::map<std::string, tensor::Tensor> training_tensors;  // optimiser, averages
 
-  // A decoder with these weights.
+  // A decoder with these weights. A data error names one that is missing or not finite.
   std::unique_ptr<Decoder> make_decoder() const;
   Vocabulary make_vocabulary() const { return Vocabulary(vocabulary); }
 };

@@ -4,12 +4,12 @@
 #include <future>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "imgcap/data/utf8.h"
 #include "imgcap/training/fingerprint.h"
+#include "imgcap/training/weights_file.h"
 #include "tensor/error.h"
-#include "tensor/io/pth.h"
-#include "tensor/io/safetensors.h"
 #include "tensor/thread_pool.h"
 
 namespace imgcap {
@@ -23,21 +23,42 @@ namespace {
 
 constexpr int64_t kBatch = 16;
 
-bool is_safetensors(const std::filesystem::path& file) { return file.extension() == ".safetensors"; }
-
 }  // namespace
 
-LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights) {
-  return load_encoder(name,
-                      is_safetensors(weights) ? tensor::io::read_safetensors(weights).tensors
-                                              : tensor::io::read_pth(weights).tensors,
-                      weights.string());
+LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights, EncoderUse use) {
+  WeightsFile file = read_weights(weights);
+  LoadedEncoder loaded = load_encoder(name, std::move(file.tensors), weights.string(), use);
+  loaded.remarks.insert(loaded.remarks.begin(), file.remarks.begin(), file.remarks.end());
+  return loaded;
 }
 
 LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor> tensors,
-                           const std::string& origin) {
+                           const std::string& origin, EncoderUse use) {
   LoadedEncoder loaded;
   loaded.encoder = make_encoder(name, false);
+  const std::string classifier = loaded.encoder->classifier(), head = classifier + ".";
+  std::vector<std::string> wanted;
+  std::set<std::string> parts;
+  for (const auto& [key, value] : loaded.encoder->state_dict()) {
+    parts.insert(first_part(key));
+    if (!key.starts_with(head) && !key.ends_with(".num_batches_tracked")) wanted.push_back(key);
+  }
+  take_prefix(tensors, wanted, parts, origin, loaded.remarks);
+
+  const auto weight = tensors.find(head + "weight");
+  const bool has_classifier = weight != tensors.end() && tensors.contains(head + "bias");
+  if (!has_classifier) {
+    check(use != EncoderUse::classes, ErrorKind::data, "{}: it has no classifier ({}weight, {}bias)", origin,
+          head, head);
+    const size_t others = std::erase_if(tensors, [&](const auto& t) { return t.first.starts_with(head); });
+    if (others > 0)
+      loaded.remarks.push_back(tensor::format(
+          "{}: its classifier is not one linear layer; what is under '{}' is left out", origin, head));
+  } else if (weight->second.rank() == 2 && weight->second.size(0) != loaded.encoder->classes()) {
+    check(weight->second.size(0) > 0, ErrorKind::data, "{}: its classifier has no classes", origin);
+    loaded.encoder = make_encoder(name, false, weight->second.size(0));
+  }
+
   Fingerprint fingerprint;
   for (auto& [key, value] : tensors) {
     fingerprint.add(key.data(), key.size());
@@ -45,7 +66,14 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
     fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
     if (tensor::is_floating(value.dtype())) value = value.to(DType::f32);
   }
-  tensor::about_file(origin, [&] { loaded.encoder->load_state_dict(tensors); });
+  if (!has_classifier)
+    for (const char* part : {"weight", "bias"})
+      tensors[head + part] = Tensor::zeros(loaded.encoder->parameter(head + part).shape());
+  nn::LoadOptions options;
+  options.finite = [&](const std::string& key) {
+    return use == EncoderUse::classes || (use == EncoderUse::features && !key.starts_with(head));
+  };
+  tensor::about_file(origin, [&] { loaded.encoder->load_state_dict(tensors, options); });
   loaded.encoder->freeze();
   loaded.preprocessing =
       name == "efficientnet_lite2" ? efficientnet_lite_preprocessing() : imagenet_preprocessing();

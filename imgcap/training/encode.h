@@ -22,15 +22,23 @@ namespace imgcap {
 struct LoadedEncoder {
   std::unique_ptr<Encoder> encoder;
   Preprocessing preprocessing;
-  std::string key;  // stands for the name, the weights and the preprocessing
+  std::string key;                   // stands for the name, the weights and the preprocessing
+  std::vector<std::string> remarks;  // sentences for the user: what was left out of a file
 };
 
-// `weights` is a safetensors or .pth file with the encoder's (or torchvision's) names; 16-bit weights are
-// widened. Errors: io, data (missing or misshapen tensors), argument (unknown name).
-LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights);
+// What an encoder is loaded for: only classes need its classifier, and for a conversion nothing has to be
+// finite.
+enum class EncoderUse { features, classes, conversion };
+
+// `weights` is a safetensors or .pth file with the encoder's (or torchvision's) names, which may all stand
+// under one prefix ("state_dict.module.") among others; 16-bit weights are widened. A classifier may have any
+// number of classes, and without one it is all zeros. Errors: io, data (missing or misshapen tensors, ones
+// that are used and not finite), argument (unknown name).
+LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights,
+                           EncoderUse use = EncoderUse::features);
 // The same from tensors that came from `origin`, for messages.
 LoadedEncoder load_encoder(const std::string& name, std::map<std::string, tensor::Tensor> weights,
-                           const std::string& origin);
+                           const std::string& origin, EncoderUse use = EncoderUse::features);
 
 // (n, p, d) f32 from pictures, in their order.
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);

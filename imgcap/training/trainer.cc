@@ -443,8 +443,9 @@ void Trainer::resume() {
     // Runs of earlier versions do not have it.
     check(json.find("data") == nullptr || json.at("data") == training_.fingerprint(), ErrorKind::data,
           "{}: it was trained on other photos or captions than this run's", name);
-    decoder_->load_state_dict(checkpoint.weights);
-    if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights);
+    const nn::LoadOptions finite{.finite = [](const std::string&) { return true; }};
+    decoder_->load_state_dict(checkpoint.weights, finite);
+    if (encoder_ != nullptr) encoder_->encoder().load_state_dict(checkpoint.encoder_weights, finite);
     optimizer_->load_state_dict(get(json, "optimizer", checkpoint.training_tensors));
     scheduler_->load_state_dict(get(json, "scheduler", checkpoint.training_tensors));
     if (average_) average_->load_state_dict(get(json, "average", checkpoint.training_tensors));

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tensor/dtype.h"
@@ -30,37 +31,60 @@ struct PickleValue {
     tuple,
     dict,
     global,
+    object,
     numpy_dtype,
     storage,
     tensor
   };
   Kind kind = Kind::none;
-  int64_t integer = 0;  // boolean, integer; storage: number of elements; tensor: place in Pickle::tensors
+  int64_t integer = 0;  // boolean, integer; storage, tensor: place in Pickle::storages, Pickle::tensors
   double real = 0;      // real
-  std::string text{};   // text, bytes; big_integer: decimal; global: "module.name"; storage: its key
-  std::vector<PickleRef> items{};  // list, tuple; dict: key, value, key, value...; storage: its class
+  std::string text{};   // text, bytes; big_integer: decimal; global: "module.name"; numpy_dtype: its code
+  // list, tuple; dict: key, value, key, value...; object: what Python would have called, the tuple of its
+  // arguments, then what it would have been given afterwards (its state, its items), in their order.
+  std::vector<PickleRef> items{};
+};
+
+// Bytes that a pickle refers to: they stand elsewhere in the file.
+struct PickleStorage {
+  std::string key;
+  std::string type;            // "torch.FloatStorage"
+  std::optional<DType> dtype;  // as it is read: i32 for int8 and int16; empty for element types that we lack
+  int64_t width = 0;           // bytes of an element in the file; 0 when not known
+  int64_t elements = 0;        // of the whole storage
+  int64_t begin = 0, end = 0;  // the elements of it that this is a view of; all but in files before 2018
 };
 
 // A tensor as the pickle describes it; its sizes are not yet checked against anything.
 struct PickleTensor {
-  std::optional<DType> dtype;  // empty for element types that we lack
-  std::string storage_class;   // "torch.FloatStorage"
-  std::string storage;         // the key of the zip entry with the bytes
-  int64_t storage_numel = 0, offset = 0;
+  size_t storage = 0;                   // place in Pickle::storages
+  int64_t offset = 0;                   // from the storage's view's begin
   std::vector<int64_t> sizes, strides;  // in elements, none negative, at most kMaxRank, equally many
 };
 
 struct Pickle {
   std::vector<PickleValue> values;
+  std::vector<PickleStorage> storages;
   std::vector<PickleTensor> tensors;
   PickleRef root = 0;
 };
 
-// Understands protocols 2 to 4 as far as tensors, containers and scalars (Python's and NumPy's) need them,
-// and these names: torch._utils._rebuild_tensor_v2, torch._utils._rebuild_parameter, torch.*Storage,
-// torch.Size, collections.OrderedDict, numpy.dtype, numpy.core.multiarray.scalar, _codecs.encode. Any other
-// name is refused with a data error that says it; so is everything malformed or over the limits. `file` is
-// named in errors.
+// Understands protocols 2 to 5 as far as PyTorch's files need them. These names mean something here, with the
+// arguments that PyTorch, NumPy and Python give them: torch._utils._rebuild_tensor and _rebuild_tensor_v2,
+// torch._utils._rebuild_parameter, torch._tensor._rebuild_from_type_v2, torch.*Storage, torch.Size,
+// collections.OrderedDict and defaultdict, numpy.dtype, numpy.core.multiarray.scalar, _codecs.encode. Every
+// other name, `posix.system` too, is kept as a name, and a call of it as an object: nothing is looked up,
+// nothing is called. A data error for everything malformed or over the limits. `file` is named in errors.
 Pickle read_pickle(std::span<const std::byte> bytes, const std::string& file);
+
+// The same for a pickle that other bytes follow, which `bytes` then begins with.
+Pickle read_next_pickle(std::span<const std::byte>& bytes, const std::string& file);
+
+// The value of a text key of a dictionary; null when there is none or `dict` is no dictionary.
+const PickleValue* find_item(const Pickle& pickle, const PickleValue& dict, std::string_view key);
+
+// The value as Python would print it, but for what an object was given after its arguments; cut after
+// `longest` bytes and three levels with "...". Strings are as they are in the file.
+std::string to_text(const Pickle& pickle, PickleRef ref, size_t longest);
 
 }  // namespace tensor::io

@@ -2,26 +2,24 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <set>
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tensor/format.h"
-#include "tensor/io/mapped_file.h"
-#include "tensor/io/pickle.h"
+#include "tensor/io/pth_container.h"
 #include "tensor/io/text.h"
-#include "tensor/io/zip.h"
 
 namespace tensor::io {
 namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr int64_t kLargestPickle = int64_t{64} << 20;
 constexpr int kDeepest = 64;
 constexpr size_t kLongestName = 4096;
+constexpr size_t kLongestDescription = 80;
 // A pickle can use one value many times, so the flattened result has limits of its own.
 constexpr int64_t kMostVisits = 4'000'000;
 constexpr int64_t kMostText = int64_t{256} << 20;
@@ -47,75 +45,23 @@ void gather(const std::byte* from, std::byte* to, const Shape& sizes, const Shap
 
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : file_(MappedFile::open(path)), name_(file_->name()) {
-    check_container();
-    entries_ = read_zip_directory(file_->bytes(), name_);
-    find_root();
-    copy_budget_ = 4 * file_->size() + (int64_t{256} << 20);
+  explicit Reader(const std::filesystem::path& path)
+      : file_(path), pickle_(file_.pickle()), name_(file_.name()) {
+    copy_budget_ = 4 * file_.file_bytes() + (int64_t{256} << 20);
   }
 
   PthFile read() {
-    pickle_ = read_pickle(content(root_ + "data.pkl"), name_);
     flatten(pickle_.root, "", 0);
     return std::move(result_);
   }
 
  private:
-  void check_container() const {
-    const std::string_view bytes(reinterpret_cast<const char*>(file_->bytes().data()), file_->bytes().size());
-    // A pickle of the long integer that PyTorch before 1.6 began its files with, or any other pickle.
-    check(!bytes.starts_with('\x80'), ErrorKind::data,
-          "{}: a bare pickle, as PyTorch before 1.6 saved; convert it with a newer PyTorch: "
-          "torch.save(torch.load(old, map_location='cpu', weights_only=True), new)",
-          name_);
-    check(bytes.starts_with("PK\x03\x04"), ErrorKind::data, "{}: not a file of torch.save (no zip archive)",
-          name_);
-  }
-
-  // The folder that all entries are in; its name was the file's when it was saved.
-  void find_root() {
-    for (const auto& [name, entry] : entries_) {
-      const size_t slash = name.find('/');
-      if (slash == std::string::npos || name.substr(slash) != "/data.pkl") continue;
-      check(root_.empty(), ErrorKind::data, "{}: two files data.pkl in the archive", name_);
-      root_ = name.substr(0, slash + 1);
-    }
-    check(!root_.empty(), ErrorKind::data, "{}: not a file of torch.save (no data.pkl in the zip archive)",
-          name_);
-    check(!entries_.contains(root_ + "constants.pkl"), ErrorKind::data,
-          "{}: a TorchScript program; save its state_dict instead: "
-          "torch.save(torch.jit.load(old).state_dict(), new)",
-          name_);
-    const int64_t size = entries_.at(root_ + "data.pkl").size;
-    check(size <= kLargestPickle, ErrorKind::data, "{}: a pickle of {} bytes is over the limit of {}", name_,
-          size, kLargestPickle);
-    if (entries_.contains(root_ + "byteorder")) {
-      const auto order = content(root_ + "byteorder");
-      const std::string_view text(reinterpret_cast<const char*>(order.data()), order.size());
-      check(text == "little", ErrorKind::data, "{}: byte order {} is not supported", name_, in_quotes(text));
-    }
-  }
-
-  // The checked bytes of an entry, which has to exist.
-  std::span<const std::byte> content(const std::string& entry) {
-    const auto found = entries_.find(entry);
-    check(found != entries_.end(), ErrorKind::data, "{}: {} is missing in the archive", name_,
-          in_quotes(entry));
-    if (!verified_.insert(&found->second).second) {
-      return file_->bytes().subspan(static_cast<size_t>(found->second.offset),
-                                    static_cast<size_t>(found->second.size));
-    }
-    return zip_content(file_->bytes(), name_, entry, found->second);
-  }
-
   void flatten(PickleRef ref, const std::string& name, int depth) {
     const PickleValue& value = pickle_.values[ref];
-    text_ += static_cast<int64_t>(name.size() + value.text.size());
-    if (depth > kDeepest || name.size() > kLongestName || ++visits_ > kMostVisits || text_ > kMostText) {
-      fail(ErrorKind::data,
-           "{}: {}: over the limits of {} levels, names of {} bytes, {} values, {} bytes of text", name_,
-           in_quotes(name), kDeepest, kLongestName, kMostVisits, kMostText);
-    }
+    check(depth <= kDeepest && name.size() <= kLongestName, ErrorKind::data,
+          "{}: {}: over the limits of {} levels and names of {} bytes", name_, in_quotes(name), kDeepest,
+          kLongestName);
+    count(1, name.size() + value.text.size());
     switch (value.kind) {
       case Kind::none:
         return add_scalar(name, "none");
@@ -141,17 +87,61 @@ class Reader {
         }
         return;
       case Kind::tensor: {
-        const bool is_new = !result_.tensors.contains(name) && !result_.scalars.contains(name);
-        check(is_new, ErrorKind::data, "{}: {}: the name appears twice", name_, in_quotes(name));
+        expect_new(name);
         result_.tensors[name] = make_tensor(pickle_.tensors[static_cast<size_t>(value.integer)], name);
         return;
       }
+      case Kind::object:
+        if (flatten_module(value, name, depth)) return;
+        return leave_out(ref, name);
       case Kind::global:
       case Kind::numpy_dtype:
       case Kind::storage:
-        fail(ErrorKind::data, "{}: {}: neither a tensor nor a scalar ({})", name_, in_quotes(name),
-             in_quotes(value.text));
+        return leave_out(ref, name);
     }
+  }
+
+  void count(size_t visits, size_t text) {
+    visits_ += static_cast<int64_t>(visits);
+    text_ += static_cast<int64_t>(text);
+    check(visits_ <= kMostVisits && text_ <= kMostText, ErrorKind::data,
+          "{}: over the limits of {} values and {} bytes of text", name_, kMostVisits, kMostText);
+  }
+
+  // A whole module, saved as an object of its class: as its state_dict() would be.
+  bool flatten_module(const PickleValue& module, const std::string& name, int depth) {
+    const PickleValue& state = pickle_.values[module.items.back()];
+    count(state.items.size(), 0);
+    const PickleValue *parameters = find_item(pickle_, state, "_parameters"),
+                      *buffers = find_item(pickle_, state, "_buffers"),
+                      *modules = find_item(pickle_, state, "_modules");
+    if (!parameters || !buffers || !modules) return false;
+    const std::set<std::string> temporary = members(find_item(pickle_, state, "_non_persistent_buffers_set"));
+    for (const PickleValue* part : {parameters, buffers, modules}) {
+      for (size_t i = 0; i < part->items.size(); i += 2) {
+        const std::string key = key_text(part->items[i], name);
+        if (pickle_.values[part->items[i + 1]].kind == Kind::none ||
+            (part == buffers && temporary.contains(key)))
+          continue;
+        flatten(part->items[i + 1], join(name, key, depth), depth + 1);
+      }
+    }
+    return true;
+  }
+
+  // The texts in a set: set([...]) in protocol 2, an empty one that is added to in later ones.
+  std::set<std::string> members(const PickleValue* set) {
+    std::set<std::string> result;
+    if (!set || set->kind != Kind::object) return result;
+    std::vector<PickleRef> items(set->items.begin() + 2, set->items.end());
+    for (const PickleRef argument : pickle_.values[set->items[1]].items) {
+      const PickleValue& list = pickle_.values[argument];
+      if (list.kind == Kind::list) items.insert(items.end(), list.items.begin(), list.items.end());
+    }
+    count(items.size(), 0);
+    for (const PickleRef item : items)
+      if (pickle_.values[item].kind == Kind::text) result.insert(pickle_.values[item].text);
+    return result;
   }
 
   static std::string join(const std::string& name, const std::string& key, int depth) {
@@ -160,36 +150,41 @@ class Reader {
 
   std::string key_text(PickleRef ref, const std::string& name) const {
     const PickleValue& key = pickle_.values[ref];
-    if (key.kind == Kind::integer) return tensor::format("{}", key.integer);
-    check(key.kind == Kind::text, ErrorKind::data, "{}: {}: a key that is neither text nor an integer", name_,
-          in_quotes(name));
     // Before the text is copied: one key may be used many times.
-    check(key.text.size() <= kLongestName, ErrorKind::data, "{}: {}: a key of {} bytes", name_,
-          in_quotes(name), key.text.size());
-    return key.text;
+    check(key.kind != Kind::text || key.text.size() <= kLongestName, ErrorKind::data,
+          "{}: {}: a key of {} bytes", name_, in_quotes(name), key.text.size());
+    if (key.kind == Kind::text) return key.text;
+    const std::string text = to_text(pickle_, ref, kLongestName);
+    check(text.size() <= kLongestName, ErrorKind::data, "{}: {}: a key of over {} bytes", name_,
+          in_quotes(name), kLongestName);
+    return text;
+  }
+
+  void expect_new(const std::string& name) const {
+    check(
+        !result_.tensors.contains(name) && !result_.scalars.contains(name) && !result_.others.contains(name),
+        ErrorKind::data, "{}: {}: the name appears twice", name_, in_quotes(name));
   }
 
   void add_scalar(const std::string& name, std::string text) {
-    const bool is_new =
-        !result_.tensors.contains(name) && result_.scalars.emplace(name, std::move(text)).second;
-    check(is_new, ErrorKind::data, "{}: {}: the name appears twice", name_, in_quotes(name));
+    expect_new(name);
+    result_.scalars.emplace(name, std::move(text));
+  }
+
+  void leave_out(PickleRef ref, const std::string& name) {
+    expect_new(name);
+    std::string text = to_text(pickle_, ref, kLongestDescription);
+    count(0, text.size());
+    result_.others.emplace(name, std::move(text));
   }
 
   Tensor make_tensor(const PickleTensor& t, const std::string& name) {
-    check(
-        t.dtype.has_value(), ErrorKind::data,
-        "{}: {}: elements of {} are not supported; convert the tensor to float32, int32 or uint8 in PyTorch",
-        name_, in_quotes(name), in_quotes(t.storage_class));
-    const int64_t size = size_of(*t.dtype);
-    const std::string entry = root_ + "data/" + t.storage;
-    const auto storage = content(entry);
-    check(static_cast<int64_t>(storage.size()) % size == 0 &&
-              static_cast<int64_t>(storage.size()) / size == t.storage_numel,
-          ErrorKind::data, "{}: {}: its storage {} has {} bytes, not {} x {}", name_, in_quotes(name),
-          in_quotes(entry), storage.size(), t.storage_numel, size);
+    const PickleStorage& storage = pickle_.storages[t.storage];
+    const Tensor& all = file_.elements(t.storage, name);
+    const int64_t size = size_of(all.dtype()), available = storage.end - storage.begin;
     const Shape shape{std::span<const int64_t>(t.sizes)};
     const Shape strides{std::span<const int64_t>(t.strides)};
-    const int64_t numel = checked_numel(shape, *t.dtype);
+    const int64_t numel = checked_numel(shape, all.dtype());
     check(numel >= 0, ErrorKind::data, "{}: {}: the size of {} overflows", name_, in_quotes(name),
           to_string(shape));
 
@@ -204,21 +199,21 @@ class Reader {
         overflow |= __builtin_add_overflow(end, step, &end);
       }
     }
-    check(!overflow && end <= t.storage_numel, ErrorKind::data,
+    check(!overflow && end <= available, ErrorKind::data,
           "{}: {}: {} with strides {} from element {} reaches outside its storage of {} elements", name_,
-          in_quotes(name), to_string(shape), to_string(strides), t.offset, t.storage_numel);
-    if (numel == 0) return Tensor::empty(shape, *t.dtype);
+          in_quotes(name), to_string(shape), to_string(strides), t.offset, available);
+    if (numel == 0) return Tensor::empty(shape, all.dtype());
 
-    const int64_t at = entries_.at(entry).offset + t.offset * size;
-    if (is_contiguous(shape, strides)) return mapped_tensor(file_, at, shape, *t.dtype, name);
+    const int64_t begin = storage.begin + t.offset;
+    if (is_contiguous(shape, strides)) return all.slice(0, begin, begin + numel).view(shape);
     // Strides of 0 make much out of little.
     copy_budget_ -= numel * size;
     check(copy_budget_ >= 0, ErrorKind::data,
           "{}: {}: strided tensors of this size are not read; save {}.contiguous()", name_, in_quotes(name),
           in_quotes(name));
-    const Tensor all = mapped_tensor(file_, at, {end - t.offset}, *t.dtype, name);
-    Tensor result = Tensor::empty(shape, *t.dtype);
-    gather(all.raw(), result.mutable_raw(), shape, strides, static_cast<size_t>(size));
+    Tensor result = Tensor::empty(shape, all.dtype());
+    gather(all.slice(0, begin, all.numel()).raw(), result.mutable_raw(), shape, strides,
+           static_cast<size_t>(size));
     return result;
   }
 
@@ -231,12 +226,9 @@ class Reader {
     return true;
   }
 
-  std::shared_ptr<const MappedFile> file_;
+  internal::PthContainer file_;
+  const Pickle& pickle_;
   const std::string& name_;
-  std::map<std::string, ZipEntry> entries_;
-  std::string root_;
-  std::set<const ZipEntry*> verified_;
-  Pickle pickle_;
   PthFile result_;
   int64_t copy_budget_ = 0, visits_ = 0, text_ = 0;
 };

@@ -250,16 +250,15 @@ TEST_CASE("convert, and info of what it wrote") {
   CHECK(out["tensors"] == in["tensors"]);
   CHECK(out["tensors"].size() == 122);
   const Result attack = run({"convert", golden("pth_attack.pth"), folder / "a.safetensors"});
-  CHECK(attack.code == 2);
-  CHECK(has(attack.err, "system"));
-  CHECK(!std::filesystem::exists(folder / "a.safetensors"));
+  CHECK(attack.code == 0);
+  CHECK(has(attack.err, "is left out: 'payload' (posix.system('echo executed'))"));
+  CHECK(attack.out == (folder / "a.safetensors") + ": 1 tensors, 2 values\n");
   // Files that are no safetensors files; a pickle without an archive around it is known.
   tests::write_text(folder / "text", "a line of text\n");
   CHECK(has(run({"info", folder / "text"}).err, "text: not a safetensors file"));
   tests::write_text(folder / "pickle", "\x80\x02}q");
-  CHECK(has(run({"info", folder / "pickle"}).err, "pickle: a bare pickle"));
-  check_refused(run({"convert", golden("pth_old.pth"), folder / "a.safetensors"}),
-                "pth_old.pth: a bare pickle");
+  CHECK(has(run({"info", folder / "pickle"}).err, "pickle: pickle, byte 3: cut off"));
+  CHECK(run({"convert", golden("pth_old.pth"), folder / "a.safetensors"}).code == 0);
   check_refused(run({"convert", folder / "missing.pth", folder / "a.safetensors"}),
                 "missing.pth: cannot be read");
   // A file of one tensor, which has no name in it.

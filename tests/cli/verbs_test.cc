@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <numeric>
 
 #include "imgcap/metrics/scores.h"
@@ -12,6 +13,7 @@
 #include "tensor/format.h"
 #include "tests/cli/given.h"
 #include "tests/cli/small_model.h"
+#include "tests/data_dir.h"
 
 using namespace imgcap;
 using nlohmann::json;
@@ -132,20 +134,35 @@ TEST_CASE("prepare and classify: every option counts") {
     more.insert(more.end(), {"--encoder", "resnet18", "--weights", weights, bear});
     return ran(classify(more)).out;
   };
-  std::string text = bear + ":";
-  json list = json::array();
-  for (size_t k = 0; k < 3; ++k) {
-    const float share = p[static_cast<size_t>(order[k])];
-    text += tensor::format("{} {} ({:.2f} %)", k == 0 ? "" : ",", order[k], 100 * share);
-    list.push_back({order[k], share});
+  // ImageNet's names, which are in the box, or others.
+  std::vector<std::string> names, others;
+  std::ifstream list(tests::source_dir() / "assets/imagenet_classes.txt");
+  for (std::string name; std::getline(list, name);) names.push_back(name);
+  REQUIRE(names.size() == 1000);
+  CHECK(names[291] == "lion");
+  std::string file;
+  for (int i = 0; i < 1000; ++i) {
+    others.push_back("class " + std::to_string(i));
+    file += others.back() + "\n";
   }
-  CHECK(classes({"--top", "3"}) == text + "\n");
+  tests::write_text(folder / "names.txt", file);
+  const auto expected = [&](const std::vector<std::string>& all) {
+    std::string text = bear + ":";
+    for (size_t k = 0; k < 3; ++k) {
+      const auto id = static_cast<size_t>(order[k]);
+      text += tensor::format("{} {} {} ({:.2f} %)", k == 0 ? "" : ",", id, all[id], 100 * p[id]);
+    }
+    return text + "\n";
+  };
+  CHECK(classes({"--top", "3"}) == expected(names));
+  CHECK(classes({"--top", "3", "--classes", folder / "names.txt"}) == expected(others));
   const json line = json::parse(classes({"--top", "3", "--json"}));
   CHECK(line["image"] == bear);
   REQUIRE(line["classes"].size() == 3);
   for (size_t k = 0; k < 3; ++k) {
     CHECK(line["classes"][k][0] == order[k]);
     CHECK(line["classes"][k][1].get<float>() == p[static_cast<size_t>(order[k])]);
+    CHECK(line["classes"][k][2] == names[static_cast<size_t>(order[k])]);
   }
   CHECK(classify.left() == "");
 }
@@ -260,6 +277,7 @@ TEST_CASE("convert and info: every option and kind of file counts") {
     CHECK_FALSE(file.metadata.contains("training"));
     CHECK(shown(folder / "out.safetensors")["kind"] == "checkpoint");
   }
+  convert.elsewhere({"--rename", "--vocab"});  // foreign_weights_test.cc
   CHECK(convert.left() == "");
 
   // The models' parameters: torchvision's ResNet18 has 11,689,512, its classifier 513 * 1000.

@@ -221,6 +221,48 @@ TEST_CASE("vocabulary: a file and a string give it back") {
             .size() == 5);
 }
 
+// The golden file is Python's: tests/golden/make_original.py.
+TEST_CASE("vocabulary: out of a pickle of torchtext's, or of a list of strings") {
+  const auto v = Vocabulary::load(tests::source_dir() / "tests/golden/original_vocab.pkl");
+  CHECK(v.size() == 22);
+  CHECK(v.token(imgcap::kEos) == "<eos>");
+  CHECK(v.token(5) == "  ");
+  CHECK(v.token(21) == " ");
+  const auto list = [](const std::string& more) {
+    std::string pickle = "\x80\x02](";
+    for (const char* token : {"<unk>", "<pad>", "<sos>", "<eos>"}) pickle += std::string("U\5") + token;
+    return pickle + more + "e.";
+  };
+  CHECK(Vocabulary::from_pickle(list("U\2 a"), "v").token(4) == " a");
+  const auto refused = [](const std::string& bytes) {
+    return error_of([&] { Vocabulary::from_pickle(bytes, "v.pkl"); }, tensor::ErrorKind::data);
+  };
+  CHECK(refused("") == "v.pkl: pickle, byte 0: cut off");
+  CHECK(refused("\x80\x02}.") == "v.pkl: neither a vocabulary of torchtext nor a list of strings");
+  CHECK(refused("\x80\x02]N"
+                "a.") == "v.pkl: token 0 is no string");
+  CHECK(refused("\x80\x02].").starts_with("v.pkl: "));
+  CHECK(refused(list("U\2 aU\2 a")).starts_with("v.pkl: "));
+  CHECK(refused(list("X\1\4" + std::string(2, '\0') + std::string(1025, 'x'))) ==
+        "v.pkl: token 4 has 1025 bytes; at most 1024 are read");
+  // Vocab without a state, with another one.
+  const std::string vocab =
+      "\x80\x02"
+      "ctorchtext._torchtext\nVocab\n)\x81";
+  for (const char* state : {"", "Nb", ")b",
+                            "NN\x86"
+                            "b",
+                            "NNN\x87"
+                            "b"})
+    CHECK(refused(vocab + state + ".") == "v.pkl: neither a vocabulary of torchtext nor a list of strings");
+}
+
+TEST_CASE("vocabulary: the original's file, as Python wrote it") {
+  const auto dir = tests::data_dir();
+  if (dir.empty()) SKIP(tests::kNoData);
+  CHECK(Vocabulary::load(dir / "original/vocab.pkl") == Vocabulary::load(dir / "original/vocab.jsonl"));
+}
+
 TEST_CASE("vocabulary: bad files are refused with the line") {
   CHECK(load_error("").starts_with("v.jsonl:0: the file ends after 0 tokens"));
   CHECK(load_error("\"<unk>\"\n\"<pad>\"\n").starts_with("v.jsonl:2: the file ends after 2 tokens"));

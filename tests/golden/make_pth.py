@@ -3,6 +3,7 @@
 Run with PyTorch 2.x and NumPy: python make_pth.py
 """
 
+import argparse
 import collections
 import io
 import os
@@ -88,10 +89,75 @@ try:
 except ImportError:
     print("torchvision is missing: pth_resnet18.pth was not made")
 
-# What has to be refused.
-save("int16", {"layer": {"weight": torch.ones(2, dtype=torch.int16)}})
+# int8 and int16 at both ends of their ranges.
+save("int16", {"layer": {"weight": torch.tensor([1, -1, 32767, -32768], dtype=torch.int16),
+                         "small": torch.tensor([[-128, 127], [0, -1]], dtype=torch.int8).t()}})
+
+# As PyTorch saved before 1.6: the same row of pickles and bytes.
 save("old", {"weight": counting((2,))}, _use_new_zipfile_serialization=False)
-save("module", torch.nn.Linear(2, 2))
+save("old_views", {
+    "base": base,
+    "transposed": base.t(),
+    "window": base[1:, 1:3],
+    "tied": [tied.weight, tied.weight],
+    "half": counting((3,), torch.float16),
+    "flag": torch.tensor([True, False]),
+    "small": torch.tensor([-3, 3], dtype=torch.int8),
+    "double": counting((2, 2), torch.float64),
+    "empty": torch.zeros(0, 2),
+}, _use_new_zipfile_serialization=False)
+
+
+# Whole modules: buffers that are not part of the state, a child, an entry that is None.
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2, bias=False)
+        self.norm = torch.nn.BatchNorm1d(2)
+        self.register_buffer("kept", counting((3,)))
+        self.register_buffer("temporary", counting((3,)), persistent=False)
+        self.missing = None
+        with torch.no_grad():
+            self.linear.weight.copy_(counting((2, 2)))
+
+
+save("module", Net())
+save("module4", Net(), pickle_protocol=4)
+# Old files have the code of each module's class, which is shortened here: it names files of the machine.
+torch.serialization.get_source_lines_and_file = lambda module: (["class Net: ...\n"], 1, "net.py")
+save("old_module", Net(), _use_new_zipfile_serialization=False)
+
+
+# Values beside the weights that are no tensors. torch.load(weights_only=False) gives them all.
+def others():
+    return {
+        "w": counting((2, 3)),
+        "dtype": torch.float32,
+        "device": torch.device("cuda", 1),
+        "names": {"a"},
+        "frozen": frozenset(("b",)),
+        "counts": collections.Counter("aab"),
+        "args": argparse.Namespace(lr=0.1),
+        "function": len,
+        "class": Net,
+        "array": numpy.arange(3.0),
+        "path": pathlib.PurePosixPath("a/b"),
+        "complex": 1 + 2j,
+        "default": collections.defaultdict(list, {"inner": counting((2,))}),
+        "buffer": bytearray(b"xy"),
+        (1, 2): counting((1,)),
+        ("a", None): 7,
+        1.5: counting((1,)),
+        True: counting((1,)),
+        None: counting((1,)),
+        torch.float16: counting((1,)),
+    }
+
+
+save("others", others())
+for protocol in (4, 5):
+    save(f"others{protocol}", others(), pickle_protocol=protocol)
+save("old_others", others(), _use_new_zipfile_serialization=False)
 
 
 class Attack:
@@ -99,8 +165,8 @@ class Attack:
         return (os.system, ("echo executed",))
 
 
+# A call of posix.system: read as a name with its argument, and not called.
 save("attack", {"weight": counting((2,)), "payload": Attack()})
-
 
 
 def copy_zip(source, name, method, keep=lambda entry: True):
@@ -109,7 +175,7 @@ def copy_zip(source, name, method, keep=lambda entry: True):
             new.writestr(zipfile.ZipInfo(entry, (1980, 1, 1, 0, 0, 0)), old.read(entry), method)
 
 
-# TorchScript's archives hold a data.pkl too. Their debug entries name files of the machine, so they are left out.
+# What has to be refused. TorchScript's archives hold a data.pkl too. Their debug entries name files of the machine, so they are left out.
 script = io.BytesIO()
 torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), script)
 copy_zip(script, "script", zipfile.ZIP_STORED, lambda entry: not entry.endswith(".debug_pkl"))

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <memory>
 
+#include "nn/batch_norm.h"
 #include "nn/init.h"
 #include "nn/linear.h"
 #include "tensor/error.h"
@@ -193,6 +195,32 @@ TEST_CASE("a state dict goes from one module into another") {
   CHECK(to.scale_.dtype() == DType::f32);
   CHECK(to.scale_.item() == 0.5);
   CHECK(to.left_.bias_.data().to_vector<float>() == std::vector<float>(3, 0.25f));
+}
+
+TEST_CASE("a state dict's values have to be finite where that is asked for") {
+  Tree tree;
+  nn::StateDict state;
+  for (auto& [name, t] : tree.state_dict()) state.emplace(name, t.clone());
+  state["left.bias"].mutable_data<float>()[1] = std::numeric_limits<float>::infinity();
+  tree.load_state_dict(state);
+  const auto but_for = [&](const std::string& name) {
+    return nn::LoadOptions{.finite = [=](const std::string& key) { return key != name; }};
+  };
+  tree.load_state_dict(state, but_for("left.bias"));
+  CHECK(message([&] { tree.load_state_dict(state, but_for("")); }, tensor::ErrorKind::data) ==
+        "left.bias: 1 of 3 values NaN or infinite");
+}
+
+TEST_CASE("a batch norm's count of batches may be missing in a file, and then stays") {
+  nn::BatchNorm2d norm(2);
+  norm.buffer("num_batches_tracked").fill_(5);
+  nn::StateDict state = nn::BatchNorm2d(2).state_dict();
+  state.erase("num_batches_tracked");
+  CHECK(norm.load_state_dict(state).missing.empty());
+  CHECK(norm.buffer("num_batches_tracked").item() == 5);
+  state.erase("running_mean");
+  CHECK(contains(message([&] { norm.load_state_dict(state); }, tensor::ErrorKind::data),
+                 "missing: running_mean"));
 }
 
 TEST_CASE("a state dict that does not fit changes nothing and says what is wrong") {

@@ -190,9 +190,10 @@ TEST_CASE("pickle: the limits, to the one") {
   CHECK(root("\x8a\xff" + std::string(255, '\0')).text == "0");
   CHECK(has(error("\x8b" + little_endian(256, 4) + std::string(256, '\0')), "an integer of 256 bytes"));
   CHECK(error_of([] { read("\x80\x02N."); }) == "no error");
-  CHECK(error_of([] { read("\x80\x04N."); }) == "no error");
+  CHECK(error_of([] { read("\x80\x05N."); }) == "no error");
   CHECK(
-      has(error_of([] { read("\x80\x01N."); }), "a.pkl: pickle, byte 0: pickle protocol 1; 2 to 4 are read"));
+      has(error_of([] { read("\x80\x01N."); }), "a.pkl: pickle, byte 0: pickle protocol 1; 2 to 5 are read"));
+  CHECK(has(error_of([] { read("\x80\x06N."); }), "pickle protocol 6"));
   // Opcodes: with the protocol's, the first value's and the end's.
   const std::string pair = "h\1"s + "0";
   const std::string begin = "Nq\1"s;
@@ -205,20 +206,19 @@ TEST_CASE("pickle: the limits, to the one") {
   CHECK(has(error("Nr" + little_endian(7, 4) + "0h\6"), "memo 6 was never set"));
   CHECK(has(error("Nr" + little_endian(7, 4) + "0h\x08"), "memo 8 was never set"));
   // Names: a line of 255 bytes and its end.
-  CHECK(has(error("c" + std::string(255, 'x') + "\ny\n"), "asks for 'xxx"));
+  CHECK(root("c" + std::string(255, 'x') + "\ny\n").text == std::string(255, 'x') + ".y");
   CHECK(has(error("c" + std::string(256, 'x') + "\ny\n"), "a name without an end"));
-  CHECK(has(error(text(std::string(256, 'm')) + text(std::string(256, 'n')) + "\x93"), "asks for 'mmm"));
+  CHECK(root(text(std::string(256, 'm')) + text(std::string(256, 'n')) + "\x93").text.size() == 513);
   CHECK(
       has(error(text(std::string(256, 'm')) + text(std::string(257, 'n')) + "\x93"), "a name of 513 bytes"));
   // A storage's key.
-  CHECK(root(storage("IntStorage", std::string(256, 'k'), 2)).text.size() == 256);
+  CHECK(read(pickle(storage("IntStorage", std::string(256, 'k'), 2))).storages.at(0).key.size() == 256);
   CHECK(has(error(storage("IntStorage", std::string(257, 'k'), 2)), "a storage's key of 257 bytes"));
-  // Bytes as text, of which a scalar has few.
+  // Bytes as text.
   const auto encoded = [](const std::string& s) {
     return global("_codecs", "encode") + text(s) + text("latin1") + "\x86R";
   };
-  CHECK(root(encoded(std::string(32, 'x'))).text == std::string(32, 'x'));
-  CHECK(has(error(encoded(std::string(33, 'x'))), "_codecs.encode of 33 bytes"));
+  CHECK(root(encoded(std::string(1000, 'x'))).text == std::string(1000, 'x'));
   CHECK(root(encoded("a\xc2\x80\xc2\xbf\xc3\x80\xc3\xbf")).text == "a\x80\xbf\xc0\xff");
   CHECK(root(encoded("a")).kind == Kind::bytes);
   for (const char* bad : {"\xc4\x80", "\xc1\xbf", "\x80", "\xc2", "\xc2x", "\xc3\xc0"})
@@ -241,26 +241,29 @@ TEST_CASE("pickle: NumPy's scalars of every type that is read, and of no other s
   }
   for (const auto& [type, size] : {std::pair{"f8", 4}, std::pair{"f4", 8}, std::pair{"i8", 7},
                                    std::pair{"i4", 5}, std::pair{"b1", 2}, std::pair{"u8", 8}})
-    CHECK(has(error(scalar("numpy.core.multiarray", type, std::string(static_cast<size_t>(size), 'x'))),
-              "a NumPy scalar of type '" + std::string(type) + "' with " + std::to_string(size) + " bytes"));
+    CHECK(root(scalar("numpy.core.multiarray", type, std::string(static_cast<size_t>(size), 'x'))).kind ==
+          Kind::object);
   // Byte order | is of types of one byte; a state needs both of its first fields.
   const std::string type = global("numpy", "dtype") + text("b1") + "\x85R";
   CHECK(root(type + "K\3" + text("|") + "\x86" + "b").kind == Kind::numpy_dtype);
   CHECK(has(error(type + "K\3\x85" + "b"), "state is too short"));
-  CHECK(has(error(global("numpy", "dtype") + ")R"), "calls 'numpy.dtype' with 0 arguments"));
+  CHECK(root(global("numpy", "dtype") + ")R").kind == Kind::object);
+  // A scalar of the other byte order is none that we know.
+  std::string swapped = scalar("numpy.core.multiarray", "f8", std::string(8, 'x'));
+  swapped[swapped.find('<')] = '>';
+  CHECK(root(swapped).kind == Kind::object);
 }
 
-TEST_CASE("pickle: calls with too few or too many arguments are refused") {
+TEST_CASE("pickle: calls with too few or too many arguments are kept as calls") {
   const std::string t = tensor_of(storage("IntStorage", "0", 2), 0, tuple({2}), tuple({1}));
   for (const auto& [name, good] :
        {std::pair{global("torch._utils", "_rebuild_parameter"), 3}, std::pair{global("_codecs", "encode"), 2},
         std::pair{global("numpy.core.multiarray", "scalar"), 2}, std::pair{global("torch", "Size"), 1}})
     for (const int n : {good - 1, good + 1})
-      CHECK(
-          has(error(name + "(" + many(n, "N") + "tR"), "with " + std::to_string(n) + " arguments: refused"));
+      CHECK(root(name + "(" + many(n, "N") + "tR").kind == Kind::object);
   for (const int n : {5, 8})
-    CHECK(has(error(global("torch._utils", "_rebuild_tensor_v2") + "(" + many(n, "N") + "tR"),
-              "with " + std::to_string(n) + " arguments: refused"));
+    CHECK(root(global("torch._utils", "_rebuild_tensor_v2") + "(" + many(n, "N") + "tR").kind ==
+          Kind::object);
   CHECK(root(global("torch._utils", "_rebuild_parameter") + "(" + t + "\x88NtR").kind == Kind::tensor);
   CHECK(root(global("torch", "Size") + "K\1K\2\x86\x85R").items.size() == 2);
   // With metadata, which nobody needs.
