@@ -34,7 +34,7 @@ void run(const std::string& rules) {
   // Nothing is lost when Ctrl-C ends the wait for a line.
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
-  const auto tokenize = rules == "ptb" ? tokenize_ptb : tokenize_spacy;
+  const auto tokenize = [&](const std::string& l) { return rules == "ptb" ? tokenize_ptb(l) : tokenize_spacy(l); };
   std::string line;
   for (int64_t number = 1; next_line(line, number); ++number)
     print(nlohmann::json(tokenize(line)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +

@@ -22,6 +22,6 @@ namespace imgcap {
 // looks at the line that follows ("art." before a number), this one sees none. Malformed UTF-8 and characters
 // that the official tool cannot read (emoji, control characters) are left out. Linear time; safe from several
 // threads.
-std::vector<std::string> tokenize_ptb(std::string_view caption);
+std::vector<std::string> tokenize_ptb(std::string_view caption, std::string_view following = {});
 
 }  // namespace imgcap
