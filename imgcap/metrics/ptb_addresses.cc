@@ -79,19 +79,16 @@ size_t mail_domain_end(const Text& text, size_t at) {
 
 }  // namespace
 
+// However often it fails, this takes linear time: a "<" outside values ends a tag, so at any place at most
+// three can be under way, one outside values and one in each kind of quotes.
 Match tag(Text& text, size_t at) {
   if (text[at] != U'<') return {};
   const bool closes = text[at + 1] == U'/';
   size_t i = at + (closes ? 2 : 1);
   if (!ascii_letter(text[i])) return {};
   i = text.skip(i, [&](size_t k) { return name_character(text[k]); });
-  if (!closes) {
-    for (size_t end = attribute_end(text, i); end != 0; end = attribute_end(text, i)) {
-      if (text.tried_attributes[i]) return {};
-      text.tried_attributes[i] = true;
-      i = end;
-    }
-  }
+  if (!closes)
+    while (const size_t end = attribute_end(text, i)) i = end;
   i = skip_blanks(text, i);
   if (!closes && text[i] == U'/') i = skip_blanks(text, i + 1);
   return text[i] == U'>' ? token(i + 1, Written::address) : Match{};

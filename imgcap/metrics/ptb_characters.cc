@@ -26,13 +26,34 @@ struct EntityName {
 
 // The first two and the letters stand where the header says. What is not here falls apart: "& copy ;".
 constexpr EntityName kEntities[] = {
-    {U"&amp;", U"&"},   {U"&apos;", U"'", false}, {U"&quot;", U"''", false}, {U"&lt;", U"<"},
-    {U"&gt;", U">"},    {U"&nbsp;", U""},         {U"&mdash;", U"--"},       {U"&ndash;", U"--"},
-    {U"&md;", U"--"},  // the rest are letters
-    {U"&aacute;", U""}, {U"&agrave;", U""},       {U"&auml;", U""},          {U"&eacute;", U""},
-    {U"&egrave;", U""}, {U"&euml;", U""},         {U"&iacute;", U""},        {U"&igrave;", U""},
-    {U"&iuml;", U""},   {U"&oacute;", U""},       {U"&ograve;", U""},        {U"&ouml;", U""},
-    {U"&uacute;", U""}, {U"&ugrave;", U""},       {U"&uuml;", U""},
+    {U"&amp;", U"&"},
+    {U"&apos;", U"'", false},
+    {U"&quot;", U"''", false},
+    {U"&lt;", U"<"},
+    {U"&gt;", U">"},
+    {U"&nbsp;", U""},
+    {U"&mdash;", U"--"},
+    {U"&ndash;", U"--"},
+    {U"&md;", U"--"},
+    // in capitals, and not what they say
+    {U"&quot;", U"&quot;"},
+    {U"&apos;", U"&apos;"},
+    // letters
+    {U"&aacute;", U""},
+    {U"&agrave;", U""},
+    {U"&auml;", U""},
+    {U"&eacute;", U""},
+    {U"&egrave;", U""},
+    {U"&euml;", U""},
+    {U"&iacute;", U""},
+    {U"&igrave;", U""},
+    {U"&iuml;", U""},
+    {U"&oacute;", U""},
+    {U"&ograve;", U""},
+    {U"&ouml;", U""},
+    {U"&uacute;", U""},
+    {U"&ugrave;", U""},
+    {U"&uuml;", U""},
 };
 constexpr size_t kLongestEntity = 8;
 

@@ -29,7 +29,7 @@ inline constexpr char32_t kSoftHyphen = 0xAD;  // a mark in words, not written
 // by its name inside an address and as its sign elsewhere.
 inline constexpr char32_t kFirstEntity = 0x110000;
 inline constexpr char32_t kAmpersand = kFirstEntity, kApostrophe = kFirstEntity + 1, kLess = kFirstEntity + 3,
-                          kFirstLetterEntity = kFirstEntity + 9;
+                          kFirstLetterEntity = kFirstEntity + 11;
 inline bool is_letter_entity(char32_t c) { return c >= kFirstLetterEntity; }  // &eacute; and its kin
 
 // Code points of a text in UTF-8, with entities resolved.

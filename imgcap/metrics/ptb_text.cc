@@ -2,8 +2,7 @@
 
 namespace imgcap::ptb {
 
-Text::Text(std::u32string characters)
-    : tried_attributes(characters.size() + 1), characters_(std::move(characters)) {
+Text::Text(std::u32string characters) : characters_(std::move(characters)) {
   lower_ = characters_;
   for (char32_t& c : lower_)
     if (ascii_capital(c)) c += 32;

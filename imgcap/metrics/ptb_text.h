@@ -72,7 +72,6 @@ class Text {
   }
 
   SharedSearch mail, host, www_host, list, declaration;
-  std::vector<bool> tried_attributes;  // places inside what began as a tag; it was none
 
  private:
   bool is_class(size_t i, Class kind) const { return i < size() && classes_[i] == kind; }

@@ -200,7 +200,8 @@ Match letter_at_end(Text& text, size_t at) {
   const size_t next = text.skip_spaces(at + 2);
   if (next == at + 2) return {};
   for (const Rule markup : {tag, declaration})
-    if (const Match after = markup(text, next); after.end) return token_before(at + 1, after.end);
+    if (const Match after = markup(text, next); after.end && text.space(after.end))
+      return token_before(at + 1, after.end);
   if (!ascii_capital(text[next])) return {};
   const size_t end = text.skip(next, [&](size_t k) { return ascii_letter(text[k]) && k < next + 12; });
   return text.space(end) && begins_sentence(text.lower_part(next, end)) ? token_before(at + 1, end + 1)
