@@ -64,14 +64,13 @@ char32_t take_entity(std::string_view& text) {
   const size_t end = text.substr(0, kLongestEntity).find(';');
   if (end == std::string_view::npos) return 0;
   for (size_t i = 0; i < std::size(kEntities); ++i) {
-    const auto& [name, sign, any_case] = kEntities[i];
-    const auto same = [any_case](char c, char32_t want) {
+    const EntityName& entity = kEntities[i];
+    const auto same = [&entity](char c, char32_t want) {
       const bool capital = c >= 'A' && c <= 'Z';
-      return static_cast<char32_t>(capital && any_case ? c + 32 : c) == want;
+      return static_cast<char32_t>(capital && entity.any_case ? c + 32 : c) == want;
     };
-    if (!std::equal(text.begin(), text.begin() + static_cast<ptrdiff_t>(end) + 1, name.begin(), name.end(),
-                    same))
-      continue;
+    const std::string_view name = text.substr(0, end + 1);
+    if (!std::equal(name.begin(), name.end(), entity.name.begin(), entity.name.end(), same)) continue;
     text.remove_prefix(name.size());
     return kFirstEntity + static_cast<char32_t>(i);
   }
