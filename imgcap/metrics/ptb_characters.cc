@@ -1,7 +1,6 @@
 #include "imgcap/metrics/ptb_characters.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 
 #include "imgcap/data/utf8.h"
