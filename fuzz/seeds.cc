@@ -83,11 +83,13 @@ void golden(const fs::path& folder) {
       if (name.starts_with("file/"))
         put("image", name.substr(5),
             {reinterpret_cast<const char*>(t.raw()), static_cast<size_t>(t.bytes())});
-  const std::string lines = read(folder / "spacy_lines.jsonl").substr(0, 20000);
-  for (size_t at = 0, i = 0; at < lines.size() && i < 40; ++i) {
-    const size_t end = std::min(lines.find('\n', at), lines.size());
-    put("text", "line" + std::to_string(i), std::string_view(lines).substr(at, end - at));
-    at = end + 1;
+  for (const std::string name : {"spacy_lines", "ptb_words"}) {
+    const std::string lines = read(folder / (name + ".jsonl")).substr(0, 20000);
+    for (size_t at = 0, i = 0; at < lines.size() && i < 40; ++i) {
+      const size_t end = std::min(lines.find('\n', at), lines.size());
+      put("text", name + std::to_string(i), std::string_view(lines).substr(at, end - at));
+      at = end + 1;
+    }
   }
 }
 

@@ -8,7 +8,10 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text = fuzz::text_of(data, size);
   fuzz::expect_data_errors([&] { imgcap::check_text(text, "input"); });
-  for (const auto& tokens : {imgcap::tokenize_spacy(text), imgcap::tokenize_ptb(text)})
+  // the second half as the lines that follow the first
+  const size_t half = size / 2;
+  for (const auto& tokens : {imgcap::tokenize_spacy(text), imgcap::tokenize_ptb(text),
+                             imgcap::tokenize_ptb(text.substr(0, half), text.substr(half))})
     for (const std::string& token : tokens)
       fuzz::require(!token.empty() && imgcap::find_invalid_utf8(token) == imgcap::kNoPosition);
   const std::u32string codes = imgcap::decode_utf8(text);

@@ -1,6 +1,9 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/tokenizer.h"
@@ -29,13 +32,37 @@ bool next_line(std::string& line, int64_t number) {
   return true;
 }
 
+void run_spacy() {
+  std::string line;
+  for (int64_t number = 1; next_line(line, number); ++number) print_line(tokenize_spacy(line));
+}
+
+// The official tool reads all lines as one text: what follows a line, over empty ones, may decide about its
+// last token. So a line waits for the next one that is not empty.
+void run_ptb() {
+  std::optional<std::string> waiting;
+  int64_t empty_lines = 0;
+  const auto print_waiting = [&](const std::string& following) {
+    if (waiting) print_line(tokenize_ptb(*waiting, (empty_lines > 0 ? "\n" : "") + following));
+    for (; empty_lines > 0; --empty_lines) print_line(tensor::io::Json::array());
+  };
+  std::string line;
+  for (int64_t number = 1; next_line(line, number); ++number) {
+    if (line.find_first_not_of(" \t\v\f\r") == std::string::npos) {
+      ++empty_lines;
+      continue;
+    }
+    print_waiting(line);
+    waiting = line;
+  }
+  print_waiting("");
+}
+
 void run(const std::string& rules) {
-  // Nothing is lost when Ctrl-C ends the wait for a line.
+  // Ctrl-C ends the wait for a line as it ends other programs: there is nothing to save.
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
-  const auto tokenize = rules == "ptb" ? tokenize_ptb : tokenize_spacy;
-  std::string line;
-  for (int64_t number = 1; next_line(line, number); ++number) print_line(tokenize(line));
+  rules == "ptb" ? run_ptb() : run_spacy();
 }
 
 }  // namespace
@@ -43,7 +70,9 @@ void run(const std::string& rules) {
 void add_tokenize(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "tokenize", "Split lines of stdin into tokens: one JSON array a line");
   const auto rules = std::make_shared<std::string>("spacy");
-  verb.option("--rules", *rules, "spacy (training's tokens) or ptb (words of the scores)")
+  verb.option("--rules", *rules,
+              "spacy (training's tokens) or ptb (words of the scores; a line is printed when the next one is "
+              "known)")
       .one_of({"spacy", "ptb"});
   verb.on_run([rules] { run(*rules); });
 }

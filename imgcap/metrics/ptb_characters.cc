@@ -1,25 +1,160 @@
 #include "imgcap/metrics/ptb_characters.h"
 
-#include <array>
-#include <utility>
+#include <algorithm>
+#include <iterator>
 
 #include "imgcap/data/utf8.h"
 
 namespace imgcap::ptb {
 namespace {
 
-constexpr char32_t kLess = 0x110000;
-constexpr char32_t kGreater = 0x110001;
-constexpr size_t kLongestEntity = 6;  // "&nbsp;"
+struct Span {
+  char32_t first, last;
+  Class kind;
+};
+
+constexpr Span kSpans[] = {
+#include "imgcap/metrics/ptb_characters.inc"
+};
+
+struct EntityName {
+  std::u32string_view name;  // in lower case
+  std::u32string_view sign;
+  bool any_case = true;
+};
+
+// The first two and the letters stand where the header says. What is not here falls apart: "& copy ;".
+constexpr EntityName kEntities[] = {
+    {U"&amp;", U"&"},
+    {U"&apos;", U"'", false},
+    {U"&quot;", U"''", false},
+    {U"&lt;", U"<"},
+    {U"&gt;", U">"},
+    {U"&nbsp;", U""},
+    {U"&mdash;", U"--"},
+    {U"&ndash;", U"--"},
+    {U"&md;", U"--"},
+    // in capitals, and not what they say
+    {U"&quot;", U"&quot;"},
+    {U"&apos;", U"&apos;"},
+    // letters
+    {U"&aacute;", U""},
+    {U"&agrave;", U""},
+    {U"&auml;", U""},
+    {U"&eacute;", U""},
+    {U"&egrave;", U""},
+    {U"&euml;", U""},
+    {U"&iacute;", U""},
+    {U"&igrave;", U""},
+    {U"&iuml;", U""},
+    {U"&oacute;", U""},
+    {U"&ograve;", U""},
+    {U"&ouml;", U""},
+    {U"&uacute;", U""},
+    {U"&ugrave;", U""},
+    {U"&uuml;", U""},
+};
+constexpr size_t kLongestEntity = 8;
 
 bool between(char32_t c, char32_t first, char32_t last) { return c >= first && c <= last; }
 
-bool is_quote(char32_t c) {
-  return c == U'"' || c == U'\'' || c == U'`' || c == 0xAB || c == 0xBB || between(c, 0x2018, 0x201F) ||
-         c == 0x2039 || c == 0x203A || c == 0xB4;
+// The entity that `text` begins with, as a code point above Unicode, or 0; it is taken off.
+char32_t take_entity(std::string_view& text) {
+  const size_t end = text.substr(0, kLongestEntity).find(';');
+  if (end == std::string_view::npos) return 0;
+  for (size_t i = 0; i < std::size(kEntities); ++i) {
+    const EntityName& entity = kEntities[i];
+    const auto same = [&entity](char c, char32_t want) {
+      const bool capital = c >= 'A' && c <= 'Z';
+      return static_cast<char32_t>(capital && entity.any_case ? c + 32 : c) == want;
+    };
+    const std::string_view name = text.substr(0, end + 1);
+    if (!std::equal(name.begin(), name.end(), entity.name.begin(), entity.name.end(), same)) continue;
+    text.remove_prefix(name.size());
+    return kFirstEntity + static_cast<char32_t>(i);
+  }
+  return 0;
+}
+
+// What a sign is written as that is not written as itself.
+std::u32string_view sign_text(char32_t c) {
+  switch (c) {
+    case U'`':
+    case 0x91:
+    case 0x2018:
+    case 0x201B:
+    case 0x2039:
+      return U"`";
+    case 0x92:
+    case 0x2019:
+    case 0x203A:
+      return U"'";
+    case 0x93:
+    case 0xAB:
+    case 0x201C:
+      return U"``";
+    case U'"':
+    case 0x94:
+    case 0xBB:
+    case 0x201D:
+      return U"''";
+    case 0x96:
+    case 0x97:
+    case 0x2013:
+    case 0x2014:
+    case 0x2015:
+      return U"--";
+    case 0x2026:
+      return U"...";
+    case U'(':
+      return U"-LRB-";
+    case U')':
+      return U"-RRB-";
+    case U'[':
+      return U"-LSB-";
+    case U']':
+      return U"-RSB-";
+    case U'{':
+      return U"-LCB-";
+    case U'}':
+      return U"-RCB-";
+    case 0xA2:
+      return U"cents";
+    case 0xA3:
+      return U"#";
+    case 0x80:
+    case 0xA4:
+    case 0x20A0:
+    case 0x20AC:
+      return U"$";
+    case 0xBC:
+      return U"1/4";
+    case 0xBD:
+      return U"1/2";
+    case 0xBE:
+      return U"3/4";
+    case 0x2153:
+      return U"1/3";
+    case 0x2154:
+      return U"2/3";
+    default:
+      return {};
+  }
 }
 
 }  // namespace
+
+Class class_of(char32_t c) {
+  if (c < 0x80) {
+    if (ascii_letter(c)) return Class::letter;
+    return ascii_digit(c) ? Class::digit : between(c, U'!', U'~') ? Class::sign : Class::other;
+  }
+  if (c == kSoftHyphen) return Class::mark;
+  if (c >= kFirstEntity) return is_letter_entity(c) ? Class::mark : Class::sign;
+  const Span* span = std::upper_bound(std::begin(kSpans), std::end(kSpans), c,
+                                      [](char32_t code, const Span& s) { return code < s.first; });
+  return span != std::begin(kSpans) && c <= (--span)->last ? span->kind : Class::other;
+}
 
 bool is_space(char32_t c) {
   return between(c, 9, 13) || c == U' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
@@ -27,120 +162,40 @@ bool is_space(char32_t c) {
          c == 0x3000;
 }
 
-bool is_letter(char32_t c) {
-  if (c < 128) return between(c | 32, U'a', U'z');
-  if (c == 0xAA || c == 0xB5 || c == 0xBA) return true;
-  if (between(c, 0xC0, 0x1FFF)) return c != 0xD7 && c != 0xF7 && c != 0x37E && c != 0x387 && c != 0x1680;
-  return between(c, 0x2C00, 0x2DFF) || between(c, 0x3005, 0x3007) || between(c, 0x3041, 0xD7FF) ||
-         between(c, 0xF900, 0xFDFF) || between(c, 0xFE70, 0xFEFC) || between(c, 0xFF21, 0xFF3A) ||
-         between(c, 0xFF41, 0xFF5A) || between(c, 0xFF66, 0xFFDC);
-}
-
-bool is_sign(char32_t c) {
-  if (c < 128) return between(c, 33, 126) && !is_digit(c) && !is_letter(c);
-  return between(c, 0xA1, 0xBF) || c == 0xD7 || c == 0xF7 || c == 0x37E || c == 0x387 ||
-         between(c, 0x2010, 0x2027) || between(c, 0x2030, 0x205E) || between(c, 0x20A0, 0x2BFF) ||
-         between(c, 0x3001, 0x3004) || between(c, 0x3008, 0x3020) || between(c, 0xFF01, 0xFF0F) ||
-         c == kLess || c == kGreater;
-}
-
-std::u32string plain_characters(std::string_view utf8) {
-  static constexpr std::array<std::pair<std::string_view, char32_t>, 6> kEntities{{{"&amp;", U'&'},
-                                                                                   {"&lt;", kLess},
-                                                                                   {"&gt;", kGreater},
-                                                                                   {"&quot;", U'"'},
-                                                                                   {"&apos;", U'\''},
-                                                                                   {"&nbsp;", U' '}}};
+std::u32string read_characters(std::string_view utf8) {
   std::u32string out;
   out.reserve(utf8.size());
   while (!utf8.empty()) {
-    bool resolved = false;
-    if (utf8.front() == '&' && utf8.substr(0, kLongestEntity).find(';') != std::string_view::npos)
-      for (const auto& [name, code] : kEntities)
-        if (utf8.starts_with(name)) {
-          out.push_back(code);
-          utf8.remove_prefix(name.size());
-          resolved = true;
-          break;
-        }
-    if (resolved) continue;
-    const char32_t c = take_code_point(utf8);
-    if (c == 0xAD) continue;
-    out.push_back(c == 0x2019 || c == 0x92 ? U'\'' : c == U'\t' || c == U'\n' ? U' ' : c);
+    const char32_t entity = utf8.front() == '&' ? take_entity(utf8) : 0;
+    out.push_back(entity != 0 ? entity : take_code_point(utf8));
   }
   return out;
 }
 
-void append_escaped(std::u32string& out, char32_t c) {
-  switch (c) {
-    case U'(':
-      out += U"-LRB-";
-      break;
-    case U')':
-      out += U"-RRB-";
-      break;
-    case U'[':
-      out += U"-LSB-";
-      break;
-    case U']':
-      out += U"-RSB-";
-      break;
-    case U'{':
-      out += U"-LCB-";
-      break;
-    case U'}':
-      out += U"-RCB-";
-      break;
-    case U'/':
-      out += U"\\/";
-      break;
-    case U'*':
-      out += U"\\*";
-      break;
-    case 0xA2:
-      out += U"cents";
-      break;
-    case 0xA3:
-      out += U'#';
-      break;
-    case 0x20AC:
-      out += U'$';
-      break;
-    case 0xBC:
-      out += U"1\\/4";
-      break;
-    case 0xBD:
-      out += U"1\\/2";
-      break;
-    case 0xBE:
-      out += U"3\\/4";
-      break;
-    case 0x2153:
-      out += U"1\\/3";
-      break;
-    case 0x2154:
-      out += U"2\\/3";
-      break;
-    case 0x2026:
-      out += U"...";
-      break;
-    case kLess:
-      out += U'<';
-      break;
-    case kGreater:
-      out += U'>';
-      break;
-    default:
-      out += c;
-  }
+void append_written(std::u32string& out, char32_t c, Written written) {
+  const bool sign = written == Written::sign || (written == Written::parentheses && (c == U'(' || c == U')'));
+  if (written == Written::nothing || (c == kSoftHyphen && written != Written::address)) return;
+  if (c == U' ')
+    out += char32_t{0xA0};
+  else if (written == Written::clitic && (c == kApostrophe || c == 0x2019 || c == 0x92))
+    out += U'\'';
+  else if (written == Written::clitic && (c == 0x2018 || c == 0x91))
+    out += U'`';
+  else if (c == kAmpersand && written != Written::address)
+    out += U'&';
+  else if (c >= kFirstEntity)
+    out += written == Written::sign && !is_letter_entity(c) ? kEntities[c - kFirstEntity].sign
+                                                            : kEntities[c - kFirstEntity].name;
+  else if (const auto text = sign ? sign_text(c) : std::u32string_view(); !text.empty())
+    out += text;
+  else
+    out += c;
 }
 
-bool is_removed_punctuation(std::string_view token) {
-  for (const std::string_view mark : {".", ",", ":", ";", "?", "!", "-", "--", "..."})
+bool is_removed(std::string_view token) {
+  for (const std::string_view mark : {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"})
     if (token == mark) return true;
-  std::string_view rest = token;
-  const char32_t c = take_code_point(rest);
-  return rest.empty() && (is_quote(c) || between(c, 0x2010, 0x2015));  // these come out as ``, '' or --
+  return false;
 }
 
 }  // namespace imgcap::ptb

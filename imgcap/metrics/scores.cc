@@ -22,7 +22,8 @@ void append_word(std::string& out, std::string_view word) {
   out += word;
 }
 
-// The words that count, separated by single blanks, which every metric splits alike.
+// The words that count, separated by single blanks, where every metric splits. Each text is tokenised on its
+// own: its words do not depend on what stands beside it.
 std::string prepare(std::string_view text, const std::string& tokenizer) {
   std::string out;
   if (tokenizer == "ptb") {

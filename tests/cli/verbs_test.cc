@@ -195,6 +195,13 @@ TEST_CASE("vocab build and tokenize: every option counts") {
 
   Given tokenize({"tokenize"});
   CHECK(ran(tokenize({"--rules", "ptb"}), "It.\r\nA dog's\n").out == "[\"it\"]\n[\"a\",\"dog\",\"'s\"]\n");
+  // Over empty lines, too, the next line decides whether a period belongs to a letter or to the sentence.
+  CHECK(ran(tokenize({"--rules", "ptb"}), "\nletter P.\n\n \nThe end of P.\nThis art.\n5 x art.\n\n5\n\n")
+            .out ==
+        "[]\n[\"letter\",\"p\"]\n[]\n[]\n[\"the\",\"end\",\"of\",\"p\"]\n[\"this\",\"art.\"]\n"
+        "[\"5\",\"x\",\"art\"]\n[]\n[\"5\"]\n[]\n");
+  CHECK(ran(tokenize({"--rules", "ptb"}), "the letter P.").out == "[\"the\",\"letter\",\"p.\"]\n");
+  CHECK(ran(tokenize({"--rules", "ptb"}), "").out.empty());
   CHECK(tokenize.left() == "");
   refused({"tokenize", "--rules", "other"}, "other not in {spacy,ptb}");
   const Result all = run({"tokenize"}, "a\n" + std::string((16 << 20) + 1, 'x'));

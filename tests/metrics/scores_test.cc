@@ -209,6 +209,20 @@ TEST_CASE("scores: which words each protocol counts") {
                        doctest::Contains("has 4 words"), tensor::Error);
 }
 
+TEST_CASE("scores: the words of a caption do not depend on the captions beside it") {
+  // pycocoevalcap reads all captions as one text: "letter P." loses its period before "A man" and keeps it
+  // before "Men".
+  const auto bleu_of = [](const std::string& first, const std::string& second) {
+    const Candidates candidates = {{first, "the letter P."}, {second, "A man runs"}, {"c", "Men run"}};
+    return score_captions(candidates,
+                          {{first, {"letter p. the"}}, {second, {"A man runs"}}, {"c", {"Men run"}}}, {})
+        .bleu;
+  };
+  CHECK(bleu_of("a", "b") == bleu_of("b", "d"));
+  CHECK(bleu_of("a", "b") == bleu_of("b", "a"));
+  CHECK(bleu_of("a", "b")[0] > 0.99);  // all of its words are in the reference, "p." among them
+}
+
 TEST_CASE("scores: references of some images, in the file's order") {
   const std::vector<Caption> captions = {{"a", 1, "x"}, {"b", 0, "y"}, {"a", 0, "z"}, {"c", 0, "w"}};
   CHECK(references_of(captions) == References{{"a", {"x", "z"}}, {"b", {"y"}}, {"c", {"w"}}});
