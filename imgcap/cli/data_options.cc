@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -39,8 +40,16 @@ void report_without_captions(const Dataset& data) {
   say(data.without_captions, "have no captions and are left out");
 }
 
+void report_passed_over(const ImageSource& source) {
+  static std::set<std::string> said;  // a run opens its photos more than once
+  for (const std::string& line : source.passed_over())
+    if (said.insert(line).second) std::fprintf(stderr, "imgcap: %s\n", printable(line).c_str());
+}
+
 ImageSource open_images(const std::vector<std::string>& images) {
-  return ImageSource(std::vector<std::filesystem::path>(images.begin(), images.end()));
+  ImageSource source(std::vector<std::filesystem::path>(images.begin(), images.end()));
+  report_passed_over(source);
+  return source;
 }
 
 namespace {

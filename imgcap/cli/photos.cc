@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "imgcap/cli/data_options.h"
 #include "imgcap/data/archive.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -43,6 +44,7 @@ void for_each_photo(const std::vector<std::string>& paths, bool json, Program& p
     if (!place.has_filename()) place = place.parent_path();  // "folder/"
     const auto source = attempt(place.filename().string(), json, program,
                                 [&] { return ImageSource({std::filesystem::path(path)}); });
+    if (source) report_passed_over(*source);
     for (int64_t i = 0; source && i < source->size(); ++i) {
       if (stop_flag()) throw Interrupted{};
       Photo photo{source->name(i), {}, std::chrono::steady_clock::now()};

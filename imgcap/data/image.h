@@ -23,9 +23,11 @@ struct Image {
 };
 
 // What a file may claim before it is refused. A picture is measured by its header, before memory is taken for
-// it.
+// it. A JPEG over `pixels` and up to `jpeg_pixels` is decoded at the largest of 1/2, 1/4 and 1/8 of its sides
+// that is not over `pixels`.
 struct ImageLimits {
   int64_t pixels = int64_t{64} * 1024 * 1024;
+  int64_t jpeg_pixels = int64_t{256} * 1024 * 1024;
   int64_t file_bytes = int64_t{256} * 1024 * 1024;
 };
 
