@@ -54,20 +54,56 @@ ImageSource open_images(const std::vector<std::string>& images) {
 
 namespace {
 
-// Positions in the source of the named photos that the cache, where there is one, lacks and that may be read
-// now. Those that are not there, and those that still cannot be read, are counted on stderr.
+// Whether today's reader gives other pixels for a photo than those of `then`. What cannot be read or found
+// for sure stays as it is.
+bool reads_otherwise(const ImageSource& source, const std::string& name, const ReaderVersions& then) {
+  constexpr int64_t kHead = int64_t{64} << 10;  // holds what stands before the first scan of most JPEGs
+  try {
+    const auto index = source.find(name);
+    if (!index) return false;
+    const auto head = source.read_head(*index, kHead);
+    const Reading reading = compare_readings(head, std::ssize(head) < kHead, then);
+    if (reading != Reading::undecided) return reading == Reading::changed;
+    return compare_readings(source.read(*index), true, then) == Reading::changed;
+  } catch (const tensor::Error&) {
+    return false;
+  }
+}
+
+// What a run does about a cache that older readers of pictures have made.
+struct Renewal {
+  CacheReaders readers;
+  std::set<std::string> again;  // photos to be encoded again
+};
+
+Renewal renew(const FeatureCache& cache, const ImageSource& source, const std::vector<std::string>& names) {
+  Renewal renewal{cache.readers_until_today(), {}};
+  std::set<std::string>& older = renewal.readers.older;
+  for (const std::string& name : names) {
+    if (!older.contains(name) || !cache.find(name)) continue;
+    if (reads_otherwise(source, name, renewal.readers.older_versions))
+      renewal.again.insert(name);
+    else
+      older.erase(name);
+  }
+  return renewal;
+}
+
+// Positions in the source of the named photos that the cache, where there is one, lacks or has from older
+// readers, and that may be read now. Those that are not there, and those that still cannot be read, are
+// counted on stderr.
 std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<std::string>& names,
-                                 const FeatureCache* cache) {
+                                 const FeatureCache* cache, const Renewal& renewal) {
   std::vector<int64_t> which;
   std::vector<std::string> missing, unreadable;
   for (const std::string& name : names) {
-    if (cache && cache->find(name)) continue;
+    if (cache && cache->find(name) && !renewal.again.contains(name)) continue;
     const auto index = source.find(name);
     if (!index) {
       missing.push_back(name);
       continue;
     }
-    if (cache) {
+    if (cache && !renewal.readers.older.contains(name)) {
       // A file of another size may have been mended.
       const auto known = cache->unreadable().find(name);
       if (known != cache->unreadable().end() && known->second == file_bytes(source, *index)) {
@@ -96,6 +132,22 @@ bool has_all(const FeatureCache& cache, const std::vector<std::string>& names) {
   return std::all_of(names.begin(), names.end(), [&](const auto& name) { return cache.find(name); });
 }
 
+bool can_open(const std::vector<std::string>& images) {
+  try {
+    open_images(images);
+    return true;
+  } catch (const tensor::Error&) {
+    return false;
+  }
+}
+
+// Whether some of the named photos were read by older readers, so that it takes a look at them.
+bool has_older(const FeatureCache& cache, const std::vector<std::string>& names) {
+  const CacheReaders readers = cache.readers_until_today();
+  return std::any_of(names.begin(), names.end(),
+                     [&](const auto& name) { return readers.older.contains(name); });
+}
+
 }  // namespace
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
@@ -103,6 +155,8 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
                            EncodeOptions options, EncodeReport* report) {
   if (!cache_file.empty()) expect_writable(cache_file);
   std::optional<FeatureCache> cache;
+  // What an encoder in training mode made of a batch belongs to that batch, and to the run.
+  const bool renewable = options.batch_statistics == 0;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);
     tensor::check(
@@ -110,13 +164,31 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
         "{}: these features are of another encoder, other weights or another way to make photos ready; "
         "name another file, or remove this one",
         cache_file);
-    if (!names.empty() && has_all(*cache, names)) return *std::move(cache);
+    if (!names.empty() && has_all(*cache, names)) {
+      if (!renewable || !has_older(*cache, names)) return *std::move(cache);
+      if (!can_open(images)) {
+        std::fprintf(stderr, "%s: made by an earlier version, and used as it is: the photos are not there\n",
+                     cache_file.c_str());
+        return *std::move(cache);
+      }
+    }
   }
   const ImageSource source = open_images(images);
-  const std::vector<int64_t> which =
-      find_photos(source, names.empty() ? all_names(source) : names, cache ? &*cache : nullptr);
+  const std::vector<std::string> wanted = names.empty() ? all_names(source) : names;
+  Renewal renewal;
+  if (cache) renewal = renewable ? renew(*cache, source, wanted) : Renewal{cache->readers(), {}};
+  const std::vector<int64_t> which = find_photos(source, wanted, cache ? &*cache : nullptr, renewal);
   if (cache && which.empty()) return *std::move(cache);
-  if (cache) std::fprintf(stderr, "%s: %zu photos are added\n", cache_file.c_str(), which.size());
+  if (!renewal.again.empty())
+    std::fprintf(stderr,
+                 "%s: %zu photos are read otherwise than by the version that encoded them, and are "
+                 "encoded again (first: %s)\n",
+                 cache_file.c_str(), renewal.again.size(), printable(*renewal.again.begin()).c_str());
+  if (cache && which.size() > renewal.again.size())
+    std::fprintf(stderr, "%s: %zu photos are added\n", cache_file.c_str(),
+                 which.size() - renewal.again.size());
+  options.again = renewal.again;
+  options.readers = renewal.readers;
   ProgressLine line;
   EncodeReport own;
   EncodeReport& result = report == nullptr ? own : *report;

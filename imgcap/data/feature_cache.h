@@ -5,24 +5,35 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "imgcap/data/reader_version.h"
 #include "tensor/tensor.h"
 
 namespace imgcap {
 
+// Which readers of pictures a cache's photos went through.
+struct CacheReaders {
+  ReaderVersions versions = reader_versions();
+  // Photos, among them unreadable ones, that older readers read, and the lowest versions of those.
+  std::set<std::string> older;
+  ReaderVersions older_versions;
+};
+
 // A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'
 // names, a key that stands for what made them (encoder, weights, preprocessing) and the photos that could not
-// be read, with the bytes of their files (-1: unknown). A cache with another key is not used.
+// be read, with the bytes of their files (-1: unknown), and the versions of the readers of pictures (none in
+// caches of earlier versions). A cache with another key is not used.
 class FeatureCache {
  public:
   // The cache in `file`. Errors: io, data (no cache, names and rows that do not fit).
   static FeatureCache open(const std::filesystem::path& file);
   // Keeps `features` in memory only; the same checks.
   FeatureCache(std::vector<std::string> names, tensor::Tensor features, std::string key,
-               std::map<std::string, int64_t> unreadable = {});
+               std::map<std::string, int64_t> unreadable = {}, CacheReaders readers = {});
 
   // Written as a whole or not at all.
   void save(const std::filesystem::path& file) const;
@@ -30,6 +41,9 @@ class FeatureCache {
   const std::string& key() const { return key_; }
   const std::vector<std::string>& names() const { return names_; }
   const std::map<std::string, int64_t>& unreadable() const { return unreadable_; }
+  const CacheReaders& readers() const { return readers_; }
+  // The same, as seen from today's readers: all photos are `older` where one of those is newer.
+  CacheReaders readers_until_today() const;
   const tensor::Tensor& features() const { return features_; }  // (images, places, channels) f16
   int64_t size() const { return features_.size(0); }
   int64_t places() const { return features_.size(1); }
@@ -45,6 +59,7 @@ class FeatureCache {
   tensor::Tensor features_;
   std::string key_;
   std::map<std::string, int64_t> unreadable_;
+  CacheReaders readers_;
 };
 
 }  // namespace imgcap

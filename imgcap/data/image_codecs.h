@@ -45,9 +45,6 @@ Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limit
 Image decode_tiff(Bytes bytes, const std::string& name, const ImageLimits& limits);
 Image decode_heif(Bytes bytes, const std::string& name, const ImageLimits& limits);
 
-// The orientation that a file's EXIF block (with or without "Exif\0\0" before it) or else its XMP text gives.
-int stored_orientation(Bytes exif, Bytes xmp);
-
 // One pixel of `alpha` over white.
 inline void over_white(const uint8_t* from, int alpha, uint8_t* to) {
   const int white = 255 * (255 - alpha) + 127;

@@ -8,10 +8,6 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::array kFormats = {PictureFormat::jpeg, PictureFormat::png,  PictureFormat::bmp,
-                                 PictureFormat::gif,  PictureFormat::webp, PictureFormat::tiff,
-                                 PictureFormat::heif};
-
 bool has_extension(std::string_view name, std::string_view extension) {
   if (name.size() <= extension.size()) return false;
   const std::string_view end = name.substr(name.size() - extension.size());
@@ -64,7 +60,7 @@ bool can_read([[maybe_unused]] PictureFormat format) {
 
 std::string readable_formats() {
   std::string all;
-  for (const PictureFormat format : kFormats)
+  for (const PictureFormat format : kPictureFormats)
     if (can_read(format)) all.append(all.empty() ? "" : ", ").append(name_of(format));
   return all;
 }

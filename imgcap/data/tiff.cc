@@ -1,5 +1,6 @@
 // TIFF and BigTIFF by libtiff: the first picture of a file, its samples taken as Pillow takes them.
 #include "imgcap/data/image_codecs.h"
+#include "imgcap/data/orientation.h"
 #include "tensor/error.h"
 
 #ifdef IMGCAP_HAVE_TIFF
@@ -148,7 +149,7 @@ void Reader::read_orientation() {
   uint32_t size = 0;
   const uint8_t* xmp = nullptr;
   if (TIFFGetField(file_.get(), TIFFTAG_XMLPACKET, &size, &xmp) == 1 && xmp != nullptr)
-    layout_.header.orientation = stored_orientation({}, {xmp, size});
+    layout_.header.orientation = orientation_of({}, text_of({xmp, size}));
 }
 
 void Reader::read_layout() {

@@ -1,5 +1,6 @@
 // WebP by libwebp: lossy, lossless, with alpha; of an animation the first frame on its canvas.
 #include "imgcap/data/image_codecs.h"
+#include "imgcap/data/orientation.h"
 #include "tensor/error.h"
 
 #ifdef IMGCAP_HAVE_WEBP
@@ -15,10 +16,10 @@ using tensor::check;
 using tensor::ErrorKind;
 using tensor::fail;
 
-uint32_t little24(Bytes bytes, size_t at) {
+uint32_t number24(Bytes bytes, size_t at) {
   return uint32_t{bytes[at]} | uint32_t{bytes[at + 1]} << 8 | uint32_t{bytes[at + 2]} << 16;
 }
-uint32_t little32(Bytes bytes, size_t at) { return little24(bytes, at) | uint32_t{bytes[at + 3]} << 24; }
+uint32_t number32(Bytes bytes, size_t at) { return number24(bytes, at) | uint32_t{bytes[at + 3]} << 24; }
 
 // What the RIFF chunks say. `picture` is what libwebp decodes: an optional ALPH chunk, then VP8 or VP8L.
 struct Chunks {
@@ -29,8 +30,8 @@ struct Chunks {
 Chunks walk(Bytes bytes, const std::string& name) {
   Chunks found;
   for (size_t at = 0; bytes.size() - at >= 8;) {
-    const std::string_view tag(reinterpret_cast<const char*>(bytes.data()) + at, 4);
-    const size_t length = little32(bytes, at + 4);
+    const std::string_view tag = text_of(bytes.subspan(at, 4));
+    const size_t length = number32(bytes, at + 4);
     check(length <= bytes.size() - at - 8, ErrorKind::data,
           "{}: damaged WebP: its part at byte {} is longer than what holds it", name, at);
     const Bytes content = bytes.subspan(at + 8, length);
@@ -81,7 +82,7 @@ VP8StatusCode run(Bytes picture, uint8_t* out, size_t size, int stride) {
 Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limits) {
   check(bytes.size() >= 20, ErrorKind::data, "{}: the WebP is cut short after {} bytes", name, bytes.size());
   // The RIFF's size counts from byte 8 on; bytes behind it are somebody else's.
-  const size_t size = little32(bytes, 4);
+  const size_t size = number32(bytes, 4);
   check(size <= bytes.size() - 8, ErrorKind::data, "{}: the WebP is cut short: it has {} bytes of {}", name,
         bytes.size(), size + 8);
   check(size >= 12, ErrorKind::data, "{}: damaged WebP: a size of {} bytes", name, size);
@@ -95,14 +96,14 @@ Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limit
     check(chunks.extended.size() >= 10, ErrorKind::data, "{}: damaged WebP: its header is too short", name);
     animated = (chunks.extended[0] & 2) != 0;
     transparent = (chunks.extended[0] & 16) != 0;
-    header.width = int64_t{little24(chunks.extended, 4)} + 1;
-    header.height = int64_t{little24(chunks.extended, 7)} + 1;
+    header.width = int64_t{number24(chunks.extended, 4)} + 1;
+    header.height = int64_t{number24(chunks.extended, 7)} + 1;
     check_size(header, limits, name);
   }
   if (animated) {
     check(chunks.frame.size() >= 16, ErrorKind::data, "{}: the WebP holds no picture", name);
-    left = int64_t{little24(chunks.frame, 0)} * 2;
-    top = int64_t{little24(chunks.frame, 3)} * 2;
+    left = int64_t{number24(chunks.frame, 0)} * 2;
+    top = int64_t{number24(chunks.frame, 3)} * 2;
     picture = walk(chunks.frame.subspan(16), name).picture;
   }
   check(!picture.empty(), ErrorKind::data, "{}: the WebP holds no picture", name);
@@ -136,7 +137,7 @@ Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limit
       for (int64_t x = 0; x < features.width; ++x, from += 4, to += 3) over_white(from, from[3], to);
     }
   }
-  return apply_orientation(std::move(image), stored_orientation(chunks.exif, chunks.xmp));
+  return apply_orientation(std::move(image), orientation_of(chunks.exif, text_of(chunks.xmp)));
 }
 
 }  // namespace imgcap::codecs

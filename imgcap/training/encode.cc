@@ -155,6 +155,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   std::vector<std::string> names;
   Tensor features;
   std::map<std::string, int64_t> unreadable;
+  CacheReaders readers = options.readers;
   int64_t filled = 0;
   const auto add = [&](const Tensor& rows) {
     if (!features.defined())
@@ -165,9 +166,16 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     filled += rows.size(0);
   };
   if (options.known) {
-    names = options.known->names();
-    unreadable = options.known->unreadable();
-    add(options.known->features());
+    const FeatureCache& known = *options.known;
+    unreadable = known.unreadable();
+    for (int64_t begin = 0, end = 0; begin < known.size(); begin = end + 1) {  // runs of rows that stay
+      const auto stays = [&](int64_t row) {
+        return !options.again.contains(known.names()[static_cast<size_t>(row)]);
+      };
+      for (end = begin; end < known.size() && stays(end);)
+        names.push_back(known.names()[static_cast<size_t>(end++)]);
+      if (end > begin) add(known.features().slice(0, begin, end));
+    }
   }
   std::future<Batch> next = std::async(std::launch::async, read, 0);
   for (int64_t begin = 0; begin < total; begin += size) {
@@ -176,11 +184,17 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     if (report.stopped) break;
     if (begin + size < total) next = std::async(std::launch::async, read, begin + size);
     report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
-    for (const auto& [name, bytes] : batch.unreadable) unreadable[name] = bytes;
+    for (const auto& [name, bytes] : batch.unreadable) {
+      unreadable[name] = bytes;
+      readers.older.erase(name);
+    }
     if (!batch.images.empty()) {
       add(encode_images(encoder, batch.images));
       names.insert(names.end(), batch.names.begin(), batch.names.end());
-      for (const std::string& name : batch.names) unreadable.erase(name);
+      for (const std::string& name : batch.names) {
+        unreadable.erase(name);
+        readers.older.erase(name);
+      }
     }
     if (options.progress) options.progress(std::min(total, begin + size), total);
   }
@@ -192,7 +206,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   }
   if (filled == 0) features = Tensor::empty({0, 1, 1}, DType::f16);
   return FeatureCache(std::move(names), features.slice(0, 0, filled), feature_key(encoder, options),
-                      std::move(unreadable));
+                      std::move(unreadable), std::move(readers));
 }
 
 }  // namespace imgcap
