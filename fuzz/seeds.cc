@@ -67,9 +67,11 @@ void golden(const fs::path& folder) {
     } catch (const tensor::Error&) {  // some of them are no archives, on purpose
     }
   }
-  for (const auto& [name, t] : tensor::io::read_safetensors(folder / "images.safetensors").tensors)
-    if (name.starts_with("file/"))
-      put("image", name.substr(5), {reinterpret_cast<const char*>(t.raw()), static_cast<size_t>(t.bytes())});
+  for (const char* pictures : {"images.safetensors", "formats.safetensors"})
+    for (const auto& [name, t] : tensor::io::read_safetensors(folder / pictures).tensors)
+      if (name.starts_with("file/"))
+        put("image", name.substr(5),
+            {reinterpret_cast<const char*>(t.raw()), static_cast<size_t>(t.bytes())});
   const std::string lines = read(folder / "spacy_lines.jsonl").substr(0, 20000);
   for (size_t at = 0, i = 0; at < lines.size() && i < 40; ++i) {
     const size_t end = std::min(lines.find('\n', at), lines.size());

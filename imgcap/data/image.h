@@ -1,4 +1,5 @@
-// Pictures as 8-bit RGB, and how they are read: JPEG, PNG, BMP and GIF, told apart by content, never by name.
+// Pictures as 8-bit RGB, and how they are read: JPEG, PNG, BMP, GIF, WebP, TIFF and, on request, HEIC and
+// AVIF, told apart by content, never by name.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,9 @@ struct ImageLimits {
 //   libjpeg-turbo the pixels are those of PIL's `ImageOps.exif_transpose(Image.open(f)).convert("RGB")`. CMYK
 //   values are taken as inverted, as PIL does (every program since Photoshop 2.5 writes them so).
 // - PNG, BMP, GIF (first frame): alpha is blended over white, 16-bit samples keep their high byte.
-// Errors: data (not a picture, damaged, cut short, too large).
+// - WebP and TIFF (the first picture), where the build has their libraries: as PNG, and upright.
+// - HEIC and AVIF, likewise: upright by the file's own properties.
+// Errors: data (not a picture, damaged, cut short, too large, of a format that this build lacks).
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const ImageLimits& limits = {});
 
 // Reads and decodes a file. Errors: io (missing, a folder, unreadable), and those of decode_image.

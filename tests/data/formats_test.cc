@@ -167,3 +167,35 @@ TEST_CASE("sizes that TIFF and WebP claim are measured before memory is taken") 
   set(tiles, 323, 1 << 15);
   CHECK(contains(error(tiles), "for a picture of 37 x 23"));
 }
+
+TEST_CASE("HEIC and AVIF files are upright, once, and close to Pillow's pixels") {
+  if (!can_read(PictureFormat::heif)) SKIP("built without libheif");
+  int count = 0;
+  for (const auto& [name, tensor] : goldens()) {
+    if (!name.starts_with("heif/")) continue;
+    CAPTURE(name);
+    Image image;
+    CHECK_NOTHROW(image = decode_image(tensor.bytes, "x"));
+    const tests::ByteTensor& want = goldens().at("of_" + name);
+    REQUIRE(image.height == want.shape[0]);
+    REQUIRE(image.width == want.shape[1]);
+    // Another decoder, and another way from YCbCr to RGB; of the lossless file, the rounding of that way
+    // alone.
+    int worst = 0;
+    for (size_t i = 0; i < want.bytes.size(); ++i)
+      worst = std::max(worst, std::abs(image.pixels[i] - want.bytes[i]));
+    CHECK(worst <= (name.ends_with(".heic") ? 1 : 3));
+    ++count;
+    for (size_t size = 12; size < tensor.bytes.size(); size += 1 + size / 7) {
+      std::string text;
+      CHECK_NOTHROW(
+          text = error({tensor.bytes.begin(), tensor.bytes.begin() + static_cast<std::ptrdiff_t>(size)}));
+      CHECK(contains(text, "HEIF"));
+    }
+  }
+  CHECK(count == 10);
+  ImageLimits limits;
+  limits.pixels = 33 * 21 - 1;
+  CHECK(contains(error_of([&] { decode_image(goldens().at("heif/orientation_6.avif").bytes, "x", limits); }),
+                 " 693 pixels, the limit is 692"));
+}

@@ -1,9 +1,10 @@
 """Makes formats.safetensors: small WebP and TIFF files, and what Pillow makes of them.
 
-    python tests/golden/make_formats.py  # needs numpy, Pillow, tiffcp (Debian: libtiff-tools); made with Pillow 13.0.0
+    python tests/golden/make_formats.py  # needs numpy, Pillow, tiffcp and heif-enc (Debian: libtiff-tools, libheif-examples); made with Pillow 13.0.0
 
 file/NAME: the bytes of a picture file; pixels/NAME: its pixels (height, width, 3) after Pillow's decoding, upright and
-over white. draft/NAME/R: what Pillow's `draft` gives for a JPEG of images.safetensors at 1/R of its sides.
+over white. heif/NAME, of_heif/NAME: HEIC and AVIF files and
+their pixels. huge/NAME: files of 8192 x 8192 pixels, the last of them 10, 20, 30. draft/NAME/R: what Pillow's `draft` gives for a JPEG of images.safetensors at 1/R of its sides.
 """
 
 import io
@@ -215,6 +216,38 @@ for name, data in {
     "short.tif": tiff(7, 5, [8], 1, bytes(34)),
 }.items():
     arrays["bad/" + name] = np.frombuffer(data, np.uint8)
+
+# HEIF: AVIF by Pillow, which knows its turns, and HEIC by libheif's own program (Debian: libheif-examples), lossless but
+# for the rounding to YCbCr and back, so that its source is its reference.
+smooth = picture(128, 96).resize((33, 21), Image.BOX)
+for orientation in range(1, 9):
+    data = save(smooth, "AVIF", quality=95, subsampling="4:4:4", exif=oriented(orientation))
+    arrays[f"heif/orientation_{orientation}.avif"] = np.frombuffer(data, np.uint8)
+    arrays[f"of_heif/orientation_{orientation}.avif"] = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+half = smooth.copy()
+half.putalpha(Image.fromarray((np.arange(33 * 21) * 255 // (33 * 21 - 1)).astype(np.uint8).reshape(21, 33)))
+data = save(half, "AVIF", quality=95, subsampling="4:4:4")
+arrays["heif/alpha.avif"] = np.frombuffer(data, np.uint8)
+arrays["of_heif/alpha.avif"] = over_white(Image.open(io.BytesIO(data)))
+with tempfile.TemporaryDirectory() as folder:
+    smooth.resize((64, 64)).save(pathlib.Path(folder, "in.png"))
+    subprocess.run(["heif-enc", "-L", "-p", "chroma=444", "in.png", "-o", "out.heic"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    arrays["heif/lossless.heic"] = np.frombuffer(pathlib.Path(folder, "out.heic").read_bytes(), np.uint8)
+    arrays["of_heif/lossless.heic"] = np.asarray(smooth.resize((64, 64)))
+
+# Large files of few bytes, for measuring memory: 8192 x 8192 pixels of one colour.
+flat = Image.new("RGBA", (8192, 8192), (10, 20, 30, 255))
+flat.putpixel((5, 5), (10, 20, 30, 0))
+arrays["huge/alpha.webp"] = np.frombuffer(save(flat, "WEBP", lossless=True, quality=0, method=0), np.uint8)
+arrays["huge/opaque.webp"] = np.frombuffer(save(flat.convert("RGB"), "WEBP", lossless=True, quality=0, method=0), np.uint8)
+strip = zlib.compress(bytes([10, 20, 30, 255]) * 8192 * 64, 9)
+same = {259: ("H", [8]), 278: ("L", [64]), 279: ("L", [len(strip)] * 128), 338: ("H", [2])}
+huge = tiff(8192, 8192, [8] * 4, 2, strip, tags=[*same.items(), (274, ("H", [1]))])
+# All strips are one: 128 times its place, in a list of their own at the end.
+at = huge.index(struct.pack("<HHL", 273, 4, 1))
+place = huge[at + 8 : at + 12]
+huge = huge[: at + 4] + struct.pack("<LL", 128, len(huge)) + huge[at + 12 :] + place * 128
+arrays["huge/alpha.tif"] = np.frombuffer(huge, np.uint8)
 
 # Reduced JPEGs
 pictures = (here / "images.safetensors").read_bytes()
