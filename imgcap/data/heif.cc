@@ -15,6 +15,8 @@ namespace {
 using tensor::check;
 using tensor::ErrorKind;
 
+constexpr int64_t kLongestSide = 32768;
+
 template <class T, void (*release)(T*)>
 struct Release {
   void operator()(T* object) const { release(object); }
@@ -40,9 +42,6 @@ void expect(const heif_error& error, const std::string& name) {
 Image decode_heif(Bytes bytes, const std::string& name, const ImageLimits& limits) {
   const std::unique_ptr<heif_context, Release<heif_context, heif_context_free>> context(heif_context_alloc());
   check(context != nullptr, ErrorKind::data, "{}: not enough memory for the HEIF file", name);
-  // A side, not an area: the area is checked below.
-  heif_context_set_maximum_image_size_limit(context.get(),
-                                            static_cast<int>(std::min<int64_t>(limits.pixels, INT32_MAX)));
   expect(heif_context_read_from_memory_without_copy(context.get(), bytes.data(), bytes.size(), nullptr),
          name);
   heif_image_handle* primary = nullptr;
@@ -53,6 +52,11 @@ Image decode_heif(Bytes bytes, const std::string& name, const ImageLimits& limit
   stored.width = heif_image_handle_get_ispe_width(handle.get());
   stored.height = heif_image_handle_get_ispe_height(handle.get());
   check_size(stored, limits, name);
+  // A picture may be put together of tiles, and say there that it is larger. libheif knows a limit for sides.
+  const int64_t side = std::max(stored.width, stored.height);
+  check(side <= kLongestSide, ErrorKind::data, "{}: a HEIF picture of {} x {}, the limit is {} for a side",
+        name, stored.width, stored.height, kLongestSide);
+  heif_context_set_maximum_image_size_limit(context.get(), static_cast<int>(side));
   Header header;
   header.width = heif_image_handle_get_width(handle.get());
   header.height = heif_image_handle_get_height(handle.get());

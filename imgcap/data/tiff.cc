@@ -230,6 +230,10 @@ void Reader::read_layout() {
     for (int i = 0; i < 1 << bits; ++i)
       for (const uint16_t* map : {red, green, blue}) palette_.push_back(static_cast<uint8_t>(map[i] >> 8));
   }
+  constexpr int64_t kLongestRow = int64_t{64} << 20;  // bytes; one is in memory
+  check(layout_.header.width * layout_.samples * ((bits + 7) / 8) <= kLongestRow, ErrorKind::data,
+        "{}: a TIFF of {} x {} pixels with {} samples of {} bits: rows of more than {} bytes cannot be read",
+        name_, width, height, layout_.samples, bits, kLongestRow);
   // A tile may be far larger than its part of the picture, and each costs its whole size.
   const auto pixels = static_cast<uint64_t>(width) * height;
   const uint64_t picture = pixels * layout_.samples * static_cast<uint64_t>((bits + 7) / 8);

@@ -1,7 +1,10 @@
 // WebP, TIFF and reduced JPEGs against Pillow's pixels (tests/golden/make_formats.py).
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "imgcap/data/image.h"
 #include "imgcap/data/picture_format.h"
@@ -117,6 +120,12 @@ TEST_CASE("TIFF files that are refused, in one sentence, and nothing printed") {
   CHECK(contains(bad("lab.tif"), "a TIFF of the colour kind 8 cannot be read: save it as RGB"));
   CHECK(contains(bad("no_palette.tif"), "f: damaged TIFF: "));
   CHECK(contains(bad("short.tif"), "f: damaged TIFF: "));
+  // Whatever libtiff has to say goes to stderr by itself.
+  const tests::TempFolder folder;
+  const int before = ::dup(2),
+            file_of_errors = ::open((folder.path() / "err").c_str(), O_WRONLY | O_CREAT, 0600);
+  REQUIRE(before >= 0);
+  ::dup2(file_of_errors, 2);
   int refused = 0, cuts = 0;
   for (const char* name :
        {"raw.tif", "tiff_lzw.tif", "jpeg.tif", "tiles.tif", "big.tif", "group4.tif", "planes.tif"}) {
@@ -134,6 +143,10 @@ TEST_CASE("TIFF files that are refused, in one sentence, and nothing printed") {
   // What Pillow writes last is the directory or something that no pixel needs.
   CHECK(cuts - refused <= 5);
   CHECK(cuts > 200);
+  ::dup2(before, 2);
+  ::close(before);
+  ::close(file_of_errors);
+  CHECK(std::filesystem::file_size(folder.path() / "err") == 0);
 }
 
 TEST_CASE("sizes that TIFF and WebP claim are measured before memory is taken") {
