@@ -6,12 +6,10 @@
 #ifdef IMGCAP_HAVE_TIFF
 #include <tiffio.h>
 
-#include <cstdio>
 #include <cstring>
 #include <memory>
-#include <string_view>
 
-#include "imgcap/data/utf8.h"
+#include "imgcap/data/tiff_session.h"
 
 namespace imgcap::codecs {
 namespace {
@@ -19,59 +17,6 @@ namespace {
 using tensor::check;
 using tensor::ErrorKind;
 using tensor::fail;
-
-// A file in memory as libtiff sees it, and the first thing that libtiff complained about.
-struct Session {
-  Bytes bytes;
-  uint64_t at = 0;
-  std::string message;
-
-  static Session& of(void* self) { return *static_cast<Session*>(self); }
-  static tmsize_t read(thandle_t self, void* out, tmsize_t size) {
-    Session& s = of(self);
-    const uint64_t left = s.at < s.bytes.size() ? s.bytes.size() - s.at : 0;
-    const auto count =
-        static_cast<size_t>(std::min<uint64_t>(left, size > 0 ? static_cast<uint64_t>(size) : 0));
-    if (count > 0) std::memcpy(out, s.bytes.data() + s.at, count);
-    s.at += count;
-    return static_cast<tmsize_t>(count);
-  }
-  static tmsize_t write(thandle_t, void*, tmsize_t) { return 0; }
-  static toff_t seek(thandle_t self, toff_t offset, int from) {
-    Session& s = of(self);
-    s.at = offset + (from == SEEK_CUR ? s.at : from == SEEK_END ? s.bytes.size() : 0);
-    return s.at;
-  }
-  static int close(thandle_t) { return 0; }
-  static toff_t size(thandle_t self) { return of(self).bytes.size(); }
-  static int map(thandle_t self, void** base, toff_t* size) {  // nothing is copied
-    Session& s = of(self);
-    *base = const_cast<uint8_t*>(s.bytes.data());
-    *size = s.bytes.size();
-    return 1;
-  }
-  static void unmap(thandle_t, void*, toff_t) {}
-
-  void note(const char* format, va_list arguments) {
-    if (!message.empty()) return;
-    char text[256];
-    std::vsnprintf(text, sizeof text, format, arguments);
-    message = printable(text);
-  }
-  static int on_error(TIFF*, void* self, const char*, const char* format, va_list arguments) {
-    of(self).note(format, arguments);
-    return 1;
-  }
-  // Only what means missing or garbled pixels counts: libjpeg warns of it inside of a TIFF, too.
-  static int on_warning(TIFF*, void* self, const char* module, const char* format, va_list arguments) {
-    if (module == nullptr || std::string_view(module) != "JPEGLib") return 1;
-    Session warning;
-    warning.note(format, arguments);
-    if (warning.message.find("extraneous") == std::string::npos && of(self).message.empty())
-      of(self).message = warning.message;
-    return 1;
-  }
-};
 
 // What the tags of the first picture say.
 struct Layout {
@@ -93,11 +38,11 @@ class Reader {
     // The tags' own values: what a file's bytes explain, widened to 64 bits.
     const auto most = static_cast<tmsize_t>(8 * bytes.size() + (size_t{4} << 20));
     TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), most);
-    TIFFOpenOptionsSetErrorHandlerExtR(options.get(), Session::on_error, &session_);
-    TIFFOpenOptionsSetWarningHandlerExtR(options.get(), Session::on_warning, &session_);
-    file_.reset(TIFFClientOpenExt("TIFF", "r", &session_, Session::read, Session::write, Session::seek,
-                                  Session::close, Session::size, Session::map, Session::unmap,
-                                  options.get()));
+    TIFFOpenOptionsSetErrorHandlerExtR(options.get(), TiffSession::on_error, &session_);
+    TIFFOpenOptionsSetWarningHandlerExtR(options.get(), TiffSession::on_warning, &session_);
+    file_.reset(TIFFClientOpenExt("TIFF", "r", &session_, TiffSession::read, TiffSession::write,
+                                  TiffSession::seek, TiffSession::close, TiffSession::size, TiffSession::map,
+                                  TiffSession::unmap, options.get()));
     if (file_ == nullptr) damaged();
   }
 
@@ -133,7 +78,7 @@ class Reader {
 
   const std::string& name_;
   const ImageLimits& limits_;
-  Session session_;
+  TiffSession session_;
   std::unique_ptr<TIFF, void (*)(TIFF*)> file_{nullptr, TIFFClose};
   Layout layout_;
   bool through_rgba_ = false;
