@@ -200,6 +200,8 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
   const StopSignals signals;
   FeatureCache encoded = encode_photos(encoder, source, which, result, options);
   line.clear();
+  for (const auto& [name, warning] : result.warned)
+    std::fprintf(stderr, "%s: warning: %s\n", printable(name).c_str(), printable(warning).c_str());
   for (size_t i = 0; i < std::min<size_t>(result.skipped.size(), 10); ++i)
     std::fprintf(stderr, "skipped %s: %s\n", printable(result.skipped[i].first).c_str(),
                  printable(result.skipped[i].second).c_str());

@@ -12,9 +12,10 @@
 namespace imgcap::cli {
 namespace {
 
+void say(const std::string& text) { std::fprintf(stderr, "imgcap: %s\n", printable(text).c_str()); }
+
 void report(const std::string& name, const std::string& reason, bool json, Program& program) {
-  const std::string whole = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
-  std::fprintf(stderr, "imgcap: %s\n", printable(whole).c_str());
+  say(reason.find(name) == std::string::npos ? name + ": " + reason : reason);
   if (json) print(fmt::format("{{\"image\":{},\"error\":{}}}\n", quoted(name), quoted(reason)));
   program.exit_code = 2;
 }
@@ -50,6 +51,7 @@ void for_each_photo(const std::vector<std::string>& paths, bool json, Program& p
       Photo photo{source->name(i), {}, std::chrono::steady_clock::now()};
       auto image = attempt(photo.name, json, program, [&] { return source->read_image(i); });
       if (!image) continue;
+      if (!image->warning.empty()) say(photo.name + ": warning: " + image->warning);
       photo.image = std::move(*image);
       use(photo);
     }

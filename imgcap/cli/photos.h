@@ -19,7 +19,8 @@ struct Photo {
 
 // Calls `use` for each photo of the folders, files and archives, in their order. What cannot be read is named
 // on stderr with the reason, gives {"image", "error"} on stdout where `json` is set, and makes the exit code
-// 2; the others are still done. Throws Interrupted after a photo when Ctrl-C asks for it.
+// 2; the others are still done. What decoding warns of is said on stderr and changes nothing else. Throws
+// Interrupted after a photo when Ctrl-C asks for it.
 void for_each_photo(const std::vector<std::string>& paths, bool json, Program& program,
                     const std::function<void(const Photo&)>& use);
 

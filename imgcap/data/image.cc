@@ -56,6 +56,10 @@ void check_size(const Header& header, const ImageLimits& limits, const std::stri
         header.height, pixels, limits.pixels);
 }
 
+void cut(const char* format, Bytes bytes, const std::string& name) {
+  fail(ErrorKind::data, "{}: the {} is cut short after {} bytes", name, format, bytes.size());
+}
+
 }  // namespace codecs
 
 Image::Image(int64_t rows, int64_t columns) : height(rows), width(columns) {
@@ -79,23 +83,20 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
       break;
   }
   using namespace std::string_view_literals;
-  codecs::Header header;
-  bool jpeg = false;
   if (starts_with(bytes, "\xff\xd8\xff"sv)) {
-    header = codecs::check_jpeg(bytes, name, limits);
-    jpeg = true;
-  } else if (starts_with(bytes, "\x89PNG\r\n\x1a\n"sv)) {
-    header = codecs::check_png(bytes, name, limits);
-  } else if (starts_with(bytes, "GIF87a"sv) || starts_with(bytes, "GIF89a"sv)) {
-    header = codecs::check_gif(bytes, name, limits);
-  } else if (starts_with(bytes, "BM"sv)) {
-    header = codecs::check_bmp(bytes, name, limits);
-  } else {
-    fail(ErrorKind::data, "{}: no picture of a known format ({}): it begins with the bytes {}", name,
-         readable_formats(), first_bytes(bytes));
+    const codecs::Header header = codecs::check_jpeg(bytes, name, limits);
+    const auto decode = header.data_end > 0 ? codecs::decode_endless_jpeg : codecs::decode_jpeg;
+    return apply_orientation(decode(bytes, header, name), header.orientation);
   }
-  Image image = jpeg ? codecs::decode_jpeg(bytes, header, name) : codecs::decode_stb(bytes, header, name);
-  return apply_orientation(std::move(image), header.orientation);
+  if (starts_with(bytes, "\x89PNG\r\n\x1a\n"sv)) {
+    const codecs::Header header = codecs::check_png(bytes, name, limits);
+    return apply_orientation(codecs::decode_png(bytes, header, name), header.orientation);
+  }
+  if (starts_with(bytes, "GIF87a"sv) || starts_with(bytes, "GIF89a"sv))
+    return codecs::decode_gif(bytes, name, limits);
+  if (starts_with(bytes, "BM"sv)) return codecs::decode_bmp(bytes, name, limits);
+  fail(ErrorKind::data, "{}: no picture of a known format ({}): it begins with the bytes {}", name,
+       readable_formats(), first_bytes(bytes));
 }
 
 Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
@@ -137,6 +138,7 @@ Image apply_orientation(Image image, int orientation) {
   const bool flip_columns = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
   const int64_t rows = swap ? image.width : image.height, columns = swap ? image.height : image.width;
   Image out(rows, columns);
+  out.warning = std::move(image.warning);
   for (int64_t y = 0; y < rows; ++y) {
     uint8_t* to = out.row(y);
     const int64_t v = flip_rows ? rows - 1 - y : y;

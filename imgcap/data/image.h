@@ -14,6 +14,7 @@ namespace imgcap {
 struct Image {
   int64_t height = 0, width = 0;
   std::vector<uint8_t> pixels;
+  std::string warning;  // of decoding: what is wrong with a file whose picture is whole; mostly empty
 
   Image() = default;
   // A black picture. Errors: argument, unless both sides are positive.
@@ -33,10 +34,13 @@ struct ImageLimits {
 };
 
 // Decodes a picture; `name` stands in front of every error text.
-// - JPEG: baseline, progressive, grey, CMYK and YCCK; turned upright as its EXIF orientation says. With
-//   libjpeg-turbo the pixels are those of PIL's `ImageOps.exif_transpose(Image.open(f)).convert("RGB")`. CMYK
-//   values are taken as inverted, as PIL does (every program since Photoshop 2.5 writes them so).
-// - PNG, BMP, GIF (first frame): alpha is blended over white, 16-bit samples keep their high byte.
+// - JPEG: baseline, progressive, grey, CMYK and YCCK. With libjpeg-turbo the pixels are those of PIL's
+//   `ImageOps.exif_transpose(Image.open(f)).convert("RGB")`. CMYK values are taken as inverted, as PIL does
+//   (every program since Photoshop 2.5 writes them so).
+// - PNG: alpha is blended over white, 16-bit samples keep their high byte.
+// - BMP: of Windows and OS/2; the fourth byte of a 32-bit pixel is alpha only when the header says so.
+// - GIF: the first frame on its canvas, white where there is nothing.
+// JPEG and PNG are turned upright as EXIF says, or XMP where EXIF says nothing.
 // - WebP and TIFF (the first picture), where the build has their libraries: as PNG, and upright.
 // - HEIC and AVIF, likewise: upright by the file's own properties.
 // Errors: data (not a picture, damaged, cut short, too large, of a format that this build lacks).

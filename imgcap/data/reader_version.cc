@@ -65,11 +65,13 @@ Reading compare_jpeg(Bytes head, bool whole) {
   return codecs::orientation_of(exif, xmp) == before ? Reading::same : Reading::changed;
 }
 
-// Since version 1 a PNG is turned; what says how may stand at its end.
+// Since version 1 a PNG is turned, and colours that its palette lacks are black; what turns it may stand at
+// its end.
 Reading compare_png(Bytes bytes, bool whole) {
   if (!whole) return Reading::undecided;
   try {
-    return codecs::check_png(bytes, "", {}).orientation == 1 ? Reading::same : Reading::changed;
+    const codecs::Header header = codecs::check_png(bytes, "", {});
+    return header.orientation == 1 && header.palette_at == 0 ? Reading::same : Reading::changed;
   } catch (const tensor::Error&) {
     return Reading::changed;  // whatever it was then, it can't be read now
   }

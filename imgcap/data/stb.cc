@@ -1,4 +1,4 @@
-// PNG, BMP, GIF (and JPEG where libjpeg-turbo is missing) by stb_image.
+// PNG (and JPEG where libjpeg-turbo is missing) by stb_image.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -38,8 +38,6 @@ void stb_free(void* old) {
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_PNG
-#define STBI_ONLY_BMP
-#define STBI_ONLY_GIF
 #ifndef IMGCAP_HAVE_JPEG
 #define STBI_ONLY_JPEG
 #endif
@@ -73,6 +71,16 @@ Image decode_stb(Bytes bytes, const Header& header, const std::string& name) {
   for (int64_t i = 0; i < header.height * header.width; ++i, from += 4, to += 3)
     over_white(from, from[3], to);
   return image;
+}
+
+std::optional<std::string> unpack_zlib(Bytes bytes, size_t limit) {
+  std::string text(limit, '\0');
+  const int size =
+      stbi_zlib_decode_buffer(text.data(), static_cast<int>(limit),
+                              reinterpret_cast<const char*>(bytes.data()), static_cast<int>(bytes.size()));
+  if (size < 0) return {};
+  text.resize(static_cast<size_t>(size));
+  return text;
 }
 
 }  // namespace imgcap::codecs

@@ -128,7 +128,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   struct Batch {
     std::vector<std::string> names;
     std::vector<Image> images;
-    std::vector<std::pair<std::string, std::string>> skipped;
+    std::vector<std::pair<std::string, std::string>> skipped, warned;
     std::map<std::string, int64_t> unreadable;
   };
   const int64_t size = options.batch_statistics > 0 ? options.batch_statistics : kBatch;
@@ -143,8 +143,10 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
         continue;
       }
       try {
-        batch.images.push_back(options.augmentation(source.read_image(index), index));
+        const Image image = source.read_image(index);
+        batch.images.push_back(options.augmentation(image, index));
         batch.names.push_back(source.name(index));
+        if (!image.warning.empty()) batch.warned.emplace_back(source.name(index), image.warning);
       } catch (const tensor::Error& error) {
         batch.skipped.emplace_back(source.name(index), error.what());
         batch.unreadable[source.name(index)] = file_bytes(source, index);
@@ -184,6 +186,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     if (report.stopped) break;
     if (begin + size < total) next = std::async(std::launch::async, read, begin + size);
     report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
+    report.warned.insert(report.warned.end(), batch.warned.begin(), batch.warned.end());
     for (const auto& [name, bytes] : batch.unreadable) {
       unreadable[name] = bytes;
       readers.older.erase(name);

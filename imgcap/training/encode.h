@@ -58,7 +58,9 @@ int64_t file_bytes(const ImageSource& source, int64_t index);
 
 struct EncodeReport {
   std::vector<std::pair<std::string, std::string>> skipped;  // photo, reason
-  bool stopped = false;                                      // before all were encoded
+  std::vector<std::pair<std::string, std::string>>
+      warned;            // photo, what decoding warns of; encoded all the same
+  bool stopped = false;  // before all were encoded
 };
 
 struct EncodeOptions {

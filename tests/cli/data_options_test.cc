@@ -81,6 +81,19 @@ TEST_CASE("features: made once, added to, and never mixed") {
           "images: none of 2 photos is there and can be read (first: gone.jpg)");
   }
 
+  SUBCASE("a photo without its end mark is encoded, with a warning") {
+    std::string bytes = tests::read_text(kBear);
+    tests::write_text(photos + "/endless.jpg", bytes.substr(0, bytes.size() - 2) + std::string(3000, '\0'));
+    EncodeReport report;
+    const auto said = said_by([&] {
+      const FeatureCache features = load({"bear.jpg", "endless.jpg"}, "", &report);
+      CHECK(features.rows({0}).to_vector<float>() == features.rows({1}).to_vector<float>());
+    });
+    CHECK(said.err == "endless.jpg: warning: the JPEG has no end mark; its picture is whole\n");
+    CHECK(report.warned.size() == 1);
+    CHECK(report.skipped.empty());
+  }
+
   SUBCASE("with a file") {
     std::vector<std::string> names = broken;
     names.emplace_back("bear.jpg");
@@ -152,6 +165,22 @@ TEST_CASE("what is passed over among the photos is said once") {
         "imgcap: " + others + "/: passed over a file that is no picture: 1 .txt\n");
   CHECK(count == 1);
   CHECK(program.exit_code == 0);
+}
+
+TEST_CASE("photo by photo: a warning is said once and changes nothing else") {
+  const Folder folder;
+  const std::string bytes = tests::read_text(kBear);
+  tests::write_text(folder / "endless.jpg", bytes.substr(0, bytes.size() - 2));
+  for (const bool as_json : {false, true}) {
+    Program program;
+    const auto said = said_by([&] {
+      for_each_photo({folder / "endless.jpg", kBear}, as_json, program,
+                     [&](const Photo& photo) { CHECK(photo.image.pixels == read_image(kBear).pixels); });
+    });
+    CHECK(said.err == "imgcap: endless.jpg: warning: the JPEG has no end mark; its picture is whole\n");
+    CHECK(said.out.empty());
+    CHECK(program.exit_code == 0);
+  }
 }
 
 TEST_CASE("photos of a data set without captions are told") {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "imgcap/data/image_codecs.h"
+#include "imgcap/data/orientation.h"
 #include "tensor/error.h"
 #include "tests/data/byte_tensors.h"
 
@@ -62,19 +63,18 @@ Bytes oriented(int value) { return tiff(true, {{0x112, 3, 1, little32(value)}});
 const Bytes kExif = {'E', 'x', 'i', 'f', 0, 0};
 
 std::string gif_error(const Bytes& bytes) {
-  return error_of([&] { codecs::check_gif(bytes, "f", {}); });
+  return error_of([&] { codecs::decode_gif(bytes, "f", {}); });
 }
-Bytes gif_head(int flags) {
-  return text("GIF89a") + little16(7) + little16(300) + Bytes{byte(flags, 0), 0, 0};
-}
-// A frame's place, its flags and its code size.
+Bytes gif_head(int flags) { return text("GIF89a") + little16(2) + little16(3) + Bytes{byte(flags, 0), 0, 0}; }
+// A frame's place and size, without its flags.
 Bytes gif_frame(int64_t width, int64_t height) {
   return Bytes{0x2C} + little16(1) + little16(2) + little16(width) + little16(height);
 }
-const Bytes kGifData = {2, 3, 9, 9, 9, 1, 9, 0};  // code size, a block of 3, one of 1, the end
+// A picture of one pixel: code size, a block with the codes clear, 1 and end (3 bits each), the end.
+const Bytes kGifData = {2, 2, 0x4C, 0x01, 0};
 
 std::string bmp_error(const Bytes& bytes, const ImageLimits& limits = {}) {
-  return error_of([&] { codecs::check_bmp(bytes, "f", limits); });
+  return error_of([&] { codecs::decode_bmp(bytes, "f", limits); });
 }
 Bytes bmp(int64_t info, int64_t width, int64_t height, int bits, int compression, int64_t pixel_bytes) {
   Bytes out = text("BM") + little32(0) + little32(0) + little32(14 + info) + little32(info);
@@ -194,6 +194,66 @@ TEST_CASE("orientation in both byte orders, short or long, anywhere among the ta
   }
 }
 
+TEST_CASE("orientation may be any whole number but a BYTE, alone or the first of several") {
+  using codecs::exif_orientation;
+  for (int type = 0; type <= 16; ++type) {
+    CAPTURE(type);
+    const bool whole = type == 3 || type == 4 || type == 6 || type == 8 || type == 9 || type == 13;
+    CHECK(exif_orientation(tiff(true, {{0x112, type, 1, little32(6)}}) + Bytes(16, 0)) == (whole ? 6 : 1));
+    CHECK(exif_orientation(tiff(true, {{0x112, type, 0, little32(6)}}) + Bytes(16, 0)) == 1);
+  }
+  // The values of more than four bytes are elsewhere; the structure's directory ends at byte 22.
+  const Bytes far = tiff(true, {{0x112, 4, 2, little32(22)}}) + little32(6) + little32(3);
+  CHECK(exif_orientation(far) == 6);
+  CHECK(exif_orientation(Bytes(far.begin(), far.end() - 1)) == 1);
+  CHECK(exif_orientation(tiff(true, {{0x112, 3, 3, little32(22)}}) + little32(6) + little32(3)) == 6);
+  CHECK(exif_orientation(tiff(true, {{0x112, 4, 0x40000001, little32(22)}}) + little32(6) + little32(3)) ==
+        1);
+  // A tag that says nothing doesn't count; the next one does.
+  CHECK(exif_orientation(tiff(true, {{0x112, 1, 1, little32(6)}, {0x112, 3, 1, little32(3)}})) == 3);
+  // The order of the 42 alone may be wrong.
+  Bytes turned = oriented(6);
+  std::swap(turned[2], turned[3]);
+  CHECK(exif_orientation(turned) == 6);
+  CHECK(exif_orientation(kExif + kExif + oriented(6)) == 6);
+  CHECK(exif_orientation(kExif + kExif + kExif + oriented(6)) == 1);
+}
+
+TEST_CASE("orientation in XMP: an attribute or an element, the first with a digit") {
+  using codecs::xmp_orientation;
+  for (int value = 0; value <= 9; ++value) {
+    const std::string digit = std::to_string(value);
+    const int want = value >= 1 && value <= 8 ? value : 1;
+    CAPTURE(value);
+    CHECK(xmp_orientation("<rdf:Description tiff:Orientation=\"" + digit + "\"/>") == want);
+    CHECK(xmp_orientation("<rdf:Description tiff:Orientation = '" + digit + "'/>") == want);
+    CHECK(xmp_orientation("<tiff:Orientation>" + digit + "</tiff:Orientation>") == want);
+    CHECK(xmp_orientation("<tiff:Orientation>\n\t\r " + digit + "</tiff:Orientation>") == want);
+  }
+  CHECK(xmp_orientation("tiff:Orientation=\"6\" tiff:Orientation=\"3\"") == 6);
+  for (const std::string nothing :
+       {"", "x", "\"", "=", "=6", ">", "=\"", "=\"\"", ">x", "=\"x6\"", "=\"-6\"", "6"}) {
+    CAPTURE(nothing);
+    CHECK(xmp_orientation("tiff:Orientation" + nothing) == 1);
+    CHECK(xmp_orientation("tiff:Orientation" + nothing + " tiff:Orientation=\"3\"") == 3);
+  }
+  CHECK(xmp_orientation("exif:Orientation=\"6\"") == 1);
+  const std::string whole = "tiff:Orientation = \"6";
+  for (size_t size = 0; size < whole.size(); ++size)  // the bytes behind the end are a digit, too
+    CHECK(xmp_orientation(std::string_view(whole).substr(0, size)) == 1);
+}
+
+TEST_CASE("a raw profile's bytes are behind its third line break") {
+  using codecs::raw_profile;
+  CHECK(raw_profile("\nexif\n       4\n00fF\n1\n2\n") == Bytes{0x00, 0xFF, 0x12});
+  CHECK(raw_profile("\nexif\n       4\n00f") == Bytes{0x00});
+  CHECK(raw_profile("\nexif\n       4\n09azAF") == Bytes{0x09});
+  CHECK(raw_profile("\nexif\n       4\naf:1122") == Bytes{0xAF});
+  CHECK(raw_profile("\nexif\n       4\nA0F9a0f9") == Bytes{0xA0, 0xF9, 0xA0, 0xF9});
+  for (const char* none : {"", "\n", "\nexif\n", "\nexif\n4", "\nexif\n4\n"})
+    CHECK(raw_profile(none).empty());
+}
+
 TEST_CASE("a JPEG's first EXIF segment counts, and only EXIF is EXIF") {
   const auto orientation = [](const Bytes& more) { return jpeg(jpeg_with(more)).orientation; };
   const Bytes six = segment(0xE1, kExif + oriented(6)), three = segment(0xE1, kExif + oriented(3));
@@ -223,13 +283,13 @@ TEST_CASE("a picture of as many pixels as the limit is read, one of more is not"
 }
 
 TEST_CASE("a GIF's first frame is found behind palettes and extensions, and has an end") {
-  const Header plain = codecs::check_gif(gif_head(0) + gif_frame(7, 300) + Bytes{0} + kGifData, "f", {});
-  CHECK(plain.width == 7);
-  CHECK(plain.height == 300);
+  const Image plain = codecs::decode_gif(gif_head(0) + gif_frame(1, 1) + Bytes{0} + kGifData, "f", {});
+  CHECK(plain.width == 2);
+  CHECK(plain.height == 3);
   for (int bits = 0; bits < 8; ++bits) {
     CAPTURE(bits);
     const Bytes palette(3u << (bits + 1), 0x2C), one_less(palette.begin(), palette.end() - 1);
-    const Bytes frame = gif_frame(7, 300);
+    const Bytes frame = gif_frame(1, 1);
     CHECK(gif_error(gif_head(0x80 | bits) + palette + frame + Bytes{0} + kGifData) == "");
     CHECK(gif_error(gif_head(0x80 | bits) + one_less + frame + Bytes{0} + kGifData) != "");
     CHECK(gif_error(gif_head(bits) + frame + Bytes{byte(bits, 0)} + kGifData) == "");  // no palette
@@ -240,9 +300,14 @@ TEST_CASE("a GIF's first frame is found behind palettes and extensions, and has 
   const Bytes extension = {0x21, 0xF9, 4, 9, 9, 9, 9, 0}, comment = {0x21, 0xFE, 1, 9, 2, 9, 9, 0};
   const Bytes whole = gif_head(0) + extension + comment + gif_frame(1, 1) + Bytes{0} + kGifData;
   CHECK(gif_error(whole) == "");
-  for (size_t size = 10; size < whole.size(); ++size) {
+  CHECK(codecs::decode_gif(whole, "f", {}).warning == "");
+  for (size_t size = 6; size < whole.size(); ++size) {
+    CAPTURE(size);
     const Bytes part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
-    CHECK(gif_error(part) == "f: the GIF is cut short after " + std::to_string(size) + " bytes");
+    if (size + 2 >= whole.size())  // the pixel is there, the codes' or the blocks' end is not
+      CHECK(codecs::decode_gif(part, "f", {}).warning == "the GIF has no end; its first frame is whole");
+    else
+      CHECK(gif_error(part) == "f: the GIF is cut short after " + std::to_string(size) + " bytes");
   }
   CHECK(gif_error(gif_head(0) + extension + Bytes{0x3B}) == "f: the GIF holds no picture at byte 21");
   CHECK(gif_error(gif_head(0) + Bytes{0x99}) == "f: damaged GIF: an unknown block at byte 13");
@@ -251,40 +316,62 @@ TEST_CASE("a GIF's first frame is found behind palettes and extensions, and has 
           "f: the GIF's first frame has no pixels");
 }
 
-TEST_CASE("a BMP's rows have whole groups of four bytes, and all of them are there") {
+TEST_CASE("a GIF's codes have a meaning, and give all the pixels") {
+  const auto error = [](int64_t width, const Bytes& data) {
+    return gif_error(gif_head(0) + gif_frame(width, 1) + Bytes{0} + data);
+  };
+  CHECK(error(1, {2, 2, 0x4C, 0x01, 0}) == "");
+  CHECK(error(2, {2, 2, 0x4C, 0x01, 0}) ==
+        "f: the GIF's data end before its first frame of 2 x 1 pixels is full");
+  CHECK(error(2, {2, 0}) == "f: the GIF's data end before its first frame of 2 x 1 pixels is full");
+  // Clear, then 6: the first code after it is a pixel. Clear, 1, 7: 6 would be the next one.
+  for (const Bytes& block : {Bytes{2, 1, 0x34, 0}, Bytes{2, 2, 0xCC, 0x01, 0}})
+    CHECK(error(9, block) == "f: damaged GIF: a code without a meaning");
+  CHECK(error(3, {2, 2, 0x8C, 0x01, 0}) == "");  // clear, 1, 6: the code that is just being made
+  for (const int size : {0, 12, 255})
+    CHECK(error(1, {byte(size, 0), 2, 0x4C, 0x01, 0}) ==
+          "f: damaged GIF: codes of " + std::to_string(size) + " bits");
+}
+
+TEST_CASE("a BMP's rows have whole groups of four bytes, and all of them are there but the last padding") {
   struct Case {
     int bits;
-    int64_t width, row;
+    int64_t width, row, bytes;
   };
-  for (const Case& c : std::vector<Case>{{1, 1, 4},
-                                         {1, 32, 4},
-                                         {1, 33, 8},
-                                         {4, 8, 4},
-                                         {4, 9, 8},
-                                         {8, 4, 4},
-                                         {8, 5, 8},
-                                         {16, 2, 4},
-                                         {16, 3, 8},
-                                         {24, 1, 4},
-                                         {24, 5, 16},
-                                         {32, 1, 4},
-                                         {32, 3, 12}}) {
+  for (const Case& c : std::vector<Case>{{1, 1, 4, 1},
+                                         {1, 32, 4, 4},
+                                         {1, 33, 8, 5},
+                                         {2, 5, 4, 2},
+                                         {4, 8, 4, 4},
+                                         {4, 9, 8, 5},
+                                         {8, 4, 4, 4},
+                                         {8, 5, 8, 5},
+                                         {16, 2, 4, 4},
+                                         {16, 3, 8, 6},
+                                         {24, 1, 4, 3},
+                                         {24, 5, 16, 15},
+                                         {32, 1, 4, 4},
+                                         {32, 3, 12, 12}}) {
     CAPTURE(c.bits);
     CAPTURE(c.width);
     for (const int64_t info : {12, 40, 56, 108, 124}) {
       CAPTURE(info);
-      const Bytes whole = bmp(info, c.width, 3, c.bits, 0, 3 * c.row);
-      const Header header = codecs::check_bmp(whole, "f", {});
-      CHECK(header.width == c.width);
-      CHECK(header.height == 3);
-      CHECK(contains(bmp_error(bmp(info, c.width, 3, c.bits, 0, 3 * c.row - 1)),
-                     "need " + std::to_string(3 * c.row) + " bytes from byte " + std::to_string(14 + info)));
+      const int64_t needed = 2 * c.row + c.bytes;
+      // The palette would be where the pixels begin.
+      const int64_t table = c.bits <= 8 ? int64_t{info == 12 ? 3 : 4} << c.bits : 0;
+      const Image image = codecs::decode_bmp(bmp(info, c.width, 3, c.bits, 0, table + needed), "f", {});
+      CHECK(image.width == c.width);
+      CHECK(image.height == 3);
+      CHECK(contains(bmp_error(bmp(info, c.width, 3, c.bits, 0, table + needed - 1)),
+                     "need " + std::to_string(needed) + " bytes from byte " +
+                         std::to_string(14 + info + table) + " on"));
     }
   }
-  CHECK(codecs::check_bmp(bmp(40, 5, -3, 24, 0, 48), "f", {}).height == 3);  // rows from the top
-  CHECK(contains(bmp_error(bmp(40, 5, -3, 24, 0, 47)), "cut short"));
+  CHECK(codecs::decode_bmp(bmp(40, 5, -3, 24, 0, 48), "f", {}).height == 3);  // rows from the top
+  CHECK(contains(bmp_error(bmp(40, 5, -3, 24, 0, 46)), "cut short"));
   CHECK(contains(bmp_error(bmp(40, -5, 3, 24, 0, 48)), "has no pixels"));
   CHECK(contains(bmp_error(bmp(40, 5, 0, 24, 0, 48)), "has no pixels"));
+  CHECK(contains(bmp_error(bmp(40, 5, INT32_MIN, 24, 0, 48)), "the limit is"));
 }
 
 TEST_CASE("headers that are cut short are not read beyond their end") {
@@ -292,7 +379,7 @@ TEST_CASE("headers that are cut short are not read beyond their end") {
   const Bytes gif = text("GIF89a") + Bytes(30, 0xFF);
   for (size_t size = 6; size < 13; ++size)
     CHECK(error_of([&] {
-            codecs::check_gif({gif.data(), size}, "f", {});
+            codecs::decode_gif({gif.data(), size}, "f", {});
           }) == "f: the GIF is cut short after " + std::to_string(size) + " bytes");
   const Bytes png = Bytes{0x89} + text("PNG\r\n\x1a\n") + big32(13) + text("IHDR") + Bytes(40, 0x7F);
   for (size_t size = 8; size < 33; ++size)
@@ -305,31 +392,62 @@ TEST_CASE("headers that are cut short are not read beyond their end") {
     const size_t needed = info == 12 ? 26 : 54;
     for (size_t size = 2; size < needed; ++size)
       CHECK(error_of([&] {
-              codecs::check_bmp({large.data(), size}, "f", {});
+              codecs::decode_bmp({large.data(), size}, "f", {});
             }) == "f: the BMP is cut short after " + std::to_string(size) + " bytes");
-    CHECK(contains(error_of([&] { codecs::check_bmp({large.data(), needed}, "f", {}); }), "the limit is"));
+    CHECK(contains(error_of([&] { codecs::decode_bmp({large.data(), needed}, "f", {}); }), "the limit is"));
   }
 }
 
 TEST_CASE("BMPs of other kinds are refused") {
-  for (const int64_t info : {11, 13, 16, 39, 41, 52, 64, 107, 125})
+  for (const int64_t info : {11, 13, 15, 65, 107, 125})
     CHECK(bmp_error(bmp(info, 1, 1, 24, 0, 100)) ==
           "f: a BMP header of " + std::to_string(info) + " bytes is of no known kind");
-  CHECK(bmp_error(bmp(40, 1, 1, 32, 3, 4)) == "");
-  for (const int compression : {1, 2, 4})
-    CHECK(bmp_error(bmp(40, 1, 1, 24, compression, 4)) ==
-          "f: a BMP of compression " + std::to_string(compression) + " cannot be read: save it without");
-  for (const int bits : {0, 2, 5, 15, 25, 48, 64})
+  for (const int bits : {0, 3, 5, 15, 25, 48, 64})
     CHECK(bmp_error(bmp(40, 1, 1, bits, 0, 100)) == "f: a BMP of " + std::to_string(bits) + " bits a pixel");
+  // Which compressions go with which pixels; 64 bytes are a header of OS/2, which has no bit fields.
+  for (const int64_t info : {40, 64})
+    for (const int compression : {1, 2, 3, 4, 5, 6, 7})
+      for (const int bits : {1, 2, 4, 8, 16, 24, 32}) {
+        const bool fields = info == 40 && (compression == 3 || compression == 6) && bits >= 16;
+        const bool runs = (compression == 1 && bits == 8) || (compression == 2 && bits == 4) ||
+                          (info == 64 && compression == 4 && bits == 24);
+        CHECK(bmp_error(bmp(info, 1, 1, bits, compression, 1100)) ==
+              (fields || runs ? ""
+                              : "f: a BMP of compression " + std::to_string(compression) + " at " +
+                                    std::to_string(bits) + " bits a pixel cannot be read: save it without"));
+      }
   const Bytes whole = bmp(40, 1, 1, 24, 0, 4);
   for (size_t size = 18; size < 54; ++size) {
     const Bytes part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
     CHECK(bmp_error(part) == "f: the BMP is cut short after " + std::to_string(size) + " bytes");
   }
-  // Pixels that begin behind the end.
+  // Pixels that begin behind the end, or inside the header.
   Bytes far = whole;
   far[10] = 59;
   CHECK(contains(bmp_error(far), "from byte 59 on, the file has 58"));
-  far[10] = 54 + 1;
-  CHECK(contains(bmp_error(far), "from byte 55 on, the file has 58"));
+  far[10] = 54 + 2;
+  CHECK(contains(bmp_error(far), "from byte 56 on, the file has 58"));
+  far[10] = 53;
+  CHECK(bmp_error(far) == "f: damaged BMP: its pixels begin at byte 53, inside its header");
+}
+
+TEST_CASE("a BMP of runs is there to its end mark, or to its last pixel") {
+  // Two rows of five pixels of 8 bits.
+  const auto with = [](const Bytes& runs) {
+    Bytes file = bmp(40, 5, 2, 8, 1, 0);
+    file[10] = 54 + 8;
+    file[46] = 2;  // colours
+    return file + Bytes(8, 9) + runs;
+  };
+  const Bytes whole = {5, 1, 0, 0, 0, 3, 1, 0, 1, 0, 2, 1, 0, 1};
+  CHECK(bmp_error(with(whole)) == "");
+  for (size_t size = 0; size < whole.size() - 2; ++size) {
+    CAPTURE(size);
+    const Bytes file = with({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)});
+    CHECK(contains(bmp_error(file), "f: the BMP is cut short"));
+  }
+  CHECK(bmp_error(with({whole.begin(), whole.end() - 2})) == "");  // every pixel is there
+  CHECK(bmp_error(with({0, 2, 0, 200})) == "");                    // a jump behind the last row
+  CHECK(contains(bmp_error(with({0, 2, 7})), "cut short"));
+  CHECK(contains(bmp_error(with({0, 5, 1, 1, 1, 1})), "cut short"));
 }
