@@ -26,14 +26,6 @@ using tensor::fail;
 
 std::string_view base_name(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
 
-bool has_extension(std::string_view name, std::string_view extension) {
-  if (name.size() <= extension.size()) return false;
-  const std::string_view end = name.substr(name.size() - extension.size());
-  return std::equal(end.begin(), end.end(), extension.begin(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
-}
-
 // As far as there are that many.
 std::vector<uint8_t> head_of(int descriptor, int64_t offset, int64_t count) {
   std::vector<uint8_t> bytes(static_cast<size_t>(count));

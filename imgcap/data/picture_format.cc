@@ -4,19 +4,7 @@
 #include <array>
 
 namespace imgcap {
-namespace {
-
 using namespace std::string_view_literals;
-
-bool has_extension(std::string_view name, std::string_view extension) {
-  if (name.size() <= extension.size()) return false;
-  const std::string_view end = name.substr(name.size() - extension.size());
-  return std::equal(end.begin(), end.end(), extension.begin(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
-}
-
-}  // namespace
 
 PictureFormat picture_format(std::span<const uint8_t> head) {
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
@@ -63,6 +51,14 @@ std::string readable_formats() {
   for (const PictureFormat format : kPictureFormats)
     if (can_read(format)) all.append(all.empty() ? "" : ", ").append(name_of(format));
   return all;
+}
+
+bool has_extension(std::string_view name, std::string_view extension) {
+  if (name.size() <= extension.size()) return false;
+  const std::string_view end = name.substr(name.size() - extension.size());
+  return std::equal(end.begin(), end.end(), extension.begin(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
 }
 
 bool has_picture_name(std::string_view name) {

@@ -26,6 +26,9 @@ bool can_read(PictureFormat format);
 // "JPEG, PNG, BMP, GIF, WebP, TIFF": what this build reads.
 std::string readable_formats();
 
+// Whether the name ends in the extension (".tar"), in any case, and is more than that.
+bool has_extension(std::string_view name, std::string_view extension);
+
 // Whether the name's extension is that of a picture (.jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff
 // .heic .heif .avif, any case).
 bool has_picture_name(std::string_view name);
