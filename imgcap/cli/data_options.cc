@@ -70,21 +70,28 @@ bool reads_otherwise(const ImageSource& source, const std::string& name, const R
   }
 }
 
+// What the cache calls the photo.
+std::string key_of(const FeatureCache& cache, const std::string& name) {
+  const auto row = cache.find(name);
+  return row ? cache.names()[static_cast<size_t>(*row)] : name;
+}
+
 // What a run does about a cache that older readers of pictures have made.
 struct Renewal {
   CacheReaders readers;
-  std::set<std::string> again;  // photos to be encoded again
+  std::set<std::string> again;  // photos to be encoded again, as the cache calls them
 };
 
 Renewal renew(const FeatureCache& cache, const ImageSource& source, const std::vector<std::string>& names) {
   Renewal renewal{cache.readers_until_today(), {}};
   std::set<std::string>& older = renewal.readers.older;
   for (const std::string& name : names) {
-    if (!older.contains(name) || !cache.find(name)) continue;
+    const std::string key = key_of(cache, name);
+    if (!older.contains(key) || !cache.find(name)) continue;
     if (reads_otherwise(source, name, renewal.readers.older_versions))
-      renewal.again.insert(name);
+      renewal.again.insert(key);
     else
-      older.erase(name);
+      older.erase(key);
   }
   return renewal;
 }
@@ -97,7 +104,7 @@ std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<st
   std::vector<int64_t> which;
   std::vector<std::string> missing, unreadable;
   for (const std::string& name : names) {
-    if (cache && cache->find(name) && !renewal.again.contains(name)) continue;
+    if (cache && cache->find(name) && !renewal.again.contains(key_of(*cache, name))) continue;
     const auto index = source.find(name);
     if (!index) {
       missing.push_back(name);
@@ -145,7 +152,7 @@ bool can_open(const std::vector<std::string>& images) {
 bool has_older(const FeatureCache& cache, const std::vector<std::string>& names) {
   const CacheReaders readers = cache.readers_until_today();
   return std::any_of(names.begin(), names.end(),
-                     [&](const auto& name) { return readers.older.contains(name); });
+                     [&](const auto& name) { return readers.older.contains(key_of(cache, name)); });
 }
 
 }  // namespace
