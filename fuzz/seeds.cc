@@ -78,7 +78,7 @@ void golden(const fs::path& folder) {
     } catch (const tensor::Error&) {  // some of them are no archives, on purpose
     }
   }
-  for (const char* pictures : {"images.safetensors", "pictures.safetensors"})
+  for (const char* pictures : {"images.safetensors", "pictures.safetensors", "formats.safetensors"})
     for (const auto& [name, t] : tensor::io::read_safetensors(folder / pictures).tensors)
       if (name.starts_with("file/"))
         put("image", name.substr(5),

@@ -5,7 +5,8 @@
 set -euo pipefail
 
 required=(g++ cmake ninja-build pkg-config libeigen3-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libstb-dev libutf8proc-dev)
-optional=(libjpeg62-turbo-dev libdnnl-dev)  # without them stb_image reads JPEG files and Eigen does the products
+# Without them stb_image reads JPEG files, WebP and TIFF files are refused, and Eigen does the products.
+optional=(libjpeg62-turbo-dev libwebp-dev libtiff-dev libdnnl-dev)
 
 install=1
 for argument in "$@"; do

@@ -26,6 +26,9 @@ FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::
 // Says on stderr how many photos of the list have no captions.
 void report_without_captions(const Dataset& data);
 
+// Says on stderr, once for each place, what besides pictures is there.
+void report_passed_over(const ImageSource& source);
+
 // The photos of an ImageSource's arguments.
 ImageSource open_images(const std::vector<std::string>& images);
 

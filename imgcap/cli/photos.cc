@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "imgcap/cli/data_options.h"
 #include "imgcap/data/archive.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -27,6 +28,7 @@ void for_each_photo(const std::vector<std::string>& paths, bool json, Program& p
   const StopSignals signals;
   std::vector<ImageSource::Refused> refused;
   const ImageSource source({paths.begin(), paths.end()}, refused);
+  report_passed_over(source);
   size_t told = 0;
   const auto tell_refused = [&](int64_t before) {
     for (; told < refused.size() && refused[told].before <= before; ++told)

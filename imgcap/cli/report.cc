@@ -147,7 +147,7 @@ class Work {
       const auto photo = source_.find(name);
       const auto reason = unreadable_.find(photo ? source_.name(*photo) : name);
       report_.left_out.emplace_back(name, reason != unreadable_.end() ? reason->second
-                                          : photo && features.unreadable_bytes(source_.name(*photo))
+                                          : photo && features.find_unreadable(source_.name(*photo)) != nullptr
                                               ? "it cannot be read"
                                           : features.find(name) ? "it has no reference captions"
                                                                 : "it is not among the photos");

@@ -14,16 +14,13 @@
 
 namespace imgcap {
 
-// Whether the name's extension is that of a picture (.jpg .jpeg .jpe .png .bmp .gif, any case).
-bool has_picture_name(std::string_view name);
-
 // Lists pictures once and reads them by number from any number of threads.
 //
 // Order: the paths as given; in a folder by path, byte by byte; in an archive as stored. Folders are searched
-// with their subfolders (links to folders are not followed). Files and members whose name begins with a dot
-// are left out, and so are those without a picture's extension, except for a file that is given itself. A
-// file is an archive when it is called .tar or begins like one. A member stored twice counts once, with the
-// later bytes, as tar itself has it.
+// with their subfolders (links to folders are not followed). A file or member is a picture by its extension,
+// or else by its first bytes; cameras' raw files are none, and neither is what has a name that begins with a
+// dot. A file that is given itself is taken as it is. A file is an archive when it is called .tar or begins
+// like one. A member stored twice counts once, with the later bytes, as tar itself has it.
 class ImageSource {
  public:
   // Errors: io (missing path, unreadable), data (folder or archive without pictures, damaged or compressed
@@ -42,6 +39,10 @@ class ImageSource {
   ImageSource& operator=(ImageSource&&) noexcept;
 
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
+  // What the folders and archives hold besides pictures, in a sentence for each that holds any:
+  // "photos/: passed over 3 files that are no pictures: 2 .txt, 1 .pdf".
+  const std::vector<std::string>& passed_over() const { return passed_over_; }
+
   // Its key (photo_names.h): the path inside of its folder or archive, "a/1000.jpg"; of a file that was given
   // itself the path as given. Where two roots hold equal ones, the root stands in front: "flickr/1000.jpg".
   const std::string& name(int64_t index) const;
@@ -52,6 +53,8 @@ class ImageSource {
   std::optional<int64_t> find(std::string_view name) const;
   const PhotoNames& photos() const { return photos_; }
 
+  // The first bytes of the file, `count` at most, for a look at its format. Errors: io, index.
+  std::vector<uint8_t> read_head(int64_t index, int64_t count) const;
   // The file's bytes. Errors: io, data (over `limit`, archive shrunk meanwhile), index.
   std::vector<uint8_t> read(int64_t index, int64_t limit = ImageLimits{}.file_bytes) const;
   // Reads and decodes.
@@ -68,6 +71,7 @@ class ImageSource {
   const Entry& entry(int64_t index) const;
   ImageSource(const std::vector<std::filesystem::path>& paths, std::vector<Refused>* refused);
   void add_path(const std::filesystem::path& path);
+  void pass_over(const std::string& place, int64_t count, const std::string& kinds);
   void add_file(const std::filesystem::path& path);
   void add_folder(const std::filesystem::path& path);
   void add_archive(const std::filesystem::path& path);
@@ -76,6 +80,7 @@ class ImageSource {
   std::vector<Entry> entries_;
   void name_entries();
   PhotoNames photos_;
+  std::vector<std::string> passed_over_;
 };
 
 }  // namespace imgcap

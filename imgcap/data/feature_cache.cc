@@ -1,5 +1,6 @@
 #include "imgcap/data/feature_cache.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "imgcap/data/utf8.h"
@@ -18,11 +19,12 @@ using tensor::Tensor;
 using tensor::io::Json;
 
 FeatureCache::FeatureCache(std::vector<std::string> photos, Tensor features, std::string key,
-                           std::map<std::string, int64_t> unreadable)
+                           std::map<std::string, int64_t> unreadable, CacheReaders readers)
     : photos_(std::move(photos)),
       features_(std::move(features)),
       key_(std::move(key)),
-      unreadable_(std::move(unreadable)) {
+      unreadable_(std::move(unreadable)),
+      readers_(std::move(readers)) {
   check(features_.defined() && features_.rank() == 3 && features_.dtype() == DType::f16 &&
             features_.is_contiguous(),
         ErrorKind::data, "feature cache: features {} where (images, places, channels) f16 is needed",
@@ -41,10 +43,69 @@ FeatureCache::FeatureCache(std::vector<std::string> photos, Tensor features, std
   unreadable_photos_ = PhotoNames(std::move(names_of_unreadable));
 }
 
-std::optional<int64_t> FeatureCache::unreadable_bytes(const std::string& name) const {
+const std::pair<const std::string, int64_t>* FeatureCache::find_unreadable(const std::string& name) const {
   const auto found = unreadable_photos_.find(name);
-  if (!found) return std::nullopt;
-  return unreadable_.at(unreadable_photos_.keys()[static_cast<size_t>(*found)]);
+  return found ? &*unreadable_.find(unreadable_photos_.keys()[static_cast<size_t>(*found)]) : nullptr;
+}
+
+namespace {
+
+// Metadata "readers": {"versions": {"JPEG": 1, ...}, "older": ["1.jpg", ...], "older_versions": {...}}.
+Json json_of(const CacheReaders& readers) {
+  Json json = Json::object({{"versions", readers.versions}});
+  if (!readers.older.empty()) {
+    json["older"] = std::vector<std::string>(readers.older.begin(), readers.older.end());
+    json["older_versions"] = readers.older_versions;
+  }
+  return json;
+}
+
+CacheReaders readers_from(const Json& json, const std::string& file) {
+  const auto versions = [&](const char* key) {
+    ReaderVersions all;
+    const Json* given = json.find(key);
+    if (given == nullptr) return all;
+    check(given->is_object(), ErrorKind::data, "{}: the readers' {} are not a JSON object", file, key);
+    for (size_t i = 0; i < given->size(); ++i) {
+      const std::string& format = given->keys()[i];
+      const Json& version = given->items()[i];
+      check(version.is_integer() && version.as_double() >= 0 && version.as_double() <= INT32_MAX,
+            ErrorKind::data, "{}: the version of the reader of {} is no number", file,
+            tensor::io::in_quotes(format));
+      all[format] = static_cast<int>(version.as_int64());
+    }
+    return all;
+  };
+  check(json.is_object(), ErrorKind::data, "{}: the readers of pictures are not a JSON object", file);
+  CacheReaders readers{versions("versions"), {}, versions("older_versions")};
+  const Json* older = json.find("older");
+  if (older == nullptr) return readers;
+  check(older->is_array(), ErrorKind::data, "{}: the photos of older readers are not a JSON array", file);
+  for (const Json& name : older->items()) {
+    check(name.is_text(), ErrorKind::data, "{}: a photo's name is not a string", file);
+    readers.older.insert(name.as_text());
+  }
+  return readers;
+}
+
+}  // namespace
+
+CacheReaders FeatureCache::readers_until_today() const {
+  CacheReaders today = readers_;
+  for (const auto& [format, version] : reader_versions())
+    today.versions[format] = std::max(today.versions[format], version);
+  if (none_newer(reader_versions(), readers_.versions)) return today;
+  if (readers_.older.empty()) {
+    today.older_versions = readers_.versions;
+  } else {
+    for (auto& [format, version] : today.older_versions) {
+      const auto found = readers_.versions.find(format);
+      version = std::min(version, found == readers_.versions.end() ? 0 : found->second);
+    }
+  }
+  today.older.insert(names().begin(), names().end());
+  for (const auto& [name, bytes] : unreadable_) today.older.insert(name);
+  return today;
 }
 
 FeatureCache FeatureCache::open(const std::filesystem::path& file) {
@@ -74,13 +135,19 @@ FeatureCache FeatureCache::open(const std::filesystem::path& file) {
       unreadable[name] = bytes.as_int64();
     }
   }
-  return FeatureCache(std::move(list), features->second, contents.metadata["key"], std::move(unreadable));
+  CacheReaders readers{{}, {}, {}};  // of caches that do not say
+  if (const auto text = contents.metadata.find("readers"); text != contents.metadata.end())
+    readers = readers_from(Json::try_parse(text->second).value_or(Json()), file.string());
+  return FeatureCache(std::move(list), features->second, contents.metadata["key"], std::move(unreadable),
+                      std::move(readers));
 }
 
 void FeatureCache::save(const std::filesystem::path& file) const {
-  tensor::io::write_safetensors(
-      file, {{"features", features_}},
-      {{"names", Json(names()).dump()}, {"key", key_}, {"unreadable", Json(unreadable_).dump()}});
+  tensor::io::write_safetensors(file, {{"features", features_}},
+                                {{"names", Json(names()).dump()},
+                                 {"key", key_},
+                                 {"unreadable", Json(unreadable_).dump()},
+                                 {"readers", json_of(readers_).dump()}});
 }
 
 Tensor FeatureCache::rows(const std::vector<int64_t>& which) const {

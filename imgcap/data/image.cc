@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "imgcap/data/image_codecs.h"
+#include "imgcap/data/picture_format.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -71,6 +72,16 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
   check(!bytes.empty(), ErrorKind::data, "{}: the file is empty", name);
   check(static_cast<int64_t>(bytes.size()) <= limits.file_bytes, ErrorKind::data,
         "{}: a picture file of {} bytes, the limit is {}", name, bytes.size(), limits.file_bytes);
+  switch (picture_format(bytes)) {
+    case PictureFormat::webp:
+      return codecs::decode_webp(bytes, name, limits);
+    case PictureFormat::tiff:
+      return codecs::decode_tiff(bytes, name, limits);
+    case PictureFormat::heif:
+      return codecs::decode_heif(bytes, name, limits);
+    default:
+      break;
+  }
   using namespace std::string_view_literals;
   if (starts_with(bytes, "\xff\xd8\xff"sv)) {
     const codecs::Header header = codecs::check_jpeg(bytes, name, limits);
@@ -84,8 +95,8 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
   if (starts_with(bytes, "GIF87a"sv) || starts_with(bytes, "GIF89a"sv))
     return codecs::decode_gif(bytes, name, limits);
   if (starts_with(bytes, "BM"sv)) return codecs::decode_bmp(bytes, name, limits);
-  fail(ErrorKind::data, "{}: no picture of a known format (JPEG, PNG, BMP, GIF): it begins with the bytes {}",
-       name, first_bytes(bytes));
+  fail(ErrorKind::data, "{}: no picture of a known format ({}): it begins with the bytes {}", name,
+       readable_formats(), first_bytes(bytes));
 }
 
 Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {

@@ -1,4 +1,5 @@
-// Pictures as 8-bit RGB, and how they are read: JPEG, PNG, BMP and GIF, told apart by content, never by name.
+// Pictures as 8-bit RGB, and how they are read: JPEG, PNG, BMP, GIF, WebP, TIFF and, on request, HEIC and
+// AVIF, told apart by content, never by name.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +25,11 @@ struct Image {
 };
 
 // What a file may claim before it is refused. A picture is measured by its header, before memory is taken for
-// it.
+// it. A JPEG over `pixels` and up to `jpeg_pixels` is decoded at the largest of 1/2, 1/4 and 1/8 of its sides
+// that is not over `pixels`.
 struct ImageLimits {
   int64_t pixels = int64_t{64} * 1024 * 1024;
+  int64_t jpeg_pixels = int64_t{256} * 1024 * 1024;
   int64_t file_bytes = int64_t{256} * 1024 * 1024;
 };
 
@@ -38,7 +41,9 @@ struct ImageLimits {
 // - BMP: of Windows and OS/2; the fourth byte of a 32-bit pixel is alpha only when the header says so.
 // - GIF: the first frame on its canvas, white where there is nothing.
 // JPEG and PNG are turned upright as EXIF says, or XMP where EXIF says nothing.
-// Errors: data (not a picture, damaged, cut short, too large).
+// - WebP and TIFF (the first picture), where the build has their libraries: as PNG, and upright.
+// - HEIC and AVIF, likewise: upright by the file's own properties.
+// Errors: data (not a picture, damaged, cut short, too large, of a format that this build lacks).
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const ImageLimits& limits = {});
 
 // Reads and decodes a file. Errors: io (missing, a folder, unreadable), and those of decode_image.

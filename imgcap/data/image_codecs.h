@@ -1,6 +1,7 @@
 // Between image.cc and the decoders: not for other rooms.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -26,6 +27,7 @@ struct Header {
   int64_t width = 0, height = 0;
   int orientation = 1;
   int components = 0;     // JPEG only
+  int reduction = 1;      // JPEG only: 2, 4 or 8 of a very large one, whose size here is the reduced one
   size_t palette_at = 0;  // PNG only: where its palette's part begins; 0 without one
   size_t data_end = 0;    // JPEG without an end mark whose scans are all there: where their data end; else 0
 };
@@ -61,5 +63,31 @@ Image decode_gif(Bytes bytes, const std::string& name, const ImageLimits& limits
 
 // Unpacks zlib data; nothing when they are damaged or give more than `limit` bytes.
 std::optional<std::string> unpack_zlib(Bytes bytes, size_t limit);
+
+// These check, decode and turn upright in one, by libraries that a build may lack. Errors: data.
+Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limits);
+Image decode_tiff(Bytes bytes, const std::string& name, const ImageLimits& limits);
+Image decode_heif(Bytes bytes, const std::string& name, const ImageLimits& limits);
+
+// One pixel of `alpha` over white.
+inline void over_white(const uint8_t* from, int alpha, uint8_t* to) {
+  for (int c = 0; c < 3; ++c) to[c] = over_white(from[c], alpha);
+}
+
+// Takes `alpha` out of colours that were multiplied by it, as Pillow does.
+inline void separate_alpha(uint8_t* colours, int alpha) {
+  for (int c = 0; c < 3 && alpha > 0; ++c)
+    colours[c] = static_cast<uint8_t>(std::min(255, 255 * colours[c] / alpha));
+}
+
+// Cyan, magenta, yellow and black, 255 the most, as Pillow turns them to RGB: black darkens what the other
+// inks leave.
+inline void inks_to_rgb(const uint8_t* inks, uint8_t* rgb) {
+  const int light = 255 - inks[3];
+  for (int c = 0; c < 3; ++c) {
+    const int product = inks[c] * light + 128;  // of which / 255, rounded, without a division
+    rgb[c] = static_cast<uint8_t>(light - (((product >> 8) + product) >> 8));
+  }
+}
 
 }  // namespace imgcap::codecs

@@ -15,6 +15,9 @@ namespace {
 
 // A progressive file may hold thousands of scans over a large picture, each of which costs a pass over it.
 constexpr int kMaxScans = 500;
+// And libjpeg keeps all coefficients of one, 2 bytes each: 3 to 8 bytes for each of its pixels. Its memory
+// manager has no file to put more than this into, and gives up.
+constexpr long kMaxCoefficients = 1L << 30;
 
 // libjpeg is C and may not be left by an exception: errors jump out, and the text is thrown from C++.
 struct Session {
@@ -30,6 +33,10 @@ Session* session_of(j_common_ptr info) { return static_cast<Session*>(info->clie
 [[noreturn]] void on_error(j_common_ptr info) {
   Session* session = session_of(info);
   info->err->format_message(info, session->message);
+  if (info->err->msg_code == JERR_NO_BACKING_STORE)
+    std::snprintf(session->message, sizeof session->message,
+                  "a progressive file of this size takes more than %ld MiB: save it as a baseline one",
+                  kMaxCoefficients >> 20);
   std::longjmp(session->escape, 1);
 }
 
@@ -66,6 +73,9 @@ bool decode_rows(Session& session, Bytes bytes, const Header& header, uint8_t* o
   info.out_color_space = channels == 4 ? JCS_CMYK : JCS_RGB;
   info.dct_method = JDCT_ISLOW;
   info.do_fancy_upsampling = TRUE;
+  info.scale_num = 1;
+  info.scale_denom = static_cast<unsigned>(header.reduction);
+  info.mem->max_memory_to_use = kMaxCoefficients;
   jpeg_start_decompress(&info);
   if (static_cast<int64_t>(info.output_width) != header.width ||
       static_cast<int64_t>(info.output_height) != header.height || info.output_components != channels) {
@@ -79,12 +89,6 @@ bool decode_rows(Session& session, Bytes bytes, const Header& header, uint8_t* o
   }
   jpeg_finish_decompress(&info);
   return true;
-}
-
-// x y / 255, rounded, without a division.
-int scale255(int x, int y) {
-  const int product = x * y + 128;
-  return ((product >> 8) + product) >> 8;
 }
 
 }  // namespace
@@ -114,11 +118,11 @@ Image decode_jpeg(Bytes bytes, const Header& header, const std::string& name) {
   jpeg_destroy_decompress(&session.info);
   if (!good) tensor::fail(tensor::ErrorKind::data, "{}: damaged JPEG: {}", name, session.message);
 
-  // Stored values are 255 - ink; black darkens what the other inks leave.
   uint8_t* to = image.pixels.data();
   for (size_t i = 0; i + 3 < inks.size(); i += 4, to += 3) {
-    const int light = inks[i + 3];
-    for (size_t c = 0; c < 3; ++c) to[c] = static_cast<uint8_t>(light - scale255(255 - inks[i + c], light));
+    for (size_t c = 0; c < 4; ++c)
+      inks[i + c] = static_cast<uint8_t>(255 - inks[i + c]);  // as they are stored
+    inks_to_rgb(inks.data() + i, to);
   }
   return image;
 }

@@ -30,6 +30,27 @@ bool huffman_tables_fit(Bytes segment) {
   return true;
 }
 
+// Chooses how large a very large picture is decoded.
+void choose_reduction(Header& header, const ImageLimits& limits, const std::string& name) {
+  const Header whole = header;
+  const int64_t pixels = whole.width * whole.height;
+  if (pixels <= limits.pixels || pixels > limits.jpeg_pixels) {
+    ImageLimits larger = limits;
+    if (jpeg_is_turbo()) larger.pixels = std::max(limits.pixels, limits.jpeg_pixels);
+    return check_size(header, larger, name);
+  }
+  check(jpeg_is_turbo(), ErrorKind::data,
+        "{}: a picture of {} x {} has {} pixels, the limit is {}: up to {} are read, at a reduced size, by a "
+        "build with libjpeg-turbo (Debian: libjpeg62-turbo-dev, CMake: IMGCAP_JPEG=ON), which this is not",
+        name, whole.width, whole.height, pixels, limits.pixels, limits.jpeg_pixels);
+  while (header.width * header.height > limits.pixels) {
+    if (header.reduction == 8) check_size(whole, limits, name);
+    header.reduction *= 2;
+    header.width = (whole.width + header.reduction - 1) / header.reduction;
+    header.height = (whole.height + header.reduction - 1) / header.reduction;
+  }
+}
+
 // Which coefficients of the frame's components the scans have brought so far.
 class Coverage {
  public:
@@ -113,7 +134,7 @@ Header check_jpeg(Bytes bytes, const std::string& name, const ImageLimits& limit
       header.width = big16(segment, 3);
       header.components = segment[5];
       coverage.emplace(marker, segment);
-      check_size(header, limits, name);
+      choose_reduction(header, limits, name);
     } else if (marker == 0xE1 && !scan) {
       const std::string_view text = text_of(segment);
       if (text.starts_with(kExifBegin) && text.size() > kExifBegin.size() && exif.empty()) exif = segment;

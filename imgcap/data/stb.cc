@@ -68,9 +68,8 @@ Image decode_stb(Bytes bytes, const Header& header, const std::string& name) {
   Image image(header.height, header.width);
   const uint8_t* from = decoded.get();
   uint8_t* to = image.pixels.data();
-  for (int64_t i = 0; i < header.height * header.width; ++i, from += 4, to += 3) {
-    for (int c = 0; c < 3; ++c) to[c] = over_white(from[c], from[3]);
-  }
+  for (int64_t i = 0; i < header.height * header.width; ++i, from += 4, to += 3)
+    over_white(from, from[3], to);
   return image;
 }
 

@@ -186,6 +186,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   std::vector<std::string> names;
   Tensor features;
   std::map<std::string, int64_t> unreadable;
+  CacheReaders readers = options.readers;
   int64_t filled = 0;
   const auto add = [&](const Tensor& rows) {
     if (!features.defined())
@@ -196,10 +197,28 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     filled += rows.size(0);
   };
   if (options.known) {
-    names = options.known->names();
-    unreadable = options.known->unreadable();
-    add(options.known->features());
+    const FeatureCache& known = *options.known;
+    unreadable = known.unreadable();
+    for (int64_t begin = 0, end = 0; begin < known.size(); begin = end + 1) {  // runs of rows that stay
+      const auto stays = [&](int64_t row) {
+        return !options.again.contains(known.names()[static_cast<size_t>(row)]);
+      };
+      for (end = begin; end < known.size() && stays(end);)
+        names.push_back(known.names()[static_cast<size_t>(end++)]);
+      if (end > begin) add(known.features().slice(0, begin, end));
+    }
   }
+  // What is known of a photo may be under another spelling of its key.
+  std::vector<std::string> spellings(readers.older.begin(), readers.older.end());
+  for (const auto& [name, bytes] : unreadable) spellings.push_back(name);
+  const PhotoNames before(std::move(spellings));
+  const auto forget = [&](const std::string& name) {
+    const auto found = before.find(name);
+    if (!found) return;
+    const std::string& spelling = before.keys()[static_cast<size_t>(*found)];
+    unreadable.erase(spelling);
+    readers.older.erase(spelling);
+  };
   std::future<Batch> next = std::async(std::launch::async, read, 0);
   for (int64_t begin = 0; begin < total; begin += size) {
     const Batch batch = next.get();
@@ -208,11 +227,14 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
     if (begin + size < total) next = std::async(std::launch::async, read, begin + size);
     report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
     report.warned.insert(report.warned.end(), batch.warned.begin(), batch.warned.end());
-    for (const auto& [name, bytes] : batch.unreadable) unreadable[name] = bytes;
+    for (const auto& [name, bytes] : batch.unreadable) {
+      forget(name);
+      unreadable[name] = bytes;
+    }
     if (!batch.images.empty()) {
       add(encode_images(encoder, batch.images));
       names.insert(names.end(), batch.names.begin(), batch.names.end());
-      for (const std::string& name : batch.names) unreadable.erase(name);
+      for (const std::string& name : batch.names) forget(name);
     }
     if (options.progress) options.progress(std::min(total, begin + size), total);
   }
@@ -224,7 +246,7 @@ FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& sour
   }
   if (filled == 0) features = Tensor::empty({0, 1, 1}, DType::f16);
   return FeatureCache(std::move(names), features.slice(0, 0, filled), feature_key(encoder, options),
-                      std::move(unreadable));
+                      std::move(unreadable), std::move(readers));
 }
 
 }  // namespace imgcap

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +75,9 @@ struct EncodeOptions {
   Augmentation augmentation;
   // The features that are there already, made by the same encoder and augmentation: they come first.
   const FeatureCache* known = nullptr;
+  // Photos of `known` that are left out, because they are encoded again.
+  std::set<std::string> again;
+  CacheReaders readers;  // of the photos that `known` has; what is encoded here is of today's
   std::function<void(int64_t, int64_t)> progress;  // (done, total)
   const std::atomic<bool>* stop = nullptr;         // ends the work after a batch, with what there is
   // Over 0: batch norm works as in training on batches of so many photos, whose statistics move the encoder's

@@ -142,6 +142,31 @@ TEST_CASE("features: made once, added to, and never mixed") {
   }
 }
 
+TEST_CASE("what is passed over among the photos is said once") {
+  const Folder folder;
+  const std::string photos = folder / "photos";
+  fs::create_directory(photos);
+  fs::copy_file(kBear, photos + "/bear");
+  tests::write_text(photos + "/captions.csv", "image,caption\n");
+  tests::write_text(photos + "/a\x1b.t\x1bt", "");
+  const auto said = said_by([&] {
+    for (int i = 0; i < 3; ++i) CHECK(open_images({photos}).size() == 1);
+  });
+  CHECK(said.err ==
+        "imgcap: " + photos + "/: passed over 2 files that are no pictures: 1 .csv, 1 .t\\x1bt\n");
+  // Photo by photo, too: by caption and classify.
+  const std::string others = folder / "others";
+  fs::create_directory(others);
+  fs::copy_file(kBear, others + "/bear.txt");
+  tests::write_text(others + "/list.txt", "");
+  Program program;
+  int count = 0;
+  CHECK(said_by([&] { for_each_photo({others}, true, program, [&](const Photo&) { ++count; }); }).err ==
+        "imgcap: " + others + "/: passed over a file that is no picture: 1 .txt\n");
+  CHECK(count == 1);
+  CHECK(program.exit_code == 0);
+}
+
 TEST_CASE("photo by photo: a warning is said once and changes nothing else") {
   const Folder folder;
   const std::string bytes = tests::read_text(kBear);

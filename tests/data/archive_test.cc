@@ -62,13 +62,6 @@ std::string locations(const ImageSource& source) {
 
 }  // namespace
 
-TEST_CASE("names of pictures") {
-  for (const char* name : {"a.jpg", "a.JPG", "a.jpeg", "x/y.PnG", "a.bmp", "a.gif", "a.b.jpe"})
-    CHECK(has_picture_name(name));
-  for (const char* name : {"jpg", ".jpg", "a.jpgx", "a.txt", "a", "", "a.tar"})
-    CHECK_FALSE(has_picture_name(name));
-}
-
 TEST_CASE("folders, files and archives in one source") {
   const tests::TempFolder folder;
   folder.write("photos/b.jpg", std::string("B"));
@@ -100,6 +93,24 @@ TEST_CASE("folders, files and archives in one source") {
   CHECK(
       contains(error_of([&] { source.read(1, 699); }), "t.tar:y.jpg: a file of 700 bytes, the limit is 699"));
   CHECK(contains(error_of([&] { source.read_image(1); }), "t.tar:y.jpg: no picture of a known format"));
+}
+
+TEST_CASE("tar: pictures by name or content, and a count of the rest") {
+  const tests::TempFolder folder;
+  const std::string png("\x89PNG\r\n\x1a\n", 8);
+  const auto path =
+      folder.write("t.tar", member("a/readme", "no") + member("a/photo", png) + member("b.txt", png) +
+                                member("c.txt", "\x89PN") + member("d.webp", "") + member(".e.jpg", png) +
+                                member("raw.dng", "II*") + kEnd);
+  const ImageSource source({path});
+  CHECK(locations(source) == "a/photo b.txt d.webp ");
+  CHECK(source.read_head(0, 4) == std::vector<uint8_t>{0x89, 'P', 'N', 'G'});
+  CHECK(source.read_head(0, 400).size() == 8);
+  CHECK(source.read_head(2, 4).empty());
+  REQUIRE(source.passed_over().size() == 1);
+  CHECK(source.passed_over()[0] ==
+        path.string() +
+            ": passed over 4 files that are no pictures: 1 .dng, 1 .txt, 1 hidden, 1 without an extension");
 }
 
 TEST_CASE("two roots with one name each: the root stands in front, and the bare name is refused") {

@@ -107,6 +107,55 @@ TEST_CASE("feature cache: names and features have to fit") {
   CHECK(contains(error({"a", "b", "\xff"}, three_photos()), "'\\xff' is not UTF-8"));
 }
 
+TEST_CASE("feature cache: the readers of its photos are remembered") {
+  const tests::TempFolder folder;
+  const auto file = folder.path() / "f.safetensors";
+  const auto saved = [&](const CacheReaders& readers) {
+    FeatureCache(kNames, three_photos(), "k", {{"cut.jpg", 3}}, readers).save(file);
+    return FeatureCache::open(file);
+  };
+  // Of today: nothing is older.
+  const FeatureCache today = saved({});
+  CHECK(today.readers().versions == reader_versions());
+  CHECK(today.readers_until_today().older.empty());
+  CHECK(reader_versions().at("JPEG") == 1);
+  // A lower version of one format, or none of it: everything is, down to the unreadable.
+  ReaderVersions before = reader_versions();
+  before["GIF"] = 0;
+  before["Other"] = 7;
+  const FeatureCache old = saved({before, {}, {}});
+  CacheReaders now = old.readers_until_today();
+  CHECK(now.older == std::set<std::string>{"a.jpg", "b.jpg", "cut.jpg", "\u00e9 x.jpg"});
+  CHECK(now.older_versions == before);
+  CHECK(now.versions.at("GIF") == reader_version(PictureFormat::gif));
+  CHECK(now.versions.at("Other") == 7);  // another build may read it
+  before.erase("GIF");
+  CHECK(saved({before, {}, {}}).readers_until_today().older.size() == 4);
+  // Some that were older already keep the lowest versions.
+  const FeatureCache mixed = saved({before, {"a.jpg"}, {{"JPEG", 0}, {"PNG", 1}, {"GIF", 1}}});
+  CHECK(mixed.readers().older == std::set<std::string>{"a.jpg"});
+  now = mixed.readers_until_today();
+  CHECK(now.older.size() == 4);
+  CHECK(now.older_versions == ReaderVersions{{"JPEG", 0}, {"PNG", 1}, {"GIF", 0}});
+  const FeatureCache some = saved({reader_versions(), {"a.jpg"}, {{"PNG", 1}}});
+  CHECK(some.readers_until_today().older == std::set<std::string>{"a.jpg"});
+  CHECK(some.readers_until_today().older_versions == ReaderVersions{{"PNG", 1}});
+  // Caches of the time before say nothing, and damaged ones are refused.
+  const auto with = [&](const std::map<std::string, std::string>& more) {
+    std::map<std::string, std::string> metadata = {{"names", "[\"a\"]"}, {"key", "k"}};
+    metadata.insert(more.begin(), more.end());
+    tensor::io::write_safetensors(file, {{"features", Tensor::zeros({1, 2, 3}, DType::f16)}}, metadata);
+    return data_error([&] { CHECK(FeatureCache::open(file).readers_until_today().older.size() == 1); });
+  };
+  CHECK(with({}) == "");
+  CHECK(with({{"readers", "{}"}}) == "");
+  for (const char* bad :
+       {"", "[]", "{\"versions\":[]}", "{\"versions\":{\"GIF\":\"1\"}}", "{\"versions\":{\"GIF\":-1}}",
+        "{\"versions\":{\"GIF\":1e3}}", "{\"older\":{}}", "{\"older\":[1]}",
+        "{\"versions\":{\"GIF\":99999999999}}", "{\"older\":[],\"older_versions\":3}"})
+    CHECK(contains(with({{"readers", bad}}), "f.safetensors: "));
+}
+
 TEST_CASE("feature cache: files that are none") {
   const tests::TempFolder folder;
   const auto file = folder.path() / "f.safetensors";

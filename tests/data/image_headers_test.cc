@@ -271,14 +271,15 @@ TEST_CASE("a picture of as many pixels as the limit is read, one of more is not"
   limits.pixels = 35;
   CHECK(jpeg(jpeg_with({}), limits).width == 7);
   CHECK(bmp_error(bmp(40, 7, 5, 24, 0, 24 * 5), limits) == "");
-  limits.pixels = 34;
+  limits.pixels = limits.jpeg_pixels = 34;
   const std::string wanted = "f: a picture of 7 x 5 has 35 pixels, the limit is 34: make it smaller";
   CHECK(jpeg_error(jpeg_with({}), limits) == wanted);
   CHECK(bmp_error(bmp(40, 7, 5, 24, 0, 24 * 5), limits) == wanted);
-  limits.pixels = -1;
+  limits.pixels = limits.jpeg_pixels = -1;
   CHECK(contains(jpeg_error(jpeg_with({}), limits), "the limit is -1"));
-  CHECK(ImageLimits{}.pixels == 67108864);       // 8192 x 8192
-  CHECK(ImageLimits{}.file_bytes == 268435456);  // 256 MiB
+  CHECK(ImageLimits{}.pixels == 67108864);        // 8192 x 8192
+  CHECK(ImageLimits{}.jpeg_pixels == 268435456);  // at a reduced size
+  CHECK(ImageLimits{}.file_bytes == 268435456);   // 256 MiB
 }
 
 TEST_CASE("a GIF's first frame is found behind palettes and extensions, and has an end") {
