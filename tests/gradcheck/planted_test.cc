@@ -1,6 +1,8 @@
 // The suite has to bite: ops with mistakes of the usual kinds, and which check finds each.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "autograd/node.h"
 #include "autograd/ops.h"
 #include "autograd/testing/op_suite.h"
