@@ -6,6 +6,7 @@
 #include "imgcap/bench/machine.h"
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/image.h"
+#include "imgcap/data/picture_format.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
@@ -43,6 +44,7 @@ void show_build(const Options& o) {
                              {"compiler", kCompiler},
                              {"oneDNN", onednn},
                              {"libjpeg-turbo", jpeg_is_turbo()},
+                             {"pictures", readable_formats()},
                              {"CUDA", false},
                              {"processor", bench::processor_name()},
                              {"instruction_sets", sets},
@@ -50,11 +52,12 @@ void show_build(const Options& o) {
     return;
   }
   std::string text = tensor::format(
-      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\nprocessor:     "
+      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          "
+      "no\nprocessor:     "
       "{}\n"
       "threads:       {}\ninstructions: ",
-      IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), bench::processor_name(),
-      tensor::num_threads());
+      IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), readable_formats(),
+      bench::processor_name(), tensor::num_threads());
   for (const std::string& set : sets) text += " " + set;
   print(text + "\n");
 }

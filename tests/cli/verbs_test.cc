@@ -7,6 +7,7 @@
 #include <fstream>
 #include <numeric>
 
+#include "imgcap/data/picture_format.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/training/encode.h"
@@ -311,11 +312,12 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   const std::string about = ran({"info", "--threads", "3"}).out;
   CHECK("imgcap " + build["version"].get<std::string>() + "\n" == ran({"--version"}).out);
   CHECK(about.starts_with(tensor::format(
-      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\nCUDA:          no\n"
+      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          "
+      "no\n"
       "processor:     {}\nthreads:       3\ninstructions: ",
       build["version"].get<std::string>(), build["compiler"].get<std::string>(),
       build["oneDNN"].get<bool>() ? "yes" : "no", build["libjpeg-turbo"].get<bool>() ? "yes" : "no",
-      build["processor"].get<std::string>())));
+      readable_formats(), build["processor"].get<std::string>())));
   CHECK(build["threads"] == 3);
   CHECK(build["CUDA"] == false);
   // PyTorch's files are known by their contents or their names.
