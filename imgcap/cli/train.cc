@@ -207,7 +207,7 @@ void run(Options o, const Verb& verb, Program& program) {
 void add_train(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "train", "Train a decoder on photos and captions");
   const auto o = std::make_shared<Options>();
-  verb.option("--captions", o->captions, "Caption files (results.csv, comma, COCO)").required();
+  verb.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)").required();
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option("--train-list", o->train_list, "Photos to train on, a name a line (default: 80 % by photo)");
   verb.option("--val-list", o->val_list, "Photos to validate on");
