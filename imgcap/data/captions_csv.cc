@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "imgcap/data/captions_formats.h"
+#include "imgcap/data/captions_write.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -143,13 +144,6 @@ std::vector<std::string> captions_in(const std::string& field) {
   return {field};
 }
 
-std::string quoted(const std::string& field) {
-  if (field.find_first_of(",\"\r\n") == field.npos) return field;
-  std::string out = "\"";
-  for (const char c : field) out.append(c == '"' ? 2 : 1, c);
-  return out + '"';
-}
-
 }  // namespace
 
 void parse_csv(std::string_view text, char delimiter, Reading& reading) {
@@ -193,10 +187,10 @@ std::string write_csv(const CaptionFile& file, Losses&) {
   std::string out =
       splits ? "image_name,comment_number,comment,split\n" : "image_name,comment_number,comment\n";
   for (const Caption& caption : file.captions) {
-    out += tensor::format("{},{},{}", quoted(caption.image), caption.number, quoted(caption.text));
+    out += tensor::format("{},{},{}", csv_field(caption.image), caption.number, csv_field(caption.text));
     if (splits) {
       const auto split = file.split_of.find(caption.image);
-      out += "," + (split == file.split_of.end() ? "" : quoted(split->second));
+      out += "," + (split == file.split_of.end() ? "" : csv_field(split->second));
     }
     out += '\n';
   }
@@ -204,3 +198,14 @@ std::string write_csv(const CaptionFile& file, Losses&) {
 }
 
 }  // namespace imgcap::formats
+
+namespace imgcap {
+
+std::string csv_field(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == field.npos) return field;
+  std::string out = "\"";
+  for (const char c : field) out.append(c == '"' ? 2 : 1, c);
+  return out + '"';
+}
+
+}  // namespace imgcap

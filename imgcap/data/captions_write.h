@@ -18,4 +18,7 @@ const std::vector<std::string>& written_formats();
 std::vector<std::string> write_captions(const CaptionFile& file, const std::string& format,
                                         const std::filesystem::path& out);
 
+// A field of a row between commas, in quotes where it needs them.
+std::string csv_field(const std::string& field);
+
 }  // namespace imgcap
