@@ -1,4 +1,4 @@
-// results.csv and comma-separated captions, and whatever else the format's detection takes the text for.
+// Captions in whatever format the detection takes the text for.
 #include "imgcap/data/captions.h"
 
 #include "fuzz/fuzz.h"

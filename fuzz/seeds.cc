@@ -100,12 +100,24 @@ void captions(const fs::path& photos) {
       "image_name| comment_number| comment\n1.jpg| 0| A man .\n1.jpg| 1| Two \"men\" .\n2.jpg\n");
   put("captions", "quoted.csv", "image,caption\n1.jpg,\"a \"\"dog\"\",\nand a cat\"\n2.jpg,plain\n");
   put("captions", "list.txt", read(photos / "test.txt"));
+  put("captions", "semicolon.csv", "File Name;Split;Text\r\na.jpg;train;\"A ; B\"\r\n");
+  put("captions", "tab.tsv", "image\tcaption\rb.jpg\tA man .\r");
+  put("captions", "token.txt", "a.jpg#0\tA man .\na.jpg#1\tTwo men .\n");
+  put("captions", "utf16.csv", std::string_view("\xFF\xFEi\0m\0a\0g\0e\0,\0t\0e\0x\0t\0\n\0a\0,\0b\0", 30));
+  put("captions", "list.csv", "filename,raw\na.jpg,\"[\"\"One\"\", \"\"Two\"\"]\"\n");
+  const std::string lines =
+      "{\"image\":\"a.jpg\",\"caption\":\"A man\",\"score\":NaN}\n{\"image\":\"b.jpg\",\"error\":\"cut\"}\n"
+      "{\"file_name\":\"c.jpg\",\"captions\":[\"A\",\"B\"],\"split\":\"val\"}\n";
+  const std::string karpathy =
+      R"({"images":[{"filepath":"v","filename":"a.jpg","cocoid":1,"split":"test","sentences":[{"raw":"A.","tokens":["a"]}]}]})";
   const std::string coco =
       R"({"images":[{"id":1,"file_name":"1.jpg"}],"annotations":[{"image_id":1,"caption":"A man.","id":7}]})";
   const std::string results = R"([{"image_id":1,"caption":"a man"},{"image_id":"x","caption":"a \u00e9"}])";
   for (const char* reader : {"captions", "captions_json"}) {
     put(reader, "coco.json", coco);
     put(reader, "results.json", results);
+    put(reader, "lines.jsonl", lines);
+    put(reader, "karpathy.json", karpathy);
     put(reader, "eval.json", "{\"captions\":" + results + ",\"BLEU-4\":1.5}");
   }
   put("vocabulary", "small.jsonl",

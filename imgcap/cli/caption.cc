@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "imgcap/cli/attention_sheet.h"
+#include "imgcap/cli/caption_results.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/data/utf8.h"
@@ -24,6 +25,7 @@ struct Options {
   BeamOptions search;
   SamplingOptions sampling;
   bool sample = false, json = false;
+  std::string format = "text";
 };
 
 void add_to(Json& json, const Hypothesis& caption, const Vocabulary& vocabulary, bool compat) {
@@ -72,6 +74,10 @@ std::string sheet_file(const std::string& file, const std::string& photo, std::s
 
 void run(const Options& o, Program& program) {
   using tensor::ErrorKind;
+  const bool json = o.json || o.format == "json";
+  const bool results = o.format == "coco" || o.format == "csv";
+  tensor::check(!results || o.search.nbest == 1, ErrorKind::argument,
+                "caption: --format {} has one caption for each photo; leave out --nbest", o.format);
   tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
                 "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
   tensor::check(!o.sample || o.compat == "none", ErrorKind::argument,
@@ -88,7 +94,8 @@ void run(const Options& o, Program& program) {
   sampling.samples = search.nbest;
   tensor::Generator generator(program.seed);
   std::set<std::string> sheets;
-  for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
+  CaptionResults list(o.format == "coco" ? CaptionResults::Format::coco : CaptionResults::Format::csv);
+  const auto caption = [&](const Photo& photo) {
     const tensor::Tensor features = encode_images(
         model.encoder, {search.compat_original ? red_and_blue_swapped(photo.image) : photo.image});
     const std::vector<Hypothesis> captions =
@@ -100,11 +107,20 @@ void run(const Options& o, Program& program) {
       write_png(sheet_file(o.attention, photo.name, sheets),
                 attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
     }
-    if (o.json)
+    if (results)
+      list.add(photo.name, text_of(captions.front(), model.vocabulary, search.compat_original));
+    else if (json)
       print_line(json_of(photo, captions, model.vocabulary, milliseconds, search));
     else
       print(text_lines(photo, captions, model.vocabulary, milliseconds, search.compat_original));
-  });
+  };
+  try {
+    for_each_photo(o.images, json, program, caption);
+  } catch (const Interrupted&) {
+    if (results) list.finish();
+    throw;
+  }
+  if (results) list.finish();
 }
 
 }  // namespace
@@ -140,7 +156,11 @@ void add_caption(Verb& app, Program& program) {
   verb.option("--compat", o->compat,
               "original: as the original's page does, with its search and strings, and red taken for blue")
       .one_of({"none", "original"});
-  verb.flag("--json", o->json, "JSON alone on stdout: a line a photo");
+  const Option format =
+      verb.option("--format", o->format,
+                  "text; json: a line a photo; coco: COCO's results; csv: as Flickr30k's results.csv")
+          .one_of({"text", "json", "coco", "csv"});
+  verb.flag("--json", o->json, "The same as --format json").excludes(format);
   verb.on_run([o, &program] { run(*o, program); });
 }
 

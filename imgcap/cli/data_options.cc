@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -20,7 +21,45 @@ void say(const std::vector<std::string>& photos, const char* what) {
 
 }  // namespace
 
-std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files) {
+void add_splits(const CaptionFile& captions, const std::string& file, PhotosBySplit& splits) {
+  if (captions.split_of.empty()) return;
+  std::unordered_map<std::string, std::string> before;
+  for (const auto& [split, photos] : splits)
+    for (const std::string& photo : photos) before.emplace(photo, split);
+  for (const ImageCaptions& group : group_by_image(captions.captions)) {
+    const auto split = captions.split_of.find(group.image);
+    if (split == captions.split_of.end()) continue;
+    const auto [place, fresh] = before.emplace(group.image, split->second);
+    tensor::check(place->second == split->second, tensor::ErrorKind::data,
+                  "{}: \"{}\" is in the split {} here, and in {} in another file", file,
+                  printable(group.image), printable(split->second), printable(place->second));
+    if (fresh) splits[split->second].push_back(group.image);
+  }
+}
+
+void PhotoChoice::add_options(Verb& verb, const std::string& what) {
+  const Option by_list = verb.option("--list", list, what + ", a name a line");
+  verb.option("--split", split, "In place of a list: a split of the captions, such as test")
+      .excludes(by_list);
+}
+
+std::vector<std::string> PhotoChoice::names(const PhotosBySplit& splits) const {
+  tensor::check(given(), tensor::ErrorKind::argument,
+                "which photos? --list FILE or --split NAME is required");
+  if (split.empty()) return read_image_list(list).names;
+  const auto found = splits.find(split);
+  if (found != splits.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& [name, photos] : splits) known.push_back(printable(name));
+  tensor::fail(tensor::ErrorKind::argument, "--split {}: the captions have {}", split,
+               known.empty() ? "no splits; name a --list" : "the splits " + tensor::join(known, ", "));
+}
+
+std::string PhotoChoice::label() const {
+  return split.empty() ? std::filesystem::path(list).filename().string() : split;
+}
+
+std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files, PhotosBySplit* splits) {
   std::vector<CaptionsByPhoto> all;
   for (const std::string& file : files) {
     const CaptionFile captions = read_captions(file);
@@ -30,6 +69,7 @@ std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files
         captions.images_by_id == 0, tensor::ErrorKind::data,
         "{}: {} of its images have no file_name, by which photos are found; ids alone do for imgcap score",
         file, captions.images_by_id);
+    if (splits != nullptr) add_splits(captions, file, *splits);
     CaptionsByPhoto& of_file = all.emplace_back();
     for (const ImageCaptions& group : group_by_image(captions.captions))
       for (const size_t i : group.captions) of_file[group.image].push_back(captions.captions[i].text);

@@ -11,8 +11,26 @@
 
 namespace imgcap::cli {
 
-// Of each file, photo -> captions in the file's order; says on stderr what was skipped.
-std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files);
+// Split -> its photos that have captions, in the files' order.
+using PhotosBySplit = std::map<std::string, std::vector<std::string>>;
+
+// Of each file, photo -> captions in the file's order; says on stderr what was skipped. The splits are added
+// where they are given. Errors: as read_captions; data, two files have a photo in different splits.
+std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files,
+                                           PhotosBySplit* splits = nullptr);
+// The part of that for one file.
+void add_splits(const CaptionFile& captions, const std::string& file, PhotosBySplit& splits);
+
+// Which photos: --list FILE or --split NAME.
+struct PhotoChoice {
+  std::string list, split;
+
+  void add_options(Verb& verb, const std::string& what);
+  bool given() const { return !list.empty() || !split.empty(); }
+  // Errors: argument, neither is given, or no photo is in the split.
+  std::vector<std::string> names(const PhotosBySplit& splits) const;
+  std::string label() const;  // for what is printed: "test.txt" or "test"
+};
 
 // Features of the named photos (of all when none is named): from `cache_file` as far as it has them, else
 // made and added to it, when a file is named. Kind data: the file is of another encoder. Photos that are

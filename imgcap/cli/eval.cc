@@ -13,8 +13,9 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, list, features, protocol = "standard", compat = "none", out;
+  std::string checkpoint, weights, features, protocol = "standard", compat = "none", out;
   std::vector<std::string> images, captions;
+  PhotoChoice photos;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
   bool json = false;
@@ -23,11 +24,12 @@ struct Options {
 void run(const Options& o) {
   ScoreOptions score_options;
   score_options.protocol = o.compat == "original" ? Protocol::original : protocol_of(o.protocol);
-  score_options.split = std::filesystem::path(o.list).filename().string();
+  score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
   const LoadedModel model = load_model(o.checkpoint, o.weights);
-  const auto captions = load_captions(o.captions);
-  const std::vector<std::string> names = read_image_list(o.list).names;
+  PhotosBySplit splits;
+  const auto captions = load_captions(o.captions, &splits);
+  const std::vector<std::string> names = o.photos.names(splits);
   const FeatureCache features = load_features(model.encoder, o.images, names, o.features);
   const Dataset data = make_dataset(captions, names, features, model.vocabulary);
   report_without_captions(data);
@@ -63,7 +65,7 @@ void add_eval(Verb& app, Program& program) {
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option("--captions", o->captions, "Caption files: the references").required();
-  verb.option("--list", o->list, "The photos, a name a line").required();
+  o->photos.add_options(verb, "The photos");
   verb.option("--features", o->features, "Feature cache to use or to make");
   verb.option("--beam", o->beam, "Beam width").range(1, 100);
   verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);

@@ -1,20 +1,29 @@
 #include <memory>
 
 #include "imgcap/cli/data_options.h"
-#include "tensor/format.h"
+#include "tensor/error.h"
 
 namespace imgcap::cli {
 namespace {
 
 struct Options {
   std::string encoder = "efficientnet_lite2", weights, out;
-  std::vector<std::string> images;
+  std::vector<std::string> images, captions;
+  PhotoChoice photos;
 };
 
 void run(const Options& o) {
+  tensor::check(o.photos.split.empty() || !o.captions.empty(), tensor::ErrorKind::argument,
+                "prepare: --split is one of the captions' splits; name them by --captions");
+  std::vector<std::string> names;  // none: all
+  if (o.photos.given()) {
+    PhotosBySplit splits;
+    load_captions(o.captions, &splits);
+    names = o.photos.names(splits);
+  }
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   say(encoder.remarks);
-  const FeatureCache cache = load_features(encoder, o.images, {}, o.out);
+  const FeatureCache cache = load_features(encoder, o.images, names, o.out);
   print(tensor::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
                        cache.channels()));
 }
@@ -28,6 +37,8 @@ void add_prepare(Verb& app, Program& program) {
   verb.option("--images", o->images, "Folders, files or .tar archives of photos").required();
   verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
   verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
+  o->photos.add_options(verb, "The photos (default: all)");
+  verb.option("--captions", o->captions, "Caption files, for --split");
   verb.option("--out", o->out, "The cache to write").required();
   verb.on_run([o] { run(*o); });
 }

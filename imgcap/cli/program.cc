@@ -25,6 +25,7 @@ int run(int argc, const char* const* argv) {
   add_caption(all, program);
   add_score(all, program);
   add_report(all, program);
+  add_data(all, program);
   add_prepare(all, program);
   add_classify(all, program);
   add_vocab(all, program);

@@ -22,7 +22,8 @@ using tensor::ErrorKind;
 
 struct Options {
   std::vector<std::string> models, images, captions;
-  std::string list, log, weights, features, title = "What the captioners say", out;
+  PhotoChoice choice;
+  std::string log, weights, features, title = "What the captioners say", out;
   int64_t beam = 5, max_words = 30, photos = 12;
   double length_exponent = 1;
 };
@@ -80,13 +81,13 @@ class Work {
  public:
   explicit Work(const Options& o)
       : o_(o),
-        names_(read_image_list(o.list).names),
-        captions_(load_captions(o.captions)),
+        captions_(load_captions(o.captions, &splits_)),
+        names_(o.choice.names(splits_)),
         source_(open_images(o.images)) {
     report_.title = o.title;
     report_.version = IMGCAP_VERSION;
     report_.made = now();
-    report_.list = fs::path(o.list).filename().string();
+    report_.list = o.choice.label();
     report_.beam = o.beam;
     report_.max_words = o.max_words;
     report_.length_exponent = o.length_exponent;
@@ -186,8 +187,9 @@ class Work {
   }
 
   const Options& o_;
-  std::vector<std::string> names_;
+  PhotosBySplit splits_;
   std::vector<CaptionsByPhoto> captions_;
+  std::vector<std::string> names_;
   ImageSource source_;
   std::deque<Encoding> encodings_;
   std::map<std::string, std::string> unreadable_;  // photo -> reason
@@ -216,7 +218,7 @@ void add_report(Verb& app, Program& program) {
       .required();
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option("--captions", o->captions, "Caption files: the references").required();
-  verb.option("--list", o->list, "The photos, a name a line").required();
+  o->choice.add_options(verb, "The photos");
   verb.option("--log", o->log, "The log of a training run (log.jsonl), for its curves");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--features", o->features, "Feature cache to use or to make, of the first model's encoder");

@@ -1,21 +1,24 @@
 #include <cstdio>
 #include <memory>
 
-#include "imgcap/cli/cli.h"
+#include "imgcap/cli/data_options.h"
+#include "imgcap/data/captions_write.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/metrics/scores.h"
+#include "tensor/io/atomic_file.h"
 
 namespace imgcap::cli {
 namespace {
 
 struct Options {
   std::vector<std::string> references;
-  std::string candidates, list, protocol = "standard", tokenizer;
+  std::string candidates, protocol = "standard", tokenizer, per_image;
+  PhotoChoice photos;
   bool json = false;
 };
 
-CaptionFile read(const std::string& file) {
-  CaptionFile captions = read_captions(file);
+CaptionFile read(const std::string& file, EmptyCaptions empty) {
+  CaptionFile captions = read_captions(file, empty);
   if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", printable(captions.report.summary()).c_str());
   return captions;
 }
@@ -26,17 +29,49 @@ std::vector<std::string> images_of(const std::vector<Caption>& captions) {
   return names;
 }
 
+// Photos that have an error in place of a caption are not scored, and that is told.
+void leave_out(const std::vector<std::string>& failed, const Candidates& candidates, const PhotoNames& photos,
+               References& references) {
+  if (failed.empty()) return;
+  std::fprintf(stderr, "%zu photos have an error in place of a caption and are left out (first: %s)\n",
+               failed.size(), printable(failed.front()).c_str());
+  for (const std::string& name : failed)
+    if (const auto photo = photos.find(name)) {
+      const std::string& key = photos.keys()[static_cast<size_t>(*photo)];
+      if (!candidates.contains(key)) references.erase(key);
+    }
+}
+
+// As CSV where the file is called so, else a line of JSON for each.
+std::string text_of(const std::vector<ImageScore>& scores, const std::string& file) {
+  const bool csv = std::filesystem::path(file).extension() == ".csv";
+  std::string text = csv ? "image,caption,BLEU-1,BLEU-2,BLEU-3,BLEU-4,ROUGE-L,CIDEr\n" : "";
+  for (const ImageScore& score : scores) {
+    if (csv)
+      text += tensor::format("{},{},{},{},{},{},{},{}\n", csv_field(score.image), csv_field(score.caption),
+                             score.bleu[0], score.bleu[1], score.bleu[2], score.bleu[3], score.rouge_l,
+                             score.cider);
+    else
+      text += to_json(score).dump() + "\n";
+  }
+  return text;
+}
+
 void run(const Options& o) {
   ScoreOptions options;
   options.protocol = protocol_of(o.protocol);
   if (!o.tokenizer.empty()) options.tokenizer = score_tokenizer_of(o.tokenizer);
-  options.split = std::filesystem::path(o.list.empty() ? o.references.front() : o.list).filename().string();
-  CaptionFile candidates = read(o.candidates);
+  options.split =
+      o.photos.given() ? o.photos.label() : std::filesystem::path(o.references.front()).filename().string();
+  if (!o.per_image.empty()) expect_writable(o.per_image);
+  CaptionFile candidates = read(o.candidates, EmptyCaptions::keep);
   // A photo is called as the first file of references calls it.
   std::vector<Caption> references;
   PhotoNames photos;
+  PhotosBySplit splits;
   for (const std::string& file : o.references) {
-    CaptionFile part = read(file);
+    CaptionFile part = read(file, EmptyCaptions::skip);
+    add_splits(part, file, splits);
     rename_images_by_id(candidates, part);
     rename_images(part.captions, photos, file);
     references.insert(references.end(), part.captions.begin(), part.captions.end());
@@ -44,13 +79,18 @@ void run(const Options& o) {
   }
   rename_images(candidates.captions, photos, o.candidates);
   std::vector<std::string> names;
-  if (!o.list.empty()) names = read_image_list(o.list).names;
-  NamesOfFile listed(photos, o.list);
+  if (o.photos.given()) names = o.photos.names(splits);
+  NamesOfFile listed(photos, o.photos.label());
   for (std::string& name : names)
     if (const auto photo = listed.find(name)) name = photos.keys()[static_cast<size_t>(*photo)];
-  const std::vector<std::string>* images = o.list.empty() ? nullptr : &names;
-  const Scores scores =
-      score_captions(candidates_of(candidates.captions, images), references_of(references, images), options);
+  const std::vector<std::string>* images = o.photos.given() ? &names : nullptr;
+  const Candidates mine = candidates_of(candidates.captions, images);
+  References theirs = references_of(references, images);
+  leave_out(candidates.failed, mine, photos, theirs);
+  std::vector<ImageScore> each;
+  const Scores scores = o.per_image.empty() ? score_captions(mine, theirs, options)
+                                            : score_captions(mine, theirs, options, each);
+  if (!o.per_image.empty()) tensor::io::write_file_atomically(o.per_image, text_of(each, o.per_image));
   const ScoreRow row{std::filesystem::path(o.candidates).filename().string(), {}, {}, scores};
   o.json ? print_line(to_json(scores)) : print(score_table({&row, 1}));
 }
@@ -62,7 +102,9 @@ void add_score(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("--references", o->references, "Caption files: the references").required();
   verb.option("--candidates", o->candidates, "A caption file with one caption a photo").required();
-  verb.option("--list", o->list, "The photos to score, a name a line (default: all)");
+  o->photos.add_options(verb, "The photos to score (default: all)");
+  verb.option("--per-image", o->per_image,
+              "A file for each photo's scores: CSV where it is called .csv, else JSON lines");
   verb.option("--protocol", o->protocol, "standard or original").one_of({"standard", "original"});
   verb.option("--tokenizer", o->tokenizer, "ptb or none (default: ptb; with the original protocol none)")
       .one_of({"ptb", "none"});

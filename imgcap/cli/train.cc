@@ -65,13 +65,16 @@ std::string cache_of(const Options& o) {
 }
 
 // By the lists that are given; a run that goes on has its own.
-TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& captions, bool as_original,
-                         uint64_t seed) {
+TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& captions,
+                         const PhotosBySplit& splits, bool as_original, uint64_t seed) {
   if (!o.train_list.empty() || !o.val_list.empty()) return split_by_lists(captions, o.train_list, o.val_list);
   if (as_original) return split_captions(captions, known_photos(o.images, cache_of(o)), seed);
-  if (!o.resume) return split_photos(captions, known_photos(o.images, cache_of(o)), seed);
-  const auto [train, val] = saved_lists(o.out);
-  return split_by_lists(captions, train, val);
+  if (o.resume) {
+    const auto [train, val] = saved_lists(o.out);
+    return split_by_lists(captions, train, val);
+  }
+  if (!splits.empty()) return split_as_captions_say(captions, splits);
+  return split_photos(captions, known_photos(o.images, cache_of(o)), seed);
 }
 
 // What the original does in place of settings that are not given.
@@ -139,8 +142,9 @@ void run(Options o, const Verb& verb, Program& program) {
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
   RunFolder folder(o.out, o.resume);
-  const auto captions = load_captions(o.captions);
-  const TrainingSplit split = make_split(o, captions, as_original, program.seed);
+  PhotosBySplit splits;
+  const auto captions = load_captions(o.captions, &splits);
+  const TrainingSplit split = make_split(o, captions, splits, as_original, program.seed);
   // Found out now, not after the photos have been encoded.
   tensor::check(o.train.batch_photos <= static_cast<int64_t>(split.train.size()), tensor::ErrorKind::argument,
                 "train: a batch of {} photos, but there are {} to train on", o.train.batch_photos,
@@ -187,7 +191,7 @@ void run(Options o, const Verb& verb, Program& program) {
       training.caption_count(), validation.photos.size(), vocabulary.size()));
   if (o.resume) trainer.resume();
   folder.accept();
-  if (split.drawn && !o.resume) save_lists(split, o.out);
+  if (split.drawn || split.from_captions) save_lists(split, o.out);
   if (o.resume) print(tensor::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
@@ -208,9 +212,10 @@ void run(Options o, const Verb& verb, Program& program) {
 void add_train(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "train", "Train a decoder on photos and captions");
   const auto o = std::make_shared<Options>();
-  verb.option("--captions", o->captions, "Caption files (results.csv, comma, COCO)").required();
+  verb.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)").required();
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
-  verb.option("--train-list", o->train_list, "Photos to train on, a name a line (default: 80 % by photo)");
+  verb.option("--train-list", o->train_list,
+              "Photos to train on, a name a line (default: the captions' own split, or else 80 % by photo)");
   verb.option("--val-list", o->val_list, "Photos to validate on");
   verb.option("--model", o->model, "attention or plain").one_of({"attention", "plain"});
   verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");

@@ -7,6 +7,7 @@
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/captions.h"
 #include "imgcap/data/splits.h"
+#include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 
@@ -46,6 +47,27 @@ TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const
   tensor::check(!train_list.empty() && !val_list.empty(), tensor::ErrorKind::argument,
                 "train: --train-list and --val-list come together");
   return {read_image_list(train_list).names, read_image_list(val_list).names, {}, captions, captions, false};
+}
+
+TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions,
+                                    const std::map<std::string, std::vector<std::string>>& splits) {
+  TrainingSplit split;
+  std::string known;
+  for (const auto& [name, photos] : splits) {
+    known += (known.empty() ? "" : ", ") + printable(name);
+    const bool train = name == "train" || name == "restval", test = name == "test";
+    const bool val = name == "val" || name == "valid" || name == "validation" || name == "dev";
+    if (!train && !val && !test) continue;
+    std::vector<std::string>& part = train ? split.train : val ? split.val : split.test;
+    part.insert(part.end(), photos.begin(), photos.end());
+  }
+  tensor::check(!split.train.empty() && !split.val.empty(), tensor::ErrorKind::argument,
+                "train: the captions have the splits {}, and a run needs train and val; name your own by "
+                "--train-list and --val-list",
+                known);
+  split.train_captions = split.val_captions = captions;
+  split.from_captions = true;
+  return split;
 }
 
 TrainingSplit split_photos(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
@@ -88,8 +110,9 @@ void save_lists(const TrainingSplit& split, const std::string& folder) {
   save("train.txt", split.train);
   save("val.txt", split.val);
   save("test.txt", split.test);
-  print(tensor::format("split by seed: {} photos to train on, {} to validate, {} to test; lists in {}\n",
-                       split.train.size(), split.val.size(), split.test.size(), folder));
+  print(tensor::format("split {}: {} photos to train on, {} to validate, {} to test; lists in {}\n",
+                       split.from_captions ? "as the captions say" : "by seed", split.train.size(),
+                       split.val.size(), split.test.size(), folder));
 }
 
 std::pair<std::string, std::string> saved_lists(const std::string& folder) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,11 +17,17 @@ struct TrainingSplit {
   std::vector<std::string> test;                              // the rest, where the split was drawn
   std::vector<CaptionsByPhoto> train_captions, val_captions;  // of these photos at least, by file
   bool drawn = false;                                         // by photo, from the seed
+  bool from_captions = false;                                 // as the caption files say
 };
 
 // By the lists.
 TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const std::string& train_list,
                              const std::string& val_list);
+
+// By the splits that the caption files have: train and restval, val (or valid, validation, dev), test.
+// Errors: argument, none to train on or to validate.
+TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions,
+                                    const std::map<std::string, std::vector<std::string>>& splits);
 
 // 80/10/10 of the photos that have captions, by photo. Errors: data (photo_names.h, or none has).
 TrainingSplit split_photos(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,

@@ -51,7 +51,8 @@ void add_vocab(Verb& app, Program& program) {
   verb.require_verb();
   const auto o = std::make_shared<Options>();
   Verb builder = add_verb(verb, program, "build", "Make a vocabulary from captions");
-  builder.option("--captions", o->captions, "Caption files (results.csv, comma, COCO)").required();
+  builder.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)")
+      .required();
   builder.option("--out", o->out, "The vocabulary to write: a JSON string a line").required();
   builder.option("--max-words", o->build.max_words, "Most words, the frequent ones first (0: no limit)")
       .not_negative();

@@ -171,9 +171,9 @@ void ImageSource::name_entries() {
   std::unordered_map<std::string, std::vector<int64_t>> alike;
   for (int64_t i = 0; i < size(); ++i) alike[normal_name(entries_[static_cast<size_t>(i)].name)].push_back(i);
   for (const auto& [name, which] : alike) {
-    const bool one_file = std::all_of(which.begin(), which.end(), [&](int64_t i) {
-      return normal_name(location(i)) == normal_name(location(which.front()));
-    });
+    const std::string first = normal_name(location(which.front()));
+    const bool one_file =
+        std::all_of(which.begin(), which.end(), [&](int64_t i) { return normal_name(location(i)) == first; });
     if (one_file) continue;
     for (const int64_t i : which) {
       Entry& item = entries_[static_cast<size_t>(i)];

@@ -1,12 +1,12 @@
-// The two text formats of captions: fields between "|" without quoting, and fields between commas with it.
-#include <charconv>
+// Fields between commas, semicolons or tabs that may be quoted, below a header.
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "imgcap/data/captions_formats.h"
-#include "imgcap/data/text_file.h"
+#include "imgcap/data/captions_write.h"
 #include "tensor/error.h"
+#include "tensor/io/json.h"
 
 namespace imgcap::formats {
 namespace {
@@ -14,15 +14,6 @@ namespace {
 using tensor::check;
 using tensor::ErrorKind;
 using tensor::fail;
-
-// A caption's number: 0 or more, nothing else in the field.
-std::optional<int> parse_number(std::string_view field) {
-  field = trim(field);
-  int value = 0;
-  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-  if (error != std::errc() || end != field.data() + field.size() || value < 0) return std::nullopt;
-  return value;
-}
 
 constexpr size_t kMaxColumns = 64;
 
@@ -32,10 +23,11 @@ struct Row {
   size_t first_line = 0;
 };
 
-// Rows of comma-separated fields as in RFC 4180.
-class CommaReader {
+// Rows as in RFC 4180.
+class RowReader {
  public:
-  CommaReader(std::string_view text, const std::string& name) : rest_(text), name_(name) {}
+  RowReader(std::string_view text, char delimiter, const std::string& name)
+      : rest_(text), delimiter_(delimiter), name_(name) {}
 
   // False at the end of the text.
   bool next(Row& row) {
@@ -45,7 +37,7 @@ class CommaReader {
     row.first_line = line_;
     do {
       read_field(row);
-    } while (take(','));
+    } while (take(delimiter_));
     take('\r');
     if (take('\n')) ++line_;
     return true;
@@ -62,7 +54,8 @@ class CommaReader {
     std::string field;
     if (take('"')) read_quoted(field, row);
     // The rest of an unquoted field; what follows a closing quote is kept as well.
-    while (!rest_.empty() && rest_.front() != ',' && rest_.front() != '\n' && !rest_.starts_with("\r\n")) {
+    while (!rest_.empty() && rest_.front() != delimiter_ && rest_.front() != '\n' &&
+           !rest_.starts_with("\r\n")) {
       put(field, rest_.front(), row);
       rest_.remove_prefix(1);
     }
@@ -94,80 +87,125 @@ class CommaReader {
   }
 
   std::string_view rest_;
+  char delimiter_;
   const std::string& name_;
   size_t line_ = 1;
 };
 
 struct Columns {
   size_t image = 0, text = 0;
-  std::optional<size_t> number;
+  std::optional<size_t> number, split;
 };
 
+// The first column of each kind; a name goes before an id.
 Columns find_columns(const Row& header, const std::string& name) {
-  std::optional<size_t> image, number, text;
+  std::optional<size_t> image, id, number, text, split;
+  const auto take = [](std::optional<size_t>& column, size_t i) {
+    if (!column) column = i;
+  };
   for (size_t i = 0; i < header.fields.size(); ++i) {
-    const std::string_view title = trim(header.fields[i]);
-    if (title == "image_name" || title == "image") image = i;
-    if (title == "comment_number") number = i;
-    if (title == "comment" || title == "caption") text = i;
+    switch (field_of(header.fields[i])) {
+      case Field::image:
+        take(image, i);
+        break;
+      case Field::image_id:
+        take(id, i);
+        break;
+      case Field::number:
+        take(number, i);
+        break;
+      case Field::text:
+        take(text, i);
+        break;
+      case Field::split:
+        take(split, i);
+        break;
+      default:
+        break;
+    }
   }
+  if (!image) image = id;
   check(image && text, ErrorKind::data, "{}:1: the header has no column {}", name,
         image ? "\"comment\" or \"caption\"" : "\"image_name\" or \"image\"");
-  return {*image, *text, number};
+  return {*image, *text, number, split};
+}
+
+bool is_blank(const Row& row) { return row.fields.size() == 1 && trim(row.fields[0]).empty(); }
+
+// The captions of a field: one, or a JSON list of them.
+std::vector<std::string> captions_in(const std::string& field) {
+  if (field.starts_with("[\""))
+    if (const auto list = tensor::io::Json::try_parse(field, 1); list && list->is_array()) {
+      std::vector<std::string> captions;
+      for (const tensor::io::Json& item : list->items())
+        if (item.is_text()) captions.push_back(item.as_text());
+      if (captions.size() == list->size()) return captions;
+    }
+  return {field};
 }
 
 }  // namespace
 
-void parse_pipe(std::string_view text, const std::string& name, CaptionFile& file) {
-  LineReader reader(text);
-  bool first = true;
-  while (const auto line = reader.next()) {
-    if (trim(*line).empty()) continue;
-    const std::string where = tensor::format("{}:{}", name, reader.line_number());
-    const size_t a = line->find('|'), b = a == std::string_view::npos ? a : line->find('|', a + 1);
-    const bool is_header = first && trim(line->substr(0, a)) == "image_name";
-    first = false;
-    if (is_header) continue;
-    if (b == std::string_view::npos) {
-      file.report.skip(where + ": fewer than three fields between \"|\"");
-      continue;
-    }
-    // No caption has a "|" in the data sets; one that has is kept whole.
-    const auto number = parse_number(line->substr(a + 1, b - a - 1));
-    if (number)
-      add_caption(line->substr(0, a), *number, line->substr(b + 1), where, file);
-    else
-      file.report.skip(where + ": the second field is no caption number");
-  }
-}
-
-void parse_comma(std::string_view text, const std::string& name, CaptionFile& file) {
-  CommaReader reader(text, name);
+void parse_csv(std::string_view text, char delimiter, Reading& reading) {
+  RowReader reader(text, delimiter, reading.name);
   Row row;
   do {
     if (!reader.next(row)) return;
-  } while (row.fields.size() == 1 && trim(row.fields[0]).empty());
-  const Columns columns = find_columns(row, name);
+  } while (is_blank(row));
+  const Columns columns = find_columns(row, reading.name);
   const size_t width = row.fields.size();
-  std::unordered_map<std::string, int> counts;  // numbers the captions where no column does
   while (reader.next(row)) {
-    if (row.fields.size() == 1 && trim(row.fields[0]).empty()) continue;
-    const std::string where = tensor::format("{}:{}", name, row.first_line);
+    if (is_blank(row)) continue;
+    const std::string where = tensor::format("{}:{}", reading.name, row.first_line);
     if (row.too_long) {
-      file.report.skip(tensor::format("{}: a field is longer than {} bytes or there are too many", where,
-                                      kMaxCaptionRowBytes));
-    } else if (row.fields.size() != width) {
-      file.report.skip(tensor::format("{}: {} fields; the header has {}", where, row.fields.size(), width));
-    } else {
-      const std::string& image = row.fields[columns.image];
-      const auto number = columns.number ? parse_number(row.fields[*columns.number])
-                                         : std::optional<int>(counts[std::string(trim(image))]++);
-      if (number)
-        add_caption(image, *number, row.fields[columns.text], where, file);
-      else
-        file.report.skip(where + ": comment_number is no caption number");
+      reading.skip(tensor::format("{}: a field is longer than {} bytes or there are too many", where,
+                                  kMaxCaptionRowBytes));
+      continue;
     }
+    if (row.fields.size() != width) {
+      reading.skip(tensor::format("{}: {} fields; the header has {}", where, row.fields.size(), width));
+      continue;
+    }
+    std::optional<int> number;
+    if (columns.number) {
+      number = parse_number(row.fields[*columns.number]);
+      if (!number) {
+        reading.skip(where + ": comment_number is no caption number");
+        continue;
+      }
+    }
+    const std::string_view split = columns.split ? std::string_view(row.fields[*columns.split]) : "";
+    const std::vector<std::string> captions = captions_in(row.fields[columns.text]);
+    for (const std::string& caption : captions)
+      reading.add(row.fields[columns.image], captions.size() == 1 ? number : std::nullopt, caption, where,
+                  split);
   }
 }
 
+std::string write_csv(const CaptionFile& file, Losses&) {
+  const bool splits = !file.split_of.empty();
+  std::string out =
+      splits ? "image_name,comment_number,comment,split\n" : "image_name,comment_number,comment\n";
+  for (const Caption& caption : file.captions) {
+    out += tensor::format("{},{},{}", csv_field(caption.image), caption.number, csv_field(caption.text));
+    if (splits) {
+      const auto split = file.split_of.find(caption.image);
+      out += "," + (split == file.split_of.end() ? "" : csv_field(split->second));
+    }
+    out += '\n';
+  }
+  return out;
+}
+
 }  // namespace imgcap::formats
+
+namespace imgcap {
+
+std::string csv_field(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == field.npos) return field;
+  std::string out = "\"";
+  for (const char c : field) out.append(c == '"' ? 2 : 1, c);
+  return out + '"';
+}
+
+}  // namespace imgcap

@@ -1,14 +1,11 @@
-// COCO's two JSON formats and the results of eval, read as a stream of events: nothing but the captions is
-// ever held, however deep or large the rest of the file is made.
-#include <limits>
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <unordered_map>
-#include <unordered_set>
-#include <utility>
-#include <vector>
+#include "imgcap/data/captions_json.h"
 
-#include "imgcap/data/captions_formats.h"
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "imgcap/data/text_file.h"
 #include "tensor/error.h"
 
 namespace imgcap::formats {
@@ -17,39 +14,48 @@ namespace {
 using tensor::ErrorKind;
 using tensor::fail;
 
-struct Entry {  // one image, annotation or result
-  std::optional<std::string> id, image_id, file_name, caption;
-};
+constexpr int kMaxDepth = 256;
 
-class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
+class EntryHandler : public nlohmann::json_sax<nlohmann::json> {
  public:
-  CocoHandler(const std::string& name, bool results) : name_(name), results_(results) {}
+  // Entries are objects at this depth: 1 for a line, 2 in the root's array, 3 in the lists of a root object.
+  EntryHandler(int entry_depth, const JsonSink& sink) : entry_depth_(entry_depth), sink_(sink) {}
 
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
   bool number_integer(number_integer_t value) override { return scalar(std::to_string(value), true); }
   bool number_unsigned(number_unsigned_t value) override { return scalar(std::to_string(value), true); }
-  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool number_float(number_float_t value, const string_t&) override {
+    const bool whole = std::abs(value) < 9007199254740992.0 && std::trunc(value) == value;
+    return !whole || scalar(std::to_string(static_cast<int64_t>(value)), true);
+  }
   bool string(string_t& value) override { return scalar(value, false); }
   bool binary(binary_t&) override { return true; }
 
   bool start_object(size_t) override { return enter(true); }
   bool key(string_t& value) override {
-    if (depth_ == 1 && !results_)
-      section_ = value == "images"        ? kImages
-                 : value == "annotations" ? kAnnotations
-                 : value == "captions"    ? kResults
-                                          : kOther;
-    if (depth_ == entry_depth()) key_ = value;
+    if (entry_depth_ == 3 && depth_ == 1) {
+      section_ = value == "images"        ? JsonSection::images
+                 : value == "annotations" ? JsonSection::annotations
+                                          : JsonSection::results;
+      known_section_ = section_ != JsonSection::results || value == "captions";
+    }
+    if (depth_ == entry_depth_) key_ = value;
+    if (in_list_of_texts_ && depth_ == entry_depth_ + 2) item_key_ = value;
     return true;
   }
   bool end_object() override {
-    if (in_entry_ && depth_ == entry_depth()) finish_entry();
+    if (in_entry_ && depth_ == entry_depth_) {
+      in_entry_ = false;
+      sink_(section_, entry_);
+    }
+    if (in_item_ && depth_ == entry_depth_ + 2) finish_item();
     --depth_;
     return true;
   }
   bool start_array(size_t) override { return enter(false); }
   bool end_array() override {
+    if (depth_ == entry_depth_ + 1) in_list_of_texts_ = false;
     --depth_;
     return true;
   }
@@ -58,110 +64,139 @@ class CocoHandler : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
-  // Throws at the place that was wrong; `text` is the text that was parsed.
-  [[noreturn]] void fail_in(std::string_view text) const {
-    const std::string_view before = text.substr(0, error_at_ > 0 ? std::min(error_at_ - 1, text.size()) : 0);
-    size_t line = 1, start = 0;
-    for (size_t i = 0; i < before.size(); ++i)
-      if (before[i] == '\n') ++line, start = i + 1;
-    if (too_deep_) fail(ErrorKind::data, "{}: JSON nested deeper than {} levels", name_, kMaxDepth);
-    fail(ErrorKind::data, "{}:{}: no valid JSON at column {}", name_, line, before.size() - start + 1);
-  }
-
-  void add_to(CaptionFile& file) const {
-    std::unordered_map<std::string, int> counts;
-    std::unordered_set<std::string> by_id;
-    for (const auto& [image_id, text, place, result] : captions_) {
-      const std::string where = tensor::format("{}: {} {}", name_, result ? "result" : "annotation", place);
-      const auto found = images_.find(image_id);
-      if (!result && found == images_.end()) {
-        file.report.skip(
-            tensor::format("{}: no image has the id {}", where, image_id.empty() ? "(none)" : image_id));
-        continue;
-      }
-      const std::string& image = result ? image_id : found->second;
-      const size_t before = file.captions.size();
-      add_caption(image, counts[image], text, where, file);
-      if (file.captions.size() == before) continue;
-      ++counts[image];
-      if (!result && unnamed_.contains(image_id)) by_id.insert(image_id);
-    }
-    file.image_of_id = images_;  // none in a list of results
-    file.images_by_id = by_id.size();
-  }
+  size_t error_at() const { return error_at_; }  // from 1
+  bool too_deep() const { return too_deep_; }
 
  private:
-  enum Section { kOther, kImages, kAnnotations, kResults };
-  static constexpr int kMaxDepth = 256;
-
-  // Entries are objects in an array: the root, or the value of a key of the root.
-  int entry_depth() const { return results_ ? 2 : 3; }
-
   bool enter(bool object) {
     if (++depth_ > kMaxDepth) {
       too_deep_ = true;
       return false;
     }
-    if (depth_ == entry_depth() - 1) in_list_ = !object;
-    if (depth_ == entry_depth() && object) {
-      in_entry_ = in_list_ && (results_ || section_ != kOther);
+    if (depth_ == entry_depth_ - 1) in_list_ = !object;
+    if (depth_ == entry_depth_) {
+      in_entry_ = object && in_list_ && known_section_;
       entry_ = {};
       key_.clear();
+      in_list_of_texts_ = in_item_ = false;
+    } else if (in_entry_ && depth_ == entry_depth_ + 1) {
+      in_list_of_texts_ = !object && field_of(key_) == Field::text;
+      entry_.has_sentences = entry_.has_sentences || (in_list_of_texts_ && key_ == "sentences");
+    } else if (in_list_of_texts_ && depth_ == entry_depth_ + 2) {
+      in_item_ = object;
+      item_.reset();
+      tokens_.clear();
+      item_key_.clear();
     }
     return true;
   }
 
   bool scalar(std::string value, bool number) {
-    if (!in_entry_ || depth_ != entry_depth()) return true;
-    if (key_ == "id")
-      entry_.id = std::move(value);
-    else if (key_ == "image_id")
-      entry_.image_id = std::move(value);
-    else if (key_ == "file_name" && !number)
-      entry_.file_name = std::move(value);
-    else if (key_ == "caption" && !number)
-      entry_.caption = std::move(value);
+    if (!in_entry_) return true;
+    if (depth_ == entry_depth_) return field(std::move(value), number);
+    if (!in_list_of_texts_ || number) return true;
+    if (depth_ == entry_depth_ + 1) {
+      entry_.texts.push_back(std::move(value));
+    } else if (in_item_ && depth_ == entry_depth_ + 2) {
+      if (!item_ && field_of(item_key_) == Field::text) item_ = std::move(value);
+    } else if (in_item_ && depth_ == entry_depth_ + 3 && item_key_ == "tokens") {
+      tokens_ += (tokens_.empty() ? "" : " ") + value;
+    }
     return true;
   }
 
-  void finish_entry() {
-    in_entry_ = false;
-    if (!results_ && section_ == kImages) {
-      if (!entry_.id) return;
-      const std::string name(trim(entry_.file_name.value_or("")));
-      if (name.empty()) unnamed_.insert(*entry_.id);
-      images_.emplace(*entry_.id, name.empty() ? *entry_.id : name);
-      return;
-    }
-    // What is missing is left empty and reported with the others later.
-    captions_.push_back({entry_.image_id.value_or(""), entry_.caption.value_or(""), ++entries_,
-                         results_ || section_ == kResults});
+  bool field(std::string value, bool number) {
+    const auto take = [&](std::optional<std::string>& to) {
+      if (!to) to = std::move(value);
+    };
+    if (key_ == "id")
+      take(entry_.id);
+    else if (key_ == "cocoid")
+      take(entry_.coco_id);
+    else if (key_ == "filepath")
+      take(entry_.folder);
+    else if (const Field kind = field_of(key_); kind == Field::image_id)
+      take(entry_.image_id);
+    else if (kind == Field::image)
+      entry_.image_is_number = number, take(entry_.image);
+    else if (kind == Field::split && !number)
+      take(entry_.split);
+    else if (kind == Field::error && !number)
+      take(entry_.error);
+    else if (kind == Field::text && !number)
+      entry_.texts.push_back(std::move(value));
+    return true;
   }
 
-  const std::string& name_;
-  const bool results_;
+  // The sentence as it was, or else its words.
+  void finish_item() {
+    entry_.texts.push_back(item_ ? std::move(*item_) : std::move(tokens_));
+    item_.reset();
+    tokens_.clear();
+    in_item_ = false;
+  }
+
+  const int entry_depth_;
+  const JsonSink& sink_;
   int depth_ = 0;
-  bool in_list_ = false, in_entry_ = false, too_deep_ = false;
-  Section section_ = kOther;
-  std::string key_;
-  Entry entry_;
-  size_t error_at_ = 0, entries_ = 0;
-  std::unordered_map<std::string, std::string> images_;  // id -> file name, or the id where there is none
-  std::unordered_set<std::string> unnamed_;              // ids of those
-  struct Found {
-    std::string image_id, text;
-    size_t place;  // in the file
-    bool result;   // image_id names the image itself
-  };
-  std::vector<Found> captions_;
+  bool in_list_ = true, in_entry_ = false, known_section_ = true, too_deep_ = false;
+  bool in_list_of_texts_ = false, in_item_ = false;
+  JsonSection section_ = JsonSection::results;
+  std::string key_, item_key_, tokens_;
+  std::optional<std::string> item_;
+  JsonEntry entry_;
+  size_t error_at_ = 0;
 };
+
+bool parse(std::string_view text, EntryHandler& handler) {
+  return nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
+}
 
 }  // namespace
 
-void parse_coco(std::string_view text, const std::string& name, CaptionFile& file) {
-  CocoHandler handler(name, trim(text).starts_with('['));
-  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &handler)) handler.fail_in(text);
-  handler.add_to(file);
+std::string_view without_nan(std::string_view text, std::string& own) {
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      quoted = c != '"';
+      continue;
+    }
+    quoted = c == '"';
+    if (c != 'N' && c != 'I' && c != '-') continue;
+    for (const std::string_view word : {"NaN", "Infinity", "-Infinity"}) {
+      if (!text.substr(i).starts_with(word)) continue;
+      if (own.empty()) own = text;
+      own.replace(i, word.size(), "[]" + std::string(word.size() - 2, ' '));
+      i += word.size() - 1;
+      break;
+    }
+  }
+  return own.empty() ? text : own;
+}
+
+void read_json_document(std::string_view text, const std::string& name, const JsonSink& sink) {
+  std::string own;
+  text = without_nan(text, own);
+  EntryHandler handler(trim(text).starts_with('[') ? 2 : 3, sink);
+  if (parse(text, handler)) return;
+  if (handler.too_deep()) fail(ErrorKind::data, "{}: JSON nested deeper than {} levels", name, kMaxDepth);
+  const size_t at = handler.error_at();
+  const std::string_view before = text.substr(0, at > 0 ? std::min(at - 1, text.size()) : 0);
+  const size_t start = before.rfind('\n') + 1;  // 0 without one
+  fail(ErrorKind::data, "{}:{}: no valid JSON at column {}", name,
+       std::count(before.begin(), before.end(), '\n') + 1, before.size() - start + 1);
+}
+
+std::string read_json_line(std::string_view text, JsonEntry& entry) {
+  std::string own;
+  text = without_nan(text, own);
+  const JsonSink sink = [&](JsonSection, const JsonEntry& found) { entry = found; };
+  EntryHandler handler(1, sink);
+  if (parse(text, handler)) return "";
+  return handler.too_deep() ? tensor::format("JSON nested deeper than {} levels", kMaxDepth)
+                            : tensor::format("no valid JSON at column {}", handler.error_at());
 }
 
 }  // namespace imgcap::formats

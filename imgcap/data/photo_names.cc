@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <unordered_map>
 
+#include "imgcap/data/picture_format.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
@@ -33,6 +34,10 @@ std::string_view without_first_part(std::string_view name) {
   return slash == std::string_view::npos ? std::string_view() : name.substr(slash + 1);
 }
 
+std::string without_extension(const std::string& name) {
+  return has_picture_name(name) ? name.substr(0, name.rfind('.')) : name;
+}
+
 }  // namespace
 
 std::string normal_name(std::string_view name) {
@@ -53,57 +58,96 @@ std::string normal_name(std::string_view name) {
 struct PhotoNames::Index {
   static constexpr int64_t kMany = -1;
 
-  std::vector<std::string> keys, normal;
+  std::vector<std::string> keys;    // for error texts
+  std::vector<std::string> normal;  // how they are compared
   std::unordered_map<std::string_view, int64_t> exact;
   std::unordered_map<std::string_view, int64_t> ends;  // of keys, shorter than they are
 
-  // Two of the keys that end so, for an error text.
-  [[noreturn]] void refuse(std::string_view name, const std::string& first, const std::string& second) const {
+  // Two keys that are spelled alike are one; those that only are so here, less their extensions, are two.
+  void fill(bool bare) {
+    for (size_t i = 0; i < normal.size(); ++i) {
+      const std::string_view key = normal[i];
+      const auto [same, unseen] = exact.emplace(key, static_cast<int64_t>(i));
+      if (!unseen && bare) same->second = kMany;
+      if (!unseen) continue;
+      for (std::string_view end = without_first_part(key); !end.empty(); end = without_first_part(end)) {
+        const auto [place, fresh] = ends.emplace(end, static_cast<int64_t>(i));
+        if (!fresh) place->second = kMany;
+      }
+    }
+  }
+
+  std::optional<int64_t> find(const std::string& wanted, std::string_view name) const;
+
+ private:
+  // The error names two of the keys.
+  [[noreturn]] void refuse(std::string_view name, int64_t first, int64_t second) const {
     fail(ErrorKind::data, "\"{}\" means two photos, \"{}\" and \"{}\": name it with its folder",
-         printable(name), printable(first), printable(second));
+         printable(name), printable(keys[static_cast<size_t>(first)]),
+         printable(keys[static_cast<size_t>(second)]));
   }
 };
 
-PhotoNames::PhotoNames(std::vector<std::string> keys) {
-  auto index = std::make_shared<Index>();
-  index->keys = std::move(keys);
-  for (const std::string& key : index->keys) index->normal.push_back(normal_name(key));
-  for (size_t i = 0; i < index->normal.size(); ++i) {
-    const std::string_view key = index->normal[i];
-    if (!index->exact.emplace(key, static_cast<int64_t>(i)).second) continue;
-    for (std::string_view end = without_first_part(key); !end.empty(); end = without_first_part(end)) {
-      const auto [place, fresh] = index->ends.emplace(end, static_cast<int64_t>(i));
-      if (!fresh) place->second = Index::kMany;
-    }
+std::optional<int64_t> PhotoNames::Index::find(const std::string& wanted, std::string_view name) const {
+  std::optional<int64_t> match;
+  const auto take = [&](int64_t key) {
+    if (match && *match != key) refuse(name, *match, key);
+    match = key;
+  };
+  const auto take_all = [&](const auto& fits) {
+    for (size_t i = 0; i < normal.size(); ++i)
+      if (fits(i)) take(static_cast<int64_t>(i));
+  };
+  const auto take_exact = [&](int64_t key, std::string_view text) {
+    if (key != kMany) return take(key);
+    take_all([&](size_t i) { return normal[i] == text; });
+  };
+  if (const auto found = exact.find(wanted); found != exact.end()) {
+    take_exact(found->second, wanted);
+    return match;
   }
+  if (const auto found = ends.find(wanted); found != ends.end()) {
+    const std::string end = "/" + wanted;
+    if (found->second != kMany)
+      take(found->second);
+    else
+      take_all([&](size_t i) {
+        const int64_t first = exact.at(normal[i]);
+        return normal[i].ends_with(end) && (first == kMany || first == static_cast<int64_t>(i));
+      });
+  }
+  for (std::string_view end = without_first_part(wanted); !end.empty(); end = without_first_part(end))
+    if (const auto found = exact.find(end); found != exact.end()) take_exact(found->second, end);
+  return match;
+}
+
+PhotoNames::PhotoNames(std::vector<std::string> keys) {
+  auto index = std::make_shared<Index>(), bare = std::make_shared<Index>();
+  for (const std::string& key : keys) {
+    index->normal.push_back(normal_name(key));
+    bare->normal.push_back(without_extension(index->normal.back()));
+  }
+  // Two that are spelled alike are one there, too.
+  index->fill(false);
+  bare->keys = keys;
+  for (size_t i = 0; i < keys.size(); ++i)
+    if (index->exact.at(index->normal[i]) != static_cast<int64_t>(i)) bare->normal[i].clear();
+  bare->fill(true);
+  index->keys = std::move(keys);
   index_ = std::move(index);
+  bare_ = std::move(bare);
 }
 
 const std::vector<std::string>& PhotoNames::keys() const { return index_->keys; }
 
 std::optional<int64_t> PhotoNames::find(std::string_view name) const {
-  const Index& all = *index_;
   const std::string normal = normal_name(name);
-  if (const auto found = all.exact.find(normal); found != all.exact.end()) return found->second;
-  std::optional<int64_t> match;
-  const auto take = [&](int64_t key) {
-    if (match && *match != key)
-      all.refuse(name, all.keys[static_cast<size_t>(*match)], all.keys[static_cast<size_t>(key)]);
-    match = key;
-  };
-  if (const auto found = all.ends.find(normal); found != all.ends.end()) {
-    if (found->second != Index::kMany) {
-      take(found->second);
-    } else {
-      const std::string end = "/" + normal;
-      for (size_t i = 0; i < all.normal.size(); ++i)
-        if (all.normal[i].ends_with(end) && all.exact.at(all.normal[i]) == static_cast<int64_t>(i))
-          take(static_cast<int64_t>(i));
-    }
-  }
-  for (std::string_view end = without_first_part(normal); !end.empty(); end = without_first_part(end))
-    if (const auto found = all.exact.find(end); found != all.exact.end()) take(found->second);
-  return match;
+  if (normal.empty()) return std::nullopt;
+  if (const auto found = index_->find(normal, name)) return found;
+  // One of the two has no extension.
+  if (!has_picture_name(normal)) return bare_->find(normal, name);
+  const std::string bare = without_extension(normal);
+  return has_picture_name(bare) ? std::nullopt : index_->find(bare, name);
 }
 
 std::optional<int64_t> NamesOfFile::find(const std::string& name) {

@@ -2,7 +2,8 @@
 //
 // A photo's key is its path below the folder (or in the archive) that was given. A name means the photo whose
 // key it is; or else the one photo of whose key it is the end, or whose key is its end, in whole parts:
-// "1.jpg" and "photos/a/1.jpg" both mean "a/1.jpg", and "c/1.jpg" never does.
+// "1.jpg" and "photos/a/1.jpg" both mean "a/1.jpg", and "c/1.jpg" never does. A name that is none and has no
+// picture's extension is compared with the keys less theirs: "a/1", of captions in a/1.txt, means "a/1.jpg".
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ class PhotoNames {
 
  private:
   struct Index;
-  std::shared_ptr<const Index> index_;
+  std::shared_ptr<const Index> index_, bare_;  // bare_: the keys less their extensions
 };
 
 // The names of one file with the keys that they mean. Errors: data, when two of them mean one photo; both are

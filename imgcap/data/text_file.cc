@@ -15,6 +15,48 @@ std::string_view without_byte_order_mark(std::string_view text) {
   return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
 }
 
+namespace {
+
+// Malformed UTF-16 becomes malformed UTF-8, for check_text().
+std::string from_utf16(std::string_view bytes, bool big_endian) {
+  std::string out;
+  out.reserve(bytes.size());
+  const auto unit = [&](size_t at) {
+    const auto first = static_cast<uint8_t>(bytes[at]), second = static_cast<uint8_t>(bytes[at + 1]);
+    return static_cast<char32_t>(big_endian ? first << 8 | second : second << 8 | first);
+  };
+  size_t at = 0;
+  for (; at + 1 < bytes.size(); at += 2) {
+    char32_t code = unit(at);
+    if (code >= 0xD800 && code < 0xE000) {
+      const bool pair =
+          code < 0xDC00 && at + 3 < bytes.size() && unit(at + 2) >= 0xDC00 && unit(at + 2) < 0xE000;
+      if (!pair) {
+        out += '\xFF';
+        continue;
+      }
+      at += 2;
+      code = 0x10000 + ((code - 0xD800) << 10) + (unit(at) - 0xDC00);
+    }
+    append_utf8(out, code);
+  }
+  if (at < bytes.size()) out += '\xFF';
+  return out;
+}
+
+}  // namespace
+
+PlainText::PlainText(std::string_view bytes, const std::string& name)
+    : text_(without_byte_order_mark(bytes)) {
+  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF"))
+    text_ = own_ = from_utf16(bytes.substr(2), bytes.front() == '\xFE');
+  check_text(text_, name);
+  if (text_.find('\r') == text_.npos || text_.find('\n') != text_.npos) return;
+  if (own_.empty()) own_ = text_;
+  std::replace(own_.begin(), own_.end(), '\r', '\n');
+  text_ = own_;
+}
+
 std::optional<std::string_view> LineReader::next() {
   if (rest_.empty()) return std::nullopt;
   ++line_;

@@ -11,6 +11,21 @@ namespace imgcap {
 // The text without the byte order mark that some editors put before it.
 std::string_view without_byte_order_mark(std::string_view text);
 
+// A text as it is in UTF-8 with LF or CRLF: without its byte order mark, from UTF-16 where it has that one's
+// mark, and with LF for CR where it has no LF at all. Errors: data, "name:line: ..." with the first line that
+// is malformed or has a NUL byte.
+class PlainText {
+ public:
+  PlainText(std::string_view bytes, const std::string& name);  // the bytes have to live as long
+  PlainText(const PlainText&) = delete;
+  PlainText& operator=(const PlainText&) = delete;
+  std::string_view text() const { return text_; }
+
+ private:
+  std::string own_;  // where it is another than the bytes
+  std::string_view text_;
+};
+
 // The lines of a text without their ends (LF or CRLF); the last one may lack its end. A byte order mark is
 // skipped.
 class LineReader {

@@ -93,8 +93,10 @@ References references_of(const std::vector<Caption>& captions, const std::vector
   return result;
 }
 
-Scores score_captions(const Candidates& candidates, const References& references,
-                      const ScoreOptions& options) {
+namespace {
+
+Scores compute(const Candidates& candidates, const References& references, const ScoreOptions& options,
+               std::vector<ImageScore>* each) {
   const bool original = options.protocol == Protocol::original;
   check(!original || options.tokenizer != ScoreTokenizer::ptb, ErrorKind::argument,
         "score: the original protocol splits the text as it is at white space; use the standard one for ptb");
@@ -130,11 +132,45 @@ Scores score_captions(const Candidates& candidates, const References& references
       std::minmax_element(truths.begin(), truths.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
   scores.references_min = static_cast<int64_t>(fewest->size());
   scores.references_max = static_cast<int64_t>(most->size());
-  scores.bleu = original ? bleu_torcheval(hypotheses, truths, options.undefined_is_zero)
-                         : bleu(hypotheses, truths).corpus;
-  scores.rouge_l = rouge_l(hypotheses, truths).mean;
-  scores.cider = original ? cider_swapped(hypotheses, truths).mean : cider(hypotheses, truths).mean;
+  const ImageScores rouge = rouge_l(hypotheses, truths);
+  scores.rouge_l = rouge.mean;
+  if (original) {
+    scores.bleu = bleu_torcheval(hypotheses, truths, options.undefined_is_zero);
+    scores.cider = cider_swapped(hypotheses, truths).mean;
+    return scores;
+  }
+  const BleuResult bleus = bleu(hypotheses, truths);
+  const ImageScores ciders = cider(hypotheses, truths);
+  scores.bleu = bleus.corpus;
+  scores.cider = ciders.mean;
+  if (each == nullptr) return scores;
+  for (const auto& [image, caption] : candidates) {
+    const size_t i = each->size();
+    each->push_back({image, caption, bleus.images[i], rouge.images[i], ciders.images[i]});
+  }
   return scores;
+}
+
+template <class S>
+void add_metrics(tensor::io::Json& json, const S& scores) {
+  for (size_t n = 0; n < scores.bleu.size(); ++n) json[tensor::format("BLEU-{}", n + 1)] = scores.bleu[n];
+  json["ROUGE-L"] = scores.rouge_l;
+  json["CIDEr"] = scores.cider;
+}
+
+}  // namespace
+
+Scores score_captions(const Candidates& candidates, const References& references,
+                      const ScoreOptions& options) {
+  return compute(candidates, references, options, nullptr);
+}
+
+Scores score_captions(const Candidates& candidates, const References& references, const ScoreOptions& options,
+                      std::vector<ImageScore>& images) {
+  check(options.protocol == Protocol::standard, ErrorKind::argument,
+        "score: each image's scores are the standard protocol's; the original has none");
+  images.clear();
+  return compute(candidates, references, options, &images);
 }
 
 std::string describe(const Scores& scores) {
@@ -173,9 +209,7 @@ std::string score_table(std::span<const ScoreRow> rows) {
 tensor::io::Json to_json(const Scores& scores) {
   tensor::io::Json json;
   json["images"] = scores.images;
-  for (size_t n = 0; n < scores.bleu.size(); ++n) json[tensor::format("BLEU-{}", n + 1)] = scores.bleu[n];
-  json["ROUGE-L"] = scores.rouge_l;
-  json["CIDEr"] = scores.cider;
+  add_metrics(json, scores);
   json["protocol"] = scores.protocol;
   json["tokenizer"] = scores.tokenizer;
   if (scores.references_min == scores.references_max)
@@ -183,6 +217,12 @@ tensor::io::Json to_json(const Scores& scores) {
   else
     json["references"] = tensor::io::Json::array({scores.references_min, scores.references_max});
   json["split"] = scores.split;
+  return json;
+}
+
+tensor::io::Json to_json(const ImageScore& score) {
+  tensor::io::Json json = tensor::io::Json::object({{"image", score.image}, {"caption", score.caption}});
+  add_metrics(json, score);
   return json;
 }
 

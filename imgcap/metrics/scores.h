@@ -67,6 +67,21 @@ struct Scores {
 Scores score_captions(const Candidates& candidates, const References& references,
                       const ScoreOptions& options = {});
 
+// What one image has of the standard protocol's scores, as pycocoevalcap's lists for each image; CIDEr's
+// document frequencies are the whole set's.
+struct ImageScore {
+  std::string image, caption;
+  std::array<double, 4> bleu{};
+  double rouge_l = 0, cider = 0;
+};
+
+// The same scores, and each image's, by name. Kind argument: the original protocol, which has none.
+Scores score_captions(const Candidates& candidates, const References& references, const ScoreOptions& options,
+                      std::vector<ImageScore>& images);
+
+// {"image", "caption", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr"}
+tensor::io::Json to_json(const ImageScore& score);
+
 // "700 images of test.txt, 5 references each, Treebank words (PTBTokenizer), standard protocol
 // (pycocoevalcap)"
 std::string describe(const Scores& scores);

@@ -78,6 +78,7 @@ TEST_CASE("--help says what an option takes, and its default") {
                   {"--temperature", "1"},
                   {"--top-k", "0"},
                   {"--top-p", "1"},
+                  {"--format", "text"},
                   {"--compat", "none"}});
   CHECK(defaults_of({"eval"}) == eval);
   CHECK(defaults_of({"report"}) == report);

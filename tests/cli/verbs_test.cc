@@ -95,6 +95,7 @@ TEST_CASE("score: every option counts") {
   options.split = "first";  // without a list, the first file of references says where they are from
   const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
   CHECK(score({"--protocol", "original"}).out == score_table({&row, 1}));
+  given.elsewhere({"--split", "--per-image"});  // caption_files_test.cc
   CHECK(given.left() == "");
   refused({"score", "--references", folder / "first", "--candidates", folder / "missing"},
           (folder / "missing") + ": cannot be read");
@@ -118,6 +119,7 @@ TEST_CASE("prepare and classify: every option counts") {
   const Result prepared = ran(prepare(
       {"--images", bear, folder / "photos", "--encoder", "resnet18", "--weights", weights, "--out", cache}));
   CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels\n");
+  prepare.elsewhere({"--list", "--split", "--captions"});  // caption_files_test.cc
   CHECK(prepare.left() == "");
   const FeatureCache features = FeatureCache::open(cache);
   CHECK(features.names() == std::vector<std::string>{bear, "skier.jpg"});

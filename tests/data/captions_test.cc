@@ -87,7 +87,7 @@ TEST_CASE("captions: fields between commas, quoted, with line breaks and other c
       "\n"
       "3,b.jpg,2, Last",
       "f");
-  CHECK(file.report.format == "comma");
+  CHECK(file.report.format == "csv");
   CHECK(file.captions == Captions{{"a.jpg", 4, " A surfer ."},
                                   {"b.jpg", 0, " A man , with \"Life\"\r\non it"},
                                   {"b.jpg", 2, " Last"}});
@@ -185,15 +185,15 @@ TEST_CASE("captions: 64 columns and captions of a mebibyte, no more") {
   const size_t most = size_t{1} << 20;
   const auto long_caption = [](size_t bytes, const char* format) {
     const std::string text(bytes, 'x');
-    return parse_captions(std::string(format) == "comma" ? "image,caption\na.jpg,good\na.jpg," + text + "\n"
+    return parse_captions(std::string(format) == "csv" ? "image,caption\na.jpg,good\na.jpg," + text + "\n"
                                                          : "a.jpg|0|good\na.jpg|1|" + text + "\n",
                           "f")
         .report;
   };
-  for (const char* format : {"comma", "pipe"}) {
+  for (const char* format : {"csv", "pipe"}) {
     CAPTURE(format);
     CHECK(long_caption(most - 5, format).kept == 2);
-    CHECK(long_caption(most - 4, format).problems == Names{std::string(format) == "comma"
+    CHECK(long_caption(most - 4, format).problems == Names{std::string(format) == "csv"
                                                                ? "f:3: longer than 1048576 bytes"
                                                                : "f:2: longer than 1048576 bytes"});
   }
@@ -327,7 +327,9 @@ TEST_CASE("captions: what is no caption file is refused") {
   CHECK(parse_error(" \n\n") == "f: the file is empty; expected captions");
   for (const std::string_view nothing : {std::string_view(), std::string_view(" \n")}) {  // found by fuzzing
     CaptionFile file;
-    CHECK(data_error([&] { imgcap::formats::parse_coco(nothing, "f", file); }).starts_with("f:"));
+    const std::string name = "f";
+    imgcap::formats::Reading reading(name, file);
+    CHECK(data_error([&] { imgcap::formats::parse_document(nothing, reading); }).starts_with("f:"));
   }
   CHECK(parse_error("hello\n").starts_with("f:1: no known caption format"));
   CHECK(parse_error(kHeader) == "f: not one caption in it (results.csv format)");
@@ -392,7 +394,7 @@ TEST_CASE("captions: every file of the data folder reads, with its counts") {
     return groups;
   };
   const auto flickr30k = check_file("flickr30k/results.csv", "results.csv", 153665, 30733);
-  check_file("flickr30k/sample_original_format.csv", "comma", 15729, 12861);
+  check_file("flickr30k/sample_original_format.csv", "csv", 15729, 12861);
   const auto flickr8k = check_file("flickr8k/captions.csv", "results.csv", 38955, 7791);
   check_file("coco_subset/captions.csv", "results.csv", 1816, 363);
   check_file("cc_photos/captions.csv", "results.csv", 285, 57);

@@ -91,3 +91,25 @@ TEST_CASE("photo names: a hundred thousand photos of one name cost no more than 
   for (int i = 0; i < 2'000; ++i) deep += "d/";
   CHECK_FALSE(photos.find(deep + "1.jpg").has_value());
 }
+
+TEST_CASE("photo names: one of the two may lack its extension") {
+  const PhotoNames photos({"a/1.jpg", "b/2.JPG", "b/2.png", "x/v1.5.jpg", "plain", "c/3.jpg", "d/3.png"});
+  CHECK(photos.find("1") == 0);
+  CHECK(photos.find("a/1") == 0);
+  CHECK(photos.find("photos/a/1") == 0);
+  CHECK(photos.find("v1.5") == 3);
+  CHECK(photos.find("plain.jpg") == 4);
+  CHECK(photos.find("photos/plain.gif") == 4);
+  CHECK(photos.find("1.png") == std::nullopt);  // two extensions are two photos
+  CHECK(photos.find("c/1") == std::nullopt);
+  CHECK(photos.find("v1") == std::nullopt);
+  CHECK(photos.find("c/3") == 5);
+  CHECK_THROWS_WITH_AS(photos.find("b/2"),
+                       "\"b/2\" means two photos, \"b/2.JPG\" and \"b/2.png\": name it with its folder",
+                       tensor::Error);
+  CHECK_THROWS_WITH_AS(photos.find("3"),
+                       "\"3\" means two photos, \"c/3.jpg\" and \"d/3.png\": name it with its folder",
+                       tensor::Error);
+  // Keys that are spelled alike are one here, too.
+  CHECK(PhotoNames({"a/1.jpg", "./a/1.jpg"}).find("1") == 0);
+}
