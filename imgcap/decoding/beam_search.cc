@@ -170,18 +170,18 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
   // One more than the beam, for an <eos> that takes no place among the open ones.
   const int64_t count = options.compat_original ? options.beam : options.beam + 1;
   while (true) {
-    std::vector<int64_t> parents, tokens;
+    std::vector<int64_t> parents, nodes;
     for (ImageSearch& image : images) {
       if (image.done()) continue;
       for (Beam& beam : image.open()) {
         if (image.ended(beam)) continue;
         parents.push_back(beam.row);
-        tokens.push_back(beam.node == kNoNode ? int64_t{kSos} : search.token(beam.node));
+        nodes.push_back(beam.node);
         beam.row = static_cast<int64_t>(parents.size()) - 1;
       }
     }
     std::vector<std::vector<Likely>> likely;
-    if (!parents.empty()) likely = internal::likeliest(search.next(parents, tokens), count, options);
+    if (!parents.empty()) likely = internal::likeliest(search.next(parents, nodes), count, options);
     bool all_done = true;
     for (ImageSearch& image : images) {
       if (!image.done()) image.advance(likely);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "imgcap/decoding/caption_rules.h"
+
 namespace imgcap {
 
 struct Hypothesis {
@@ -24,8 +26,11 @@ struct DecodingOptions {
   double length_exponent = 1;  // 0: the plain sum, which favours short captions; 1: the mean of a word
   bool attention = false;      // fill in Hypothesis::attention; the plain model has none
   bool allow_unknown = false;  // <unk> may be produced; <pad> and <sos> never are
+  // Log-probabilities stay the model's, the prefix's included. A caption that cannot go on stays unfinished.
+  CaptionRules rules;
   // As the original program: every token may be produced, the plain model emits <sos> itself, scores are
-  // sums, and there are 100 steps; max_words, length_exponent and allow_unknown are not read.
+  // sums, and there are 100 steps; max_words, length_exponent and allow_unknown are not read, and rules are
+  // an error.
   bool compat_original = false;
 };
 

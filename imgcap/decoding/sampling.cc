@@ -39,12 +39,12 @@ std::vector<Hypothesis> decode(internal::Search& search, int64_t images, int64_t
   // A word after the last allowed one is only looked at: the caption is finished if it is <eos>.
   for (int64_t left = internal::step_limit(options); left > 0 && !open.empty(); --left) {
     const bool last = left == 1 && !options.compat_original;
-    std::vector<int64_t> parents, tokens;
+    std::vector<int64_t> parents, nodes;
     for (const size_t i : open) {
       parents.push_back(rows[i].row);
-      tokens.push_back(rows[i].node == kNoNode ? int64_t{kSos} : search.token(rows[i].node));
+      nodes.push_back(rows[i].node);
     }
-    const auto chosen = choose(search.next(parents, tokens));
+    const auto chosen = choose(search.next(parents, nodes));
     std::vector<size_t> still;
     for (size_t r = 0; r < open.size(); ++r) {
       if (!chosen[r] || (last && chosen[r]->token != kEos)) continue;

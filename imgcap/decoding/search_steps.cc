@@ -25,6 +25,9 @@ void expect_decodable(const Decoder& decoder, const Tensor& features, const Deco
         "{}: max_words is {}; it has to be from 1 to {}", op, options.max_words, kMostWords);
   check(std::isfinite(options.length_exponent) && options.length_exponent >= 0, ErrorKind::argument,
         "{}: length_exponent is {}; it has to be a number from 0 on", op, options.length_exponent);
+  check(!options.compat_original || !options.rules.given(), ErrorKind::argument,
+        "{}: the original's search has no rules of what captions say", op);
+  validate(options.rules, decoder.config().vocabulary, options.max_words, op);
   check(!decoder.training(), ErrorKind::argument,
         "{}: the decoder is in training mode and would drop out; call eval() first", op);
 }
@@ -54,9 +57,11 @@ Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& 
       options_(options),
       op_(op),
       state_(decoder.start(features)),
-      rows_(features.size(0)) {}
+      rows_(features.size(0)) {
+  if (options.rules.given()) rules_.emplace(options.rules, options.max_words);
+}
 
-Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64_t>& tokens) {
+Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes) {
   const autograd::NoGrad no_grad;
   const auto n = static_cast<int64_t>(parents.size());
   bool same = n == rows_;
@@ -70,6 +75,8 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
                               decoder_.parameter("fc.bias").data())
                  .data();
   } else {
+    std::vector<int64_t> tokens;
+    for (const int64_t node : nodes) tokens.push_back(node == kNoNode ? int64_t{kSos} : token(node));
     logits = decoder_.step(state_, Tensor::from(tokens, {n}));
   }
   check(logits.rank() == 2 && logits.size(0) == n && logits.size(1) == decoder_.config().vocabulary,
@@ -79,7 +86,25 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   if (options_.attention)
     alphas_.push_back(state_.alpha.defined() ? state_.alpha.to(tensor::Device{}).to(DType::f32).clone()
                                              : Tensor());
-  return autograd::log_softmax(logits).data().to(tensor::Device{}).contiguous();
+  const Tensor result = autograd::log_softmax(logits).data().to(tensor::Device{}).contiguous();
+  return rules_ ? keep_rules(result, nodes) : result;
+}
+
+Tensor Search::keep_rules(const Tensor& log_probabilities, const std::vector<int64_t>& nodes) const {
+  Tensor result = log_probabilities.to(DType::f64).clone();
+  const int64_t vocabulary = result.size(1);
+  double* row = result.mutable_data<double>();
+  for (const int64_t node : nodes) {
+    expect_number(row[0]);
+    std::vector<int64_t> tokens;
+    for (const Node* each : path(node)) tokens.push_back(each->token);
+    std::vector<bool> banned(static_cast<size_t>(vocabulary), false);
+    rules_->ban(tokens, banned);
+    for (int64_t token = 0; token < vocabulary; ++token)
+      if (banned[static_cast<size_t>(token)]) row[token] = -INFINITY;
+    row += vocabulary;
+  }
+  return result;
 }
 
 int64_t Search::add(int64_t parent, int64_t token, int64_t row) {
@@ -87,11 +112,16 @@ int64_t Search::add(int64_t parent, int64_t token, int64_t row) {
   return static_cast<int64_t>(nodes_.size()) - 1;
 }
 
-Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
+std::vector<const Node*> Search::path(int64_t node) const {
   std::vector<const Node*> path;
   for (int64_t at = node; at != kNoNode; at = nodes_[static_cast<size_t>(at)].parent)
     path.push_back(&nodes_[static_cast<size_t>(at)]);
   std::reverse(path.begin(), path.end());
+  return path;
+}
+
+Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
+  const std::vector<const Node*> path = this->path(node);
   Hypothesis result;
   result.log_probability = log_probability;
   result.score = score_of(log_probability, static_cast<int64_t>(path.size()), options_);

@@ -1,6 +1,7 @@
 // What the ways of decoding share: running the decoder over rows of hypotheses, and their tree.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "imgcap/decoding/hypothesis.h"
@@ -42,9 +43,10 @@ class Search {
 
   int64_t steps() const { return steps_; }  // that have been run
 
-  // The log-probabilities (n, vocabulary) of the next tokens of n hypotheses, on the host. parents: for each
-  // hypothesis its row of the last batch (the first time: its image); tokens: the last one of each.
-  Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& tokens);
+  // The log-probabilities (n, vocabulary) of the next tokens of n hypotheses, on the host; -inf where the
+  // rules forbid one. parents: for each hypothesis its row of the last batch (the first time: its image);
+  // nodes: the last one of each, kNoNode for <sos>.
+  Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes);
 
   int64_t add(int64_t parent, int64_t token, int64_t row);
   int64_t token(int64_t node) const { return nodes_[static_cast<size_t>(node)].token; }
@@ -53,6 +55,9 @@ class Search {
   Hypothesis hypothesis(int64_t node, double log_probability) const;
 
  private:
+  std::vector<const Node*> path(int64_t node) const;  // from the root
+  Tensor keep_rules(const Tensor& log_probabilities, const std::vector<int64_t>& nodes) const;
+
   Decoder& decoder_;
   const DecodingOptions& options_;
   const char* op_;
@@ -60,6 +65,7 @@ class Search {
   int64_t rows_;
   int64_t steps_ = 0;
   std::vector<Node> nodes_;
+  std::optional<RuleChecker> rules_;
   std::vector<Tensor> alphas_;  // a step: (n, p) f32; undefined where the decoder has none
 };
 

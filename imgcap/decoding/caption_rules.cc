@@ -1,0 +1,189 @@
+#include "imgcap/decoding/caption_rules.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "imgcap/data/tokenizer.h"
+#include "imgcap/data/utf8.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+namespace {
+
+// Texts as captions have them: one blank between words.
+std::vector<std::string> split(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+bool is_special(int64_t token) { return token < kSpecialTokens; }
+
+}  // namespace
+
+bool CaptionRules::given() const {
+  return no_repeat_ngram > 0 || min_words > 0 || !suppressed.empty() || !prefix.empty();
+}
+
+void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, const char* op) {
+  check(rules.no_repeat_ngram >= 0, ErrorKind::argument,
+        "{}: no_repeat_ngram is {}; it has to be 0 (repeats are allowed) or more", op, rules.no_repeat_ngram);
+  check(rules.min_words >= 0 && rules.min_words <= max_words, ErrorKind::argument,
+        "{}: at least {} words are asked for and at most {}", op, rules.min_words, max_words);
+  if (!rules.given()) return;
+  check(std::ssize(rules.tokens) == vocabulary, ErrorKind::argument,
+        "{}: the rules have {} tokens, the decoder's vocabulary {}", op, rules.tokens.size(), vocabulary);
+  check(std::ssize(rules.prefix) <= max_words, ErrorKind::argument,
+        "{}: the prefix has {} tokens; a caption has at most {}", op, rules.prefix.size(), max_words);
+  for (const int64_t token : rules.prefix)
+    check(!is_special(token) && token < vocabulary, ErrorKind::argument, "{}: the prefix has the token {}",
+          op, token);
+  // Each of the other rules alone, so that the sentence can say which one it is.
+  CaptionRules repeats = rules, words = rules;
+  for (CaptionRules* one : {&repeats, &words}) one->prefix.clear(), one->min_words = 0;
+  repeats.suppressed.clear();
+  words.no_repeat_ngram = 0;
+  const internal::RuleChecker no_repeats(repeats, max_words), no_words(words, max_words);
+  std::vector<int64_t> path = rules.prefix;
+  path.push_back(kEos);  // behind the last word, where that is spelled
+  for (size_t at = 0; !rules.prefix.empty() && at < path.size(); ++at) {
+    const std::vector<int64_t> before(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(at));
+    std::vector<bool> banned(static_cast<size_t>(vocabulary), false);
+    no_repeats.ban(before, banned);
+    check(!banned[static_cast<size_t>(path[at])], ErrorKind::argument,
+          "{}: the prefix has the same {} words twice, which no caption may have", op, rules.no_repeat_ngram);
+    no_words.ban(before, banned);
+    check(!banned[static_cast<size_t>(path[at])], ErrorKind::argument,
+          "{}: the prefix has a word that no caption may have", op);
+  }
+}
+
+std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary) {
+  const std::string words = tensor::join(split(text), " ");
+  const auto can_say = [&](const std::string& word) {
+    return vocabulary.contains(" " + word) ||
+           (vocabulary.has_character_fallback() &&
+            std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }));
+  };
+  for (const std::string& word : words.empty() ? std::vector<std::string>() : tokenize_spacy(words))
+    check(can_say(word), ErrorKind::argument,
+          "the model's vocabulary has no word \"{}\" and cannot spell it, so no caption begins with it",
+          printable(word));
+  const std::vector<int32_t> ids = vocabulary.encode(words);
+  return {ids.begin() + 1, ids.end() - 1};  // without <sos> and <eos>
+}
+
+std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary) {
+  std::vector<std::string> words = split(text);
+  check(!words.empty(), ErrorKind::argument, "there is no word to suppress in \"{}\"", printable(text));
+  for (std::string& word : words) {
+    if (vocabulary.contains(" " + word)) continue;
+    const std::vector<std::string> parts = tokenize_spacy(word);
+    check(parts.size() == 1, ErrorKind::argument,
+          "\"{}\" is {} words to the model ({}); name the one that is to be suppressed", printable(word),
+          parts.size(), printable(tensor::join(parts, ", ")));
+    word = parts.front();
+  }
+  return words;
+}
+
+namespace internal {
+
+RuleChecker::RuleChecker(const CaptionRules& rules, int64_t max_words)
+    : rules_(rules), max_words_(max_words) {
+  for (const std::string& token : rules.tokens) {
+    Piece piece;
+    const auto id = std::ssize(pieces_);
+    const size_t first = token.find_first_not_of(' ');
+    if (is_special(id) || first == std::string::npos) {  // <unk> is not in the text
+      piece.begins = piece.ends = !is_special(id);
+    } else {
+      piece.text = token.substr(first, token.find_last_not_of(' ') - first + 1);
+      piece.begins = token.front() == ' ';
+      piece.ends = token.back() == ' ';
+      piece.suppressed_word = piece.begins && is_suppressed(piece.text);
+    }
+    if (token == "  ") lead_ = id;
+    pieces_.push_back(std::move(piece));
+  }
+}
+
+bool RuleChecker::is_suppressed(const std::string& word) const {
+  return std::find(rules_.suppressed.begin(), rules_.suppressed.end(), word) != rules_.suppressed.end();
+}
+
+RuleChecker::Said RuleChecker::said(const std::vector<int64_t>& path) const {
+  Said result;
+  for (const int64_t token : path) {
+    const Piece& piece = pieces_[static_cast<size_t>(token)];
+    if (piece.begins) result.last.clear();
+    if (!piece.text.empty()) {
+      if (result.last.empty()) ++result.words;
+      // Letters behind a word's token make another word of it; what was said so far stays said.
+      if (piece.begins)
+        result.units.push_back(token);
+      else if (result.units.empty() || result.units.back() >= 0 || result.last.empty())
+        result.units.push_back(-1);
+      result.last += piece.text;
+    }
+    if (piece.ends) result.last.clear();
+  }
+  return result;
+}
+
+void RuleChecker::ban(const std::vector<int64_t>& path, std::vector<bool>& banned) const {
+  if (ban_but_prefix(path, banned)) return;
+  const Said so_far = said(path);
+  if (so_far.words < rules_.min_words) banned[kEos] = true;
+  if (rules_.no_repeat_ngram > 0) ban_repeats(so_far.units, banned);
+  if (!rules_.suppressed.empty()) ban_suppressed(so_far, std::ssize(path) + 1 == max_words_, banned);
+}
+
+// Whether the path is not over the prefix yet, so that no other rule has a say.
+bool RuleChecker::ban_but_prefix(const std::vector<int64_t>& path, std::vector<bool>& banned) const {
+  const std::vector<int64_t>& prefix = rules_.prefix;
+  if (prefix.empty()) return false;
+  const bool leads = !path.empty() && path.front() != prefix.front();
+  const size_t said = path.size() - (leads ? 1 : 0);
+  if (said < prefix.size()) {
+    // A blank that leaves too little room would be no caption with this prefix.
+    const bool may_lead = path.empty() && std::ssize(prefix) < max_words_;
+    for (size_t token = 0; token < banned.size(); ++token)
+      if (static_cast<int64_t>(token) != prefix[said] && !(may_lead && static_cast<int64_t>(token) == lead_))
+        banned[token] = true;
+    return true;
+  }
+  if (said == prefix.size())
+    for (size_t token = kSpecialTokens; token < banned.size(); ++token)
+      if (!pieces_[token].begins) banned[token] = true;
+  return false;
+}
+
+void RuleChecker::ban_repeats(const std::vector<int64_t>& units, std::vector<bool>& banned) const {
+  const auto before = rules_.no_repeat_ngram - 1;
+  if (std::ssize(units) < before) return;
+  const auto last = units.end() - before;
+  if (std::any_of(last, units.end(), [](int64_t unit) { return unit < 0; })) return;
+  for (auto at = units.begin(); units.end() - at > before; ++at)
+    if (at[before] >= 0 && std::equal(last, units.end(), at)) banned[static_cast<size_t>(at[before])] = true;
+}
+
+// `last`: the caption has room for one more token, and then is over even without an end.
+void RuleChecker::ban_suppressed(const Said& said, bool last, std::vector<bool>& banned) const {
+  const bool over = !is_suppressed(said.last);
+  if (!over) banned[kEos] = true;
+  for (size_t token = kSpecialTokens; token < banned.size(); ++token) {
+    const Piece& piece = pieces_[token];
+    if (piece.suppressed_word || (!over && piece.begins)) banned[token] = true;
+    // Letters that a blank or the caption's end follows make a word of what is there.
+    if (!piece.begins && (last || piece.ends) && is_suppressed(said.last + piece.text)) banned[token] = true;
+  }
+}
+
+}  // namespace internal
+}  // namespace imgcap

@@ -1,0 +1,79 @@
+// What a caption must and must not say, whatever the model finds likely.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "imgcap/data/vocabulary.h"
+
+namespace imgcap {
+
+// A word is what stands between blanks in the caption's text (Vocabulary::decode), be it one token or spelled
+// out in letters.
+struct CaptionRules {
+  // No n words follow each other twice in a caption; 0: they may. A word that is spelled out equals no other
+  // here: its letters and blanks may come again.
+  int64_t no_repeat_ngram = 0;
+  int64_t min_words = 0;                // no <eos> before that many words
+  std::vector<std::string> suppressed;  // words that no caption has, spelled out or not
+  // The tokens of the words that all captions begin with. Where the vocabulary has the blank that begins a
+  // caption, the model decides whether it stands before them. No letter follows that would change the last
+  // word.
+  std::vector<int64_t> prefix;
+  std::vector<std::string> tokens;  // the vocabulary's; not read when no rule is given
+
+  bool given() const;
+  bool operator==(const CaptionRules&) const = default;
+};
+
+// Kind argument, beginning with `op`: a number below 0, min_words or the prefix over max_words, tokens that
+// are not `vocabulary` many, a prefix with special or unknown tokens or one that the other rules forbid.
+void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, const char* op);
+
+// CaptionRules::prefix from text as captions have it: white space only parts words, letters become small.
+// Without a word: no prefix. Kind argument for a word that the vocabulary neither has nor can spell.
+std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary);
+
+// Entries of CaptionRules::suppressed from words that white space parts, in the form that captions have them.
+// Kind argument for text without a word, and for a word that the tokeniser takes apart ("t-shirt"): none of
+// its parts alone may be meant.
+std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary);
+
+namespace internal {
+
+// The rules at work: which tokens may not come next.
+class RuleChecker {
+ public:
+  RuleChecker(const CaptionRules& rules, int64_t max_words);
+
+  // banned[t] becomes true where token t may not follow these tokens; else it stays.
+  void ban(const std::vector<int64_t>& path, std::vector<bool>& banned) const;
+
+ private:
+  struct Piece {
+    std::string text;              // without blanks at either end
+    bool begins = false;           // with a blank
+    bool ends = false;             // with a blank
+    bool suppressed_word = false;  // a word as it stands
+  };
+  struct Said {
+    std::vector<int64_t> units;  // a token a word; of one that is spelled, a number below 0
+    std::string last;            // the word at the end, empty after a blank
+    int64_t words = 0;
+  };
+
+  bool is_suppressed(const std::string& word) const;
+  Said said(const std::vector<int64_t>& path) const;
+  bool ban_but_prefix(const std::vector<int64_t>& path, std::vector<bool>& banned) const;
+  void ban_repeats(const std::vector<int64_t>& units, std::vector<bool>& banned) const;
+  void ban_suppressed(const Said& said, bool last, std::vector<bool>& banned) const;
+
+  const CaptionRules& rules_;
+  int64_t max_words_;
+  std::vector<Piece> pieces_;  // of the tokens
+  int64_t lead_ = -1;          // the blank that may come before the prefix
+};
+
+}  // namespace internal
+}  // namespace imgcap
