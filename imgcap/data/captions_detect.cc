@@ -61,9 +61,9 @@ Detected detect(std::string_view text, const std::string& name) {
         return delimiter == '|' ? Detected{"results.csv"} : Detected{"csv", delimiter};
     return std::nullopt;
   };
-  if (const auto whole = header(2)) return *whole;
   // Captions may have the words of titles.
   if (is_token_line(line)) return {"token"};
+  if (const auto whole = header(2)) return *whole;
   if (std::count(line.begin(), line.end(), '|') > 1) return {"results.csv"};
   if (const auto part = header(1)) return *part;
   for (const char delimiter : kDelimiters)

@@ -138,6 +138,8 @@ TEST_CASE("caption formats: Flickr8k.token.txt, and lines that are nearly so") {
   CHECK(file.report.format == "token");
   CHECK(file.report.problems == Names{"f:3: no #number behind the image", "f:4: no #number behind the image",
                                       "f:5: no tab between name#number and caption", "f:6: no image name"});
+  CHECK(parse_captions("a.jpg#0\tx, image, text\n", "f").captions ==
+        Captions{{"a.jpg", 0, "x, image, text"}});
   CHECK(error_of("a.jpg#0 A dog runs\n") ==
         "f: not one caption in it (token format; f:1: no tab between name#number and caption)");
 }
