@@ -78,7 +78,8 @@ TEST_CASE("--help says what an option takes, and its default") {
                   {"--temperature", "1"},
                   {"--top-k", "0"},
                   {"--top-p", "1"},
-                  {"--compat", "none"}});
+                  {"--compat", "none"},
+                  {"--format", "text"}});
   CHECK(defaults_of({"eval"}) == eval);
   CHECK(defaults_of({"report"}) == report);
   CHECK(defaults_of({"caption"}) == caption);
@@ -86,6 +87,7 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"}});
   CHECK(defaults_of({"score"}) == Defaults{{"--protocol", "standard"}});
   CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
+  CHECK(defaults_of({"data", "check"}) == Defaults{{"--expect-photos", "0"}, {"--expect-captions", "0"}});
   CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}});
   CHECK(defaults_of({"convert"}) == Defaults{{"--format", "keep"}});
   CHECK(defaults_of({"info"}) == Defaults{{"--encoder", "resnet50"}});
