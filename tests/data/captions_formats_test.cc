@@ -158,6 +158,8 @@ TEST_CASE("caption formats: Karpathy's files with folders, splits, ids and words
   CHECK(file.split_of == std::map<std::string, std::string>{{first, "restval"}, {"b.jpg", "test"}});
   CHECK(file.image_of_id.at("139") == first);
   CHECK(file.report.problems == Names{"f: image 2: no caption", "f: image 3: no caption"});
+  CHECK(parse_captions(R"({"images": [{"id": 1, "file_name": "a.jpg", "captions": ["x", "y"]}]})", "f")
+            .captions == Captions{{"a.jpg", 0, "x"}, {"a.jpg", 1, "y"}});
 }
 
 TEST_CASE("caption formats: JSON lines with any of the titles, lists of captions, errors and bad lines") {
@@ -284,6 +286,8 @@ TEST_CASE("caption formats: the nearest format says what is wrong") {
   CHECK(error_of("hello, world\n") == "f:1: the header has no column \"image_name\" or \"image\"");
   CHECK(error_of("image;price\na.jpg;3\n") == "f:1: the header has no column \"comment\" or \"caption\"");
   CHECK(error_of("a,b;caption\nx,y;z\n") == "f:1: the header has no column \"image_name\" or \"image\"");
+  CHECK(error_of("p/a.jpg: a dog, a man (12 ms)\n") ==
+        "f:1: this is what imgcap caption prints for people; --format json, coco and csv are for programs");
   CHECK(has(error_of("a.jpg\nb.jpg\n"), "f:1: no known caption format; expected"));
   CHECK(has(error_of("a.jpg|zero|x, caption\n"),
             "(results.csv format; f:1: the second field is no caption number)"));
