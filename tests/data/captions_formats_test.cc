@@ -277,6 +277,12 @@ TEST_CASE("caption formats: the number in a photo's name") {
   CHECK(imgcap::rename_images_by_id(results, references) == 1);
   CHECK(results.captions[0].image == "COCO_val2014_000000000139.jpg");
   CHECK(results.captions[1].image == "5");
+  const CaptionFile ids =
+      parse_captions(R"({"images": [{"id": 139}], "annotations": [{"image_id": 139, "caption": "z"}]})", "f");
+  CHECK(imgcap::rename_images_by_id(results, ids) == 1);
+  CHECK(results.captions[0].image == "139");
+  results.captions[0].image = "000000000007.jpg";  // is not a/7.jpg
+  CHECK(imgcap::rename_images_by_id(results, references) == 0);
   results.captions[1].image = "7";
   CHECK_THROWS_WITH_AS(imgcap::rename_images_by_id(results, references),
                        "the id 7 is in two photos' names, \"a/7.jpg\" and \"b/7.jpg\"", tensor::Error);
