@@ -92,8 +92,12 @@ void read_folder(const fs::path& folder, Reading& reading) {
     const std::string where = (folder / file).string();
     // "1.txt" is of the picture beside it, "1.jpg.txt" says its name; else the name goes without extension.
     std::string image = without_extension(file);
-    if (const auto picture = files.pictures.find(image); picture != files.pictures.end())
+    if (const auto picture = files.pictures.find(image); picture != files.pictures.end()) {
       image = picture->second;
+    } else if (!files.pictures.empty() && !has_picture_name(image)) {
+      reading.skip(where + ": no picture of this name beside it");  // a list, a licence
+      continue;
+    }
     try {
       const std::string content = tensor::io::read_file(where, kMaxCaptionRowBytes);
       bytes += std::ssize(content);

@@ -235,7 +235,7 @@ TEST_CASE("caption formats: a folder of texts, with the photos beside them or no
   write(folder.path / "a/1.txt", "One\r\n\r\nTwo");
   write(folder.path / "a/1.png", "");
   write(folder.path / "2.jpg.txt", "Three\n");
-  write(folder.path / "v1.5.txt", "Four\n");
+  write(folder.path / "train.txt", "1.png\n");
   write(folder.path / "empty.txt", " \n");
   write(folder.path / "bad.txt", "\xFF\n");
   write(folder.path / ".hidden.txt", "no\n");
@@ -243,10 +243,17 @@ TEST_CASE("caption formats: a folder of texts, with the photos beside them or no
   write(folder.path / "notes.md", "no\n");
   const CaptionFile file = read_captions(folder.path);
   CHECK(file.report.format == "folder");
-  CHECK(file.captions ==
-        Captions{{"2.jpg", 0, "Three"}, {"a/1.png", 0, "One"}, {"a/1.png", 1, "Two"}, {"v1.5", 0, "Four"}});
+  CHECK(file.captions == Captions{{"2.jpg", 0, "Three"}, {"a/1.png", 0, "One"}, {"a/1.png", 1, "Two"}});
   const std::string root = folder.path.string();
-  CHECK(file.report.problems ==
+  CHECK(file.report.problems == Names{root + "/bad.txt: no picture of this name beside it",
+                                      root + "/empty.txt: no picture of this name beside it",
+                                      root + "/train.txt: no picture of this name beside it"});
+  // Photos elsewhere.
+  std::filesystem::remove(folder.path / "a/1.png");
+  const CaptionFile alone = read_captions(folder.path);
+  CHECK(alone.captions ==
+        Captions{{"2.jpg", 0, "Three"}, {"a/1", 0, "One"}, {"a/1", 1, "Two"}, {"train", 0, "1.png"}});
+  CHECK(alone.report.problems ==
         Names{root + "/bad.txt:1: bytes that are no valid UTF-8; is this a text file in UTF-8?",
               root + "/empty.txt: no caption"});
   write(folder.path / "metadata.jsonl", "{\"file_name\": \"a.jpg\", \"text\": \"of the hub\"}\n");
