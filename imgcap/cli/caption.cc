@@ -116,7 +116,7 @@ void run(const Options& o, Program& program) {
   };
   try {
     for_each_photo(o.images, json, program, caption);
-  } catch (const Interrupted&) {
+  } catch (...) {  // Ctrl-C, a full disk: the list is closed all the same
     if (results) list.finish();
     throw;
   }

@@ -145,7 +145,12 @@ int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references)
   int64_t renamed = 0;
   const auto rename = [&](std::string& image) {
     if (images.contains(image)) return;
-    const auto found = image_of_id.find(image);
+    auto found = image_of_id.find(image);
+    if (const auto id = id_in_name(image); found == image_of_id.end() && id) {
+      // The other way round: references that are nothing but ids.
+      found = image_of_id.find(std::to_string(*id));
+      if (found != image_of_id.end() && found->second != found->first) return;
+    }
     if (found == image_of_id.end()) return;
     const auto other = twice.find(image);
     check(other == twice.end(), ErrorKind::data, "the id {} is in two photos' names, \"{}\" and \"{}\"",

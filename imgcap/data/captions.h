@@ -77,8 +77,9 @@ CaptionFile parse_captions(std::string_view text, const std::string& name,
 std::optional<int64_t> id_in_name(std::string_view name);
 
 // COCO results name images by id, COCO captions by file name: gives the images of `results` that are no image
-// of `references` the name that `references` has for them as an id, or whose id_in_name() they are. Returns
-// how many captions were renamed. Errors: data, an id is in two names.
+// of `references` the name that `references` has for them as an id, or whose id_in_name() they are; and
+// images whose id_in_name() is all that `references` has for a name get that id. Returns how many captions
+// were renamed. Errors: data, an id is in two names.
 int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references);
 
 // Gives the images that mean one of `photos` its key. Errors: data (photo_names.h); `file` names where the

@@ -75,7 +75,7 @@ void parse_document(std::string_view text, Reading& reading) {
   read_json_document(text, reading.name, [&](JsonSection section, const JsonEntry& entry) {
     if (section != JsonSection::images)
       coco.caption(entry, section == JsonSection::results, reading);
-    else if (entry.has_sentences)
+    else if (entry.has_sentences || !entry.texts.empty())
       karpathy.add(entry, reading);
     else
       coco.image(entry);

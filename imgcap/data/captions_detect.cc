@@ -61,9 +61,13 @@ Detected detect(std::string_view text, const std::string& name) {
         return delimiter == '|' ? Detected{"results.csv"} : Detected{"csv", delimiter};
     return std::nullopt;
   };
-  if (const auto whole = header(2)) return *whole;
   // Captions may have the words of titles.
   if (is_token_line(line)) return {"token"};
+  if (const auto whole = header(2)) return *whole;
+  tensor::check(
+      !(line.ends_with(" ms)") && line.find(": ") != line.npos), tensor::ErrorKind::data,
+      "{}:1: this is what imgcap caption prints for people; --format json, coco and csv are for programs",
+      name);
   if (std::count(line.begin(), line.end(), '|') > 1) return {"results.csv"};
   if (const auto part = header(1)) return *part;
   for (const char delimiter : kDelimiters)

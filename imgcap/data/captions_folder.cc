@@ -1,5 +1,8 @@
 // A folder with a .txt file for each photo, a caption a line.
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -48,6 +51,36 @@ Listing list(const fs::path& folder) {
   return all;
 }
 
+// A folder beside the one that it becomes as a whole; gone again when that fails. The files are not synced
+// one by one, which would take minutes for a data set.
+struct HiddenFolder {
+  fs::path path;
+
+  explicit HiddenFolder(const fs::path& folder) {
+    const fs::path whole = folder.has_filename() ? folder : folder.parent_path();
+    path = whole.parent_path() / ("." + whole.filename().string() + tensor::format(".{}.tmp", ::getpid()));
+    std::error_code error;
+    fs::create_directory(path, error);
+    check(!error, ErrorKind::io, "{}: cannot be made: {}", path.string(), error.message());
+  }
+  ~HiddenFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  HiddenFolder(const HiddenFolder&) = delete;
+  HiddenFolder& operator=(const HiddenFolder&) = delete;
+
+  void write(const std::string& name, const std::string& text) const {
+    const fs::path file = path / name;
+    std::error_code error;
+    fs::create_directories(file.parent_path(), error);
+    std::ofstream out(file, std::ios::binary);
+    out << text;
+    out.close();
+    check(!error && !out.fail(), ErrorKind::io, "{}: cannot be written", file.string());
+  }
+};
+
 }  // namespace
 
 void read_folder(const fs::path& folder, Reading& reading) {
@@ -59,8 +92,12 @@ void read_folder(const fs::path& folder, Reading& reading) {
     const std::string where = (folder / file).string();
     // "1.txt" is of the picture beside it, "1.jpg.txt" says its name; else the name goes without extension.
     std::string image = without_extension(file);
-    if (const auto picture = files.pictures.find(image); picture != files.pictures.end())
+    if (const auto picture = files.pictures.find(image); picture != files.pictures.end()) {
       image = picture->second;
+    } else if (!files.pictures.empty() && !has_picture_name(image)) {
+      reading.skip(where + ": no picture of this name beside it");  // a list, a licence
+      continue;
+    }
     try {
       const std::string content = tensor::io::read_file(where, kMaxCaptionRowBytes);
       bytes += std::ssize(content);
@@ -99,10 +136,9 @@ void write_folder(const CaptionFile& file, const fs::path& folder, Losses& losse
     image = group.image;
     for (const size_t i : group.captions) text += one_line(file.captions[i].text, losses) + "\n";
   }
-  for (const auto& [name, content] : texts) {
-    fs::create_directories((folder / name).parent_path());
-    tensor::io::write_file_atomically(folder / name, content.second);
-  }
+  const HiddenFolder making(folder);
+  for (const auto& [name, content] : texts) making.write(name, content.second);
+  fs::rename(making.path, folder);
 }
 
 }  // namespace imgcap::formats

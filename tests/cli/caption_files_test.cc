@@ -280,3 +280,15 @@ TEST_CASE("caption files: what caption prints in each format is what score reads
                 "xml not in {text,json,coco,csv}");
   check_refused(run({"caption", bear, "--model", s.model, "--format", "csv", "--json"}), "excludes");
 }
+
+TEST_CASE("caption files: a list that Ctrl-C ends is whole JSON all the same") {
+  const Splits s;
+  tests::Program program({"caption", kPhotos, "--model", s.model, "--format", "coco", "--threads", "1"});
+  for (int i = 0; i < 60000 && !has(program.output(), "\"caption\""); ++i) ::usleep(1000);
+  program.send(SIGINT);
+  const Result result = program.wait();
+  CHECK(result.code == 130);
+  const json list = json::parse(result.out);
+  CHECK(list.size() > 0);
+  CHECK(list.size() < 60);
+}

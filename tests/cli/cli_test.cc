@@ -87,6 +87,7 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"}});
   CHECK(defaults_of({"score"}) == Defaults{{"--protocol", "standard"}});
   CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
+  CHECK(defaults_of({"data", "check"}) == Defaults{{"--expect-photos", "0"}, {"--expect-captions", "0"}});
   CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}});
   CHECK(defaults_of({"convert"}) == Defaults{{"--format", "keep"}});
   CHECK(defaults_of({"info"}) == Defaults{{"--encoder", "resnet50"}});

@@ -138,6 +138,8 @@ TEST_CASE("caption formats: Flickr8k.token.txt, and lines that are nearly so") {
   CHECK(file.report.format == "token");
   CHECK(file.report.problems == Names{"f:3: no #number behind the image", "f:4: no #number behind the image",
                                       "f:5: no tab between name#number and caption", "f:6: no image name"});
+  CHECK(parse_captions("a.jpg#0\tx, image, text\n", "f").captions ==
+        Captions{{"a.jpg", 0, "x, image, text"}});
   CHECK(error_of("a.jpg#0 A dog runs\n") ==
         "f: not one caption in it (token format; f:1: no tab between name#number and caption)");
 }
@@ -156,6 +158,8 @@ TEST_CASE("caption formats: Karpathy's files with folders, splits, ids and words
   CHECK(file.split_of == std::map<std::string, std::string>{{first, "restval"}, {"b.jpg", "test"}});
   CHECK(file.image_of_id.at("139") == first);
   CHECK(file.report.problems == Names{"f: image 2: no caption", "f: image 3: no caption"});
+  CHECK(parse_captions(R"({"images": [{"id": 1, "file_name": "a.jpg", "captions": ["x", "y"]}]})", "f")
+            .captions == Captions{{"a.jpg", 0, "x"}, {"a.jpg", 1, "y"}});
 }
 
 TEST_CASE("caption formats: JSON lines with any of the titles, lists of captions, errors and bad lines") {
@@ -231,7 +235,7 @@ TEST_CASE("caption formats: a folder of texts, with the photos beside them or no
   write(folder.path / "a/1.txt", "One\r\n\r\nTwo");
   write(folder.path / "a/1.png", "");
   write(folder.path / "2.jpg.txt", "Three\n");
-  write(folder.path / "v1.5.txt", "Four\n");
+  write(folder.path / "train.txt", "1.png\n");
   write(folder.path / "empty.txt", " \n");
   write(folder.path / "bad.txt", "\xFF\n");
   write(folder.path / ".hidden.txt", "no\n");
@@ -239,10 +243,17 @@ TEST_CASE("caption formats: a folder of texts, with the photos beside them or no
   write(folder.path / "notes.md", "no\n");
   const CaptionFile file = read_captions(folder.path);
   CHECK(file.report.format == "folder");
-  CHECK(file.captions ==
-        Captions{{"2.jpg", 0, "Three"}, {"a/1.png", 0, "One"}, {"a/1.png", 1, "Two"}, {"v1.5", 0, "Four"}});
+  CHECK(file.captions == Captions{{"2.jpg", 0, "Three"}, {"a/1.png", 0, "One"}, {"a/1.png", 1, "Two"}});
   const std::string root = folder.path.string();
-  CHECK(file.report.problems ==
+  CHECK(file.report.problems == Names{root + "/bad.txt: no picture of this name beside it",
+                                      root + "/empty.txt: no picture of this name beside it",
+                                      root + "/train.txt: no picture of this name beside it"});
+  // Photos elsewhere.
+  std::filesystem::remove(folder.path / "a/1.png");
+  const CaptionFile alone = read_captions(folder.path);
+  CHECK(alone.captions ==
+        Captions{{"2.jpg", 0, "Three"}, {"a/1", 0, "One"}, {"a/1", 1, "Two"}, {"train", 0, "1.png"}});
+  CHECK(alone.report.problems ==
         Names{root + "/bad.txt:1: bytes that are no valid UTF-8; is this a text file in UTF-8?",
               root + "/empty.txt: no caption"});
   write(folder.path / "metadata.jsonl", "{\"file_name\": \"a.jpg\", \"text\": \"of the hub\"}\n");
@@ -273,6 +284,12 @@ TEST_CASE("caption formats: the number in a photo's name") {
   CHECK(imgcap::rename_images_by_id(results, references) == 1);
   CHECK(results.captions[0].image == "COCO_val2014_000000000139.jpg");
   CHECK(results.captions[1].image == "5");
+  const CaptionFile ids =
+      parse_captions(R"({"images": [{"id": 139}], "annotations": [{"image_id": 139, "caption": "z"}]})", "f");
+  CHECK(imgcap::rename_images_by_id(results, ids) == 1);
+  CHECK(results.captions[0].image == "139");
+  results.captions[0].image = "000000000007.jpg";  // is not a/7.jpg
+  CHECK(imgcap::rename_images_by_id(results, references) == 0);
   results.captions[1].image = "7";
   CHECK_THROWS_WITH_AS(imgcap::rename_images_by_id(results, references),
                        "the id 7 is in two photos' names, \"a/7.jpg\" and \"b/7.jpg\"", tensor::Error);
@@ -282,6 +299,8 @@ TEST_CASE("caption formats: the nearest format says what is wrong") {
   CHECK(error_of("hello, world\n") == "f:1: the header has no column \"image_name\" or \"image\"");
   CHECK(error_of("image;price\na.jpg;3\n") == "f:1: the header has no column \"comment\" or \"caption\"");
   CHECK(error_of("a,b;caption\nx,y;z\n") == "f:1: the header has no column \"image_name\" or \"image\"");
+  CHECK(error_of("p/a.jpg: a dog, a man (12 ms)\n") ==
+        "f:1: this is what imgcap caption prints for people; --format json, coco and csv are for programs");
   CHECK(has(error_of("a.jpg\nb.jpg\n"), "f:1: no known caption format; expected"));
   CHECK(has(error_of("a.jpg|zero|x, caption\n"),
             "(results.csv format; f:1: the second field is no caption number)"));

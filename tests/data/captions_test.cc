@@ -186,7 +186,7 @@ TEST_CASE("captions: 64 columns and captions of a mebibyte, no more") {
   const auto long_caption = [](size_t bytes, const char* format) {
     const std::string text(bytes, 'x');
     return parse_captions(std::string(format) == "csv" ? "image,caption\na.jpg,good\na.jpg," + text + "\n"
-                                                         : "a.jpg|0|good\na.jpg|1|" + text + "\n",
+                                                       : "a.jpg|0|good\na.jpg|1|" + text + "\n",
                           "f")
         .report;
   };

@@ -155,7 +155,17 @@ TEST_CASE("names that a format cannot hold are refused, and nothing is written o
       "\"a.jpg\" and \"a.png\" would be one file, a.txt", tensor::Error);
   CHECK_THROWS_AS(write_captions(of({{"a.jpg", 0, "x"}}), "coco-results", folder.path / "out"),
                   tensor::Error);
+  // An empty folder is taken; a name that is too long leaves nothing, the folder's other files neither.
+  std::filesystem::create_directory(folder.path / "there");
   write_captions(of({{"a.jpg", 0, "x"}}), "folder", folder.path / "there");
+  CHECK_THROWS_AS(
+      write_captions(of({{"a.jpg", 0, "x"}, {std::string(300, 'n'), 0, "y"}}), "folder", folder.path / "out"),
+      tensor::Error);
+  CHECK_THROWS_AS(write_captions(of({{"a.jpg", 0, "x"}}), "folder", folder.path / "no/out"), tensor::Error);
+  size_t left = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path))
+    left += entry.path().filename() != "there";
+  CHECK(left == 0);
   CHECK_THROWS_WITH_AS(
       write_captions(of({{"a.jpg", 0, "x"}}), "folder", folder.path / "there"),
       ((folder.path / "there").string() + ": is there already and is no empty folder").c_str(),
