@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/caption_rules.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/training/dataset.h"
@@ -17,6 +18,7 @@ struct SearchOptions {
   int64_t beam = 3;
   int64_t max_words = 30;
   double length_exponent = 1;
+  CaptionRules rules;
   int64_t batch_photos = 32;
   bool compat_original = false;  // the original's search and its strings with <sos> and <eos>
   bool operator==(const SearchOptions&) const = default;
