@@ -124,11 +124,8 @@ RuleChecker::Said RuleChecker::said(const std::vector<int64_t>& path) const {
     if (piece.begins) result.last.clear();
     if (!piece.text.empty()) {
       if (result.last.empty()) ++result.words;
-      // Letters behind a word's token make another word of it; what was said so far stays said.
-      if (piece.begins)
-        result.units.push_back(token);
-      else if (result.units.empty() || result.units.back() >= 0 || result.last.empty())
-        result.units.push_back(-1);
+      // What is spelled parts what stands around it, however many tokens it takes.
+      result.units.push_back(piece.begins ? token : -1);
       result.last += piece.text;
     }
     if (piece.ends) result.last.clear();
