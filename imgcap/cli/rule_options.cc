@@ -14,7 +14,8 @@ void add_rule_options(Verb& verb, RuleOptions& options) {
   verb.option("--no-repeat-ngram", options.no_repeat_ngram,
               "No N words follow each other twice in a caption (0: they may)")
       .range(0, 1000);
-  verb.option("--min-words", options.min_words, "Shortest caption, in words of its text (a full stop is one)").range(0, 1000);
+  verb.option("--min-words", options.min_words, "Shortest caption, in words of its text (a full stop is one)")
+      .range(0, 1000);
   verb.option("--suppress", options.suppress,
               "A word that no caption has, or several in quotes; once or more often")
       .one_a_use();
@@ -49,7 +50,7 @@ CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, 
 
 std::string describe(const RuleOptions& options) {
   std::vector<std::string> rules;
-  if (options.no_repeat_ngram > 0) rules.push_back(format("no {} words twice", options.no_repeat_ngram));
+  if (options.no_repeat_ngram > 0) rules.push_back(format("no n-gram of {} twice", options.no_repeat_ngram));
   if (options.min_words > 0) rules.push_back(format("at least {} words", options.min_words));
   if (!options.suppress.empty()) rules.push_back(format("never \"{}\"", tensor::join(options.suppress, " ")));
   if (!options.prefix.empty()) rules.push_back(format("each begins with \"{}\"", options.prefix));

@@ -56,7 +56,7 @@ void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, 
     std::vector<bool> banned(static_cast<size_t>(vocabulary), false);
     no_repeats.ban(before, banned);
     check(!banned[static_cast<size_t>(path[at])], ErrorKind::argument,
-          "{}: the prefix has the same {} words twice, which no caption may have", op, rules.no_repeat_ngram);
+          "{}: the prefix has an n-gram of {} twice, which no caption may have", op, rules.no_repeat_ngram);
     no_words.ban(before, banned);
     check(!banned[static_cast<size_t>(path[at])], ErrorKind::argument,
           "{}: the prefix has a word that no caption may have", op);

@@ -146,7 +146,7 @@ TEST_CASE("eval and report keep the rules, and the report says them") {
   REQUIRE(report.code == 0);
   const std::string page = read_text(page_file);
   CHECK(has(page,
-            "length exponent 1. Captions keep rules: no 2 words twice, at least 4 words, never "
+            "length exponent 1. Captions keep rules: no n-gram of 2 twice, at least 4 words, never "
             "&quot;&lt;script&gt; plane Bear&quot;, each begins with &quot;A&quot;.</p>"));
   for (const auto& [name, text] : captions) CHECK(has(page, "<q>" + escape_html(text) + "</q>"));
   const Scores scores = evaluate(*model.decoder, data, features, model.vocabulary, options, {}).scores;
@@ -174,7 +174,7 @@ TEST_CASE("rules that a model cannot keep are refused before any work, in a sent
   refused({"--min-words", "7", "--max-words", "6"}, "at least 7 words are asked for and at most 6");
   refused({"--prefix", "a bear a", "--max-words", "2"}, "the prefix has 3 tokens; a caption has at most 2");
   refused({"--prefix", "a bear", "--suppress", "bear"}, "the prefix has a word that no caption may have");
-  refused({"--prefix", "a a", "--no-repeat-ngram", "1"}, "the prefix has the same 1 words twice");
+  refused({"--prefix", "a a", "--no-repeat-ngram", "1"}, "the prefix has an n-gram of 1 twice");
 
   const std::string original = ": the original's search has no --no-repeat-ngram, --min-words, --suppress or";
   for (const Arguments& rule : std::vector<Arguments>{

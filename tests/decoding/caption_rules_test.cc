@@ -440,7 +440,7 @@ TEST_CASE("rules that make no sense are refused by every search") {
     CHECK(refused([&](Rules& r) {
             r.prefix = {4, token};
           }) == tensor::format("the prefix has the token {}", token));
-  const std::string twice = "the prefix has the same 2 words twice, which no caption may have",
+  const std::string twice = "the prefix has an n-gram of 2 twice, which no caption may have",
                     word = "the prefix has a word that no caption may have";
   CHECK(refused([](Rules& r) { r.prefix = {4, 4}, r.no_repeat_ngram = 2; }) == "");
   CHECK(refused([](Rules& r) { r.prefix = {4, 4, 4}, r.no_repeat_ngram = 2; }) == twice);
