@@ -18,9 +18,9 @@ struct SearchOptions {
   int64_t beam = 3;
   int64_t max_words = 30;
   double length_exponent = 1;
-  CaptionRules rules;
   int64_t batch_photos = 32;
   bool compat_original = false;  // the original's search and its strings with <sos> and <eos>
+  CaptionRules rules = {};       // of what captions say; training has none
   bool operator==(const SearchOptions&) const = default;
 };
 
