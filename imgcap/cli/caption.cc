@@ -8,6 +8,7 @@
 #include "imgcap/cli/caption_results.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
+#include "imgcap/cli/rule_options.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/decoding/beam_search.h"
 #include "imgcap/decoding/sampling.h"
@@ -24,6 +25,7 @@ struct Options {
   std::vector<std::string> images;
   BeamOptions search;
   SamplingOptions sampling;
+  RuleOptions rules;
   bool sample = false, json = false;
   std::string format = "text";
 };
@@ -86,6 +88,7 @@ void run(const Options& o, Program& program) {
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
   search.compat_original = o.compat == "original";
+  search.rules = rules_of(o.rules, model.vocabulary, search.max_words, search.compat_original, "caption");
   tensor::check(!search.attention || model.info.decoder.kind == DecoderKind::attention, ErrorKind::argument,
                 "caption: --attention: the model {} has no attention", o.model);
   if (search.attention) expect_writable(o.attention);
@@ -139,6 +142,7 @@ void add_caption(Verb& app, Program& program) {
   verb.option("--length-exponent", o->search.length_exponent,
               "Log-probability is divided by length to this power")
       .range(0.0, 10.0);
+  add_rule_options(verb, o->rules);
   const Option sample =
       verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)")
           .excludes(beam);

@@ -2,6 +2,7 @@
 
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/model_options.h"
+#include "imgcap/cli/rule_options.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -18,6 +19,7 @@ struct Options {
   PhotoChoice photos;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
+  RuleOptions rules;
   bool json = false;
 };
 
@@ -27,16 +29,18 @@ void run(const Options& o) {
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
   const LoadedModel model = load_model(o.checkpoint, o.weights);
+  SearchOptions search;
+  search.beam = o.beam;
+  search.max_words = o.max_words;
+  search.length_exponent = o.length_exponent;
+  search.rules =
+      rules_of(o.rules, model.vocabulary, o.max_words, score_options.protocol == Protocol::original, "eval");
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const std::vector<std::string> names = o.photos.names(splits);
   const FeatureCache features = load_features(model.encoder, o.images, names, o.features);
   const Dataset data = make_dataset(captions, names, features, model.vocabulary);
   report_without_captions(data);
-  SearchOptions search;
-  search.beam = o.beam;
-  search.max_words = o.max_words;
-  search.length_exponent = o.length_exponent;
   const auto [candidates, scores] =
       evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
   if (!o.out.empty()) {
@@ -71,6 +75,7 @@ void add_eval(Verb& app, Program& program) {
   verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);
   verb.option("--length-exponent", o->length_exponent, "Log-probability is divided by length to this power")
       .range(0.0, 10.0);
+  add_rule_options(verb, o->rules);
   const Option protocol =
       verb.option("--protocol", o->protocol, "standard, or original: its search, strings and scores")
           .one_of({"standard", "original"});

@@ -7,6 +7,7 @@
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
+#include "imgcap/cli/rule_options.h"
 #include "imgcap/decoding/beam_search.h"
 #include "imgcap/report/report.h"
 #include "imgcap/training/evaluate.h"
@@ -26,6 +27,7 @@ struct Options {
   std::string log, weights, features, title = "What the captioners say", out;
   int64_t beam = 5, max_words = 30, photos = 12;
   double length_exponent = 1;
+  RuleOptions rules;
 };
 
 // Found out now, not after minutes of work.
@@ -91,6 +93,7 @@ class Work {
     report_.beam = o.beam;
     report_.max_words = o.max_words;
     report_.length_exponent = o.length_exponent;
+    report_.rules = describe(o.rules);
     report_.listed = static_cast<int64_t>(names_.size());
     if (o.log.empty()) return;
     report_.log = read_training_log(o.log);
@@ -100,6 +103,7 @@ class Work {
   // Scores the model and captions the photos that are shown.
   void add(const std::string& file, const std::string& name) {
     LoadedModel model = load_model(file, o_.weights);
+    const CaptionRules rules = rules_of(o_.rules, model.vocabulary, o_.max_words, false, "report");
     const FeatureCache& features = features_of(model.encoder);
     const Dataset data = make_dataset(captions_, names_, features, model.vocabulary);
     if (report_.models.empty()) choose_photos(data, features);
@@ -107,6 +111,7 @@ class Work {
     search.beam = o_.beam;
     search.max_words = o_.max_words;
     search.length_exponent = o_.length_exponent;
+    search.rules = rules;
     ScoreOptions score_options;
     score_options.split = report_.list;
     ReportModel entry;
@@ -120,7 +125,7 @@ class Work {
     entry.notes = model.info.notes;
     entry.scores = evaluate(*model.decoder, data, features, model.vocabulary, search, score_options).scores;
     report_.models.push_back(std::move(entry));
-    for (ReportPhoto& photo : report_.photos) caption(photo, model, features);
+    for (ReportPhoto& photo : report_.photos) caption(photo, model, features, rules);
   }
 
   const Report& report() const { return report_; }
@@ -167,13 +172,15 @@ class Work {
           "report: no photo can be shown; the first: {}", problem);
   }
 
-  void caption(ReportPhoto& photo, LoadedModel& model, const FeatureCache& features) const {
+  void caption(ReportPhoto& photo, LoadedModel& model, const FeatureCache& features,
+               const CaptionRules& rules) const {
     const auto row = features.find(photo.name);
     if (!row) return;
     BeamOptions search;
     search.beam = o_.beam;
     search.max_words = o_.max_words;
     search.length_exponent = o_.length_exponent;
+    search.rules = rules;
     search.attention = model.info.decoder.kind == DecoderKind::attention;
     const auto start = std::chrono::steady_clock::now();
     const Hypothesis best = beam_search(*model.decoder, features.rows({*row}), search).front().front();
@@ -226,6 +233,7 @@ void add_report(Verb& app, Program& program) {
   verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);
   verb.option("--length-exponent", o->length_exponent, "Log-probability is divided by length to this power")
       .range(0.0, 10.0);
+  add_rule_options(verb, o->rules);
   verb.option("--photos", o->photos, "Photos that are shown, the first of the list").range(0, 1000);
   verb.option("--title", o->title, "The page's heading");
   verb.option("--out", o->out, "The HTML file to write").required();

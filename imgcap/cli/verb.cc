@@ -96,6 +96,7 @@ Option Option::one_of(const std::vector<std::string>& values) {
 Option Option::group(const std::string& heading) { return Option(option_->group(heading)); }
 Option Option::needs(const Option& other) { return Option(option_->needs(other.option_)); }
 Option Option::excludes(const Option& other) { return Option(option_->excludes(other.option_)); }
+Option Option::one_a_use() { return Option(option_->allow_extra_args(false)); }
 
 Verb Verb::verb(const std::string& name, const std::string& description) {
   CLI::App* below = app_->add_subcommand(name, description);

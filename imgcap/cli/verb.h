@@ -27,6 +27,7 @@ class Option {
   Option group(const std::string& heading);  // of --help; "": not shown
   Option needs(const Option& other);
   Option excludes(const Option& other);
+  Option one_a_use();  // of a list: what stands behind the value is not of it
 
  private:
   CLI::Option* option_;

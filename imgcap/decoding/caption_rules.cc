@@ -56,7 +56,7 @@ void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, 
     std::vector<bool> banned(static_cast<size_t>(vocabulary), false);
     no_repeats.ban(before, banned);
     check(!banned[static_cast<size_t>(path[at])], ErrorKind::argument,
-          "{}: the prefix has the same {} words twice, which no caption may have", op, rules.no_repeat_ngram);
+          "{}: the prefix has an n-gram of {} twice, which no caption may have", op, rules.no_repeat_ngram);
     no_words.ban(before, banned);
     check(!banned[static_cast<size_t>(path[at])], ErrorKind::argument,
           "{}: the prefix has a word that no caption may have", op);
@@ -124,11 +124,8 @@ RuleChecker::Said RuleChecker::said(const std::vector<int64_t>& path) const {
     if (piece.begins) result.last.clear();
     if (!piece.text.empty()) {
       if (result.last.empty()) ++result.words;
-      // Letters behind a word's token make another word of it; what was said so far stays said.
-      if (piece.begins)
-        result.units.push_back(token);
-      else if (result.units.empty() || result.units.back() >= 0 || result.last.empty())
-        result.units.push_back(-1);
+      // What is spelled parts what stands around it, however many tokens it takes.
+      result.units.push_back(piece.begins ? token : -1);
       result.last += piece.text;
     }
     if (piece.ends) result.last.clear();

@@ -58,7 +58,7 @@ class RuleChecker {
     bool suppressed_word = false;  // a word as it stands
   };
   struct Said {
-    std::vector<int64_t> units;  // a token a word; of one that is spelled, a number below 0
+    std::vector<int64_t> units;  // a token a word; -1 for each of one that is spelled
     std::string last;            // the word at the end, empty after a blank
     int64_t words = 0;
   };

@@ -50,6 +50,7 @@ struct Report {
   std::string title, version, made, list;  // made: when, as text; list: where the photos are from
   int64_t beam = 0, max_words = 0;
   double length_exponent = 1;
+  std::string rules;                                          // of what captions say: sentences, or nothing
   int64_t listed = 0;                                         // photos of the list
   std::vector<std::pair<std::string, std::string>> left_out;  // those without a score: name, reason
   std::vector<ReportModel> models;

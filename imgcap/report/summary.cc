@@ -93,9 +93,9 @@ std::string scores(const Report& report) {
   for (const std::string& meaning : meanings)
     out += tensor::format(
         "<p class=\"note\">{}. Beam search of width {}, captions of at most {} words, length exponent "
-        "{}.{}</p>\n",
+        "{}.{}{}</p>\n",
         escape_html(meaning), report.beam, report.max_words, report.length_exponent,
-        report.models.size() > 1 ? " Bold: the best of a column." : "");
+        escape_html(report.rules), report.models.size() > 1 ? " Bold: the best of a column." : "");
   return out + left_out(report) + "</section>\n";
 }
 

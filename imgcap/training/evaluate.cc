@@ -29,6 +29,7 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
   beam.beam = options.beam;
   beam.max_words = options.max_words;
   beam.length_exponent = options.length_exponent;
+  beam.rules = options.rules;
   beam.compat_original = options.compat_original;
   std::map<std::string, std::string> captions;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {

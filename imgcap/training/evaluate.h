@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/caption_rules.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/training/dataset.h"
@@ -19,6 +20,7 @@ struct SearchOptions {
   double length_exponent = 1;
   int64_t batch_photos = 32;
   bool compat_original = false;  // the original's search and its strings with <sos> and <eos>
+  CaptionRules rules = {};       // of what captions say; training has none
   bool operator==(const SearchOptions&) const = default;
 };
 

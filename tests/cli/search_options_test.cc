@@ -4,107 +4,27 @@
 
 #include <functional>
 
-#include "imgcap/decoding/beam_search.h"
 #include "imgcap/decoding/sampling.h"
 #include "imgcap/report/html.h"
-#include "imgcap/training/encode.h"
-#include "imgcap/training/evaluate.h"
 #include "tensor/format.h"
 #include "tests/cli/given.h"
 #include "tests/cli/refused.h"
-#include "tests/cli/small_model.h"
+#include "tests/cli/search_scene.h"
 
-using namespace imgcap;
+using namespace tests;
 using nlohmann::json;
-using tests::all_between;
-using tests::Folder;
-using tests::Given;
-using tests::has;
-using tests::Result;
-using tests::run;
 
 namespace {
 
-const std::string kBear = "coco_000000000285.jpg", kSkier = "coco_000000000785.jpg";
-
-struct Scene {
-  Folder folder;
-  std::string photos = tests::assets() + "/photos", model = folder / "small.safetensors",
-              plain = folder / "plain.safetensors", weights = folder / "encoder.safetensors",
-              captions = folder / "captions", more = folder / "more", list = folder / "list.txt",
-              features = folder / "features.safetensors";
-  std::map<std::string, std::vector<std::string>> references = {{kBear, {"a bear a plane", "a bear ."}},
-                                                                {kSkier, {"plane a . bear"}}};
-  std::vector<std::string> names = {kSkier, kBear};
-
-  Scene() {
-    // With the plain one's weights all settings below change what is found, in whatever photo.
-    tests::write_small_model(model, DecoderKind::attention, 60, 2);
-    tests::write_small_model(plain, DecoderKind::plain, 5, 4);
-    tests::write_other_encoder(weights);
-    const std::string header = "image_name| comment_number| comment\n";
-    tests::write_text(captions, header + kBear + "|0|a bear a plane\n" + kSkier + "|0|plane a . bear\n");
-    tests::write_text(more, header + kBear + "|1|a bear .\n");
-    tests::write_text(list, kSkier + "\n" + kBear + "\n");
-  }
-
-  // The encoder is the other one unless `weights` is empty.
-  LoadedEncoder encoder(const std::string& file) const { return load_encoder("efficientnet_lite2", file); }
-  Image photo(const std::string& name) const { return read_image(photos + "/" + name); }
-};
-
-struct Model {
-  Vocabulary vocabulary;
-  std::unique_ptr<Decoder> decoder;
-
-  explicit Model(const std::string& file) : Model(load_checkpoint(file)) {}
-  explicit Model(const Checkpoint& checkpoint)
-      : vocabulary(checkpoint.make_vocabulary()), decoder(checkpoint.make_decoder()) {
-    decoder->eval();
-  }
-  std::string text(const Hypothesis& h) const {
-    return vocabulary.decode(std::vector<int32_t>(h.words.begin(), h.words.end()));
-  }
-};
-
-SearchOptions search_options(int64_t beam, int64_t max_words, double length_exponent) {
-  SearchOptions options;
-  options.beam = beam;
-  options.max_words = max_words;
-  options.length_exponent = length_exponent;
-  return options;
-}
-
-BeamOptions beam_options(int64_t beam, int64_t nbest, int64_t max_words, double length_exponent) {
-  BeamOptions options;
-  options.beam = beam;
-  options.nbest = nbest;
-  options.max_words = max_words;
-  options.length_exponent = length_exponent;
-  return options;
-}
-
-// A photo's captions with their log-probabilities, as a line of `caption --json` has them.
-using Captions = std::vector<std::pair<std::string, double>>;
-
-Captions captions_of(const json& line) {
-  Captions all = {{line.at("caption"), line.at("log_probability")}};
-  for (const json& other : line.value("alternatives", json::array()))
-    all.emplace_back(other.at("caption"), other.at("log_probability"));
-  return all;
-}
-
-Captions captions_of(const std::vector<Hypothesis>& found, const Model& model) {
-  Captions all;
-  for (const Hypothesis& h : found) all.emplace_back(model.text(h), h.log_probability);
-  return all;
-}
+// rule_options_test.cc
+const std::vector<std::string> kRuleOptions = {"--no-repeat-ngram", "--min-words", "--suppress", "--prefix"};
 
 }  // namespace
 
 TEST_CASE("eval: every option counts") {
   const Scene scene;
   Given given({"eval"});
+  given.elsewhere(kRuleOptions);
   const auto eval = [&](const std::string& checkpoint, std::vector<std::string> more) {
     const std::vector<std::string> own = {
         "--checkpoint", checkpoint, "--weights", scene.weights, "--images",   scene.photos,  "--captions",
@@ -154,6 +74,7 @@ TEST_CASE("eval: every option counts") {
 TEST_CASE("caption: every option counts") {
   const Scene scene;
   Given given({"caption"});
+  given.elsewhere(kRuleOptions);
   const auto lines = [&](std::vector<std::string> more) {
     more.insert(more.end(), {"--json", scene.photos + "/" + kBear, scene.photos + "/" + kSkier});
     const Result result = run(given(more));
@@ -312,6 +233,7 @@ TEST_CASE("report: models are called by their files' names, or by their paths wh
 TEST_CASE("report: every option counts") {
   const Scene scene;
   Given given({"report"});
+  given.elsewhere(kRuleOptions);
   tests::write_text(scene.folder / "log.jsonl", "{\"step\":1234,\"loss\":5.5}\n");
   const std::string page_file = scene.folder / "page.html";
   const Result result = run(given({"--model",

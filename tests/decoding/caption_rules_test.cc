@@ -360,6 +360,26 @@ TEST_CASE("<unk> is in no text, so it is no word and parts none") {
   CHECK(banned({4, 5, 4, 5}) == Tokens{});
 }
 
+TEST_CASE("a blank at a token's end parts words, too") {
+  const Vocabulary vocabulary = small_vocabulary({"a ", "a", " b"});
+  CaptionRules rules;
+  rules.tokens = vocabulary.tokens();
+  rules.min_words = 2;
+  rules.suppressed = {"aa"};
+  const internal::RuleChecker checker(rules, 9);
+  const auto banned = [&](const Tokens& path, size_t token) {
+    std::vector<bool> flags(7, false);
+    checker.ban(path, flags);
+    return static_cast<bool>(flags[token]);
+  };
+  CHECK(banned({4}, kEos));
+  CHECK_FALSE(banned({4}, 4));
+  CHECK_FALSE(banned({4, 5}, kEos));  // "a a"
+  CHECK(banned({5}, 4));              // "aa "
+  CHECK_FALSE(banned({5}, 5));        // "aa" can become "aaa"
+  CHECK(banned({5, 5}, 6));
+}
+
 TEST_CASE("a damaged decoder is found behind the rules, too") {
   ToyDecoder damaged(8, [](int64_t, int64_t, int64_t) { return std::vector<double>(8, NAN); });
   BeamOptions options;
@@ -420,7 +440,7 @@ TEST_CASE("rules that make no sense are refused by every search") {
     CHECK(refused([&](Rules& r) {
             r.prefix = {4, token};
           }) == tensor::format("the prefix has the token {}", token));
-  const std::string twice = "the prefix has the same 2 words twice, which no caption may have",
+  const std::string twice = "the prefix has an n-gram of 2 twice, which no caption may have",
                     word = "the prefix has a word that no caption may have";
   CHECK(refused([](Rules& r) { r.prefix = {4, 4}, r.no_repeat_ngram = 2; }) == "");
   CHECK(refused([](Rules& r) { r.prefix = {4, 4, 4}, r.no_repeat_ngram = 2; }) == twice);

@@ -1,0 +1,30 @@
+// What captions may say, as options of the verbs that search.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "imgcap/cli/verb.h"
+#include "imgcap/decoding/caption_rules.h"
+
+namespace imgcap::cli {
+
+struct RuleOptions {
+  int64_t no_repeat_ngram = 0, min_words = 0;
+  std::vector<std::string> suppress;
+  std::string prefix;
+};
+
+// --no-repeat-ngram, --min-words, --suppress and --prefix.
+void add_rule_options(Verb& verb, RuleOptions& options);
+
+// They for a model's vocabulary. A suppressed word that it lacks is told on stderr. Kind argument, beginning
+// with the verb's name: what the vocabulary cannot say, what does not fit together, and any rule at all where
+// the search is the original's.
+CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, int64_t max_words,
+                      bool compat_original, const char* verb);
+
+// As a sentence with a blank before it; empty without rules.
+std::string describe(const RuleOptions& options);
+
+}  // namespace imgcap::cli
