@@ -29,11 +29,7 @@ void run(const Options& o) {
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
   const LoadedModel model = load_model(o.checkpoint, o.weights);
-  SearchOptions search;
-  search.beam = o.beam;
-  search.max_words = o.max_words;
-  search.length_exponent = o.length_exponent;
-  search.rules =
+  const CaptionRules rules =
       rules_of(o.rules, model.vocabulary, o.max_words, score_options.protocol == Protocol::original, "eval");
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
@@ -41,8 +37,12 @@ void run(const Options& o) {
   const FeatureCache features = load_features(model.encoder, o.images, names, o.features);
   const Dataset data = make_dataset(captions, names, features, model.vocabulary);
   report_without_captions(data);
+  SearchOptions search;
+  search.beam = o.beam;
+  search.max_words = o.max_words;
+  search.length_exponent = o.length_exponent;
   const auto [candidates, scores] =
-      evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
+      evaluate(*model.decoder, data, features, model.vocabulary, search, score_options, rules);
   if (!o.out.empty()) {
     Json results = Json::object({{"scores", to_json(scores)}, {"beam", o.beam}});
     for (const auto& [name, text] : candidates)

@@ -111,7 +111,6 @@ class Work {
     search.beam = o_.beam;
     search.max_words = o_.max_words;
     search.length_exponent = o_.length_exponent;
-    search.rules = rules;
     ScoreOptions score_options;
     score_options.split = report_.list;
     ReportModel entry;
@@ -123,7 +122,8 @@ class Work {
     entry.encoder_parameters = model.encoder.encoder->parameter_count();
     entry.vocabulary = model.vocabulary.size();
     entry.notes = model.info.notes;
-    entry.scores = evaluate(*model.decoder, data, features, model.vocabulary, search, score_options).scores;
+    entry.scores =
+        evaluate(*model.decoder, data, features, model.vocabulary, search, score_options, rules).scores;
     report_.models.push_back(std::move(entry));
     for (ReportPhoto& photo : report_.photos) caption(photo, model, features, rules);
   }

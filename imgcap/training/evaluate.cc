@@ -24,12 +24,12 @@ std::vector<std::vector<int64_t>> groups(size_t count, int64_t size) {
 
 std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
                                                   const FeatureCache& features, const Vocabulary& vocabulary,
-                                                  const SearchOptions& options) {
+                                                  const SearchOptions& options, const CaptionRules& rules) {
   BeamOptions beam;
   beam.beam = options.beam;
   beam.max_words = options.max_words;
   beam.length_exponent = options.length_exponent;
-  beam.rules = options.rules;
+  beam.rules = rules;
   beam.compat_original = options.compat_original;
   std::map<std::string, std::string> captions;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
@@ -56,10 +56,11 @@ References scored_references(const Dataset& data, const Vocabulary& vocabulary, 
 }
 
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
-                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options) {
+                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options,
+                    const CaptionRules& rules) {
   search.compat_original = options.protocol == Protocol::original;
   Evaluation result;
-  result.captions = caption_photos(decoder, data, features, vocabulary, search);
+  result.captions = caption_photos(decoder, data, features, vocabulary, search, rules);
   result.scores =
       score_captions(result.captions, scored_references(data, vocabulary, search.compat_original), options);
   return result;

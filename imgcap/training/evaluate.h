@@ -20,14 +20,14 @@ struct SearchOptions {
   double length_exponent = 1;
   int64_t batch_photos = 32;
   bool compat_original = false;  // the original's search and its strings with <sos> and <eos>
-  CaptionRules rules = {};       // of what captions say; training has none
   bool operator==(const SearchOptions&) const = default;
 };
 
 // Photo -> its best caption, as text.
 std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
                                                   const FeatureCache& features, const Vocabulary& vocabulary,
-                                                  const SearchOptions& options);
+                                                  const SearchOptions& options,
+                                                  const CaptionRules& rules = {});
 
 // The captions that those of caption_photos are scored against: as in the file, or, with `compat_original`,
 // encoded and decoded by the original's rules, with <sos> and <eos>.
@@ -41,7 +41,8 @@ struct Evaluation {
 // Captions of all photos of the data set, scored against its references. With the original protocol the
 // search is the original's, too, and the references are what its vocabulary makes of them.
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
-                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options);
+                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options,
+                    const CaptionRules& rules = {});
 
 // Mean loss a token with the captions' own words fed, in evaluation mode. With compat_original as the
 // original did it: it throws its coins of `teacher_forcing` here, too, so that the loss depends on `seed`.
