@@ -69,7 +69,11 @@ TEST_CASE("--help says what an option takes, and its default") {
     defaults.erase("--threads");
     return defaults;
   };
-  const Defaults search = {{"--beam", "5"}, {"--max-words", "30"}, {"--length-exponent", "1"}};
+  const Defaults search = {{"--beam", "5"},
+                           {"--max-words", "30"},
+                           {"--length-exponent", "1"},
+                           {"--no-repeat-ngram", "0"},
+                           {"--min-words", "0"}};
   Defaults eval = search, report = search, caption = search;
   eval.insert({{"--protocol", "standard"}, {"--compat", "none"}});
   report.insert({{"--photos", "12"}, {"--title", "What"}});  // the captioners say

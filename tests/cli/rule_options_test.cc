@@ -159,7 +159,7 @@ TEST_CASE("rules that a model cannot keep are refused before any work, in a sent
       const Result result =
           run((verb == "caption" ? caption : listed(scene, verb, scene.plain) + out) + rules);
       check_refused(result, verb + ": " + why);
-      CHECK(count(result.err, "\n") == 1);
+      CHECK(count(result.err, "imgcap: " + verb) == 1);
       CHECK(result.out == "");
     }
     CHECK_FALSE(std::filesystem::exists(scene.features));

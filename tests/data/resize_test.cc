@@ -166,7 +166,8 @@ TEST_CASE("preprocessing goes through JSON and back") {
   CHECK(contains(replaced("0.406", "true"), "\"mean\""));
   CHECK(contains(replaced("0.229", "1e999"), "preprocessing"));
   CHECK(contains(replaced("0.485,", ""), "\"mean\""));
-  CHECK(contains(replaced("0.485", "[[[[1]]]]"), "not JSON: more than 2 arrays and objects inside one another"));
+  CHECK(contains(replaced("0.485", "[[[[1]]]]"),
+                 "not JSON: more than 2 arrays and objects inside one another"));
   CHECK(contains(replaced("}", ""), "preprocessing: not JSON: line 1"));
   CHECK(contains(error_of([] { preprocessing_from_json("[]", "x"); }), "has to be an object"));
 }

@@ -135,9 +135,8 @@ TEST_CASE("settings have their names and values in JSON, and come back from it")
                label_smoothing, objective, samples, augment, augment_views, finetune, finetune_lr, precision,
                loss_scale, average_decay, max_tokens, validate_every, patience, checkpoint_every, seed,
                compat_original, validation] = TrainOptions{};
-  const auto& [beam, max_words, length_exponent, search_batch, search_compat, search_rules] = validation;
+  const auto& [beam, max_words, length_exponent, search_batch, search_compat] = validation;
   CHECK(beam == SearchOptions{}.beam);
-  CHECK_FALSE(search_rules.given());  // training has none
   // Each of them but `finetune` (which does not go with `augment`) and `objective` differs from its default.
   size_t defaults = 0;
   const nlohmann::json of_defaults = nlohmann::json::parse(to_json(TrainOptions{}));
