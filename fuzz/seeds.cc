@@ -10,9 +10,11 @@
 #include "imgcap/models/decoder.h"
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/trainer.h"
+#include "tensor/io/events.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/pickle.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/io/tfrecord.h"
 #include "tensor/io/zip.h"
 
 namespace fs = std::filesystem;
@@ -154,6 +156,21 @@ void models() {
       "{\"validation\":true,\"step\":2,\"loss\":7.1,\"BLEU-4\":0.5,\"CIDEr\":1.5,\"best\":true}\n");
 }
 
+// An event file and its messages; a training log may be one, too.
+void events() {
+  tensor::io::EventWriter writer(root / "made");
+  writer.add(1, {{"Train/Loss", 7.5f}, {"Train/Gradient Norm", 0.5f}});
+  writer.add(2, {{"Train/Loss", 7.25f}});
+  writer.add(2, {{"Validation/Loss", 7.1f}, {"Validation/BLEU", 0.5f}, {"Validation/CIDEr", 1.5f}});
+  const std::string file = read(writer.file());
+  fs::remove_all(root / "made");
+  put("events", "run", file);
+  put("training_log", "run.tfevents", file);
+  tensor::io::TfrecordReader records(file, "run");
+  for (int i = 0; const auto record = records.next(); ++i)
+    for (const char* reader : {"events", "protobuf"}) put(reader, "event" + std::to_string(i), *record);
+}
+
 // Two members, a long name (GNU), a pax header: as tar writes them.
 void archives() {
   std::string all;
@@ -200,6 +217,7 @@ int main(int count, char** arguments) {
     golden(source / "tests/golden");
     captions(source / "assets/photos");
     models();
+    events();
     archives();
   } catch (const std::exception& error) {
     return std::fprintf(stderr, "seeds: %s\n", error.what()), 1;

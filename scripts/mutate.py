@@ -38,7 +38,7 @@ ROOMS = {
     "tensor/io": ("tensor/io", "test_tensor"), "tensor": ("tensor", "test_tensor"),
     "autograd/testing": ("autograd/testing", "test_gradcheck"), "autograd": ("autograd", "test_autograd"),
     "nn": ("nn", "test_nn"), "optim": ("optim", "test_optim"),
-    "data": ("imgcap/data", "test_data"), "models": ("imgcap/models", "test_models"),
+    "data": ("imgcap/data", "test_data"), "models": ("imgcap/models", "test_models"), "onnx": ("imgcap/onnx", "test_onnx"),
     "decoding": ("imgcap/decoding", "test_decoding"), "metrics": ("imgcap/metrics", "test_metrics"),
     "training": ("imgcap/training", "test_training"), "report": ("imgcap/report", "test_report"),
     "bench": ("imgcap/bench", "test_cli"), "cli": ("imgcap/cli", "test_cli"),

@@ -29,6 +29,7 @@ void add_classify(Verb& app, Program& program);
 void add_convert(Verb& app, Program& program);
 void add_data(Verb& app, Program& program);
 void add_eval(Verb& app, Program& program);
+void add_export(Verb& app, Program& program);
 void add_gradcheck(Verb& app, Program& program);
 void add_info(Verb& app, Program& program);
 void add_ops(Verb& app, Program& program);

@@ -31,6 +31,7 @@ int run(int argc, const char* const* argv) {
   add_vocab(all, program);
   add_tokenize(all, program);
   add_convert(all, program);
+  add_export(all, program);
   add_info(all, program);
   add_bench(all, program);
   add_gradcheck(all, program);

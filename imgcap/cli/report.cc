@@ -226,7 +226,10 @@ void add_report(Verb& app, Program& program) {
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option("--captions", o->captions, "Caption files: the references").required();
   o->choice.add_options(verb, "The photos");
-  verb.option("--log", o->log, "The log of a training run (log.jsonl), for its curves");
+  verb.option(
+      "--log", o->log,
+      "The log of a training run, for its curves: log.jsonl, an event file of TensorBoard, or a folder of "
+      "a resumed run's event files");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--features", o->features, "Feature cache to use or to make, of the first model's encoder");
   verb.option("--beam", o->beam, "Beam width").range(1, 100);

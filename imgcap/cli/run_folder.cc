@@ -11,12 +11,20 @@ namespace fs = std::filesystem;
 using tensor::check;
 using tensor::ErrorKind;
 
-RunFolder::RunFolder(const fs::path& folder, bool resume) {
+namespace {
+
+const fs::path& expect_run(const fs::path& folder, bool resume) {
   const bool has_run = fs::exists(folder / "last.safetensors");
   check(resume || !has_run, ErrorKind::argument,
         "{}: there is a run in it; --resume goes on with it, a new one needs another --out", folder.string());
   check(!resume || has_run, ErrorKind::argument,
         "{}: there is no run in it to go on with (no last.safetensors)", folder.string());
+  return folder;
+}
+
+}  // namespace
+
+WritableFolder::WritableFolder(const fs::path& folder) {
   std::error_code error;
   for (fs::path part = folder.lexically_normal(); !part.empty() && !fs::exists(part, error);
        part = part.parent_path())
@@ -32,13 +40,16 @@ RunFolder::RunFolder(const fs::path& folder, bool resume) {
     tensor::fail(ErrorKind::io, "{}: cannot be written to{}", folder.string(), what.substr(what.rfind(": ")));
   }
   fs::remove(probe, error);
-  tensor::io::remove_stale_temporaries(folder);
 }
 
-RunFolder::~RunFolder() {
+WritableFolder::~WritableFolder() {
   std::error_code error;
   for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder)
     if (!fs::remove(*folder, error)) return;  // not empty
+}
+
+RunFolder::RunFolder(const fs::path& folder, bool resume) : WritableFolder(expect_run(folder, resume)) {
+  tensor::io::remove_stale_temporaries(folder);
 }
 
 }  // namespace imgcap::cli

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "imgcap/cli/run_folder.h"
+#include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_features.h"
 #include "imgcap/cli/training_split.h"
@@ -18,7 +19,7 @@ struct Options {
   std::vector<std::string> captions, images;
   std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
                                     features;
-  std::string init, vocabulary, compat = "none", encoder_mode = "eval", profile;
+  std::string init, vocabulary, compat = "none", encoder_mode = "eval", profile, tensorboard;
   int64_t max_words = 4065, min_frequency = 5;
   double init_temperature = 1;
   bool no_characters = false, resume = false, detect_anomaly = false;
@@ -26,7 +27,9 @@ struct Options {
   TrainOptions train;
 };
 
-TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string& profile) {
+// `events` may be null.
+TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string& profile,
+                            TrainEvents* events) {
   TrainListener listener;
   if (!profile.empty())
     listener.profile = [&line, profile](const autograd::Profile& p) {
@@ -35,14 +38,16 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
       print(tensor::format("{}the step's course is in {} (open it in ui.perfetto.dev or chrome://tracing)\n",
                            p.table(), profile));
     };
-  listener.step = [&line](const StepReport& r) {
+  listener.step = [&line, events](const StepReport& r) {
+    if (events != nullptr) events->add(r);
     if (line.is_terminal())
       line.show(progress_line(r));
     else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
       print(step_line(r) + "\n");
   };
-  listener.validation = [&line, beam, told = false](const ValidationReport& r) mutable {
+  listener.validation = [&line, beam, events, told = false](const ValidationReport& r) mutable {
     line.clear();
+    if (events != nullptr) events->add(r);
     if (!told) print(tensor::format("validation: {}, beam {}\n", describe(r.scores), beam));
     told = true;
     print(validation_line(r) + "\n");
@@ -142,6 +147,8 @@ void run(Options o, const Verb& verb, Program& program) {
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
   RunFolder folder(o.out, o.resume);
+  std::optional<WritableFolder> events_folder;
+  if (!o.tensorboard.empty()) events_folder.emplace(o.tensorboard);
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const TrainingSplit split = make_split(o, captions, splits, as_original, program.seed);
@@ -190,12 +197,18 @@ void run(Options o, const Verb& verb, Program& program) {
       to_string(info.decoder.kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
   if (o.resume) trainer.resume();
+  std::optional<TrainEvents> events;
+  if (events_folder) {
+    events.emplace(o.tensorboard);
+    events_folder->accept();
+  }
   folder.accept();
   if (split.drawn || split.from_captions) save_lists(split, o.out);
   if (o.resume) print(tensor::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
-  const Trainer::End end = trainer.run(make_listener(line, o.train.validation.beam, o.profile), stop_flag());
+  const Trainer::End end = trainer.run(
+      make_listener(line, o.train.validation.beam, o.profile, events ? &*events : nullptr), stop_flag());
   line.clear();
   if (end == Trainer::End::interrupted) {
     print(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
@@ -314,6 +327,9 @@ void add_train(Verb& app, Program& program) {
   verb.option("--beam", t.validation.beam, "Beam width of the validation").group("Training");
   verb.flag("--detect-anomaly", o->detect_anomaly,
             "Stop at the first op whose result or gradient has a NaN or an infinity, and name it (slow)")
+      .group("Diagnosis");
+  verb.option("--tensorboard", o->tensorboard,
+              "Write losses, rates and scores to this folder for TensorBoard, while the run goes on")
       .group("Diagnosis");
   verb.option("--profile", o->profile,
               "Measure the third step by op, print the table and write a trace for Chrome to this file")

@@ -13,7 +13,7 @@ struct Group {
 constexpr Group kGroups[] = {{3, 1, 1, 16, 1},  {3, 2, 6, 24, 3},  {5, 2, 6, 48, 3}, {3, 2, 6, 88, 4},
                              {5, 1, 6, 120, 4}, {5, 2, 6, 208, 5}, {3, 1, 6, 352, 1}};
 constexpr int64_t kStem = 32, kHead = 1280;
-constexpr auto kSame = FrozenCnn::Padding::same;
+constexpr auto kSame = CnnBuilder::Padding::same;
 
 std::unique_ptr<nn::BatchNorm2d> new_norm(int64_t channels) {
   nn::BatchNormOptions options;
@@ -56,7 +56,7 @@ Variable InvertedResidual::forward(const Variable& x) {
   return residual_ ? y + x : y;
 }
 
-int InvertedResidual::compile(FrozenCnn& plan, int x) const {
+int InvertedResidual::build(CnnBuilder& plan, int x) const {
   int y = expand_ ? plan.conv(x, *expand_, *norm0_, Activation::relu6) : x;
   y = plan.conv(y, *depthwise_, *norm1_, Activation::relu6, -1, kSame);
   return plan.conv(y, *project_, *norm2_, Activation::none, residual_ ? x : -1);
@@ -100,12 +100,10 @@ Variable EfficientNetLite::forward_head(const Variable& features) {
   return (*fc_)(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 
-FrozenCnn EfficientNetLite::compile() const {
-  FrozenCnn plan;
-  int y = plan.conv(FrozenCnn::kInput, *stem_, *norm0_, Activation::relu6, -1, kSame);
-  for (const auto& block : blocks_.list) y = block->compile(plan, y);
+void EfficientNetLite::build(CnnBuilder& plan) const {
+  int y = plan.conv(CnnBuilder::kInput, *stem_, *norm0_, Activation::relu6, -1, kSame);
+  for (const auto& block : blocks_.list) y = block->build(plan, y);
   plan.conv(y, *conv_head_, *norm1_, Activation::relu6);
-  return plan;
 }
 
 std::vector<std::vector<nn::Module*>> EfficientNetLite::stages() {

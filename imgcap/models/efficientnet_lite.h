@@ -17,7 +17,7 @@ class InvertedResidual : public nn::Layer {
   InvertedResidual(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t expansion);
   Variable forward(const Variable& x) override;
   std::string describe() const override { return "MBConvBlock"; }
-  int compile(FrozenCnn& plan, int x) const;
+  int build(CnnBuilder& plan, int x) const;
 
  private:
   bool residual_;
@@ -38,9 +38,9 @@ class EfficientNetLite : public Encoder {
   int64_t classes() const override { return classes_; }
   Variable forward_features(const Variable& x) override;
   Variable forward_head(const Variable& features) override;
+  void build(CnnBuilder& plan) const override;
 
  protected:
-  FrozenCnn compile() const override;
   std::vector<std::vector<nn::Module*>> stages() override;
   nn::Module& head() override { return *fc_; }
 

@@ -24,7 +24,9 @@ std::shared_ptr<const FrozenCnn> Encoder::plan() {
   };
   const std::lock_guard lock(mutex_);
   if (!plan_ || !std::equal(state.begin(), state.end(), plan_state_.begin(), plan_state_.end(), same)) {
-    plan_ = std::make_shared<const FrozenCnn>(compile());
+    auto plan = std::make_shared<FrozenCnn>();
+    build(*plan);
+    plan_ = std::move(plan);
     plan_state_ = std::move(state);
   }
   return plan_;

@@ -34,6 +34,8 @@ class Encoder : public nn::Module {
   virtual Variable forward_features(const Variable& x) = 0;
   // Features -> (n, classes) logits.
   virtual Variable forward_head(const Variable& features) = 0;
+  // The steps of forward_features, with batch norm in evaluation mode.
+  virtual void build(CnnBuilder& plan) const = 0;
   Variable forward(const Variable& x) { return forward_head(forward_features(x)); }
 
   // Without a graph: features of pictures (n, 3, h, w) that are preprocessed. A frozen encoder runs as a
@@ -51,7 +53,6 @@ class Encoder : public nn::Module {
   void finetune(int stages);
 
  protected:
-  virtual FrozenCnn compile() const = 0;
   // From input to output, all that forward_features uses.
   virtual std::vector<std::vector<nn::Module*>> stages() = 0;
   virtual nn::Module& head() = 0;

@@ -5,33 +5,17 @@
 #include <cstdint>
 #include <vector>
 
-#include "nn/batch_norm.h"
-#include "nn/conv2d.h"
+#include "imgcap/models/cnn_builder.h"
 #include "tensor/cpu/nhwc.h"
 
 namespace imgcap {
 
-using tensor::Conv2dOptions;
-using tensor::Shape;
-using tensor::Tensor;
-using tensor::cpu::Activation;
-
-// `options` with TensorFlow's "same" padding for an input of h x w: the output has ceil(size / stride) rows
-// and columns; where the padding is odd, the smaller half is at the top and left.
-Conv2dOptions same_padding(Conv2dOptions options, int64_t kernel_h, int64_t kernel_w, int64_t h, int64_t w);
-
-class FrozenCnn {
+class FrozenCnn final : public CnnBuilder {
  public:
-  enum class Padding { fixed, same };
-
-  // The number of the network's input, for the steps below; each returns the number of its result.
-  static constexpr int kInput = 0;
-
-  // activation(norm(conv(x)) + residual); `residual` is a result's number or -1. Copies the weights as they
-  // are now.
+  // Copies the weights.
   int conv(int x, const nn::Conv2d& conv, const nn::BatchNorm2d& norm, Activation activation,
-           int residual = -1, Padding padding = Padding::fixed);
-  int max_pool(int x, const tensor::Pool2dOptions& options);
+           int residual = -1, Padding padding = Padding::fixed) override;
+  int max_pool(int x, const tensor::Pool2dOptions& options) override;
 
   // The last step's result (n, c, oh, ow), with strides of channels last, for x (n, c, h, w) f32 with any
   // strides. A picture's features do not depend on the batch it is in, nor on the number of threads. May be

@@ -58,7 +58,7 @@ Variable ResidualBlock::forward(const Variable& x) {
   return autograd::relu(y + (shortcut_ != nullptr ? downsample_(x) : x));
 }
 
-int ResidualBlock::compile(FrozenCnn& plan, int x) const {
+int ResidualBlock::build(CnnBuilder& plan, int x) const {
   const int shortcut = shortcut_ != nullptr ? plan.conv(x, *shortcut_, *shortcut_norm_, Activation::none) : x;
   int y = x;
   for (size_t i = 0; i < convs_.size(); ++i)
@@ -97,14 +97,12 @@ Variable ResNet::forward_head(const Variable& features) {
   return (*fc_)(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 
-FrozenCnn ResNet::compile() const {
-  FrozenCnn plan;
-  int y = plan.conv(FrozenCnn::kInput, *conv1_, bn1_, Activation::relu);
+void ResNet::build(CnnBuilder& plan) const {
+  int y = plan.conv(CnnBuilder::kInput, *conv1_, bn1_, Activation::relu);
   y = plan.max_pool(y, maxpool_.options());
   for (const nn::Sequential& layer : layers_)
     for (const auto& [key, block] : layer.children())
-      y = static_cast<const ResidualBlock*>(block)->compile(plan, y);
-  return plan;
+      y = static_cast<const ResidualBlock*>(block)->build(plan, y);
 }
 
 std::vector<std::vector<nn::Module*>> ResNet::stages() {

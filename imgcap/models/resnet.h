@@ -21,7 +21,7 @@ class ResidualBlock : public nn::Layer {
   ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck);
   Variable forward(const Variable& x) override;
   std::string describe() const override { return bottleneck_ ? "Bottleneck" : "BasicBlock"; }
-  int compile(FrozenCnn& plan, int x) const;
+  int build(CnnBuilder& plan, int x) const;
   int64_t out_channels() const { return out_; }
 
  private:
@@ -46,9 +46,9 @@ class ResNet : public Encoder {
   int64_t classes() const override { return classes_; }
   Variable forward_features(const Variable& x) override;
   Variable forward_head(const Variable& features) override;
+  void build(CnnBuilder& plan) const override;
 
  protected:
-  FrozenCnn compile() const override;
   std::vector<std::vector<nn::Module*>> stages() override;
   nn::Module& head() override { return *fc_; }
 

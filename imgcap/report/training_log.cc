@@ -1,8 +1,10 @@
 #include "imgcap/report/training_log.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "imgcap/data/text_file.h"
+#include "imgcap/report/event_log.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/json.h"
@@ -14,9 +16,7 @@ using tensor::check;
 using tensor::ErrorKind;
 using tensor::io::Json;
 
-// Far over any real run's; keeps sums and axes finite.
-constexpr int64_t kMostSteps = int64_t{1} << 50;
-constexpr double kLargest = 1e100;
+constexpr double kLargest = 1e100;  // keeps sums finite
 
 // Reads the members of one line; each failure names the place.
 class Line {
@@ -25,8 +25,8 @@ class Line {
 
   int64_t step() const {
     const Json& value = member("step");
-    check(value.is_integer() && value.as_double() >= 0 && value.as_double() <= kMostSteps, ErrorKind::data,
-          "{}: \"step\" is no step number", place_);
+    check(value.is_integer() && value.as_double() >= 0 && value.as_double() <= kMostTrainingSteps,
+          ErrorKind::data, "{}: \"step\" is no step number", place_);
     return value.as_int64();
   }
   double number(const char* name) const {
@@ -53,15 +53,53 @@ class Line {
   std::string place_;
 };
 
-// Takes back what a run did after the checkpoint that it was resumed from.
 template <class Entry>
 void rewind(std::vector<Entry>& entries, int64_t step) {
   while (!entries.empty() && entries.back().step >= step) entries.pop_back();
 }
 
+// A run that was resumed has an event file for each part, with the time when it began in its name.
+std::vector<std::filesystem::path> event_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.path().filename().string().find("tfevents") != std::string::npos) files.push_back(entry.path());
+  check(!error, ErrorKind::io, "{}: cannot be read: {}", folder.string(), error.message());
+  check(!files.empty(), ErrorKind::data, "{}: a folder without event files of TensorBoard", folder.string());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void add_event_file(std::string_view bytes, const std::string& name, TrainingLog& log) {
+  add_events(tensor::io::parse_events(bytes, name), name, log);
+}
+
+TrainingLog with_entries(TrainingLog log, const std::string& name) {
+  check(!log.steps.empty() || !log.validations.empty(), ErrorKind::data,
+        "{}: no {} and no validation among its scalars", name, scalar_names::kLoss);
+  return log;
+}
+
 }  // namespace
 
+void TrainingLog::add(const Step& step) {
+  rewind(steps, step.step);
+  // A validation follows the step that it is named by.
+  rewind(validations, step.step);
+  steps.push_back(step);
+}
+
+void TrainingLog::add(const Validation& validation) {
+  rewind(validations, validation.step);
+  validations.push_back(validation);
+}
+
 TrainingLog parse_training_log(std::string_view text, const std::string& name) {
+  if (tensor::io::looks_like_events(text)) {
+    TrainingLog log;
+    add_event_file(text, name, log);
+    return with_entries(std::move(log), name);
+  }
   check_text(text, name);
   TrainingLog log;
   LineReader lines(text);
@@ -74,14 +112,10 @@ TrainingLog parse_training_log(std::string_view text, const std::string& name) {
     const Line entry(std::move(object), place);
     const int64_t step = entry.step();
     if (entry.flag("validation")) {
-      rewind(log.validations, step);
-      log.validations.push_back(
-          {step, entry.number("loss"), entry.number("BLEU-4"), entry.number("CIDEr"), entry.flag("best")});
+      log.add(TrainingLog::Validation{step, entry.number("loss"), entry.number("BLEU-4"),
+                                      entry.number("CIDEr"), entry.flag("best")});
     } else {
-      rewind(log.steps, step);
-      // What comes after this step has been taken back; a validation follows the step that it is named by.
-      rewind(log.validations, step);
-      log.steps.push_back({step, entry.number("loss")});
+      log.add(TrainingLog::Step{step, entry.number("loss")});
     }
   }
   check(!log.steps.empty() || !log.validations.empty(), ErrorKind::data, "{}: no line of a training run",
@@ -90,7 +124,16 @@ TrainingLog parse_training_log(std::string_view text, const std::string& name) {
 }
 
 TrainingLog read_training_log(const std::filesystem::path& file) {
-  return parse_training_log(tensor::io::read_file(file, kMaxTrainingLogBytes), file.string());
+  std::error_code error;
+  if (!std::filesystem::is_directory(file, error))
+    return parse_training_log(tensor::io::read_file(file, kMaxTrainingLogBytes), file.string());
+  TrainingLog log;
+  for (const std::filesystem::path& part : event_files(file)) {
+    const std::string bytes = tensor::io::read_file(part, kMaxTrainingLogBytes);
+    // A run that was killed as it began has nothing in it.
+    if (!bytes.empty()) add_event_file(bytes, part.string(), log);
+  }
+  return with_entries(std::move(log), file.string());
 }
 
 }  // namespace imgcap

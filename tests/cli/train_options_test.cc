@@ -390,6 +390,7 @@ TEST_CASE("train: every option counts") {
   check_same_run(data, "third", "third_expected");
 
   given.elsewhere({"--compat", "--encoder-mode"});  // compat_test.cc
+  given.elsewhere({"--tensorboard"});               // tensorboard_test.cc
   CHECK(given.left() == "");
 }
 

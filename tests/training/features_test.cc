@@ -38,11 +38,11 @@ class Eye final : public Encoder {
     return x;
   }
   Variable forward_head(const Variable& x) override { return x; }
+  void build(CnnBuilder&) const override {}
 
   std::vector<int64_t> pictures;  // of each batch
 
  protected:
-  FrozenCnn compile() const override { return {}; }
   std::vector<std::vector<nn::Module*>> stages() override { return {}; }
   nn::Module& head() override { return *this; }
 };

@@ -1,0 +1,24 @@
+// What TensorBoard's scalars say of a training run. `imgcap train --tensorboard` writes these names, which
+// are the original's.
+#pragma once
+
+#include <string>
+
+#include "imgcap/report/training_log.h"
+#include "tensor/io/events.h"
+
+namespace imgcap {
+
+namespace scalar_names {
+inline constexpr const char *kLoss = "Train/Loss", *kGradientNorm = "Train/Gradient Norm",
+                            *kLearningRate = "Train/Learning_Rate", *kReward = "Train/Reward",
+                            *kValidationLoss = "Validation/Loss", *kValidationBleu = "Validation/BLEU",
+                            *kValidationCider = "Validation/CIDEr";
+}  // namespace scalar_names
+
+// Adds training losses and validations (loss, BLEU-4 and CIDEr, all three); other scalars are passed over,
+// and so are values that are not finite. A validation counts as of the training step before it in the file:
+// the original numbers its validations by epoch. A data error when a step is over kMostTrainingSteps.
+void add_events(const tensor::io::EventLog& events, const std::string& name, TrainingLog& log);
+
+}  // namespace imgcap
