@@ -149,6 +149,15 @@ std::string shown(const Json& json) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 Json Json::array(std::initializer_list<Json> items) {
   Json json;
   json.kind_ = Kind::array;
@@ -272,6 +281,13 @@ Json& Json::operator[](std::string_view key) {
     if (keys_[i] == key) return items_[i];
   keys_.emplace_back(key);
   return items_.emplace_back();
+}
+
+void Json::add(std::string key, Json value) {
+  check(is_null() || is_object(), ErrorKind::internal, "JSON: a member of what is no object");
+  kind_ = Kind::object;
+  keys_.push_back(std::move(key));
+  items_.push_back(std::move(value));
 }
 
 void Json::push_back(Json item) {

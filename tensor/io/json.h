@@ -13,6 +13,8 @@
 
 namespace tensor::io {
 
+bool is_utf8(std::string_view text);
+
 class Json {
  public:
   enum class Kind : uint8_t { null, boolean, integer, unsigned_integer, real, text, array, object };
@@ -91,7 +93,8 @@ class Json {
 
   // The member of this name, added as null when there is none; a null becomes an object.
   Json& operator[](std::string_view key);
-  void push_back(Json item);  // a null becomes an array
+  void add(std::string key, Json value);  // a member at the end, without a look at the others
+  void push_back(Json item);              // a null becomes an array
 
   bool operator==(const Json& other) const;
 

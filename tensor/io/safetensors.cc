@@ -13,6 +13,7 @@
 
 #include "tensor/format.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/json.h"
 #include "tensor/io/mapped_file.h"
 #include "tensor/io/text.h"
 
@@ -261,13 +262,8 @@ SafetensorsHeader parse(const MappedFile& file) {
   return header;
 }
 
-// JSON of the text; an argument error when it is not UTF-8.
-std::string json_text(const std::filesystem::path& path, const std::string& text) {
-  try {
-    return json(text).dump();
-  } catch (const json::exception&) {
-    fail(ErrorKind::argument, "{}: {} is not UTF-8", path.string(), in_quotes(text));
-  }
+void expect_utf8(const std::filesystem::path& path, const std::string& text) {
+  check(is_utf8(text), ErrorKind::argument, "{}: {} is not UTF-8", path.string(), in_quotes(text));
 }
 
 }  // namespace
@@ -304,29 +300,20 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
     return size_of(a->second.dtype()) > size_of(b->second.dtype());
   });
 
-  std::string header = "{";
-  const auto separate = [&] { header += header.size() > 1 ? "," : ""; };
-  if (!metadata.empty()) {
-    header += "\"__metadata__\":{";
-    bool first = true;
-    for (const auto& [key, value] : metadata) {
-      header += tensor::format("{}{}:{}", std::exchange(first, false) ? "" : ",", json_text(path, key),
-                               json_text(path, value));
-    }
-    header += "}";
-  }
+  for (const auto& [key, value] : metadata) expect_utf8(path, key), expect_utf8(path, value);
+  Json entries = Json::object();
+  if (!metadata.empty()) entries.add(std::string(kMetadata), metadata);
   int64_t position = 0;
   for (const auto* item : order) {
     const Tensor& t = item->second;
-    std::string shape;
-    for (const int64_t size : t.shape()) shape += tensor::format("{}{}", shape.empty() ? "" : ",", size);
-    separate();
-    header += tensor::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                             json_text(path, item->first), dtype_text(t.dtype()), shape, position,
-                             position + t.bytes());
+    expect_utf8(path, item->first);
+    entries.add(item->first,
+                Json::object({{"dtype", dtype_text(t.dtype())},
+                              {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
+                              {"data_offsets", Json::array({position, position + t.bytes()})}}));
     position += t.bytes();
   }
-  header += "}";
+  std::string header = entries.dump();
   header.resize((header.size() + 7) / 8 * 8, ' ');
   check(header.size() <= kLargestHeader, ErrorKind::argument,
         "{}: a header of {} bytes is over the limit of {}", path.string(), header.size(), kLargestHeader);

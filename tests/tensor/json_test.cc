@@ -91,7 +91,9 @@ TEST_CASE("JSON: any bytes are written as text, and damaged UTF-8 as nlohmann re
       const std::string strict = nlohmann::json(text).dump();
       REQUIRE(written == strict);
       REQUIRE(read == text);
+      REQUIRE(tensor::io::is_utf8(text));
     } catch (const nlohmann::json::exception&) {
+      REQUIRE_FALSE(tensor::io::is_utf8(text));
       REQUIRE(read.find("\xEF\xBF\xBD") != std::string::npos);
     }
   }
