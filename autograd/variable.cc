@@ -111,10 +111,10 @@ Variables AccumulateGrad::apply(const Variables& gradients) {
     leaf->grad = Variable(own ? gradient.data() : gradient.data().clone());
   } else if (const Tensor& old = leaf->grad.data();
              old.is_unique() && old.is_contiguous() && !leaf->grad.grad_fn()) {
-    tensor::add_inplace(leaf->grad.mutable_data(), gradient.data(), 1.0);
+    tensor::kernels::add_inplace(leaf->grad.mutable_data(), gradient.data(), 1.0);
   } else {
     Tensor sum = leaf->grad.data().clone();
-    tensor::add_inplace(sum, gradient.data(), 1.0);
+    tensor::kernels::add_inplace(sum, gradient.data(), 1.0);
     leaf->grad = Variable(std::move(sum));
   }
   return {};

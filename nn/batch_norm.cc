@@ -46,10 +46,10 @@ void BatchNorm2d::update(const Tensor& mean, const Tensor& variance, int64_t cou
   batches_->fill_(static_cast<double>(batches));
   const double factor = options_.momentum.value_or(1.0 / static_cast<double>(batches));
   const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
-  tensor::affine(*running_mean_, *running_mean_, 1 - factor, 0);
-  tensor::add_inplace(*running_mean_, mean, factor);
-  tensor::affine(*running_var_, *running_var_, 1 - factor, 0);
-  tensor::add_inplace(*running_var_, variance, factor * unbiased);
+  tensor::kernels::affine(*running_mean_, *running_mean_, 1 - factor, 0);
+  tensor::kernels::add_inplace(*running_mean_, mean, factor);
+  tensor::kernels::affine(*running_var_, *running_var_, 1 - factor, 0);
+  tensor::kernels::add_inplace(*running_var_, variance, factor * unbiased);
 }
 
 std::string BatchNorm2d::describe() const {

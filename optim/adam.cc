@@ -33,9 +33,18 @@ Adam::Adam(std::vector<GroupOptions> groups, const AdamOptions& options)
     : Adam("Adam", std::move(groups), options, false) {}
 
 void Adam::update(Batch& batch, const ParameterGroup& group, double gradient_scale) {
-  const tensor::AdamWParameters parameters{group.lr,           options_.beta1, options_.beta2, options_.eps,
-                                           group.weight_decay, decoupled_,     batch.step};
-  tensor::adamw(batch.weights, batch.gradients, batch.state[0], batch.state[1], parameters, gradient_scale);
+  tensor::kernels::adamw({.weights = batch.weights,
+                          .m = batch.state[0],
+                          .v = batch.state[1],
+                          .gradients = batch.gradients,
+                          .lr = group.lr,
+                          .beta1 = options_.beta1,
+                          .beta2 = options_.beta2,
+                          .eps = options_.eps,
+                          .weight_decay = group.weight_decay,
+                          .decoupled = decoupled_,
+                          .step = batch.step,
+                          .gradient_scale = gradient_scale});
 }
 
 AdamW::AdamW(NamedParameters parameters, const AdamWOptions& options)

@@ -31,8 +31,8 @@ void ParameterAverage::update() {
   double decay = options_.decay ? *options_.decay : t / (t + 1);
   if (options_.decay && options_.warm_up) decay = std::min(decay, (1 + t) / (10 + t));
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    tensor::affine(averages_[i], averages_[i], decay, 0);
-    tensor::add_inplace(averages_[i], parameters_[i].second.data(), 1 - decay);
+    tensor::kernels::affine(averages_[i], averages_[i], decay, 0);
+    tensor::kernels::add_inplace(averages_[i], parameters_[i].second.data(), 1 - decay);
   }
   ++updates_;
 }

@@ -35,7 +35,7 @@ double grad_norm(const Variables& parameters) {
     if (parameter.grad().defined()) gradients.push_back(parameter.grad().data());
   if (gradients.empty()) return 0;
   Tensor sum = Tensor::empty({1}, tensor::DType::f64, gradients.front().device());
-  tensor::sum_squares(sum, gradients);
+  tensor::kernels::sum_squares(sum, gradients);
   return std::sqrt(sum.item());
 }
 
@@ -56,7 +56,7 @@ double clip_grad_norm_(const Variables& parameters, double max_norm, bool error_
   for (const Variable& parameter : parameters) {
     if (!parameter.grad().defined()) continue;
     Tensor& gradient = own_gradient(parameter);
-    tensor::affine(gradient, gradient, coefficient, 0);
+    tensor::kernels::affine(gradient, gradient, coefficient, 0);
   }
   return norm;
 }
@@ -67,7 +67,7 @@ void clip_grad_value_(const Variables& parameters, double limit) {
   for (const Variable& parameter : parameters) {
     if (!parameter.grad().defined()) continue;
     Tensor& gradient = own_gradient(parameter);
-    tensor::clamp(gradient, gradient, -limit, limit);
+    tensor::kernels::clamp(gradient, gradient, -limit, limit);
   }
 }
 

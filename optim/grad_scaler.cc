@@ -39,7 +39,7 @@ void collect_leaves(const std::shared_ptr<Node>& root, Leaves& leaves) {
 
 bool all_finite(const Tensor& gradient) {
   Tensor sum = Tensor::empty({1}, tensor::DType::f64, gradient.device());
-  tensor::sum_squares(sum, {gradient});
+  tensor::kernels::sum_squares(sum, {gradient});
   // Squares of f32 numbers do not overflow f64; those of f64 numbers may: then the elements tell.
   return std::isfinite(sum.item());
 }
@@ -120,7 +120,7 @@ void GradScaler::unscale_(Optimizer& optimizer) {
         if (const int64_t at = first_bad_element(after); at >= 0)
           bad = tensor::format("{}: element {} of {} is {}", name, at, tensor::describe(after),
                                element(after, at));
-      tensor::affine(after, after, factor, 0);
+      tensor::kernels::affine(after, after, factor, 0);
       if (!before.shares_storage(after)) Variable(parameter).set_grad(after);
     }
   check(gradients > 0, ErrorKind::autograd,

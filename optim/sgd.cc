@@ -24,10 +24,16 @@ SGD::SGD(std::vector<GroupOptions> groups, const SgdOptions& options)
 }
 
 void SGD::update(Batch& batch, const ParameterGroup& group, double gradient_scale) {
-  std::vector<Tensor> none;
-  tensor::sgd(batch.weights, batch.gradients, options_.momentum == 0 ? none : batch.state[0], group.lr,
-              options_.momentum, options_.dampening, group.weight_decay, options_.nesterov, batch.step == 1,
-              gradient_scale);
+  tensor::kernels::sgd({.weights = batch.weights,
+                        .buffers = options_.momentum == 0 ? std::vector<Tensor>() : batch.state[0],
+                        .gradients = batch.gradients,
+                        .lr = group.lr,
+                        .momentum = options_.momentum,
+                        .dampening = options_.dampening,
+                        .weight_decay = group.weight_decay,
+                        .nesterov = options_.nesterov,
+                        .first = batch.step == 1,
+                        .gradient_scale = gradient_scale});
 }
 
 }  // namespace optim

@@ -1,4 +1,4 @@
-// Tells a profiler when kernels begin and end. Costs one load a kernel when nobody listens.
+// Tells a profiler when kernels begin and end. Costs one load per kernel when nobody listens.
 #pragma once
 
 namespace tensor {

@@ -11,8 +11,8 @@ namespace tensor {
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  // b (k, n), any strides. Float32 on the CPU is copied into panels; of others a reference is kept and
-  // multiply() is matmul(). Later changes of b may or may not be seen.
+  // b (k, n), any strides. Of f32 a packed copy is made; of others a reference is kept and multiply() is
+  // matmul(). Later changes of b may or may not be seen.
   explicit PackedMatrix(const Tensor& b);
 
   // out = a b, or out += a b with `accumulate`: a (m, k) and out (m, n) with contiguous rows, of b's dtype.
@@ -23,7 +23,7 @@ class PackedMatrix {
 
  private:
   Tensor source_;
-  Tensor packed_;  // (blocks of k, panels, k in the block, panel width), zeros past n
+  Tensor packed_;  // as the device wants it
 };
 
 }  // namespace tensor

@@ -115,16 +115,21 @@ bool Tensor::may_overlap(const Tensor& other) const {
   return a_low < b_high && b_low < a_high;
 }
 
-void Tensor::expect_dtype(DType dtype) const {
-  check(dtype == dtype_, ErrorKind::dtype, "data: the tensor is {}, not {}", name_of(dtype_), name_of(dtype));
+void Tensor::wrong_dtype(DType dtype) const {
+  fail(ErrorKind::dtype, "data: the tensor is {}, not {}", name_of(dtype_), name_of(dtype));
 }
 
-const std::byte* Tensor::raw() const {
+void Tensor::not_on_host() const {
+  fail(ErrorKind::device, "data: the tensor {} is on {}; copy it with to(Device::cpu())", describe(*this),
+       to_string(device()));
+}
+
+const std::byte* Tensor::device_raw() const {
   check(defined(), ErrorKind::argument, "data: the tensor is undefined");
   return storage_->data + offset_ * size_of(dtype_);
 }
 
-std::byte* Tensor::mutable_raw() {
+std::byte* Tensor::mutable_device_raw() {
   check(defined(), ErrorKind::argument, "data: the tensor is undefined");
   check(!storage_->read_only, ErrorKind::argument, "data: {} is read-only memory; clone it first",
         describe(*this));
@@ -134,12 +139,13 @@ std::byte* Tensor::mutable_raw() {
 
 double Tensor::item() const {
   check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", to_string(shape_));
-  return dispatch_any(dtype_, "item", [&]<class T>() { return static_cast<double>(*data<T>()); });
+  const Tensor here = to(Device::cpu());
+  return dispatch_any(dtype_, "item", [&]<class T>() { return static_cast<double>(*here.data<T>()); });
 }
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const Tensor source = contiguous();
+  const Tensor source = to(Device::cpu()).contiguous();
   const T* values = source.data<T>();
   return std::vector<T>(values, values + source.numel());
 }
@@ -291,33 +297,36 @@ Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
 
 Tensor Tensor::clone() const {
   Tensor t = empty(shape_, dtype_, device());
-  copy(t, *this);
+  kernels::copy(t, *this);
   return t;
 }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor t = empty(shape_, dtype, device());
-  copy(t, *this);
+  kernels::copy(t, *this);
   return t;
 }
 
 Tensor Tensor::to(Device device) const {
   if (device == this->device()) return *this;
   Tensor t = empty(shape_, dtype_, device);
-  copy(t, *this);
+  kernels::copy(t, *this);
   return t;
 }
 
-void Tensor::copy_(const Tensor& source) { copy(*this, source); }
-void Tensor::fill_(double value) { fill(*this, value); }
+void Tensor::copy_(const Tensor& source) { kernels::copy(*this, source); }
+void Tensor::fill_(double value) { kernels::fill(*this, value); }
 
 // --- messages
 
 void expect_same_device(const Tensor& a, const Tensor& b, const char* op) {
-  check(a.device() == b.device(), ErrorKind::device,
-        "{}: one tensor is on {}, another on {}; move one with to()", op, to_string(a.device()),
-        to_string(b.device()));
+  if (a.device() != b.device()) internal::devices_differ(op, a.device(), b.device());
+}
+
+void internal::devices_differ(const char* op, const Device& a, const Device& b) {
+  fail(ErrorKind::device, "{}: one tensor is on {}, another on {}; move one with to()", op, to_string(a),
+       to_string(b));
 }
 
 std::string describe(const Tensor& t) {
@@ -351,7 +360,7 @@ void print(std::string& text, const Tensor& t, int indent) {
 std::string to_string(const Tensor& t) {
   if (!t.defined()) return "undefined";
   std::string text;
-  print(text, t, 0);
+  print(text, t.to(Device::cpu()), 0);
   return tensor::format("{} {} {}", text, to_string(t.shape()), name_of(t.dtype()));
 }
 

@@ -70,23 +70,43 @@ class Tensor {
   bool may_overlap(const Tensor& other) const;
   uint64_t version() const { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }
 
-  // The first element; a dtype error when T is not the element type.
+  // The first element of a tensor on the CPU. Errors: dtype, when T is not the element type; device, for one
+  // that lives elsewhere (copy it with to(Device::cpu())).
   template <class T>
   const T* data() const {
-    expect_dtype(dtype_of<T>::value);
-    return reinterpret_cast<const T*>(raw());
+    expect_host();
+    return device_data<T>();
   }
-  // The same for writing. Counts as a write (see version); an argument error for read-only memory.
+  // The same for writing. Counts as a write (see version). Errors also: argument, for read-only memory.
   template <class T>
   T* mutable_data() {
-    expect_dtype(dtype_of<T>::value);
-    return reinterpret_cast<T*>(mutable_raw());
+    expect_host();
+    return mutable_device_data<T>();
   }
-  const std::byte* raw() const;
-  std::byte* mutable_raw();
-  // The value of a tensor of one element.
+  const std::byte* raw() const {
+    expect_host();
+    return device_raw();
+  }
+  std::byte* mutable_raw() {
+    expect_host();
+    return mutable_device_raw();
+  }
+  // The same wherever the tensor lives: for the kernels of its device.
+  template <class T>
+  const T* device_data() const {
+    expect_dtype(dtype_of<T>::value);
+    return reinterpret_cast<const T*>(device_raw());
+  }
+  template <class T>
+  T* mutable_device_data() {
+    expect_dtype(dtype_of<T>::value);
+    return reinterpret_cast<T*>(mutable_device_raw());
+  }
+  const std::byte* device_raw() const;
+  std::byte* mutable_device_raw();
+  // The value of a tensor of one element, wherever it lives.
   double item() const;
-  // The elements in row-major order.
+  // The elements in row-major order, wherever they live.
   template <class T>
   std::vector<T> to_vector() const;
 
@@ -115,7 +135,16 @@ class Tensor {
   void zero_() { fill_(0); }
 
  private:
-  void expect_dtype(DType dtype) const;
+  void expect_dtype(DType dtype) const {
+    if (dtype != dtype_) [[unlikely]]
+      wrong_dtype(dtype);
+  }
+  void expect_host() const {
+    if (!device().is_cpu()) [[unlikely]]
+      not_on_host();
+  }
+  [[noreturn]] void wrong_dtype(DType dtype) const;
+  [[noreturn]] void not_on_host() const;
 
   std::shared_ptr<Storage> storage_;
   Shape shape_, strides_;
@@ -125,6 +154,9 @@ class Tensor {
 
 // Throws a device error unless both are on one device, naming `op`.
 void expect_same_device(const Tensor& a, const Tensor& b, const char* op);
+namespace internal {
+[[noreturn]] void devices_differ(const char* op, const Device& a, const Device& b);
+}
 // "(2, 3) f32": for error messages.
 std::string describe(const Tensor& t);
 // Values, in rows, with an ellipsis for what is too long: for people.

@@ -1,7 +1,6 @@
-// How kernels written for f32 accept 16-bit floats: kernels.h puts this between a kernel and its caller, so
-// that no kernel body knows of it. Inputs are converted to f32 (exactly), the kernel runs in f32, and every
-// 16-bit output is rounded once, at the end. Kernels that have 16-bit code of their own (a library's bf16
-// product) are declared AS_IS there and convert for themselves what they do not take.
+// How kernels written for f32 accept 16-bit floats, so that no kernel body knows of them: inputs are
+// converted to f32 (exactly), the kernel runs in f32, and every 16-bit output is rounded once, at the end.
+// kernel_types.h says for which kernels.
 #pragma once
 
 #include <tuple>
@@ -12,79 +11,84 @@
 
 namespace tensor::internal {
 
-inline bool has_half(const Tensor& t) { return t.defined() && is_half(t.dtype()); }
-inline bool has_half(const std::vector<Tensor>& tensors) {
-  for (const Tensor& t : tensors)
-    if (has_half(t)) return true;
-  return false;
-}
+// Arguments of a kernel in a struct that lists its tensors (kernel_options.h).
 template <class T>
-bool has_half(const T&) {
-  return false;
+concept ArgumentStruct = requires(T& argument) {
+  argument.outputs();
+  argument.inputs();
+};
+
+template <class T>
+bool has_half(T& argument) {
+  using Value = std::remove_const_t<T>;
+  if constexpr (std::is_same_v<Value, Tensor>) {
+    return argument.defined() && is_half(argument.dtype());
+  } else if constexpr (std::is_same_v<Value, std::vector<Tensor>>) {
+    for (const Tensor& t : argument)
+      if (has_half(t)) return true;
+    return false;
+  } else if constexpr (ArgumentStruct<T>) {
+    const auto any = [](const auto&... listed) { return (has_half(listed) || ...); };
+    return std::apply(any, argument.outputs()) || std::apply(any, argument.inputs());
+  } else {
+    return false;
+  }
 }
 
 inline Tensor widen(const Tensor& t) { return has_half(t) ? t.to(DType::f32) : t; }
+inline std::vector<Tensor> widen(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> wide;
+  for (const Tensor& t : tensors) wide.push_back(widen(t));
+  return wide;
+}
 
-// What a kernel gets in place of an argument of type P: most are passed on.
+// Rounds what a kernel wrote into the 16-bit tensor that it stands for.
+inline void round_into(Tensor& target, const Tensor& wide) {
+  if (has_half(target)) target.copy_(wide);
+}
+inline void round_into(std::vector<Tensor>& targets, const std::vector<Tensor>& wide) {
+  for (size_t i = 0; i < targets.size(); ++i) round_into(targets[i], wide[i]);
+}
+
+// What a kernel gets in place of an argument of type P. An output's former values go in, too: some kernels
+// add to them. It may be one of the inputs: those have f32 copies of their own.
 template <class P>
 struct Widened {
-  P value;
-  P get() { return value; }
-  void round() {}
-};
+  using Value = std::remove_cvref_t<P>;
+  static constexpr bool is_list = std::is_same_v<Value, Tensor> || std::is_same_v<Value, std::vector<Tensor>>;
+  static constexpr bool is_output = is_list && !std::is_const_v<std::remove_reference_t<P>>;
 
-template <>
-struct Widened<const Tensor&> {
-  explicit Widened(const Tensor& t) : value(widen(t)) {}
-  Tensor value;
-  const Tensor& get() { return value; }
-  void round() {}
-};
+  P target;
+  std::conditional_t<is_list || ArgumentStruct<Value>, Value, char> value{};
 
-template <>
-struct Widened<const std::vector<Tensor>&> {
-  explicit Widened(const std::vector<Tensor>& tensors) {
-    for (const Tensor& t : tensors) value.push_back(widen(t));
+  explicit Widened(P argument) : target(argument) {
+    if constexpr (is_list) {
+      value = widen(target);
+    } else if constexpr (ArgumentStruct<Value>) {
+      value = target;
+      const auto widen_all = [](auto&... listed) { ((listed = widen(listed)), ...); };
+      std::apply(widen_all, value.outputs());
+      std::apply(widen_all, value.inputs());
+    }
   }
-  std::vector<Tensor> value;
-  const std::vector<Tensor>& get() { return value; }
-  void round() {}
-};
-
-// An output. Its former values go in, too: some kernels add to them. It may be one of the inputs: those have
-// f32 copies of their own.
-template <>
-struct Widened<Tensor&> {
-  explicit Widened(Tensor& t) : target(t), narrow(has_half(t)) {
-    if (narrow) value = widen(t);
+  auto& get() {
+    if constexpr (is_list || ArgumentStruct<Value>)
+      return value;
+    else
+      return target;
   }
-  Tensor& target;
-  bool narrow;
-  Tensor value;
-  Tensor& get() { return narrow ? value : target; }
   void round() {
-    if (narrow) target.copy_(value);
+    if constexpr (is_output) {
+      round_into(target, value);
+    } else if constexpr (ArgumentStruct<Value>) {
+      const auto targets = target.outputs();
+      const auto wide = value.outputs();
+      [&]<size_t... I>(std::index_sequence<I...>) {
+        (round_into(std::get<I>(targets), std::get<I>(wide)), ...);
+      }
+      (std::make_index_sequence<std::tuple_size_v<decltype(targets)>>());
+    }
   }
 };
-
-template <class... P>
-struct WideningCall {
-  void (*kernel)(P...);
-  void operator()(P... arguments) const {
-    if (!(has_half(arguments) || ...)) return kernel(arguments...);
-    std::tuple<Widened<P>...> wide{Widened<P>{arguments}...};
-    std::apply(
-        [&](auto&... w) {
-          kernel(w.get()...);
-          (w.round(), ...);
-        },
-        wide);
-  }
-};
-
-template <class... P>
-WideningCall<P...> widening(void (*kernel)(P...)) {
-  return {kernel};
-}
 
 }  // namespace tensor::internal

@@ -1,7 +1,8 @@
 // Sizes of sliding windows: the shapes that convolution and pooling make.
 #pragma once
 
-#include "tensor/kernels.h"
+#include "tensor/kernel_options.h"
+#include "tensor/shape.h"
 
 namespace tensor {
 

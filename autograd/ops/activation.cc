@@ -10,14 +10,14 @@ namespace {
 Tensor activate(const char* op, const Variable& x, UnaryOp kind) {
   expect_floats(op, {&x});
   Tensor out = empty_like(x.data(), x.shape());
-  tensor::unary(out, x.data(), kind);
+  tensor::kernels::unary(out, x.data(), kind);
   return out;
 }
 
 // `g` where x compares with the bound, else 0.
 Variable keep_where(const Tensor& x, BinaryOp comparison, double bound, const Variable& g) {
   Tensor keep = Tensor::empty(x.shape(), DType::boolean, x.device());
-  tensor::binary(keep, x, constant(bound, x), comparison);
+  tensor::kernels::binary(keep, x, constant(bound, x), comparison);
   return where(keep, g, constant(0, g.data()));
 }
 
@@ -97,7 +97,7 @@ class ClampBackward final : public Node {
 Variable clamp(const Variable& x, double low, double high) {
   expect_floats("clamp", {&x});
   Tensor out = empty_like(x.data(), x.shape());
-  tensor::clamp(out, x.data(), low, high);
+  tensor::kernels::clamp(out, x.data(), low, high);
   return record<ClampBackward>(out, {x}, x, low, high);
 }
 

@@ -11,26 +11,26 @@ namespace {
 Tensor binary(const char* op, const Variable& a, const Variable& b, BinaryOp kind) {
   expect_floats(op, {&a, &b});
   Tensor out = empty_like(a.data(), tensor::broadcast(a.shape(), b.shape(), op));
-  tensor::binary(out, a.data(), b.data(), kind);
+  tensor::kernels::binary(out, a.data(), b.data(), kind);
   return out;
 }
 
 Tensor unary(const char* op, const Variable& x, UnaryOp kind) {
   expect_floats(op, {&x});
   Tensor out = empty_like(x.data(), x.shape());
-  tensor::unary(out, x.data(), kind);
+  tensor::kernels::unary(out, x.data(), kind);
   return out;
 }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   Tensor out = empty_like(x, x.shape());
-  tensor::affine(out, x, scale, shift);
+  tensor::kernels::affine(out, x, scale, shift);
   return out;
 }
 
 Tensor compare(const Tensor& a, const Tensor& b, BinaryOp kind) {
   Tensor out = Tensor::empty(tensor::broadcast(a.shape(), b.shape(), "compare"), DType::boolean, a.device());
-  tensor::binary(out, a, b, kind);
+  tensor::kernels::binary(out, a, b, kind);
   return out;
 }
 
@@ -146,13 +146,13 @@ Variable pow(const Variable& given, double exponent) {
   expect_floats("pow", {&x});
   Tensor out = empty_like(x.data(), x.shape());
   if (exponent == 2)
-    tensor::unary(out, x.data(), UnaryOp::square);
+    tensor::kernels::unary(out, x.data(), UnaryOp::square);
   else if (exponent == -1)
-    tensor::unary(out, x.data(), UnaryOp::reciprocal);
+    tensor::kernels::unary(out, x.data(), UnaryOp::reciprocal);
   else if (exponent == 1)
-    tensor::copy(out, x.data());
+    tensor::kernels::copy(out, x.data());
   else
-    tensor::binary(out, x.data(), constant(exponent, x.data()), BinaryOp::pow);
+    tensor::kernels::binary(out, x.data(), constant(exponent, x.data()), BinaryOp::pow);
   return record<PowBackward>(out, {x}, x, exponent);
 }
 
@@ -228,7 +228,7 @@ class ExtremumBackward final : public Node {
   Variables apply(const Variables& g) override {
     const Tensor a = saved(0).data(), b = saved(1).data();
     Tensor share = compare(a, b, wins_).to(a.dtype());  // of a: 1, 1/2 or 0; constant almost everywhere
-    tensor::add_inplace(share, compare(a, b, BinaryOp::eq).to(a.dtype()), 0.5);
+    tensor::kernels::add_inplace(share, compare(a, b, BinaryOp::eq).to(a.dtype()), 0.5);
     return {needs(0) ? mul(g[0], Variable(share)) : Variable(),
             needs(1) ? mul(g[0], Variable(affine(share, -1, 1))) : Variable()};
   }
@@ -269,7 +269,7 @@ Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
   expect_same_device(a.data(), condition, "where");
   const Shape values = tensor::broadcast(a.shape(), b.shape(), "where");
   Tensor out = empty_like(a.data(), tensor::broadcast(condition.shape(), values, "where"));
-  tensor::where(out, condition, a.data(), b.data());
+  tensor::kernels::where(out, condition, a.data(), b.data());
   return record<WhereBackward>(out, {a, b}, condition);
 }
 

@@ -26,9 +26,20 @@ class AdditiveAttentionBackward final : public OnceDifferentiable {
     const Tensor dcontext = gradients[0].defined() ? gradients[0].contiguous()
                                                    : Tensor::zeros({query.size(0), values.size(2)},
                                                                    query.dtype(), query.device());
-    tensor::additive_attention_backward(dquery, dkeys, dvalues, dv, dv_bias, dcontext,
-                                        gradients[1].defined() ? gradients[1].contiguous() : Tensor(), alpha,
-                                        keys, values, query, image_, v);
+    tensor::kernels::additive_attention_backward(
+        {.dquery = dquery,
+         .dkeys = dkeys,
+         .dvalues = dvalues,
+         .dv = dv,
+         .dv_bias = dv_bias,
+         .dcontext = dcontext,
+         .dalpha = gradients[1].defined() ? gradients[1].contiguous() : Tensor(),
+         .alpha = alpha,
+         .keys = keys,
+         .values = values,
+         .query = query,
+         .image = image_,
+         .v = v});
     return {needs(0) ? dkeys : Tensor(), dvalues, needs(2) ? dquery : Tensor(), needs(3) ? dv : Tensor(),
             dv_bias};
   }
@@ -61,9 +72,14 @@ Attention additive_attention(const Variable& given_keys, const Variable& given_v
   expect_shapes("additive_attention", keys, values, query);
   Tensor context = Tensor::empty({query.size(0), values.size(2)}, query.dtype(), query.device());
   Tensor alpha = Tensor::empty({query.size(0), keys.size(1)}, v.dtype(), query.device());
-  tensor::additive_attention(context, alpha, keys.data().contiguous(), values.data().contiguous(),
-                             query.data().contiguous(), image, v.data().contiguous(),
-                             v_bias.defined() ? v_bias.data() : Tensor());
+  tensor::kernels::additive_attention({.context = context,
+                                       .alpha = alpha,
+                                       .keys = keys.data().contiguous(),
+                                       .values = values.data().contiguous(),
+                                       .query = query.data().contiguous(),
+                                       .image = image,
+                                       .v = v.data().contiguous(),
+                                       .v_bias = v_bias.defined() ? v_bias.data() : Tensor()});
   const Variables out = record_all<AdditiveAttentionBackward>(
       {context, alpha}, {keys, values, query, v, v_bias}, keys, values, query, v, v_bias, image, alpha);
   return {out[0], out[1]};

@@ -20,8 +20,15 @@ class BatchNormBackward final : public OnceDifferentiable {
                            mean_.device());
     };
     Tensor dx = empty_like(x, x.shape()), dweight = parameter_gradient(1), dbias = parameter_gradient(2);
-    tensor::batch_norm_backward(dx, dweight, dbias, gradients[0].contiguous(), x, mean_, rstd_,
-                                weight.defined() ? weight.data().contiguous() : Tensor(), train_);
+    tensor::kernels::batch_norm_backward({.dx = dx,
+                                          .dweight = dweight,
+                                          .dbias = dbias,
+                                          .dout = gradients[0].contiguous(),
+                                          .x = x,
+                                          .mean = mean_,
+                                          .rstd = rstd_,
+                                          .weight = weight.defined() ? weight.data().contiguous() : Tensor(),
+                                          .train = train_});
     return {needs(0) ? dx : Tensor(), needs(1) ? dweight : Tensor(), needs(2) ? dbias : Tensor()};
   }
 
@@ -55,7 +62,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
           "batch_norm: training needs more than one value a channel, input is {}", to_string(x.shape()));
     mean = Tensor::empty(channels, wide, x.device());
     variance = Tensor::empty(channels, wide, x.device());
-    tensor::batch_norm_statistics(mean, variance, input);
+    tensor::kernels::batch_norm_statistics(mean, variance, input);
   } else {
     check(running_mean.defined() && running_var.defined(), ErrorKind::argument,
           "batch_norm: evaluation needs running statistics");
@@ -67,11 +74,12 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     variance = running_var.to(wide).contiguous();
   }
   Tensor rstd = Tensor::empty(channels, wide, x.device());
-  tensor::affine(rstd, variance, 1, eps);
-  tensor::unary(rstd, rstd, tensor::UnaryOp::rsqrt);
+  tensor::kernels::affine(rstd, variance, 1, eps);
+  tensor::kernels::unary(rstd, rstd, tensor::UnaryOp::rsqrt);
   Tensor out = empty_like(input, input.shape());
-  tensor::batch_norm_apply(out, input, mean, rstd, weight.defined() ? weight.data().contiguous() : Tensor(),
-                           bias.defined() ? bias.data().contiguous() : Tensor());
+  tensor::kernels::batch_norm_apply(out, input, mean, rstd,
+                                    weight.defined() ? weight.data().contiguous() : Tensor(),
+                                    bias.defined() ? bias.data().contiguous() : Tensor());
   if (statistics != nullptr)
     *statistics = train ? BatchNormStatistics{mean, variance} : BatchNormStatistics{};
   return record<BatchNormBackward>(out, {x, weight, bias}, x, weight, mean, rstd, train);

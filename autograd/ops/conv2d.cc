@@ -20,15 +20,15 @@ class Conv2dBackward final : public OnceDifferentiable {
     Tensor dx, dw, db;
     if (needs(0)) {
       dx = empty_like(x, x.shape());
-      tensor::conv2d_backward_input(dx, dout, w.contiguous(), options_);
+      tensor::kernels::conv2d_backward_input(dx, dout, w.contiguous(), options_);
     }
     if (needs(1)) {
       dw = empty_like(w, w.shape());
-      tensor::conv2d_backward_weight(dw, dout, x.contiguous(), options_);
+      tensor::kernels::conv2d_backward_weight(dw, dout, x.contiguous(), options_);
     }
     if (needs(2)) {
       db = empty_like(w, {w.size(0)});
-      tensor::reduce(db, dout, {0, 2, 3}, tensor::ReduceOp::sum);
+      tensor::kernels::reduce(db, dout, {0, 2, 3}, tensor::ReduceOp::sum);
     }
     return {dx, dw, db};
   }
@@ -50,8 +50,8 @@ Variable conv2d(const Variable& given, const Variable& given_weight, const Varia
   if (bias.defined()) expect_floats("conv2d", {&x, &bias});
   Tensor out =
       empty_like(x.data(), tensor::conv2d_output_shape(x.shape(), weight.shape(), options, "conv2d"));
-  tensor::conv2d(out, x.data().contiguous(), weight.data().contiguous(),
-                 bias.defined() ? bias.data().contiguous() : Tensor(), options);
+  tensor::kernels::conv2d(out, x.data().contiguous(), weight.data().contiguous(),
+                          bias.defined() ? bias.data().contiguous() : Tensor(), options);
   return record<Conv2dBackward>(out, {x, weight, bias}, x, weight, options);
 }
 

@@ -36,11 +36,11 @@ class CrossEntropyBackward final : public OnceDifferentiable {
     const Tensor logits = saved(0).data(), targets = saved(1).data();
     const Variable weight = saved(2);
     Tensor row_gradient = empty_like(logits, targets.shape());
-    tensor::affine(row_gradient, g[0], row_scale_, 0);  // one for all rows broadcasts
+    tensor::kernels::affine(row_gradient, g[0], row_scale_, 0);  // one for all rows broadcasts
     const Tensor x = logits.contiguous();
     Tensor dlogits = empty_like(x, x.shape());
-    tensor::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),
-                                   row_gradient, ignore_index_, smoothing_);
+    tensor::kernels::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),
+                                            row_gradient, {ignore_index_, smoothing_});
     return {dlogits};
   }
 
@@ -62,15 +62,16 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
   check(targets.dtype() == DType::i64, ErrorKind::dtype, "cross_entropy: the targets are {}, not i64",
         tensor::describe(targets));
   Tensor losses = empty_like(logits.data(), targets.shape());
-  tensor::cross_entropy(losses, logits.data().contiguous(), targets, weight, ignore_index, label_smoothing);
+  tensor::kernels::cross_entropy(losses, logits.data().contiguous(), targets, weight,
+                                 {ignore_index, label_smoothing});
   double row_scale = 1;
   if (reduction != Reduction::none) {
     Tensor total = empty_like(losses, {});
-    tensor::reduce(total, losses, {0}, tensor::ReduceOp::sum);
+    tensor::kernels::reduce(total, losses, {0}, tensor::ReduceOp::sum);
     if (reduction == Reduction::mean) {
       const double counted = total_weight(targets, ignore_index, weight);
       row_scale = counted > 0 ? 1.0 / counted : 0.0;
-      tensor::affine(total, total, row_scale, 0);
+      tensor::kernels::affine(total, total, row_scale, 0);
     }
     losses = total;
   }

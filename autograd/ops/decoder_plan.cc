@@ -114,9 +114,9 @@ Tensor pick_words(const Tensor& given, const DecoderWeights& weights) {
       Tensor::empty({hidden.size(0), weights.output_weight.size(0)}, hidden.dtype(), hidden.device());
   const bool bias = weights.output_bias.defined();
   if (bias) logits.copy_(weights.output_bias);
-  tensor::matmul(logits, hidden, weight.t(), 1, bias ? 1 : 0);
+  tensor::kernels::matmul(logits, hidden, weight.t(), 1, bias ? 1 : 0);
   Tensor words = Tensor::empty({hidden.size(0)}, DType::i64, hidden.device());
-  tensor::argmax(words, logits);
+  tensor::kernels::argmax(words, logits);
   return words;
 }
 

@@ -79,7 +79,7 @@ class Forward {
       set_initial(layer.h, inputs_.h0, l);
       set_initial(layer.c, inputs_.c0, l);
       Tensor bias = weights.bias_ih.data().clone();
-      tensor::add_inplace(bias, weights.bias_hh.data(), 1);
+      tensor::kernels::add_inplace(bias, weights.bias_hh.data(), 1);
       biases_.push_back(bias);
       products_.push_back({packed(weights.weight_ih.data().t()), packed(weights.weight_hh.data().t())});
       trace_.layers.push_back(std::move(layer));
@@ -120,7 +120,7 @@ class Forward {
     else
       fed.copy_(pick_words(state_rows(trace_.layers.back().h, plan_, t, true), weights_));
     Tensor embedded = make({plan_.n[t], plan_.embedding}, plan_.dtype);
-    tensor::embedding(embedded, weights_.embedding.data(), fed);
+    tensor::kernels::embedding(embedded, weights_.embedding.data(), fed);
     trace_.embedding_offsets.push_back(drop(embedded, dropout_.embedding));
     slot.copy_(embedded);
   }
@@ -132,16 +132,17 @@ class Forward {
     Tensor slot = packed_rows(trace_.layers[0].input, plan_, t)
                       .slice(1, plan_.embedding, plan_.embedding + plan_.features);
     Tensor context = plan_.gate ? packed_rows(trace_.context, plan_, t) : slot;
-    tensor::additive_attention(context, alpha, keys_, values_, query, inputs_.image.slice(0, 0, plan_.n[t]),
-                               weights_.score_weight.data(),
-                               weights_.score_bias.defined() ? weights_.score_bias.data() : Tensor());
+    tensor::kernels::additive_attention(
+        {context, alpha, keys_, values_, query, inputs_.image.slice(0, 0, plan_.n[t]),
+         weights_.score_weight.data(),
+         weights_.score_bias.defined() ? weights_.score_bias.data() : Tensor()});
     if (!plan_.gate) return;
     Tensor gate = packed_rows(trace_.gate, plan_, t);
     gate.copy_(weights_.gate_bias.data());
     add_product(gate, state, gate_);
-    tensor::unary(gate, gate, tensor::UnaryOp::sigmoid);
+    tensor::kernels::unary(gate, gate, tensor::UnaryOp::sigmoid);
     Tensor gated = make({plan_.n[t], plan_.features}, plan_.dtype);
-    tensor::binary(gated, gate, context, tensor::BinaryOp::mul);
+    tensor::kernels::binary(gated, gate, context, tensor::BinaryOp::mul);
     slot.copy_(gated);
   }
 
@@ -163,7 +164,7 @@ class Forward {
     add_product(gates, input, products.input);
     add_product(gates, state_rows(layer.h, plan_, t, true), products.state);
     Tensor h = state_rows(layer.h, plan_, t, false), c = state_rows(layer.c, plan_, t, false);
-    tensor::lstm_cell(h, c, gates, gates, state_rows(layer.c, plan_, t, true));
+    tensor::kernels::lstm_cell(h, c, gates, gates, state_rows(layer.c, plan_, t, true));
   }
 
   tensor::Generator& generator() const {
@@ -174,7 +175,7 @@ class Forward {
   uint64_t drop(Tensor& x, double p) {
     if (!dropout_.train || p == 0) return 0;
     const uint64_t offset = generator().reserve(dropout_blocks(x));
-    tensor::dropout(x, x, p, trace_.seed, offset);
+    tensor::kernels::dropout(x, x, p, trace_.seed, offset);
     return offset;
   }
 
@@ -255,7 +256,7 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
     for (size_t t = plan_.n.size(); t-- > 0;) {
       if (gradients[0].defined()) {
         Tensor top = dh.back().slice(0, 0, plan_.n[t]);
-        tensor::add_inplace(top, packed_rows(gradients[0], plan_, t), 1);
+        tensor::kernels::add_inplace(top, packed_rows(gradients[0], plan_, t), 1);
       }
       for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, products, dpre, dh, dc);
       if (plan_.attention)
@@ -325,8 +326,9 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
     const int64_t n = plan_.n[t];
     Tensor dpre_t = packed_rows(dpre[at], plan_, t), dh_t = dh[at].slice(0, 0, n),
            dc_t = dc[at].slice(0, 0, n);
-    tensor::lstm_cell_backward(dpre_t, dc_t, dh_t, dc_t, packed_rows(layer.gates, plan_, t),
-                               state_rows(layer.c, plan_, t, false), state_rows(layer.c, plan_, t, true));
+    tensor::kernels::lstm_cell_backward({dpre_t, dc_t, dh_t, dc_t, packed_rows(layer.gates, plan_, t),
+                                         state_rows(layer.c, plan_, t, false),
+                                         state_rows(layer.c, plan_, t, true)});
     const Tensor operand = plan_.operand(dpre_t);
     products.state[at].multiply(dh_t, operand, false);  // now of the step before
     if (l == 0) return;
@@ -335,8 +337,8 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
       Tensor dx = make({n, plan_.hidden});
       products.below[at].multiply(dx, operand, false);
       const size_t offset = t * static_cast<size_t>(plan_.layers - 1) + at - 1;
-      tensor::dropout(dx, dx, dropout_.layers, trace_.seed, trace_.layer_offsets[offset]);
-      tensor::add_inplace(below, dx, 1);
+      tensor::kernels::dropout(dx, dx, dropout_.layers, trace_.seed, trace_.layer_offsets[offset]);
+      tensor::kernels::add_inplace(below, dx, 1);
     } else {
       products.below[at].multiply(below, operand, true);
     }
@@ -353,20 +355,29 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
       // gated = s(z) context:  dz = dgated context s (1 - s),  dcontext = dgated s
       const Tensor s = packed_rows(trace.gate, plan_, t);
       Tensor dz = packed_rows(dgate, plan_, t), slope = make(s.shape());
-      tensor::affine(slope, s, -1, 1);
-      tensor::binary(slope, slope, s, tensor::BinaryOp::mul);
-      tensor::binary(dz, dcontext, packed_rows(trace.context, plan_, t), tensor::BinaryOp::mul);
-      tensor::binary(dz, dz, slope, tensor::BinaryOp::mul);
-      tensor::binary(dcontext, dcontext, s, tensor::BinaryOp::mul);
+      tensor::kernels::affine(slope, s, -1, 1);
+      tensor::kernels::binary(slope, slope, s, tensor::BinaryOp::mul);
+      tensor::kernels::binary(dz, dcontext, packed_rows(trace.context, plan_, t), tensor::BinaryOp::mul);
+      tensor::kernels::binary(dz, dz, slope, tensor::BinaryOp::mul);
+      tensor::kernels::binary(dcontext, dcontext, s, tensor::BinaryOp::mul);
       products.gate.multiply(dstate, plan_.operand(dz), true);
     }
     Tensor dquery_t = packed_rows(dquery, plan_, t);
     const Tensor dalpha =
         gradients[1].defined() ? packed_rows(gradients[1].contiguous(), plan_, t) : Tensor();
-    tensor::additive_attention_backward(
-        dquery_t, result[kKeys], result[kValues], result[kScore], result[kScoreBias], dcontext, dalpha,
-        packed_rows(trace.alpha, plan_, t), products.keys, products.values,
-        packed_rows(trace.query, plan_, t), image_.slice(0, 0, n), input(kScore));
+    tensor::kernels::additive_attention_backward({.dquery = dquery_t,
+                                                  .dkeys = result[kKeys],
+                                                  .dvalues = result[kValues],
+                                                  .dv = result[kScore],
+                                                  .dv_bias = result[kScoreBias],
+                                                  .dcontext = dcontext,
+                                                  .dalpha = dalpha,
+                                                  .alpha = packed_rows(trace.alpha, plan_, t),
+                                                  .keys = products.keys,
+                                                  .values = products.values,
+                                                  .query = packed_rows(trace.query, plan_, t),
+                                                  .image = image_.slice(0, 0, n),
+                                                  .v = input(kScore)});
     products.query.multiply(dstate, plan_.operand(dquery_t), true);
   }
 
@@ -382,13 +393,13 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
 
   Tensor weight_gradient(const Tensor& dout, const Tensor& x) const {
     Tensor dw = make({dout.size(1), x.size(1)});
-    tensor::matmul(dw, plan_.operand(dout).t(), plan_.operand(x), 1, 0);
+    tensor::kernels::matmul(dw, plan_.operand(dout).t(), plan_.operand(x), 1, 0);
     return dw;
   }
 
   Tensor sum_rows(const Tensor& x) const {
     Tensor sum = make({1, x.size(1)});
-    tensor::reduce(sum, x, {0}, tensor::ReduceOp::sum);
+    tensor::kernels::reduce(sum, x, {0}, tensor::ReduceOp::sum);
     return sum.view({x.size(1)});
   }
 
@@ -422,19 +433,20 @@ class DecoderSequenceBackward final : public OnceDifferentiable {
   void input_gradients(const Trace& trace, const Tensor& dpre, std::vector<Tensor>& result) const {
     if (!needs(kEmbedding) && !needs(kFirst)) return;
     Tensor dx = make({plan_.total, plan_.embedding});
-    tensor::matmul(dx, plan_.operand(dpre), plan_.operand(weight(0, 0).slice(1, 0, plan_.embedding)), 1, 0);
+    tensor::kernels::matmul(dx, plan_.operand(dpre), plan_.operand(weight(0, 0).slice(1, 0, plan_.embedding)),
+                            1, 0);
     const size_t first_word = plan_.first_input ? 1 : 0;
     if (drops(dropout_.embedding))
       for (size_t t = first_word; t < plan_.n.size(); ++t) {
         Tensor rows = packed_rows(dx, plan_, t);
-        tensor::dropout(rows, rows, dropout_.embedding, trace_.seed, trace_.embedding_offsets[t]);
+        tensor::kernels::dropout(rows, rows, dropout_.embedding, trace_.seed, trace_.embedding_offsets[t]);
       }
     if (plan_.first_input && needs(kFirst)) result[kFirst] = packed_rows(dx, plan_, 0).clone();
     if (!needs(kEmbedding)) return;
     result[kEmbedding] = Tensor::zeros(input(kEmbedding).shape(), plan_.dtype, plan_.device);
     const int64_t skipped = plan_.first_input ? plan_.rows : 0;
-    tensor::embedding_backward(result[kEmbedding], dx.slice(0, skipped, plan_.total),
-                               trace.fed.slice(0, skipped, plan_.total));
+    tensor::kernels::embedding_backward(result[kEmbedding], dx.slice(0, skipped, plan_.total),
+                                        trace.fed.slice(0, skipped, plan_.total));
   }
 
   Tensor stacked(const std::vector<Tensor>& parts) const {

@@ -22,7 +22,7 @@ class DropoutBackward final : public Node {
 
 Variable apply_mask(const Variable& x, const Mask& mask) {
   Tensor out = empty_like(x.data(), x.shape());
-  tensor::dropout(out, x.data().contiguous(), mask.p, mask.seed, mask.offset);
+  tensor::kernels::dropout(out, x.data().contiguous(), mask.p, mask.seed, mask.offset);
   return record<DropoutBackward>(out, {x}, mask);
 }
 

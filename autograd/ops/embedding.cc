@@ -28,7 +28,7 @@ class ScatterRowsBackward final : public Node {
 Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& ids) {
   Tensor sum = empty_like(rows.data(), weight);
   sum.zero_();
-  tensor::embedding_backward(sum, rows.data(), ids);
+  tensor::kernels::embedding_backward(sum, rows.data(), ids);
   return record<ScatterRowsBackward>(sum, {rows}, ids);
 }
 
@@ -42,7 +42,7 @@ Variable embedding(const Variable& weight, const Tensor& ids) {
   Shape shape = ids.shape();
   shape.push_back(weight.size(1));
   Tensor out = empty_like(weight.data(), shape);
-  tensor::embedding(out, weight.data(), ids);
+  tensor::kernels::embedding(out, weight.data(), ids);
   return record<EmbeddingBackward>(out, {weight}, weight.shape(), ids);
 }
 

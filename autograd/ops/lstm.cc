@@ -51,18 +51,18 @@ void set_biases(Tensor& out, const Variable& bias_ih, const Variable& bias_hh) {
     out.copy_(bias_ih.data());
   else
     out.zero_();
-  if (bias_hh.defined()) tensor::add_inplace(out, bias_hh.data().expand(out.shape()), 1);
+  if (bias_hh.defined()) tensor::kernels::add_inplace(out, bias_hh.data().expand(out.shape()), 1);
 }
 
 Tensor product(const Tensor& a, const Tensor& b) {
   Tensor out = Tensor::empty({a.size(0), b.size(1)}, b.dtype(), a.device());
-  tensor::matmul(out, a, b, 1, 0);
+  tensor::kernels::matmul(out, a, b, 1, 0);
   return out;
 }
 
 Tensor sum_rows(const Tensor& x) {
   Tensor out = Tensor::empty({1, x.size(1)}, x.dtype(), x.device());
-  tensor::reduce(out, x, {0}, tensor::ReduceOp::sum);
+  tensor::kernels::reduce(out, x, {0}, tensor::ReduceOp::sum);
   return out.view({x.size(1)});
 }
 
@@ -95,7 +95,7 @@ class LstmCellBackward final : public OnceDifferentiable {
     const Tensor dh = or_zeros(gradients[0], h), dc = or_zeros(gradients[1], c);
     Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
     Tensor dc_prev = Tensor::empty(c.shape(), c.dtype(), c.device());
-    tensor::lstm_cell_backward(dpre, dc_prev, dh, dc, gates, c, c_prev.contiguous());
+    tensor::kernels::lstm_cell_backward({dpre, dc_prev, dh, dc, gates, c, c_prev.contiguous()});
     const Tensor operand = dpre.to(x.dtype());
     std::vector<Tensor> result(7);
     if (needs(0)) result[0] = product(operand, weight_ih);
@@ -123,9 +123,9 @@ LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& w
   Tensor gates = Tensor::empty({n, 4 * hidden}, cell.wide(), x.device());
   Tensor h = empty_like(cell.x.data(), {n, hidden}), c = empty_like(cell.c.data(), {n, hidden});
   set_biases(gates, bias_ih, bias_hh);
-  tensor::matmul(gates, cell.x.data(), cell.weight_ih.data().t(), 1, 1);
-  tensor::matmul(gates, cell.h.data(), cell.weight_hh.data().t(), 1, 1);
-  tensor::lstm_cell(h, c, gates, gates, cell.c.data().contiguous());
+  tensor::kernels::matmul(gates, cell.x.data(), cell.weight_ih.data().t(), 1, 1);
+  tensor::kernels::matmul(gates, cell.h.data(), cell.weight_hh.data().t(), 1, 1);
+  tensor::kernels::lstm_cell(h, c, gates, gates, cell.c.data().contiguous());
   const Variables out = record_all<LstmCellBackward>({h, c}, cell.inputs(), cell, gates, c);
   return {out[0], out[1]};
 }
@@ -167,10 +167,11 @@ class LstmSequenceBackward final : public OnceDifferentiable {
     };
     Tensor dh = running(gradients[1]), dc = running(gradients[2]);
     for (int64_t t = steps; t-- > 0;) {
-      if (gradients[0].defined()) tensor::add_inplace(dh, gradients[0].select(0, t), 1);
+      if (gradients[0].defined()) tensor::kernels::add_inplace(dh, gradients[0].select(0, t), 1);
       Tensor dpre_t = dpre.select(0, t);
-      tensor::lstm_cell_backward(dpre_t, dc, dh, dc, gates.select(0, t), c.select(0, t + 1), c.select(0, t));
-      tensor::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
+      tensor::kernels::lstm_cell_backward(
+          {dpre_t, dc, dh, dc, gates.select(0, t), c.select(0, t + 1), c.select(0, t)});
+      tensor::kernels::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
     }
     const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = flat.to(x.dtype());
     std::vector<Tensor> result(7);
@@ -203,11 +204,11 @@ LstmSequence lstm_sequence(const Variable& x, const LstmState& state, const Vari
   c.select(0, 0).copy_(cell.c.data());
   Tensor flat = gates.view({steps * n, 4 * hidden});
   set_biases(flat, bias_ih, bias_hh);
-  tensor::matmul(flat, input.view({steps * n, in}), cell.weight_ih.data().t(), 1, 1);
+  tensor::kernels::matmul(flat, input.view({steps * n, in}), cell.weight_ih.data().t(), 1, 1);
   for (int64_t t = 0; t < steps; ++t) {
     Tensor gates_t = gates.select(0, t), h_t = h.select(0, t + 1), c_t = c.select(0, t + 1);
-    tensor::matmul(gates_t, h.select(0, t), cell.weight_hh.data().t(), 1, 1);
-    tensor::lstm_cell(h_t, c_t, gates_t, gates_t, c.select(0, t));
+    tensor::kernels::matmul(gates_t, h.select(0, t), cell.weight_hh.data().t(), 1, 1);
+    tensor::kernels::lstm_cell(h_t, c_t, gates_t, gates_t, c.select(0, t));
   }
   const Variables out =
       record_all<LstmSequenceBackward>({h.slice(0, 1, steps + 1), h.select(0, steps), c.select(0, steps)},

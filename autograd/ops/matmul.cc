@@ -25,11 +25,11 @@ Tensor product(const Tensor& a, const Tensor& b) {
   const Shape lead = tensor::broadcast(leading(a.shape()), leading(b.shape()), "matmul");
   Tensor out = Tensor::empty(with_matrix(lead, m, n), a.dtype(), a.device());
   if (lead.empty()) {
-    tensor::matmul(out, a, b, 1, 0);
+    tensor::kernels::matmul(out, a, b, 1, 0);
   } else {
     Tensor flat = out.view({-1, m, n});
-    tensor::matmul(flat, a.expand(with_matrix(lead, m, k)).reshape({-1, m, k}),
-                   b.expand(with_matrix(lead, k, n)).reshape({-1, k, n}), 1, 0);
+    tensor::kernels::matmul(flat, a.expand(with_matrix(lead, m, k)).reshape({-1, m, k}),
+                            b.expand(with_matrix(lead, k, n)).reshape({-1, k, n}), 1, 0);
   }
   return out;
 }
@@ -88,8 +88,8 @@ Variable linear(const Variable& given, const Variable& given_weight, const Varia
   Tensor rows = out.view({x.numel() / std::max<int64_t>(weight.size(1), 1), weight.size(0)});
   const bool has_bias = bias.defined();
   if (has_bias) rows.copy_(bias.data());
-  tensor::matmul(rows, x.data().reshape({rows.size(0), weight.size(1)}), weight.data().t(), 1,
-                 has_bias ? 1 : 0);
+  tensor::kernels::matmul(rows, x.data().reshape({rows.size(0), weight.size(1)}), weight.data().t(), 1,
+                          has_bias ? 1 : 0);
   return record<LinearBackward>(out, {x, weight, bias}, x, weight);
 }
 

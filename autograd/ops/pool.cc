@@ -12,7 +12,7 @@ class MaxPool2dBackward final : public OnceDifferentiable {
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
     Tensor dx = empty_like(gradients[0], shape_);
-    tensor::max_pool2d_backward(dx, gradients[0].contiguous(), indices_);
+    tensor::kernels::max_pool2d_backward(dx, gradients[0].contiguous(), indices_);
     return {dx};
   }
 
@@ -29,7 +29,7 @@ class AdaptiveAvgPool2dBackward final : public OnceDifferentiable {
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
     Tensor dx = empty_like(gradients[0], shape_);
-    tensor::adaptive_avg_pool2d_backward(dx, gradients[0].contiguous());
+    tensor::kernels::adaptive_avg_pool2d_backward(dx, gradients[0].contiguous());
     return {dx};
   }
 
@@ -45,7 +45,7 @@ Variable max_pool2d(const Variable& x, const tensor::Pool2dOptions& options) {
   expect_floats("max_pool2d", {&x});
   const Shape shape = tensor::pool2d_output_shape(x.shape(), options, "max_pool2d");
   Tensor out = empty_like(x.data(), shape), indices = Tensor::empty(shape, DType::i64, x.device());
-  tensor::max_pool2d(out, indices, x.data().contiguous(), options);
+  tensor::kernels::max_pool2d(out, indices, x.data().contiguous(), options);
   return record<MaxPool2dBackward>(out, {x}, x.shape(), indices);
 }
 
@@ -57,7 +57,7 @@ Variable adaptive_avg_pool2d(const Variable& x, int64_t out_h, int64_t out_w) {
   check(out_h > 0 && out_w > 0, ErrorKind::argument,
         "adaptive_avg_pool2d: output size {} x {} must be positive", out_h, out_w);
   Tensor out = empty_like(x.data(), {x.size(0), x.size(1), out_h, out_w});
-  tensor::adaptive_avg_pool2d(out, x.data().contiguous());
+  tensor::kernels::adaptive_avg_pool2d(out, x.data().contiguous());
   return record<AdaptiveAvgPool2dBackward>(out, {x}, x.shape());
 }
 

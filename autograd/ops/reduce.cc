@@ -34,7 +34,7 @@ Reduced reduce(const char* op, const Variable& x, std::vector<int> dims, bool ke
   for (int d = 0; d < x.rank(); ++d)
     if ((mask >> d & 1u) == 0) dropped.push_back(x.size(d));
   Tensor out = empty_like(x.data(), keepdim ? kept : dropped);
-  tensor::reduce(out, x.data(), dims, kind);
+  tensor::kernels::reduce(out, x.data(), dims, kind);
   return {out, kept};
 }
 
@@ -81,7 +81,7 @@ class MaxBackward final : public Node {
     column[dim_] = shape_[dim_];
     const Tensor index = Tensor::arange(shape_[dim_]).to(winner.device()).view(column);
     Tensor is_winner = Tensor::empty(shape_, DType::boolean, winner.device());
-    tensor::binary(is_winner, index, winner, BinaryOp::eq);
+    tensor::kernels::binary(is_winner, index, winner, BinaryOp::eq);
     return {where(is_winner, reshape(g[0], kept_), constant(0, g[0].data()))};
   }
 
@@ -107,8 +107,8 @@ class LogSumExpBackward final : public Node {
     const Variable x = saved(0), y = reshape(saved(1), kept_);
     // Where y is -inf all of x is, and its gradient is 0, not e^(-inf + inf).
     Tensor finite = Tensor::empty(kept_, DType::boolean, x.device());
-    tensor::binary(finite, y.data(), constant(-std::numeric_limits<double>::infinity(), y.data()),
-                   BinaryOp::ne);
+    tensor::kernels::binary(finite, y.data(), constant(-std::numeric_limits<double>::infinity(), y.data()),
+                            BinaryOp::ne);
     const Variable shift = where(finite, y, constant(0, y.data()));
     return {mul(reshape(g[0], kept_), exp(sub(x, shift)))};
   }
@@ -126,8 +126,9 @@ Variable logsumexp(const Variable& given, int dim, bool keepdim) {
     const Reduced top = reduce("logsumexp", x.detach(), {dim}, true, ReduceOp::max);
     kept = top.kept;
     Tensor size = empty_like(top.out, kept), finite = Tensor::empty(kept, DType::boolean, x.device());
-    tensor::unary(size, top.out, UnaryOp::abs);
-    tensor::binary(finite, size, constant(std::numeric_limits<double>::infinity(), size), BinaryOp::lt);
+    tensor::kernels::unary(size, top.out, UnaryOp::abs);
+    tensor::kernels::binary(finite, size, constant(std::numeric_limits<double>::infinity(), size),
+                            BinaryOp::lt);
     const Variable shift = where(finite, Variable(top.out), constant(0, size));
     const Variable total = sum(exp(sub(x.detach(), shift)), {dim}, true);
     y = add(log(total), shift).data();
@@ -142,7 +143,7 @@ Tensor argmax(const Tensor& x, int dim) {
   Shape shape = rows.shape();
   shape.erase(shape.rank() - 1);
   Tensor out = Tensor::empty(shape, DType::i64, x.device());
-  tensor::argmax(out, rows);
+  tensor::kernels::argmax(out, rows);
   if (d == x.rank() - 1) return out;
   // `rows` had the last dimension in place d.
   return out.unsqueeze(-1).transpose(d, -1).squeeze(d);
@@ -155,7 +156,7 @@ TopK topk(const Tensor& x, int64_t k) {
   Shape shape = x.shape();
   shape[shape.rank() - 1] = k;
   TopK best{Tensor::empty(shape, x.dtype(), x.device()), Tensor::empty(shape, DType::i64, x.device())};
-  tensor::topk(best.values, best.indices, x, k);
+  tensor::kernels::topk(best.values, best.indices, x, k);
   return best;
 }
 

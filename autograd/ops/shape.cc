@@ -111,7 +111,7 @@ class EmbedSliceBackward final : public Node {
 Variable embed_slice(const Variable& x, const Shape& shape, const Range& range) {
   Tensor out = Tensor::zeros(shape, x.dtype(), x.device());
   Tensor part = out.slice(range.dim, range.start, range.stop, range.step);
-  tensor::copy(part, x.data());
+  tensor::kernels::copy(part, x.data());
   return record<EmbedSliceBackward>(out, {x}, range);
 }
 
@@ -186,7 +186,7 @@ Variable cat(const Variables& parts, int dim) {
   int64_t start = 0;
   for (const Variable& part : parts) {
     Tensor place = out.slice(d, start, start + part.size(d));
-    tensor::copy(place, part.data());
+    tensor::kernels::copy(place, part.data());
     start += part.size(d);
   }
   return record<CatBackward>(out, parts, d, std::move(sizes));

@@ -3,11 +3,9 @@
 namespace autograd {
 namespace {
 
-using Kernel = void (*)(Tensor& out, const Tensor& x);
-
 // The kernels work along a contiguous last dimension.
-Tensor along(const char* op, const Variable& x, int dim, Kernel kernel) {
-  expect_floats(op, {&x});
+Tensor along(const tensor::Kernel<void(Tensor&, const Tensor&)>& kernel, const Variable& x, int dim) {
+  expect_floats(kernel.name(), {&x});
   const Tensor rows = x.data().transpose(dim, -1).contiguous();
   Tensor out = empty_like(rows, rows.shape());
   kernel(out, rows);
@@ -32,7 +30,7 @@ class SoftmaxBackward final : public Node {
 Variable softmax(const Variable& given, int dim) {
   const Variable x = autocast_f32(given);
   const int d = tensor::normalize_dim(dim, x.rank(), "softmax");
-  const Tensor y = along("softmax", x, d, tensor::softmax);
+  const Tensor y = along(tensor::kernels::softmax, x, d);
   return record<SoftmaxBackward>(y, {x}, y, d);
 }
 
@@ -51,7 +49,7 @@ class LogSoftmaxBackward final : public Node {
 Variable log_softmax(const Variable& given, int dim) {
   const Variable x = autocast_f32(given);
   const int d = tensor::normalize_dim(dim, x.rank(), "log_softmax");
-  const Tensor y = along("log_softmax", x, d, tensor::log_softmax);
+  const Tensor y = along(tensor::kernels::log_softmax, x, d);
   return record<LogSoftmaxBackward>(y, {x}, y, d);
 }
 

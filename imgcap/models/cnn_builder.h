@@ -7,15 +7,14 @@
 
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
-#include "tensor/cpu/dense_tile.h"
-#include "tensor/kernels.h"
+#include "tensor/kernel_options.h"
 
 namespace imgcap {
 
+using tensor::Activation;
 using tensor::Conv2dOptions;
 using tensor::Shape;
 using tensor::Tensor;
-using tensor::cpu::Activation;
 
 // `options` with TensorFlow's "same" padding for an input of h x w: the output has ceil(size / stride) rows
 // and columns; where the padding is odd, the smaller half is at the top and left.

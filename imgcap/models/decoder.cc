@@ -11,7 +11,7 @@ namespace {
 Tensor gather(const Tensor& x, const Tensor& rows) {
   if (!x.defined()) return {};
   Tensor out = Tensor::empty({rows.size(0), x.size(1)}, x.dtype(), x.device());
-  tensor::embedding(out, x, rows);
+  tensor::kernels::embedding(out, x, rows);
   return out;
 }
 

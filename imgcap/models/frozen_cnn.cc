@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 #include "tensor/window.h"
 
 namespace imgcap {
 
-using tensor::cpu::Border;
-using tensor::cpu::NhwcBatch;
-using tensor::cpu::PackedConv2d;
+using tensor::Border;
+using tensor::NhwcBatch;
+using tensor::PackedConv2d;
 
 namespace {
 
@@ -37,7 +38,7 @@ int FrozenCnn::max_pool(int x, const tensor::Pool2dOptions& options) {
 }
 
 Conv2dOptions FrozenCnn::options_of(const Step& step, const Shape& input) const {
-  const Shape& weight = convs_[static_cast<size_t>(step.conv)].weight_shape();
+  const Shape& weight = convs_[static_cast<size_t>(step.conv)].weight_shape;
   return step.padding == Padding::fixed
              ? step.options
              : same_padding(step.options, weight[2], weight[3], input[2], input[3]);
@@ -61,7 +62,7 @@ NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
     }
     const Conv2dOptions o = options_of(step, shapes[in]);
     shapes[i + 1] = tensor::conv2d_output_shape(
-        shapes[in], convs_[static_cast<size_t>(step.conv)].weight_shape(), o, "frozen network");
+        shapes[in], convs_[static_cast<size_t>(step.conv)].weight_shape, o, "frozen network");
     Border& b = borders[in];
     b = {std::max(b.top, o.pad_top), std::max(b.bottom, o.pad_bottom), std::max(b.left, o.pad_left),
          std::max(b.right, o.pad_right)};
@@ -72,12 +73,12 @@ NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
     const Step& step = steps_[i];
     const auto in = static_cast<size_t>(step.x);
     const Shape& s = shapes[i + 1];
-    values[i + 1] = NhwcBatch(s[0], s[2], s[3], s[1], borders[i + 1]);
+    values[i + 1] = NhwcBatch(s[0], s[2], s[3], s[1], borders[i + 1], x.device());
     if (step.conv < 0) {
-      max_pool2d_nhwc(values[i + 1], values[in], step.pool);
+      tensor::kernels::max_pool2d_nhwc(values[i + 1], values[in], step.pool);
     } else {
-      convs_[static_cast<size_t>(step.conv)].run(
-          values[i + 1], values[in], options_of(step, shapes[in]),
+      tensor::kernels::conv2d_nhwc(
+          values[i + 1], values[in], convs_[static_cast<size_t>(step.conv)], options_of(step, shapes[in]),
           step.residual >= 0 ? &values[static_cast<size_t>(step.residual)] : nullptr, step.activation);
     }
     for (size_t v = 0; v <= i; ++v)
@@ -87,9 +88,8 @@ NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
 }
 
 Tensor FrozenCnn::run(const Tensor& x) const {
-  tensor::check(x.rank() == 4 && x.dtype() == tensor::DType::f32 && x.device().is_cpu(),
-                tensor::ErrorKind::shape, "frozen network: input {} must be (n, c, h, w) f32 on the CPU",
-                tensor::describe(x));
+  tensor::check(x.rank() == 4 && x.dtype() == tensor::DType::f32, tensor::ErrorKind::shape,
+                "frozen network: input {} must be (n, c, h, w) f32", tensor::describe(x));
   const int64_t n = x.size(0);
   if (n <= kChunk) return run_chunk(x).to_nchw();
   Tensor out;
@@ -97,7 +97,8 @@ Tensor FrozenCnn::run(const Tensor& x) const {
     const int64_t end = std::min(n, begin + kChunk);
     const Tensor part = run_chunk(x.slice(0, begin, end)).to_nchw();
     if (!out.defined())
-      out = Tensor::empty({n, part.size(2), part.size(3), part.size(1)}).permute({0, 3, 1, 2});
+      out = Tensor::empty({n, part.size(2), part.size(3), part.size(1)}, tensor::DType::f32, x.device())
+                .permute({0, 3, 1, 2});
     out.slice(0, begin, end).copy_(part);
   }
   return out;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "imgcap/models/cnn_builder.h"
-#include "tensor/cpu/nhwc.h"
+#include "tensor/nhwc.h"
 
 namespace imgcap {
 
@@ -32,9 +32,9 @@ class FrozenCnn final : public CnnBuilder {
     Activation activation = Activation::none;
   };
   Conv2dOptions options_of(const Step& step, const Shape& input) const;
-  tensor::cpu::NhwcBatch run_chunk(const Tensor& x) const;
+  tensor::NhwcBatch run_chunk(const Tensor& x) const;
 
-  std::vector<tensor::cpu::PackedConv2d> convs_;
+  std::vector<tensor::PackedConv2d> convs_;
   std::vector<Step> steps_;
 };
 

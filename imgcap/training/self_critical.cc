@@ -36,7 +36,7 @@ void sharpen(nn::StateDict& weights, const DecoderConfig& config, double tempera
     Tensor& weight = weights.at(name);
     const Tensor before = weight.clone();
     weight = Tensor::empty(before.shape(), before.dtype());
-    tensor::affine(weight, before, 1 / temperature, 0);
+    tensor::kernels::affine(weight, before, 1 / temperature, 0);
   }
 }
 

@@ -14,25 +14,11 @@ struct Sizes {
   int64_t images, places, width, features, rows;  // m, p, a, d, n of kernels.h
 };
 
-Sizes expect_shapes(const char* op, const Tensor& context, const Tensor& alpha, const Tensor& keys,
-                    const Tensor& values, const Tensor& query, const Tensor& image, const Tensor& v) {
-  check(keys.rank() == 3 && values.rank() == 3, ErrorKind::shape,
-        "{}: keys {} and values {} have to be (m, p, .)", op, to_string(keys.shape()),
-        to_string(values.shape()));
+// Checks that every row asks for an image that there is.
+Sizes checked_sizes(const char* op, const Tensor& keys, const Tensor& values, const Tensor& query,
+                    const Tensor& image) {
   const Sizes s{keys.size(0), keys.size(1), keys.size(2), values.size(2), query.size(0)};
-  check(values.size(0) == s.images && values.size(1) == s.places, ErrorKind::shape,
-        "{}: keys {} with values {}", op, to_string(keys.shape()), to_string(values.shape()));
-  check(s.places > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op, to_string(keys.shape()));
-  check(query.shape() == Shape{s.rows, s.width} && v.shape() == Shape{s.width}, ErrorKind::shape,
-        "{}: query {} and v {} with keys {}", op, to_string(query.shape()), to_string(v.shape()),
-        to_string(keys.shape()));
-  check(image.shape() == Shape{s.rows} && context.shape() == Shape{s.rows, s.features} &&
-            alpha.shape() == Shape{s.rows, s.places},
-        ErrorKind::shape, "{}: image {}, context {} and alpha {} for {} queries", op,
-        to_string(image.shape()), to_string(context.shape()), to_string(alpha.shape()), s.rows);
-  check(alpha.is_contiguous() && image.is_contiguous(), ErrorKind::argument, "{}: alpha {} is not contiguous",
-        op, describe(alpha));
-  const int64_t* ids = image.data<int64_t>();
+  const int64_t* ids = image.device_data<int64_t>();
   for (int64_t r = 0; r < s.rows; ++r)
     check(ids[r] >= 0 && ids[r] < s.images, ErrorKind::index, "{}: row {} asks for image {} of {}", op, r,
           ids[r], s.images);
@@ -97,17 +83,18 @@ T dot(const T* a, const T* b, int64_t n) {
 
 }  // namespace
 
-void additive_attention(Tensor& context, Tensor& alpha, const Tensor& keys_in, const Tensor& values_in,
-                        const Tensor& query_in, const Tensor& image_in, const Tensor& v_in,
-                        const Tensor& v_bias) {
-  const Tensor keys = keys_in.contiguous(), values = values_in.contiguous(), query = dense_rows(query_in),
-               image = image_in.contiguous(), v = v_in.contiguous();
-  const Sizes s = expect_shapes("additive_attention", context, alpha, keys, values, query, image, v);
+void additive_attention(AdditiveAttention arguments) {
+  Tensor &context = arguments.context, &alpha = arguments.alpha;
+  const Tensor keys = arguments.keys.contiguous(), values = arguments.values.contiguous(),
+               query = dense_rows(arguments.query), image = arguments.image.contiguous(),
+               v = arguments.v.contiguous(), &v_bias = arguments.v_bias;
+  const Sizes s = checked_sizes("additive_attention", keys, values, query, image);
   dispatch_float(context.dtype(), "additive_attention", [&]<class T>() {
-    T *out = context.mutable_data<T>(), *weights = alpha.mutable_data<T>();
-    const T *k = keys.data<T>(), *f = values.data<T>(), *q = query.data<T>(), *vv = v.data<T>();
-    const T shift = v_bias.defined() ? *v_bias.data<T>() : T(0);
-    const int64_t* ids = image.data<int64_t>();
+    T *out = context.mutable_device_data<T>(), *weights = alpha.mutable_device_data<T>();
+    const T *k = keys.device_data<T>(), *f = values.device_data<T>(), *q = query.device_data<T>(),
+            *vv = v.device_data<T>();
+    const T shift = v_bias.defined() ? *v_bias.device_data<T>() : T(0);
+    const int64_t* ids = image.device_data<int64_t>();
     const int64_t out_row = context.strides()[0], q_row = query.strides()[0];
     parallel_for(s.rows, 1, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
@@ -130,26 +117,29 @@ void additive_attention(Tensor& context, Tensor& alpha, const Tensor& keys_in, c
   });
 }
 
-void additive_attention_backward(Tensor& dquery, Tensor& dkeys, Tensor& dvalues, Tensor& dv, Tensor& dv_bias,
-                                 const Tensor& dcontext_in, const Tensor& dalpha_in, const Tensor& alpha,
-                                 const Tensor& keys_in, const Tensor& values_in, const Tensor& query_in,
-                                 const Tensor& image_in, const Tensor& v_in) {
-  const Tensor keys = keys_in.contiguous(), values = values_in.contiguous(), query = dense_rows(query_in),
-               image = image_in.contiguous(), v = v_in.contiguous(), dcontext = dense_rows(dcontext_in),
-               dalpha = dalpha_in.defined() ? dalpha_in.contiguous() : Tensor();
-  const Sizes s =
-      expect_shapes("additive_attention_backward", dcontext, alpha, keys, values, query, image, v);
+void additive_attention_backward(AdditiveAttentionBackward arguments) {
+  Tensor &dquery = arguments.dquery, &dkeys = arguments.dkeys, &dvalues = arguments.dvalues,
+         &dv = arguments.dv, &dv_bias = arguments.dv_bias;
+  const Tensor keys = arguments.keys.contiguous(), values = arguments.values.contiguous(),
+               query = dense_rows(arguments.query), image = arguments.image.contiguous(),
+               v = arguments.v.contiguous(), dcontext = dense_rows(arguments.dcontext),
+               dalpha = arguments.dalpha.defined() ? arguments.dalpha.contiguous() : Tensor(),
+               &alpha = arguments.alpha;
+  const Sizes s = checked_sizes("additive_attention_backward", keys, values, query, image);
   dispatch_float(dquery.dtype(), "additive_attention_backward", [&]<class T>() {
-    T *dq = dquery.mutable_data<T>(), *dk = dkeys.mutable_data<T>();
-    T* df = dvalues.defined() ? dvalues.mutable_data<T>() : nullptr;
-    const T *g = dcontext.data<T>(), *w = alpha.data<T>(), *k = keys.data<T>(), *f = values.data<T>();
-    const T *q = query.data<T>(), *vv = v.data<T>(), *ga = dalpha.defined() ? dalpha.data<T>() : nullptr;
-    const int64_t *ids = image.data<int64_t>(), g_row = dcontext.strides()[0], q_row = query.strides()[0];
+    T *dq = dquery.mutable_device_data<T>(), *dk = dkeys.mutable_device_data<T>();
+    T* df = dvalues.defined() ? dvalues.mutable_device_data<T>() : nullptr;
+    const T *g = dcontext.device_data<T>(), *w = alpha.device_data<T>(), *k = keys.device_data<T>(),
+            *f = values.device_data<T>();
+    const T *q = query.device_data<T>(), *vv = v.device_data<T>(),
+            *ga = dalpha.defined() ? dalpha.device_data<T>() : nullptr;
+    const int64_t *ids = image.device_data<int64_t>(), g_row = dcontext.strides()[0],
+                  q_row = query.strides()[0];
     const int64_t dq_row = dquery.strides()[0];
     const RowsByImage groups(ids, s);
     // Every image has its own part of dv and dv_bias; they are added in order of the images afterwards.
     Tensor dv_parts = Tensor::zeros({s.images, s.width + 1}, dquery.dtype());
-    T* parts = dv_parts.mutable_data<T>();
+    T* parts = dv_parts.mutable_device_data<T>();
     parallel_for(s.images, 1, [&](int64_t begin, int64_t end) {
       std::vector<T> de(static_cast<size_t>(s.places));
       for (int64_t m = begin; m < end; ++m) {
@@ -180,11 +170,11 @@ void additive_attention_backward(Tensor& dquery, Tensor& dkeys, Tensor& dvalues,
         }
       }
     });
-    T* total = dv.mutable_data<T>();
+    T* total = dv.mutable_device_data<T>();
     for (int64_t m = 0; m < s.images; ++m)
       for (int64_t j = 0; j < s.width; ++j) total[j] += parts[m * (s.width + 1) + j];
     if (dv_bias.defined()) {
-      T* bias = dv_bias.mutable_data<T>();
+      T* bias = dv_bias.mutable_device_data<T>();
       for (int64_t m = 0; m < s.images; ++m) *bias += parts[m * (s.width + 1) + s.width];
     }
   });

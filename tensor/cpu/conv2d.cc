@@ -7,7 +7,6 @@
 #include "tensor/cpu/gemm.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
-#include "tensor/window.h"
 
 namespace tensor::cpu {
 namespace {
@@ -22,11 +21,7 @@ struct Geometry {
   int64_t n, c, h, w, o, kh, kw, oh, ow, groups, cg, og, k, pixels;
   Conv2dOptions options;
 
-  Geometry(const Shape& x, const Shape& weight, const Shape& out, const Conv2dOptions& opts, const char* op)
-      : options(opts) {
-    const Shape expected = conv2d_output_shape(x, weight, opts, op);
-    check(out == expected, ErrorKind::shape, "{}: output {} must be {} for input {} and weight {}", op,
-          to_string(out), to_string(expected), to_string(x), to_string(weight));
+  Geometry(const Shape& x, const Shape& weight, const Shape& out, const Conv2dOptions& opts) : options(opts) {
     n = x[0], c = x[1], h = x[2], w = x[3];
     o = weight[0], kh = weight[2], kw = weight[3];
     oh = out[2], ow = out[3];
@@ -48,10 +43,6 @@ struct Geometry {
     return std::clamp<int64_t>(std::max(fitting, (kColumns + ow - 1) / ow), 1, oh);
   }
 };
-
-void expect_contiguous(const Tensor& t, const char* op, const char* name) {
-  check(t.is_contiguous(), ErrorKind::shape, "{}: {} {} must be contiguous", op, name, describe(t));
-}
 
 template <class T>
 std::unique_ptr<T[]> scratch(int64_t count) {
@@ -337,49 +328,39 @@ void backward_weight_depthwise(const Geometry& g, T* dw, const T* dout, const T*
 }  // namespace
 
 void conv2d(Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
-  const Geometry g(x.shape(), w.shape(), out.shape(), options, "conv2d");
-  check(!bias.defined() || bias.shape() == Shape{g.o}, ErrorKind::shape, "conv2d: bias {} must be ({})",
-        to_string(bias.shape()), g.o);
-  expect_contiguous(out, "conv2d", "output");
-  expect_contiguous(x, "conv2d", "input");
-  expect_contiguous(w, "conv2d", "weight");
-  if (bias.defined()) expect_contiguous(bias, "conv2d", "bias");
+  const Geometry g(x.shape(), w.shape(), out.shape(), options);
   if (out.numel() == 0) return;
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
-    const T* b = bias.defined() ? bias.data<T>() : nullptr;
+    const T* b = bias.defined() ? bias.device_data<T>() : nullptr;
     if (g.c == 0) {  // an empty sum
       for (int64_t i = 0; i < out.numel(); ++i)
-        out.mutable_data<T>()[i] = b != nullptr ? b[i / g.pixels % g.o] : T(0);
+        out.mutable_device_data<T>()[i] = b != nullptr ? b[i / g.pixels % g.o] : T(0);
       return;
     }
-    (g.depthwise() ? forward_depthwise<T> : forward_gemm<T>)(g, out.mutable_data<T>(), x.data<T>(),
-                                                             w.data<T>(), b);
+    (g.depthwise() ? forward_depthwise<T> : forward_gemm<T>)(g, out.mutable_device_data<T>(),
+                                                             x.device_data<T>(), w.device_data<T>(), b);
   });
 }
 
 void conv2d_backward_input(Tensor& dx, const Tensor& dout, const Tensor& w, const Conv2dOptions& options) {
-  const Geometry g(dx.shape(), w.shape(), dout.shape(), options, "conv2d_backward_input");
-  expect_contiguous(dx, "conv2d_backward_input", "input gradient");
-  expect_contiguous(dout, "conv2d_backward_input", "gradient");
-  expect_contiguous(w, "conv2d_backward_input", "weight");
+  const Geometry g(dx.shape(), w.shape(), dout.shape(), options);
   if (dx.numel() == 0) return;
   dispatch_float(dx.dtype(), "conv2d_backward_input", [&]<class T>() {
-    if (g.o == 0) return std::fill_n(dx.mutable_data<T>(), dx.numel(), T(0)), void();
-    (g.depthwise() ? backward_input_depthwise<T> : backward_input_gemm<T>)(g, dx.mutable_data<T>(),
-                                                                           dout.data<T>(), w.data<T>());
+    if (g.o == 0) return std::fill_n(dx.mutable_device_data<T>(), dx.numel(), T(0)), void();
+    (g.depthwise() ? backward_input_depthwise<T> : backward_input_gemm<T>)(g, dx.mutable_device_data<T>(),
+                                                                           dout.device_data<T>(),
+                                                                           w.device_data<T>());
   });
 }
 
 void conv2d_backward_weight(Tensor& dw, const Tensor& dout, const Tensor& x, const Conv2dOptions& options) {
-  const Geometry g(x.shape(), dw.shape(), dout.shape(), options, "conv2d_backward_weight");
-  expect_contiguous(dw, "conv2d_backward_weight", "weight gradient");
-  expect_contiguous(dout, "conv2d_backward_weight", "gradient");
-  expect_contiguous(x, "conv2d_backward_weight", "input");
+  const Geometry g(x.shape(), dw.shape(), dout.shape(), options);
   if (dw.numel() == 0) return;
   dispatch_float(dw.dtype(), "conv2d_backward_weight", [&]<class T>() {
-    if (g.n == 0) return std::fill_n(dw.mutable_data<T>(), dw.numel(), T(0)), void();
-    (g.depthwise() ? backward_weight_depthwise<T> : backward_weight_gemm<T>)(g, dw.mutable_data<T>(),
-                                                                             dout.data<T>(), x.data<T>());
+    if (g.n == 0) return std::fill_n(dw.mutable_device_data<T>(), dw.numel(), T(0)), void();
+    (g.depthwise() ? backward_weight_depthwise<T> : backward_weight_gemm<T>)(g, dw.mutable_device_data<T>(),
+                                                                             dout.device_data<T>(),
+                                                                             x.device_data<T>());
   });
 }
 

@@ -82,18 +82,18 @@ void copy(Tensor& out, const Tensor& x) {
     cpu::copy(out, x.clone());  // the source would change under the loop
     return;
   }
-  check(x.rank() <= out.rank(), ErrorKind::shape, "copy: {} into {}", describe(x), describe(out));
   const StridedLoop<2> loop(out.shape(), {out.strides(), broadcast_strides(x, out.shape())});
   dispatch_any(out.dtype(), "copy", [&]<class To>() {
-    To* target = out.mutable_data<To>();
-    dispatch_any(x.dtype(), "copy", [&]<class From>() { copy_elements(target, x.data<From>(), loop); });
+    To* target = out.mutable_device_data<To>();
+    dispatch_any(x.dtype(), "copy",
+                 [&]<class From>() { copy_elements(target, x.device_data<From>(), loop); });
   });
 }
 
 void fill(Tensor& out, double value) {
   const StridedLoop<1> loop(out.shape(), {out.strides()});
   dispatch_any(out.dtype(), "fill", [&]<class T>() {
-    T* target = out.mutable_data<T>();
+    T* target = out.mutable_device_data<T>();
     const T element = convert<T>(value);
     loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
       for (int64_t i = 0; i < n; ++i) target[offset[0] + i * step[0]] = element;

@@ -7,21 +7,13 @@ namespace {
 
 constexpr int64_t kGrain = 8192;  // logits a tile
 
-// The targets, in order of rows, checked.
-Tensor checked_targets(const char* op, const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
-  expect_same_device(logits, targets, op);
-  check(logits.rank() == 2 && targets.rank() == 1 && targets.size(0) == logits.size(0), ErrorKind::shape,
-        "{}: logits (rows, classes) and targets (rows) are needed, not {} and {}", op,
-        to_string(logits.shape()), to_string(targets.shape()));
-  check(targets.dtype() == DType::i64, ErrorKind::dtype, "{}: the targets are {}, not i64", op,
-        describe(targets));
-  check(logits.is_contiguous(), ErrorKind::argument, "{}: the logits {} have to be contiguous", op,
-        describe(logits));
+// The targets, in order of rows, in range.
+Tensor checked_targets(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
   Tensor rows = targets.contiguous();
-  const int64_t *target = rows.data<int64_t>(), classes = logits.size(1);
+  const int64_t *target = rows.device_data<int64_t>(), classes = logits.size(1);
   for (int64_t i = 0; i < rows.numel(); ++i)
     check(target[i] == ignore_index || (target[i] >= 0 && target[i] < classes), ErrorKind::index,
-          "{}: target {} of row {} is outside the {} classes of logits {}", op, target[i], i, classes,
+          "cross_entropy: target {} of row {} is outside the {} classes of logits {}", target[i], i, classes,
           to_string(logits.shape()));
   return rows;
 }
@@ -39,30 +31,19 @@ double row_mean(int64_t n, F term) {
   return sum / static_cast<double>(n);
 }
 
-// The class weights, dense, in the logits' type; undefined stays so.
-Tensor checked_weight(const Tensor& weight, const Tensor& logits) {
-  if (!weight.defined()) return {};
-  expect_same_device(logits, weight, "cross_entropy");
-  check(weight.shape() == Shape{logits.size(1)}, ErrorKind::shape,
-        "cross_entropy: class weights {} for logits {}", describe(weight), describe(logits));
-  check(weight.dtype() == logits.dtype(), ErrorKind::dtype, "cross_entropy: class weights {} for logits {}",
-        describe(weight), describe(logits));
-  return weight.contiguous();
-}
-
 }  // namespace
 
 void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, const Tensor& weight,
-                   int64_t ignore_index, double smoothing) {
-  const Tensor rows = checked_targets("cross_entropy", logits, targets, ignore_index);
-  const Tensor weights = checked_weight(weight, logits);
-  check(losses.shape() == rows.shape() && losses.dtype() == logits.dtype() && losses.is_contiguous(),
-        ErrorKind::shape, "cross_entropy: losses {} for logits {}", describe(losses), describe(logits));
+                   const CrossEntropyOptions& options) {
+  const int64_t ignore_index = options.ignore_index;
+  const double smoothing = options.smoothing;
+  const Tensor rows = checked_targets(logits, targets, ignore_index);
+  const Tensor weights = weight.defined() ? weight.contiguous() : Tensor();
   const int64_t classes = logits.size(1);
   dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
-    const T *x = logits.data<T>(), *w = weights.defined() ? weights.data<T>() : nullptr;
-    const int64_t* target = rows.data<int64_t>();
-    T* loss = losses.mutable_data<T>();
+    const T *x = logits.device_data<T>(), *w = weights.defined() ? weights.device_data<T>() : nullptr;
+    const int64_t* target = rows.device_data<int64_t>();
+    T* loss = losses.mutable_device_data<T>();
     parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t i = begin; i < end; ++i) {
@@ -90,23 +71,21 @@ void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, 
 }
 
 void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor& targets,
-                            const Tensor& weight, const Tensor& row_gradient, int64_t ignore_index,
-                            double smoothing) {
-  const Tensor rows = checked_targets("cross_entropy", logits, targets, ignore_index);
-  const Tensor weights = checked_weight(weight, logits);
-  check(dlogits.shape() == logits.shape() && dlogits.dtype() == logits.dtype() && dlogits.is_contiguous(),
-        ErrorKind::shape, "cross_entropy: a gradient {} for logits {}", describe(dlogits), describe(logits));
-  check(row_gradient.shape() == rows.shape() && row_gradient.dtype() == logits.dtype(), ErrorKind::shape,
-        "cross_entropy: row gradients {} for logits {}", describe(row_gradient), describe(logits));
+                            const Tensor& weight, const Tensor& row_gradient,
+                            const CrossEntropyOptions& options) {
+  const int64_t ignore_index = options.ignore_index;
+  const double smoothing = options.smoothing;
+  const Tensor rows = checked_targets(logits, targets, ignore_index);
+  const Tensor weights = weight.defined() ? weight.contiguous() : Tensor();
   const int64_t classes = logits.size(1);
   const Tensor gradients = row_gradient.contiguous();
   dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
-    const T *x = logits.data<T>(), *g = gradients.data<T>();
-    const T* w = weights.defined() ? weights.data<T>() : nullptr;
+    const T *x = logits.device_data<T>(), *g = gradients.device_data<T>();
+    const T* w = weights.defined() ? weights.device_data<T>() : nullptr;
     const double mean_weight =
         w != nullptr ? row_mean(classes, [&](int64_t k) { return static_cast<double>(w[k]); }) : 1.0;
-    const int64_t* target = rows.data<int64_t>();
-    T* out = dlogits.mutable_data<T>();
+    const int64_t* target = rows.device_data<int64_t>();
+    T* out = dlogits.mutable_device_data<T>();
     parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t i = begin; i < end; ++i) {

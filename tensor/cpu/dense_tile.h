@@ -1,5 +1,5 @@
 // The inner kernel of dense products: a few rows times a panel of packed weights, all sums in registers. Used
-// by convolutions with channels last (nhwc.h) and by products with a packed matrix (packed_matrix.h).
+// by convolutions with channels last (nhwc.cc) and by products with a packed matrix (packed_matrix.cc).
 #pragma once
 
 #include <algorithm>
@@ -9,10 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/kernel_options.h"
+
 namespace tensor::cpu {
-
-enum class Activation { none, relu, relu6 };
-
 namespace dense {
 
 // The inner kernel computes kTile pixels times kPanel output channels: on AVX2 12 sums, 2 weights and 1 input

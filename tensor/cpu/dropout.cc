@@ -7,7 +7,7 @@
 
 #include "tensor/cpu/vector_math.h"
 #include "tensor/kernels.h"
-#include "tensor/random.h"
+#include "tensor/philox.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {
@@ -49,7 +49,7 @@ struct Philox4 {
   }
 };
 
-// The words of blocks [first, first + kBlocks) of stream `seed`, as philox() of tensor/random.h gives them.
+// The words of blocks [first, first + kBlocks) of stream `seed`, as philox() of tensor/philox.h gives them.
 void philox_blocks(uint32_t* words, uint64_t seed, uint64_t first) {
   Philox4 a(first), b(first + 4), c(first + 8), d(first + 12);  // side by side: a multiplication takes long
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
@@ -69,7 +69,7 @@ void philox_blocks(uint32_t* words, uint64_t seed, uint64_t first) {
 void philox_blocks(uint32_t* words, uint64_t seed, uint64_t first) {
   for (int b = 0; b < kBlocks; ++b) {
     const auto block = philox(seed, first + static_cast<uint64_t>(b));
-    std::copy(block.begin(), block.end(), words + 4 * b);
+    std::copy(block.words, block.words + 4, words + 4 * b);
   }
 }
 
@@ -78,17 +78,11 @@ void philox_blocks(uint32_t* words, uint64_t seed, uint64_t first) {
 }  // namespace
 
 void dropout(Tensor& out, const Tensor& x, double p, uint64_t seed, uint64_t offset) {
-  check(p >= 0 && p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1", p);
-  expect_same_device(out, x, "dropout");
-  check(out.shape() == x.shape(), ErrorKind::shape, "dropout: {} into {}", to_string(x.shape()),
-        to_string(out.shape()));
-  check(out.is_contiguous() && x.is_contiguous(), ErrorKind::argument, "dropout: {} has to be contiguous",
-        describe(x));
   // uniform_float(word) >= p, in whole numbers.
   const auto threshold = static_cast<uint32_t>(std::ceil(p * 0x1p24));
   dispatch_float(x.dtype(), "dropout", [&]<class T>() {
-    const T* source = x.data<T>();
-    T* target = out.mutable_data<T>();
+    const T* source = x.device_data<T>();
+    T* target = out.mutable_device_data<T>();
     const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
     parallel_for(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
       uint32_t words[4 * kBlocks];

@@ -14,22 +14,7 @@ Tensor input_for(const Tensor& out, const Tensor& x) {
   return in_place ? x : x.clone();
 }
 
-Shape input_strides(const Tensor& out, const Tensor& x, const char* op) {
-  expect_same_device(out, x, op);
-  bool fits = x.rank() <= out.rank();
-  for (int i = 1; fits && i <= x.rank(); ++i) {
-    const int64_t size = x.shape()[x.rank() - i];
-    fits = size == 1 || size == out.shape()[out.rank() - i];
-  }
-  check(fits, ErrorKind::shape, "{}: {} does not broadcast to the output {}", op, to_string(x.shape()),
-        to_string(out.shape()));
-  return broadcast_strides(x, out.shape());
-}
-
-void expect_dtypes(const Tensor& a, const Tensor& b, const char* op) {
-  check(a.dtype() == b.dtype(), ErrorKind::dtype, "{}: {} and {} do not mix; convert one with to()", op,
-        describe(a), describe(b));
-}
+Shape input_strides(const Tensor& out, const Tensor& x) { return broadcast_strides(x, out.shape()); }
 
 // out[i] = f(x[i]).
 template <class To, class From, class F>
@@ -73,20 +58,15 @@ void map2(To* out, const From* a, const From* b, const StridedLoop<3>& loop, F f
 
 template <class T, class F>
 void unary_loop(Tensor& out, const Tensor& x, const StridedLoop<2>& loop, F f) {
-  const T* source = x.data<T>();
-  map(out.mutable_data<T>(), source, loop, f);
+  const T* source = x.device_data<T>();
+  map(out.mutable_device_data<T>(), source, loop, f);
 }
 
 template <class To, class From, class F>
 void binary_loop(Tensor& out, const Tensor& a, const Tensor& b, const StridedLoop<3>& loop, F f) {
-  const From *x = a.data<From>(), *y = b.data<From>();
-  map2(out.mutable_data<To>(), x, y, loop, f);
+  const From *x = a.device_data<From>(), *y = b.device_data<From>();
+  map2(out.mutable_device_data<To>(), x, y, loop, f);
 }
-
-constexpr const char* kUnaryNames[] = {"neg",  "abs",   "exp",  "log",     "sqrt",   "rsqrt", "reciprocal",
-                                       "relu", "relu6", "tanh", "sigmoid", "square", "sign"};
-constexpr const char* kBinaryNames[] = {"add", "sub", "mul", "div", "pow", "maximum", "minimum",
-                                        "eq",  "ne",  "lt",  "le",  "gt",  "ge"};
 
 template <class T>
 void arithmetic(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op, const StridedLoop<3>& loop) {
@@ -101,8 +81,7 @@ void arithmetic(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op, cons
       break;
   }
   if constexpr (!std::is_floating_point_v<T>) {
-    fail(ErrorKind::dtype, "{}: f32 or f64 is needed, not {}", kBinaryNames[static_cast<int>(op)],
-         name_of(a.dtype()));
+    fail(ErrorKind::dtype, "{}: f32 or f64 is needed, not {}", name_of(op), name_of(a.dtype()));
   } else {
     switch (op) {
       case BinaryOp::div:
@@ -146,11 +125,9 @@ void dispatch_float_or_index(DType dtype, const char* op, F&& f) {
 }  // namespace
 
 void unary(Tensor& out, const Tensor& x, UnaryOp op) {
-  const char* name = kUnaryNames[static_cast<int>(op)];
-  expect_dtypes(out, x, name);
   const Tensor source = input_for(out, x);
-  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source, name)});
-  dispatch_float(x.dtype(), name, [&]<class T>() {
+  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source)});
+  dispatch_float(x.dtype(), name_of(op), [&]<class T>() {
     switch (op) {
       case UnaryOp::neg:
         return unary_loop<T>(out, source, loop, [](T v) { return -v; });
@@ -184,13 +161,10 @@ void unary(Tensor& out, const Tensor& x, UnaryOp op) {
 }
 
 void binary(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op) {
-  const char* name = kBinaryNames[static_cast<int>(op)];
-  expect_dtypes(a, b, name);
   const Tensor x = input_for(out, a), y = input_for(out, b);
-  const StridedLoop<3> loop(out.shape(),
-                            {out.strides(), input_strides(out, x, name), input_strides(out, y, name)});
-  dispatch_float_or_index(a.dtype(), name, [&]<class T>() {
-    if (op >= BinaryOp::eq)
+  const StridedLoop<3> loop(out.shape(), {out.strides(), input_strides(out, x), input_strides(out, y)});
+  dispatch_float_or_index(a.dtype(), name_of(op), [&]<class T>() {
+    if (is_comparison(op))
       compare<T>(out, x, y, op, loop);
     else
       arithmetic<T>(out, x, y, op, loop);
@@ -198,9 +172,8 @@ void binary(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op) {
 }
 
 void affine(Tensor& out, const Tensor& x, double scale, double shift) {
-  expect_dtypes(out, x, "affine");
   const Tensor source = input_for(out, x);
-  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source, "affine")});
+  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source)});
   dispatch_float(x.dtype(), "affine", [&]<class T>() {
     const T a = static_cast<T>(scale), b = static_cast<T>(shift);
     if (b == T(0))  // keeps -0
@@ -211,10 +184,8 @@ void affine(Tensor& out, const Tensor& x, double scale, double shift) {
 }
 
 void clamp(Tensor& out, const Tensor& x, double low, double high) {
-  check(low <= high, ErrorKind::argument, "clamp: the lower bound {} is above the upper one {}", low, high);
-  expect_dtypes(out, x, "clamp");
   const Tensor source = input_for(out, x);
-  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source, "clamp")});
+  const StridedLoop<2> loop(out.shape(), {out.strides(), input_strides(out, source)});
   dispatch_float(x.dtype(), "clamp", [&]<class T>() {
     const T a = static_cast<T>(low), b = static_cast<T>(high);
     unary_loop<T>(out, source, loop, [=](T v) { return v < a ? a : (v > b ? b : v); });
@@ -222,16 +193,13 @@ void clamp(Tensor& out, const Tensor& x, double low, double high) {
 }
 
 void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& b) {
-  check(condition.dtype() == DType::boolean, ErrorKind::dtype, "where: the condition is {}, not bool",
-        describe(condition));
-  expect_dtypes(a, b, "where");
   const Tensor c = input_for(out, condition), x = input_for(out, a), y = input_for(out, b);
-  const StridedLoop<4> loop(out.shape(), {out.strides(), input_strides(out, c, "where"),
-                                          input_strides(out, x, "where"), input_strides(out, y, "where")});
+  const StridedLoop<4> loop(
+      out.shape(), {out.strides(), input_strides(out, c), input_strides(out, x), input_strides(out, y)});
   dispatch_float_or_index(a.dtype(), "where", [&]<class T>() {
-    const bool* choose = c.data<bool>();
-    const T *first = x.data<T>(), *second = y.data<T>();
-    T* target = out.mutable_data<T>();
+    const bool* choose = c.device_data<bool>();
+    const T *first = x.device_data<T>(), *second = y.device_data<T>();
+    T* target = out.mutable_device_data<T>();
     loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
       T* o = target + offset[0];
       const bool* k = choose + offset[1];
@@ -263,16 +231,12 @@ void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& 
 }
 
 void add_inplace(Tensor& out, const Tensor& x, double scale) {
-  expect_same_device(out, x, "add_inplace");
-  expect_dtypes(out, x, "add_inplace");
-  check(out.shape() == x.shape(), ErrorKind::shape, "add_inplace: {} into {}", to_string(x.shape()),
-        to_string(out.shape()));
   const Tensor source = input_for(out, x);
   const StridedLoop<2> loop(out.shape(), {out.strides(), source.strides()});
   dispatch_float(out.dtype(), "add_inplace", [&]<class T>() {
     const T a = static_cast<T>(scale);
-    const T* in = source.data<T>();
-    T* target = out.mutable_data<T>();
+    const T* in = source.device_data<T>();
+    T* target = out.mutable_device_data<T>();
     loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
       T* o = target + offset[0];
       const T* v = in + offset[1];

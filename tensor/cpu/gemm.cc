@@ -89,7 +89,7 @@ void tile(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const float> 
 template <class T>
 Tensor packed(MatrixView<const T>& x, int64_t rows, int64_t cols) {
   Tensor copy = Tensor::empty({rows, cols}, dtype_of<T>::value);
-  T* out = copy.mutable_data<T>();
+  T* out = copy.mutable_device_data<T>();
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; ++j) out[i * cols + j] = x.data[i * x.row + j * x.col];
   x = {out, cols, 1};

@@ -15,21 +15,14 @@ struct Rows {
   T* operator[](int64_t i) const { return data + i * stride; }
 };
 
-void expect_rows(const Tensor& x, int64_t n, int64_t columns, const char* op, const char* what) {
-  check(x.rank() == 2 && x.size(0) == n && x.size(1) == columns, ErrorKind::shape, "{}: {} is {}, not {}", op,
-        what, to_string(x.shape()), to_string(Shape{n, columns}));
-  check(columns <= 1 || x.strides()[1] == 1, ErrorKind::argument,
-        "{}: the columns of {} have to be contiguous", op, what);
-}
-
 template <class T>
 Rows<const T> rows(const Tensor& x) {
-  return {x.data<T>(), x.strides()[0]};
+  return {x.device_data<T>(), x.strides()[0]};
 }
 
 template <class T>
 Rows<T> mutable_rows(Tensor& x) {
-  return {x.mutable_data<T>(), x.strides()[0]};
+  return {x.mutable_device_data<T>(), x.strides()[0]};
 }
 
 int64_t row_grain(int64_t hidden) { return std::max<int64_t>(1, 4096 / std::max<int64_t>(hidden, 1)); }
@@ -38,11 +31,6 @@ int64_t row_grain(int64_t hidden) { return std::max<int64_t>(1, 4096 / std::max<
 
 void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Tensor& c_prev) {
   const int64_t n = h.size(0), hidden = h.size(-1);
-  expect_rows(h, n, hidden, "lstm_cell", "h");
-  expect_rows(c, n, hidden, "lstm_cell", "c");
-  expect_rows(c_prev, n, hidden, "lstm_cell", "the former c");
-  expect_rows(gates, n, 4 * hidden, "lstm_cell", "the gates");
-  expect_rows(pre, n, 4 * hidden, "lstm_cell", "the input of the gates");
   dispatch_float(h.dtype(), "lstm_cell", [&]<class T>() {
     const auto out_h = mutable_rows<T>(h), out_c = mutable_rows<T>(c), out_gates = mutable_rows<T>(gates);
     const auto in = rows<T>(pre), before = rows<T>(c_prev);
@@ -63,13 +51,10 @@ void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Ten
   });
 }
 
-void lstm_cell_backward(Tensor& dpre, Tensor& dc_prev, const Tensor& dh, const Tensor& dc,
-                        const Tensor& gates, const Tensor& c, const Tensor& c_prev) {
+void lstm_cell_backward(LstmCellBackward a) {
+  Tensor &dpre = a.dpre, &dc_prev = a.dc_prev;
+  const Tensor &dh = a.dh, &dc = a.dc, &gates = a.gates, &c = a.c, &c_prev = a.c_prev;
   const int64_t n = dh.size(0), hidden = dh.size(-1);
-  expect_rows(dpre, n, 4 * hidden, "lstm_cell_backward", "dpre");
-  expect_rows(gates, n, 4 * hidden, "lstm_cell_backward", "the gates");
-  for (const Tensor* x : {&std::as_const(dc_prev), &dh, &dc, &c, &c_prev})
-    expect_rows(*x, n, hidden, "lstm_cell_backward", "a state or its gradient");
   dispatch_float(dh.dtype(), "lstm_cell_backward", [&]<class T>() {
     const auto out = mutable_rows<T>(dpre), out_c = mutable_rows<T>(dc_prev);
     const auto in_h = rows<T>(dh), in_c = rows<T>(dc), g_rows = rows<T>(gates), c_rows = rows<T>(c);

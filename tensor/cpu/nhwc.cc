@@ -1,5 +1,3 @@
-#include "tensor/cpu/nhwc.h"
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -7,8 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/cpu/dense_tile.h"
+#include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
-#include "tensor/window.h"
 
 namespace tensor::cpu {
 namespace {
@@ -47,103 +46,26 @@ void depthwise_pixels(const float* in, int64_t pixel_step, float* out, const flo
   }
 }
 
-}  // namespace
-
-NhwcBatch::NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border)
-    : n_(n), h_(h), w_(w), c_(c), border_(border) {
-  storage_ = Tensor::empty({n, h + border.top + border.bottom, w + border.left + border.right, c});
-  data_ = storage_.mutable_data<float>();
-  for (int64_t image = 0; image < n; ++image) {
-    for (int64_t y = -border.top; y < h + border.bottom; ++y) {
-      if (y < 0 || y >= h) {
-        std::fill_n(pixel(image, y, -border.left), row_stride(), 0.0f);
+void clear_border(NhwcBatch& out) {
+  const Border& border = out.border();
+  for (int64_t image = 0; image < out.n(); ++image) {
+    for (int64_t y = -border.top; y < out.h() + border.bottom; ++y) {
+      if (y < 0 || y >= out.h()) {
+        std::fill_n(out.pixel(image, y, -border.left), out.row_stride(), 0.0f);
       } else {
-        std::fill_n(pixel(image, y, -border.left), border.left * c, 0.0f);
-        std::fill_n(pixel(image, y, w), border.right * c, 0.0f);
+        std::fill_n(out.pixel(image, y, -border.left), border.left * out.c(), 0.0f);
+        std::fill_n(out.pixel(image, y, out.w()), border.right * out.c(), 0.0f);
       }
     }
   }
 }
 
-NhwcBatch NhwcBatch::from_nchw(const Tensor& x, const Border& border) {
-  check(x.rank() == 4, ErrorKind::shape, "channels last: input {} must be (n, c, h, w)",
-        to_string(x.shape()));
-  NhwcBatch result(x.size(0), x.size(2), x.size(3), x.size(1), border);
-  const float* from = x.data<float>();
-  const Shape& s = x.strides();
-  parallel_for(result.n_ * result.h_,
-               std::max<int64_t>(1, 16384 / std::max<int64_t>(1, result.w_ * result.c_)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row) {
-                   const int64_t image = row / result.h_, y = row % result.h_;
-                   float* to = result.pixel(image, y, 0);
-                   for (int64_t c = 0; c < result.c_; ++c) {
-                     const float* line = from + image * s[0] + c * s[1] + y * s[2];
-                     for (int64_t i = 0; i < result.w_; ++i) to[i * result.c_ + c] = line[i * s[3]];
-                   }
-                 }
-               });
-  return result;
-}
-
-Tensor NhwcBatch::to_nchw() const {
-  return storage_.slice(1, border_.top, border_.top + h_)
-      .slice(2, border_.left, border_.left + w_)
-      .permute({0, 3, 1, 2});
-}
-
-PackedConv2d::PackedConv2d(const Tensor& weight, const std::vector<double>& scale,
-                           const std::vector<double>& bias, int64_t groups)
-    : shape_(weight.shape()), depthwise_(groups != 1) {
-  check(weight.rank() == 4 && scale.size() == bias.size() &&
-            static_cast<int64_t>(bias.size()) == weight.size(0),
-        ErrorKind::shape,
-        "packed conv2d: weight {} must be (o, c / groups, kh, kw), with o scales ({}) and biases ({})",
-        to_string(weight.shape()), scale.size(), bias.size());
-  const int64_t o = shape_[0], c = shape_[1], taps = shape_[2] * shape_[3];
-  check(groups == 1 || (groups == o && c == 1), ErrorKind::argument,
-        "packed conv2d: {} groups for weight {}: only one group or a depthwise convolution", groups,
-        to_string(shape_));
-  const int64_t width = depthwise_ ? o : kPanel, panels = depthwise_ ? 1 : (o + kPanel - 1) / kPanel;
-  packed_ = Tensor::zeros({panels, shape_[2], shape_[3], c, width});
-  bias_ = Tensor::zeros({panels * width});
-  std::transform(bias.begin(), bias.end(), bias_.mutable_data<float>(),
-                 [](double b) { return static_cast<float>(b); });
-  float* to = packed_.mutable_data<float>();
-  const Tensor source = weight.contiguous();
-  dispatch_float(weight.dtype(), "packed conv2d", [&]<class T>() {
-    const T* w = source.data<T>();
-    parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t m = begin * width; m < std::min(o, end * width); ++m) {
-        const double factor = scale[static_cast<size_t>(m)];
-        for (int64_t k = 0; k < c; ++k)
-          for (int64_t tap = 0; tap < taps; ++tap)
-            to[((m / width * taps + tap) * c + k) * width + m % width] =
-                static_cast<float>(static_cast<double>(w[(m * c + k) * taps + tap]) * factor);
-      }
-    });
-  });
-}
-
-void PackedConv2d::run(NhwcBatch& out, const NhwcBatch& x, const Conv2dOptions& options,
-                       const NhwcBatch* residual, Activation activation) const {
-  Conv2dOptions o = options;
-  o.groups = depthwise_ ? shape_[0] : 1;
-  const Shape expected = conv2d_output_shape({x.n(), x.c(), x.h(), x.w()}, shape_, o, "packed conv2d");
-  const auto fits = [&](const NhwcBatch& b) { return Shape{b.n(), b.c(), b.h(), b.w()} == expected; };
-  check(fits(out) && (residual == nullptr || fits(*residual)), ErrorKind::shape,
-        "packed conv2d: the output and the residual must be {}", to_string(expected));
-  const Border& b = x.border();
-  check(b.top >= o.pad_top && b.bottom >= o.pad_bottom && b.left >= o.pad_left && b.right >= o.pad_right,
-        ErrorKind::internal, "packed conv2d: the input's border is smaller than the padding");
-  if (expected.numel() == 0) return;
-  depthwise_ ? run_depthwise(out, x, o, residual, activation) : run_dense(out, x, o, residual, activation);
-}
-
-void PackedConv2d::run_dense(NhwcBatch& out, const NhwcBatch& x, const Conv2dOptions& o,
-                             const NhwcBatch* residual, Activation activation) const {
-  const Runs runs = window_runs(x, shape_[2], shape_[3], o);
-  const int64_t panels = bias_.numel() / kPanel, panel_size = packed_.numel() / std::max<int64_t>(1, panels);
+void run_dense(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& packed, const Conv2dOptions& o,
+               const NhwcBatch* residual, Activation activation) {
+  const Shape& shape = packed.weight_shape;
+  const Runs runs = window_runs(x, shape[2], shape[3], o);
+  const int64_t panels = packed.bias.numel() / kPanel,
+                panel_size = packed.weight.numel() / std::max<int64_t>(1, panels);
   const int64_t pixels = out.n() * out.h() * out.w();
   // A job's input should stay in the second-level cache while panel after panel passes over it; the number of
   // jobs should suffice for several threads.
@@ -151,7 +73,7 @@ void PackedConv2d::run_dense(NhwcBatch& out, const NhwcBatch& x, const Conv2dOpt
   const int64_t blocks = (pixels + block - 1) / block;
   const int64_t group = std::clamp<int64_t>(panels * blocks / 16, 1, panels);
   const int64_t groups = (panels + group - 1) / group;
-  const float *weights = packed_.data<float>(), *bias = bias_.data<float>();
+  const float *weights = packed.weight.device_data<float>(), *bias = packed.bias.device_data<float>();
   parallel_for(blocks * groups, 1, [&](int64_t begin, int64_t end) {
     std::vector<const float*> in, add;
     std::vector<float*> to;
@@ -169,7 +91,7 @@ void PackedConv2d::run_dense(NhwcBatch& out, const NhwcBatch& x, const Conv2dOpt
       const int64_t last = std::min(panels, (job / blocks + 1) * group);
       for (int64_t panel = job / blocks * group; panel < last; ++panel) {
         const Epilogue epilogue{bias + panel * kPanel, activation,
-                                std::min<int64_t>(kPanel, shape_[0] - panel * kPanel)};
+                                std::min<int64_t>(kPanel, shape[0] - panel * kPanel)};
         for (int64_t tile = 0, p = 0; tile < tiles; ++tile) {
           const int64_t rows = least + (tile < larger ? 1 : 0);
           const auto at = static_cast<size_t>(p);
@@ -183,14 +105,15 @@ void PackedConv2d::run_dense(NhwcBatch& out, const NhwcBatch& x, const Conv2dOpt
   });
 }
 
-void PackedConv2d::run_depthwise(NhwcBatch& out, const NhwcBatch& x, const Conv2dOptions& o,
-                                 const NhwcBatch* residual, Activation activation) const {
+void run_depthwise(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& packed, const Conv2dOptions& o,
+                   const NhwcBatch* residual, Activation activation) {
+  const Shape& shape = packed.weight_shape;
   Runs taps;
-  for (int64_t i = 0; i < shape_[2]; ++i)
-    for (int64_t j = 0; j < shape_[3]; ++j)
+  for (int64_t i = 0; i < shape[2]; ++i)
+    for (int64_t j = 0; j < shape[3]; ++j)
       taps.offsets.push_back(i * o.dilation_h * x.row_stride() + j * o.dilation_w * x.c());
   const int64_t channels = x.c(), step = o.stride_w * channels, ow = out.w();
-  const float *weights = packed_.data<float>(), *bias = bias_.data<float>();
+  const float *weights = packed.weight.device_data<float>(), *bias = packed.bias.device_data<float>();
   const int64_t work = ow * channels * static_cast<int64_t>(taps.offsets.size());
   parallel_for(
       out.n() * out.h(), std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)),
@@ -220,10 +143,60 @@ void PackedConv2d::run_depthwise(NhwcBatch& out, const NhwcBatch& x, const Conv2
       });
 }
 
+}  // namespace
+
+void nhwc_from_nchw(NhwcBatch& out, const Tensor& x) {
+  clear_border(out);
+  const float* from = x.device_data<float>();
+  const Shape& s = x.strides();
+  parallel_for(out.n() * out.h(), std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out.w() * out.c())),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   const int64_t image = row / out.h(), y = row % out.h();
+                   float* to = out.pixel(image, y, 0);
+                   for (int64_t c = 0; c < out.c(); ++c) {
+                     const float* line = from + image * s[0] + c * s[1] + y * s[2];
+                     for (int64_t i = 0; i < out.w(); ++i) to[i * out.c() + c] = line[i * s[3]];
+                   }
+                 }
+               });
+}
+
+void pack_conv2d(PackedConv2d& out, const Tensor& weight, const std::vector<double>& scale,
+                 const std::vector<double>& bias) {
+  const Shape& shape = weight.shape();
+  const int64_t o = shape[0], c = shape[1], taps = shape[2] * shape[3];
+  const int64_t width = out.depthwise() ? o : kPanel,
+                panels = out.depthwise() ? 1 : (o + kPanel - 1) / kPanel;
+  out.weight = Tensor::zeros({panels, shape[2], shape[3], c, width}, DType::f32, weight.device());
+  out.bias = Tensor::zeros({panels * width}, DType::f32, weight.device());
+  std::transform(bias.begin(), bias.end(), out.bias.mutable_device_data<float>(),
+                 [](double b) { return static_cast<float>(b); });
+  float* to = out.weight.mutable_device_data<float>();
+  const Tensor source = weight.contiguous();
+  dispatch_float(weight.dtype(), "packed conv2d", [&]<class T>() {
+    const T* w = source.device_data<T>();
+    parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t m = begin * width; m < std::min(o, end * width); ++m) {
+        const double factor = scale[static_cast<size_t>(m)];
+        for (int64_t k = 0; k < c; ++k)
+          for (int64_t tap = 0; tap < taps; ++tap)
+            to[((m / width * taps + tap) * c + k) * width + m % width] =
+                static_cast<float>(static_cast<double>(w[(m * c + k) * taps + tap]) * factor);
+      }
+    });
+  });
+}
+
+void conv2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight, const Conv2dOptions& options,
+                 const NhwcBatch* residual, Activation activation) {
+  clear_border(out);
+  if (out.n() * out.h() * out.w() * out.c() == 0) return;
+  (weight.depthwise() ? run_depthwise : run_dense)(out, x, weight, options, residual, activation);
+}
+
 void max_pool2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const Pool2dOptions& o) {
-  const Shape expected = pool2d_output_shape({x.n(), x.c(), x.h(), x.w()}, o, "max_pool2d");
-  check(expected == Shape{out.n(), out.c(), out.h(), out.w()}, ErrorKind::shape,
-        "max_pool2d: the output must be {}", to_string(expected));
+  clear_border(out);
   const int64_t channels = x.c();
   parallel_for(out.n() * out.h(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {

@@ -14,9 +14,7 @@ constexpr int kLanes = 16;  // partial sums of a row: vectorised, in one order
 struct Geometry {
   int64_t n, c, inner;  // x seen as (n, c, inner)
 
-  Geometry(const Tensor& x, const char* op) {
-    check(x.rank() >= 2, ErrorKind::shape, "{}: input {} must be (n, c, ...)", op, to_string(x.shape()));
-    check(x.is_contiguous(), ErrorKind::shape, "{}: input {} must be contiguous", op, describe(x));
+  explicit Geometry(const Tensor& x) {
     n = x.size(0), c = x.size(1), inner = 1;
     for (int d = 2; d < x.rank(); ++d) inner *= x.size(d);
   }
@@ -24,11 +22,6 @@ struct Geometry {
   int64_t grain() const { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, count())); }
   int64_t row(int64_t image, int64_t channel) const { return (image * c + channel) * inner; }
 };
-
-void expect_channels(const Tensor& t, const Geometry& g, const char* op, const char* name) {
-  check(t.shape() == Shape{g.c} && t.is_contiguous(), ErrorKind::shape,
-        "{}: {} {} must be ({}) and contiguous", op, name, to_string(t.shape()), g.c);
-}
 
 // Sums of `term(i)` over a row, in the element type by lanes; rows are then added in double.
 template <class T, class Term>
@@ -53,12 +46,10 @@ double channel_sum(const Geometry& g, int64_t channel, Term term) {
 }  // namespace
 
 void batch_norm_statistics(Tensor& mean, Tensor& variance, const Tensor& x) {
-  const Geometry g(x, "batch_norm_statistics");
-  expect_channels(mean, g, "batch_norm_statistics", "mean");
-  expect_channels(variance, g, "batch_norm_statistics", "variance");
+  const Geometry g(x);
   dispatch_float(x.dtype(), "batch_norm_statistics", [&]<class T>() {
-    const T* in = x.data<T>();
-    T *mean_out = mean.mutable_data<T>(), *variance_out = variance.mutable_data<T>();
+    const T* in = x.device_data<T>();
+    T *mean_out = mean.mutable_device_data<T>(), *variance_out = variance.mutable_device_data<T>();
     parallel_for(g.c, g.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         const auto count = static_cast<double>(g.count());
@@ -79,19 +70,12 @@ void batch_norm_statistics(Tensor& mean, Tensor& variance, const Tensor& x) {
 
 void batch_norm_apply(Tensor& out, const Tensor& x, const Tensor& mean, const Tensor& rstd,
                       const Tensor& weight, const Tensor& bias) {
-  const char* op = "batch_norm_apply";
-  const Geometry g(x, op);
-  check(out.shape() == x.shape() && out.is_contiguous(), ErrorKind::shape,
-        "{}: output {} must be like input {}", op, describe(out), describe(x));
-  expect_channels(mean, g, op, "mean");
-  expect_channels(rstd, g, op, "rstd");
-  if (weight.defined()) expect_channels(weight, g, op, "weight");
-  if (bias.defined()) expect_channels(bias, g, op, "bias");
-  dispatch_float(x.dtype(), op, [&]<class T>() {
-    const T *in = x.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
-    const T* w = weight.defined() ? weight.data<T>() : nullptr;
-    const T* b = bias.defined() ? bias.data<T>() : nullptr;
-    T* to = out.mutable_data<T>();
+  const Geometry g(x);
+  dispatch_float(x.dtype(), "batch_norm_apply", [&]<class T>() {
+    const T *in = x.device_data<T>(), *m = mean.device_data<T>(), *r = rstd.device_data<T>();
+    const T* w = weight.defined() ? weight.device_data<T>() : nullptr;
+    const T* b = bias.defined() ? bias.device_data<T>() : nullptr;
+    T* to = out.mutable_device_data<T>();
     parallel_for(g.n * g.c, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, g.inner)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t row = begin; row < end; ++row) {
@@ -107,21 +91,17 @@ void batch_norm_apply(Tensor& out, const Tensor& x, const Tensor& mean, const Te
 
 // With x^ = (x - mean) rstd and N values a channel: dbias = sum dout, dweight = sum dout x^, and
 // dx = weight rstd (dout - (dbias + x^ dweight) / N) in training, weight rstd dout with fixed statistics.
-void batch_norm_backward(Tensor& dx, Tensor& dweight, Tensor& dbias, const Tensor& dout, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& weight, bool train) {
-  const char* op = "batch_norm_backward";
-  const Geometry g(x, op);
-  for (const Tensor* t : {static_cast<const Tensor*>(&dx), &dout})
-    check(t->shape() == x.shape() && t->is_contiguous(), ErrorKind::shape,
-          "{}: gradient {} must be contiguous and like input {}", op, describe(*t), describe(x));
-  for (const Tensor* t :
-       {static_cast<const Tensor*>(&dweight), static_cast<const Tensor*>(&dbias), &mean, &rstd})
-    expect_channels(*t, g, op, "a statistic or gradient");
-  if (weight.defined()) expect_channels(weight, g, op, "weight");
-  dispatch_float(x.dtype(), op, [&]<class T>() {
-    const T *in = x.data<T>(), *grad = dout.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
-    const T* w = weight.defined() ? weight.data<T>() : nullptr;
-    T *to = dx.mutable_data<T>(), *dw = dweight.mutable_data<T>(), *db = dbias.mutable_data<T>();
+void batch_norm_backward(BatchNormBackward a) {
+  Tensor &dx = a.dx, &dweight = a.dweight, &dbias = a.dbias;
+  const Tensor &dout = a.dout, &x = a.x, &mean = a.mean, &rstd = a.rstd, &weight = a.weight;
+  const bool train = a.train;
+  const Geometry g(x);
+  dispatch_float(x.dtype(), "batch_norm_backward", [&]<class T>() {
+    const T *in = x.device_data<T>(), *grad = dout.device_data<T>(), *m = mean.device_data<T>(),
+            *r = rstd.device_data<T>();
+    const T* w = weight.defined() ? weight.device_data<T>() : nullptr;
+    T *to = dx.mutable_device_data<T>(), *dw = dweight.mutable_device_data<T>(),
+      *db = dbias.mutable_device_data<T>();
     parallel_for(g.c, g.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         const T centre = m[c], rs = r[c], scale = w != nullptr ? rs * w[c] : rs;

@@ -30,19 +30,6 @@ struct Tile {
 
 using Tensors = std::vector<Tensor>;
 
-void expect(const char* op, const Tensors& weights, const Tensors& others, const char* what) {
-  check(weights.size() == others.size(), ErrorKind::argument, "{}: {} weights, but {} {}", op, weights.size(),
-        others.size(), what);
-  for (size_t i = 0; i < weights.size(); ++i) {
-    check(weights[i].shape() == others[i].shape(), ErrorKind::shape, "{}: weight {} is {}, its {} {}", op, i,
-          describe(weights[i]), what, describe(others[i]));
-    check(weights[i].dtype() == others[i].dtype(), ErrorKind::dtype, "{}: weight {} is {}, its {} {}", op, i,
-          describe(weights[i]), what, describe(others[i]));
-    check(weights[i].is_contiguous() && others[i].is_contiguous(), ErrorKind::argument,
-          "{}: weight {} or its {} is not contiguous", op, i, what);
-  }
-}
-
 // Calls step(slot, begin, end) for every tile of the tensors of type T.
 template <class T, class Step>
 void for_each_tile(Tensors& weights, const Tensors& gradients, Tensors* a, Tensors* b, Step step) {
@@ -53,8 +40,9 @@ void for_each_tile(Tensors& weights, const Tensors& gradients, Tensors* a, Tenso
     const int64_t n = weights[i].numel();
     for (int64_t begin = 0; begin < n; begin += kTile)
       tiles.push_back({slots.size(), begin, std::min(n, begin + kTile)});
-    slots.push_back({weights[i].mutable_data<T>(), gradients[i].data<T>(),
-                     a ? (*a)[i].mutable_data<T>() : nullptr, b ? (*b)[i].mutable_data<T>() : nullptr});
+    slots.push_back({weights[i].mutable_device_data<T>(), gradients[i].device_data<T>(),
+                     a ? (*a)[i].mutable_device_data<T>() : nullptr,
+                     b ? (*b)[i].mutable_device_data<T>() : nullptr});
   }
   parallel_for(static_cast<int64_t>(tiles.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -65,11 +53,10 @@ void for_each_tile(Tensors& weights, const Tensors& gradients, Tensors* a, Tenso
 }
 
 template <class T>
-void adamw_of(Tensors& weights, const Tensors& gradients, Tensors& m, Tensors& v, const AdamWParameters& p,
-              double gradient_scale) {
+void adamw_of(AdamStep& p) {
   const double correction1 = 1 - std::pow(p.beta1, static_cast<double>(p.step));
   const double correction2 = 1 - std::pow(p.beta2, static_cast<double>(p.step));
-  const T scale = static_cast<T>(gradient_scale);
+  const T scale = static_cast<T>(p.gradient_scale);
   const T keep = static_cast<T>(p.decoupled ? 1 - p.lr * p.weight_decay : 1);
   const T added = static_cast<T>(p.decoupled ? 0 : p.weight_decay);
   const T beta1 = static_cast<T>(p.beta1), rest1 = static_cast<T>(1 - p.beta1);
@@ -78,7 +65,7 @@ void adamw_of(Tensors& weights, const Tensors& gradients, Tensors& m, Tensors& v
   const T root2 = static_cast<T>(std::sqrt(correction2));
   const T eps = static_cast<T>(p.eps);
   const bool near = 1 - p.beta1 < 0.5;  // torch.lerp's two forms: exact at both ends
-  for_each_tile<T>(weights, gradients, &m, &v, [&](const Slot<T>& slot, int64_t begin, int64_t end) {
+  for_each_tile<T>(p.weights, p.gradients, &p.m, &p.v, [&](const Slot<T>& slot, int64_t begin, int64_t end) {
     T* __restrict w = slot.weight;
     const T* __restrict g = slot.gradient;
     T* __restrict first = slot.a;
@@ -97,17 +84,16 @@ void adamw_of(Tensors& weights, const Tensors& gradients, Tensors& m, Tensors& v
 }
 
 template <class T>
-void sgd_of(Tensors& weights, const Tensors& gradients, Tensors& buffers, double learning_rate,
-            double momentum, double dampening, double weight_decay, bool nesterov, bool is_first,
-            double gradient_scale) {
-  const T scale = static_cast<T>(gradient_scale), decay = static_cast<T>(weight_decay);
-  const T lr = static_cast<T>(learning_rate), mu = static_cast<T>(momentum);
+void sgd_of(SgdStep& p) {
+  const T scale = static_cast<T>(p.gradient_scale), decay = static_cast<T>(p.weight_decay);
+  const T lr = static_cast<T>(p.lr), mu = static_cast<T>(p.momentum);
   // The first buffer is the gradient itself.
-  const T kept = is_first ? T(0) : mu, taken = is_first ? T(1) : static_cast<T>(1 - dampening);
+  const bool is_first = p.first;
+  const T kept = is_first ? T(0) : mu, taken = is_first ? T(1) : static_cast<T>(1 - p.dampening);
   // weight -= lr (gradient * own + buffer * past)
-  const T own = nesterov ? T(1) : T(0), past = nesterov ? mu : T(1);
-  const bool has_buffer = momentum != 0;
-  for_each_tile<T>(weights, gradients, has_buffer ? &buffers : nullptr, nullptr,
+  const T own = p.nesterov ? T(1) : T(0), past = p.nesterov ? mu : T(1);
+  const bool has_buffer = p.momentum != 0;
+  for_each_tile<T>(p.weights, p.gradients, has_buffer ? &p.buffers : nullptr, nullptr,
                    [&](const Slot<T>& slot, int64_t begin, int64_t end) {
                      T* __restrict w = slot.weight;
                      const T* __restrict g = slot.gradient;
@@ -125,33 +111,16 @@ void sgd_of(Tensors& weights, const Tensors& gradients, Tensors& buffers, double
                    });
 }
 
-void expect_float(const char* op, const Tensors& weights) {
-  for (const Tensor& weight : weights) dispatch_float(weight.dtype(), op, []<class T>() {});
-}
-
 }  // namespace
 
-void adamw(std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& m,
-           std::vector<Tensor>& v, const AdamWParameters& parameters, double gradient_scale) {
-  expect("adamw", weights, gradients, "gradient");
-  expect("adamw", weights, m, "m");
-  expect("adamw", weights, v, "v");
-  expect_float("adamw", weights);
-  check(parameters.step >= 1, ErrorKind::argument, "adamw: steps count from 1, not {}", parameters.step);
-  adamw_of<float>(weights, gradients, m, v, parameters, gradient_scale);
-  adamw_of<double>(weights, gradients, m, v, parameters, gradient_scale);
+void adamw(AdamStep step) {
+  adamw_of<float>(step);
+  adamw_of<double>(step);
 }
 
-void sgd(std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, std::vector<Tensor>& buffers,
-         double lr, double momentum, double dampening, double weight_decay, bool nesterov, bool first,
-         double gradient_scale) {
-  expect("sgd", weights, gradients, "gradient");
-  if (momentum != 0) expect("sgd", weights, buffers, "momentum buffer");
-  expect_float("sgd", weights);
-  sgd_of<float>(weights, gradients, buffers, lr, momentum, dampening, weight_decay, nesterov, first,
-                gradient_scale);
-  sgd_of<double>(weights, gradients, buffers, lr, momentum, dampening, weight_decay, nesterov, first,
-                 gradient_scale);
+void sgd(SgdStep step) {
+  sgd_of<float>(step);
+  sgd_of<double>(step);
 }
 
 }  // namespace tensor::cpu

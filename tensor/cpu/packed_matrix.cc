@@ -1,5 +1,3 @@
-#include "tensor/packed_matrix.h"
-
 #include <algorithm>
 #include <vector>
 
@@ -7,11 +5,10 @@
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
-namespace tensor {
-
-using namespace cpu::dense;
-
+namespace tensor::cpu {
 namespace {
+
+using namespace dense;
 
 // Rows of b a block: a panel of it stays in the first-level cache while all rows of a pass over it.
 constexpr int64_t kBlock = 256;
@@ -20,14 +17,13 @@ int64_t panels_of(int64_t n) { return (n + kPanel - 1) / kPanel; }
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(const Tensor& b) : source_(b) {
-  check(b.rank() == 2, ErrorKind::shape, "packed matrix: {} where a matrix is needed", describe(b));
-  if (b.dtype() != DType::f32 || !b.device().is_cpu() || b.numel() == 0) return;
+// Into (blocks of k, panels, k in the block, panel width), zeros past n.
+void pack_matrix(Tensor& packed, const Tensor& b) {
   const int64_t k = b.size(0), n = b.size(1), panels = panels_of(n), row = b.strides()[0],
                 col = b.strides()[1];
-  packed_ = Tensor::empty({k * panels * kPanel});
-  float* to = packed_.mutable_data<float>();
-  const float* from = b.data<float>();
+  packed = Tensor::empty({k * panels * kPanel}, DType::f32, b.device());
+  float* to = packed.mutable_device_data<float>();
+  const float* from = b.device_data<float>();
   parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
@@ -48,21 +44,13 @@ PackedMatrix::PackedMatrix(const Tensor& b) : source_(b) {
   });
 }
 
-void PackedMatrix::multiply(Tensor& out, const Tensor& a, bool accumulate) const {
-  check(defined(), ErrorKind::argument, "packed matrix: multiply() before there is a matrix");
-  const bool rows_dense = a.rank() == 2 && (a.size(1) <= 1 || a.strides()[1] == 1);
-  if (!packed_.defined() || !rows_dense || a.dtype() != DType::f32) {
-    matmul(out, a, source_, 1, accumulate ? 1 : 0);
-    return;
-  }
-  const int64_t m = a.size(0), k = source_.size(0), n = source_.size(1), panels = panels_of(n);
-  check(a.size(1) == k && out.shape() == Shape{m, n}, ErrorKind::shape, "packed matrix: {} x {} into {}",
-        to_string(a.shape()), to_string(source_.shape()), to_string(out.shape()));
-  check(out.dtype() == DType::f32 && (n <= 1 || out.strides()[1] == 1), ErrorKind::argument,
-        "packed matrix: the output {} has to be float32 with contiguous rows", describe(out));
+void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
+  const int64_t m = a.size(0), k = a.size(1), n = out.size(1), panels = panels_of(n);
+  check(packed.numel() == k * panels * kPanel, ErrorKind::shape,
+        "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
   if (m == 0) return;
-  const float *x = a.data<float>(), *b = packed_.data<float>();
-  float* y = out.mutable_data<float>();
+  const float *x = a.device_data<float>(), *b = packed.device_data<float>();
+  float* y = out.mutable_device_data<float>();
   const int64_t x_row = a.strides()[0], y_row = out.strides()[0];
   const int64_t tiles = (m + kTile - 1) / kTile, least = m / tiles, larger = m % tiles;
   const float zeros[kPanel] = {};
@@ -78,7 +66,7 @@ void PackedMatrix::multiply(Tensor& out, const Tensor& a, bool accumulate) const
       for (int64_t r = 0; r < m; ++r) in[static_cast<size_t>(r)] = x + r * x_row + first;
       const bool add_old = accumulate || first > 0;
       for (int64_t panel = begin; panel < end; ++panel) {
-        const Epilogue epilogue{zeros, cpu::Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
+        const Epilogue epilogue{zeros, Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
         const float* weights = b + (first * panels + panel * runs.length) * kPanel;
         for (int64_t tile = 0, r = 0; tile < tiles; ++tile) {
           const int64_t rows = least + (tile < larger ? 1 : 0);
@@ -92,4 +80,4 @@ void PackedMatrix::multiply(Tensor& out, const Tensor& a, bool accumulate) const
   });
 }
 
-}  // namespace tensor
+}  // namespace tensor::cpu

@@ -5,16 +5,11 @@
 
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
-#include "tensor/window.h"
 
 namespace tensor::cpu {
 namespace {
 
 int64_t plane_grain(int64_t work) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)); }
-
-void expect_contiguous(const Tensor& t, const char* op, const char* name) {
-  check(t.is_contiguous(), ErrorKind::shape, "{}: {} {} must be contiguous", op, name, describe(t));
-}
 
 // Output cell i of `out` averages the inputs [floor(i in / out), ceil((i + 1) in / out)).
 struct Cell {
@@ -23,33 +18,15 @@ struct Cell {
   int64_t size() const { return end - begin; }
 };
 
-void check_adaptive(const Tensor& small, const Tensor& large, const char* op) {
-  check(small.rank() == 4 && large.rank() == 4 && small.size(0) == large.size(0) &&
-            small.size(1) == large.size(1) && large.size(2) > 0 && large.size(3) > 0 && small.size(2) > 0 &&
-            small.size(3) > 0,
-        ErrorKind::shape,
-        "{}: {} cannot be pooled to {}: both are (n, c, h, w) with the same n and c, not empty", op,
-        to_string(large.shape()), to_string(small.shape()));
-  expect_contiguous(small, op, "output");
-  expect_contiguous(large, op, "input");
-}
-
 }  // namespace
 
 void max_pool2d(Tensor& out, Tensor& indices, const Tensor& x, const Pool2dOptions& options) {
-  const Shape expected = pool2d_output_shape(x.shape(), options, "max_pool2d");
-  check(out.shape() == expected && indices.shape() == expected, ErrorKind::shape,
-        "max_pool2d: output {} and indices {} must be {} for input {}", to_string(out.shape()),
-        to_string(indices.shape()), to_string(expected), to_string(x.shape()));
-  expect_contiguous(out, "max_pool2d", "output");
-  expect_contiguous(indices, "max_pool2d", "indices");
-  expect_contiguous(x, "max_pool2d", "input");
   const int64_t h = x.size(2), w = x.size(3), oh = out.size(2), ow = out.size(3);
   const Pool2dOptions& p = options;
   dispatch_float(x.dtype(), "max_pool2d", [&]<class T>() {
-    const T* input = x.data<T>();
-    T* values = out.mutable_data<T>();
-    int64_t* places = indices.mutable_data<int64_t>();
+    const T* input = x.device_data<T>();
+    T* values = out.mutable_device_data<T>();
+    int64_t* places = indices.mutable_device_data<int64_t>();
     parallel_for(x.size(0) * x.size(1), plane_grain(oh * ow * p.kernel_h * p.kernel_w),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t plane = begin; plane < end; ++plane) {
@@ -82,18 +59,11 @@ void max_pool2d(Tensor& out, Tensor& indices, const Tensor& x, const Pool2dOptio
 }
 
 void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) {
-  check(dx.rank() == 4 && dout.rank() == 4 && dout.shape() == indices.shape() && dx.size(0) == dout.size(0) &&
-            dx.size(1) == dout.size(1),
-        ErrorKind::shape, "max_pool2d_backward: gradient {} and indices {} do not fit the input {}",
-        to_string(dout.shape()), to_string(indices.shape()), to_string(dx.shape()));
-  expect_contiguous(dx, "max_pool2d_backward", "input gradient");
-  expect_contiguous(dout, "max_pool2d_backward", "gradient");
-  expect_contiguous(indices, "max_pool2d_backward", "indices");
   const int64_t in = dx.size(2) * dx.size(3), cells = dout.size(2) * dout.size(3);
   dispatch_float(dx.dtype(), "max_pool2d_backward", [&]<class T>() {
-    T* to = dx.mutable_data<T>();
-    const T* from = dout.data<T>();
-    const int64_t* places = indices.data<int64_t>();
+    T* to = dx.mutable_device_data<T>();
+    const T* from = dout.device_data<T>();
+    const int64_t* places = indices.device_data<int64_t>();
     parallel_for(dx.size(0) * dx.size(1), plane_grain(in + cells), [&](int64_t begin, int64_t end) {
       std::fill(to + begin * in, to + end * in, T(0));
       for (int64_t plane = begin; plane < end; ++plane)
@@ -104,11 +74,10 @@ void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) 
 }
 
 void adaptive_avg_pool2d(Tensor& out, const Tensor& x) {
-  check_adaptive(out, x, "adaptive_avg_pool2d");
   const int64_t h = x.size(2), w = x.size(3), oh = out.size(2), ow = out.size(3);
   dispatch_float(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
-    const T* input = x.data<T>();
-    T* output = out.mutable_data<T>();
+    const T* input = x.device_data<T>();
+    T* output = out.mutable_device_data<T>();
     parallel_for(x.size(0) * x.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; ++plane) {
         for (int64_t y = 0; y < oh; ++y) {
@@ -129,11 +98,10 @@ void adaptive_avg_pool2d(Tensor& out, const Tensor& x) {
 }
 
 void adaptive_avg_pool2d_backward(Tensor& dx, const Tensor& dout) {
-  check_adaptive(dout, dx, "adaptive_avg_pool2d_backward");
   const int64_t h = dx.size(2), w = dx.size(3), oh = dout.size(2), ow = dout.size(3);
   dispatch_float(dx.dtype(), "adaptive_avg_pool2d_backward", [&]<class T>() {
-    T* to = dx.mutable_data<T>();
-    const T* from = dout.data<T>();
+    T* to = dx.mutable_device_data<T>();
+    const T* from = dout.device_data<T>();
     parallel_for(dx.size(0) * dx.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
       std::fill(to + begin * h * w, to + end * h * w, T(0));
       for (int64_t plane = begin; plane < end; ++plane) {

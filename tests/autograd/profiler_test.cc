@@ -167,13 +167,13 @@ TEST_CASE("profile: what no graph records is no op, and its kernels are no part 
   });
   Tensor y = x.data().clone();
   view_after([&] {
-    tensor::affine(y, y, 2, 1);  // not by an op at all
-    const Scope scope("net");    // entering is what parts it from the next
+    tensor::kernels::affine(y, y, 2, 1);  // not by an op at all
+    const Scope scope("net");             // entering is what parts it from the next
   });
   std::optional<Scope> scope;
   scope.emplace("entered before");
   const Profile p = view_after([&] {
-    tensor::affine(y, y, 2, 1);
+    tensor::kernels::affine(y, y, 2, 1);
     scope.reset();
   });
   CHECK(events(p, "module").empty());

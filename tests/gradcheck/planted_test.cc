@@ -197,7 +197,7 @@ TEST_CASE("planted 11: memory that nobody wrote (an accumulator that is not clea
       "matmul",
       [](const Variables& in) {
         Tensor y = Tensor::empty({in[0].size(0), in[1].size(1)}, in[0].dtype());
-        tensor::matmul(y, in[0].data(), in[1].data(), 1, 1);  // beta 1: adds to what is there
+        tensor::kernels::matmul(y, in[0].data(), in[1].data(), 1, 1);  // beta 1: adds to what is there
         return Variables{Variable(y)};
       },
       "(2, 3) x (3, 4)");
@@ -255,7 +255,7 @@ TEST_CASE("planted 17: an op that reads a tensor without a look at where it is")
       "matmul",
       [](const Variables& in) {
         Tensor out = Tensor::empty({in[0].size(0), in[1].size(1)}, in[0].dtype());
-        tensor::matmul(out, in[0].data(), in[1].data(), 1, 0);
+        tensor::kernels::matmul(out, in[0].data(), in[1].data(), 1, 0);
         return Variables{Variable(out)};
       },
       "(2, 3) x (3, 4)");

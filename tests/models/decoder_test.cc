@@ -494,7 +494,7 @@ TEST_CASE("a decoder whose settings do not fit is not made") {
 
 TEST_CASE("a bounded image keeps the plain model's first state from saturating") {
   Tensor huge = golden_batch(DType::f64).features.data().clone();
-  tensor::affine(huge, huge, 1e6, 0);
+  tensor::kernels::affine(huge, huge, 1e6, 0);
   const auto largest = [&](const std::string& name) {
     double most = 0;
     for (const double c : golden_decoder(name, DType::f64)->start(huge).c[0].to_vector<double>())

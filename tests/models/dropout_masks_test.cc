@@ -47,7 +47,7 @@ std::unique_ptr<Decoder> decoder_of(const DecoderConfig& config) {
   decoder->to(DType::f64);
   // Fresh weights are so small that it makes little difference what is dropped.
   for (auto& [name, value] : decoder->named_parameters())
-    tensor::affine(value.mutable_data(), value.data().clone(), 3, 0);
+    tensor::kernels::affine(value.mutable_data(), value.data().clone(), 3, 0);
   return decoder;
 }
 

@@ -138,7 +138,7 @@ TEST_CASE("frozen features depend on neither threads nor batch, and follow the w
     CHECK(encoder->features(Tensor::empty({0, 3, 64, 64})).size(0) == 0);
     const auto parameters = encoder->named_parameters();
     Variable first = parameters.front().second;
-    tensor::affine(first.mutable_data(), first.data().clone(), 1.5, 0);
+    tensor::kernels::affine(first.mutable_data(), first.data().clone(), 1.5, 0);
     const Tensor changed = encoder->features(x);
     CHECK_FALSE(tests::same_bits(changed, frozen));
     encoder->unfreeze();

@@ -158,26 +158,26 @@ TEST_CASE("an encoder's frozen plan follows every weight and every statistic tha
   for (const char* name : {"conv1.weight", "bn1.weight", "bn1.bias", "layer2.0.downsample.0.weight",
                            "layer4.1.conv2.weight", "layer4.1.bn2.weight", "layer4.1.bn2.bias"}) {
     Tensor& values = model.parameter(name).mutable_data();
-    tensor::affine(values, values.clone(), 1.25, 0.125);
+    tensor::kernels::affine(values, values.clone(), 1.25, 0.125);
     check_followed(name);
   }
   for (const char* name :
        {"bn1.running_mean", "bn1.running_var", "layer2.0.downsample.1.running_mean",
         "layer2.0.downsample.1.running_var", "layer4.1.bn2.running_mean", "layer4.1.bn2.running_var"}) {
     Tensor& values = model.buffer(name);
-    tensor::affine(values, values.clone(), 1.25, 0.125);
+    tensor::kernels::affine(values, values.clone(), 1.25, 0.125);
     check_followed(name);
   }
   // Values that are loaded, and a buffer that is another tensor.
   nn::StateDict state;
   for (const auto& [name, value] : model.state_dict()) state[name] = value.clone();
   Tensor& loaded = state.at("layer3.0.bn1.running_var");
-  tensor::affine(loaded, loaded.clone(), 2, 0);
+  tensor::kernels::affine(loaded, loaded.clone(), 2, 0);
   model.load_state_dict(state);
   check_followed("load_state_dict");
   Tensor& replaced = model.buffer("layer3.0.bn1.running_mean");
   Tensor other = replaced.clone();
-  tensor::affine(other, replaced, -1, 0);
+  tensor::kernels::affine(other, replaced, -1, 0);
   replaced = other;
   check_followed("another tensor");
   // A tensor that was made when the old one was gone, so that it may lie where that was, written as often.
@@ -192,7 +192,7 @@ TEST_CASE("an encoder's frozen plan follows every weight and every statistic tha
   for (int repeat = 0; repeat < 3; ++repeat) {
     model.to(DType::f64);
     Tensor& values = model.buffer("layer4.1.bn2.running_mean");
-    tensor::affine(values, values.clone(), 1, 0.25);
+    tensor::kernels::affine(values, values.clone(), 1, 0.25);
     model.to(DType::f32);
     check_followed("to another type and back");
   }

@@ -51,7 +51,7 @@ TEST_CASE("BatchNorm2d equals PyTorch in training, evaluation and running statis
       };
       for (int step = 0; step < 3; ++step) {
         Tensor x = made(static_cast<uint32_t>(step), {4, 3, 5, 2});
-        tensor::affine(x, x, 2, 3);
+        tensor::kernels::affine(x, x, 2, 3);
         compare(std::to_string(step), Variable(x.to(dtype), true));
       }
       CHECK(norm.buffer("num_batches_tracked").item() == 3);

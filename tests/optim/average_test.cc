@@ -37,7 +37,8 @@ TEST_CASE("averages of parameters agree with PyTorch") {
       for (int step = 0; step < 10; ++step) {
         average.update();
         for (auto& [key, p] : parameters)
-          tensor::add_inplace(p.mutable_data(), golden.at("gradient." + key).select(0, step).to(dtype), 1);
+          tensor::kernels::add_inplace(p.mutable_data(),
+                                       golden.at("gradient." + key).select(0, step).to(dtype), 1);
       }
       const optim::UseAverage use(average);
       for (const auto& [key, p] : parameters)

@@ -46,7 +46,7 @@ struct Problem {
       p.zero_grad();
       if (i == 1 && (step == 0 || step == 1 || step == 5)) continue;
       Tensor g = golden().at("gradient." + std::to_string(i)).select(0, step).to(dtype).clone();
-      tensor::affine(g, g.clone(), factor, 0);
+      tensor::kernels::affine(g, g.clone(), factor, 0);
       p.set_grad(g);
     }
   }

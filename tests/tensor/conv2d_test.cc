@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "tensor/cpu/nhwc.h"
+#include "tensor/nhwc.h"
 #include "tensor/window.h"
 
 using namespace tests;
@@ -104,7 +104,7 @@ TEST_CASE("conv2d and its gradients are the sums of the definition") {
       });
       const auto forward = [&](const Tensor& b) {
         Tensor y = Tensor::full(shape, NAN, dtype);
-        tensor::conv2d(y, x, w, b, k.options);
+        tensor::kernels::conv2d(y, x, w, b, k.options);
         return y;
       };
       CHECK(out.worst(forward({}), u) <= 1);
@@ -114,13 +114,13 @@ TEST_CASE("conv2d and its gradients are the sums of the definition") {
       check_threads([&] { return forward(bias); });
       check_threads([&] {
         Tensor g = Tensor::full(k.x, NAN, dtype);
-        tensor::conv2d_backward_input(g, dout, w, k.options);
+        tensor::kernels::conv2d_backward_input(g, dout, w, k.options);
         CHECK(dx.worst(g, u) <= 1);
         return g;
       });
       check_threads([&] {
         Tensor g = Tensor::full(k.w, NAN, dtype);
-        tensor::conv2d_backward_weight(g, dout, x, k.options);
+        tensor::kernels::conv2d_backward_weight(g, dout, x, k.options);
         CHECK(dw.worst(g, u) <= 1);
         return g;
       });
@@ -137,7 +137,7 @@ TEST_CASE("conv2d works tile by tile on pictures that are larger than a tile") {
   for_each_product(k, shape, [&](size_t o, size_t i, size_t m) { expected[o] += xs[i] * ws[m]; });
   check_threads([&] {
     Tensor out = Tensor::empty(shape, DType::f64);
-    tensor::conv2d(out, x, w, {}, k.options);
+    tensor::kernels::conv2d(out, x, w, {}, k.options);
     CHECK(worst_relative(values(out), expected, 1) <= 1e-13);
     return out;
   });
@@ -147,8 +147,8 @@ TEST_CASE("conv2d takes empty batches") {
   Tensor out = Tensor::empty({0, 4, 3, 3}), dw = Tensor::full({4, 2, 3, 3}, 7);
   const Tensor x = Tensor::empty({0, 2, 3, 3}), w = Tensor::zeros({4, 2, 3, 3});
   const Conv2dOptions same{1, 1, 1, 1, 1, 1, 1, 1, 1};
-  tensor::conv2d(out, x, w, {}, same);
-  tensor::conv2d_backward_weight(dw, out, x, same);
+  tensor::kernels::conv2d(out, x, w, {}, same);
+  tensor::kernels::conv2d_backward_weight(dw, out, x, same);
   CHECK(values(dw) == std::vector<double>(72, 0.0));
 }
 
@@ -157,7 +157,7 @@ TEST_CASE("conv2d says what is wrong with sizes and options") {
   const auto run = [&](const Tensor& input, const Tensor& weight, const Tensor& bias,
                        const Conv2dOptions& options, Shape shape = {1, 6, 3, 3}) {
     Tensor out = Tensor::empty(shape);
-    tensor::conv2d(out, input, weight, bias, options);
+    tensor::kernels::conv2d(out, input, weight, bias, options);
   };
   check_error(ErrorKind::shape, {"conv2d: ", "(1, 3, 5, 5)", "(6, 4, 3, 3)"}, [&] {
     run(Tensor::zeros({1, 3, 5, 5}), w, {}, {});
@@ -182,8 +182,8 @@ TEST_CASE("conv2d says what is wrong with sizes and options") {
 }
 
 TEST_CASE("packed convolutions with channels last equal conv2d, residual addition and activation") {
-  using tensor::cpu::Activation;
-  using tensor::cpu::NhwcBatch;
+  using tensor::Activation;
+  using tensor::NhwcBatch;
   for (const Case& k : kCases) {
     const Conv2dOptions& o = k.options;
     const bool depthwise = o.groups == k.x[1] && k.w[0] == k.x[1];
@@ -197,9 +197,9 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
     for (size_t i = 0; i < channels; ++i)
       scale.push_back(0.5 + 0.01 * static_cast<double>(i)), bias.push_back(0.1 * static_cast<double>(i % 7));
     Tensor plain = Tensor::empty(shape, DType::f64);
-    tensor::conv2d(plain, x.to(DType::f64), w.to(DType::f64), {}, o);
+    tensor::kernels::conv2d(plain, x.to(DType::f64), w.to(DType::f64), {}, o);
     const auto sums = values(plain), adds = values(add);
-    const tensor::cpu::PackedConv2d conv(w, scale, bias, o.groups);
+    const tensor::PackedConv2d conv(w, scale, bias, o.groups);
     const NhwcBatch in = NhwcBatch::from_nchw(x, {o.pad_top, o.pad_bottom, o.pad_left + 1, o.pad_right});
     const NhwcBatch residual = NhwcBatch::from_nchw(add, {1, 0, 2, 0});
     for (const bool with_residual : {false, true}) {
@@ -214,7 +214,7 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
         }
         check_threads([&] {
           NhwcBatch out(shape[0], shape[2], shape[3], shape[1], {0, 2, 1, 0});
-          conv.run(out, in, o, with_residual ? &residual : nullptr, activation);
+          tensor::kernels::conv2d_nhwc(out, in, conv, o, with_residual ? &residual : nullptr, activation);
           CHECK(worst_relative(values(out.to_nchw()), expected, 1) <= 2e-5);
           double border = 0;  // is still zero
           for (int64_t c = 0; c < shape[1]; ++c)
@@ -228,7 +228,7 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
 }
 
 TEST_CASE("packed convolutions reject what they cannot do") {
-  using namespace tensor::cpu;
+  using namespace tensor;
   const std::vector<double> four(4, 1.0);
   check_error(ErrorKind::argument, {"2 groups"}, [&] {
     PackedConv2d(Tensor::zeros({4, 2, 1, 1}), four, four, 2);
@@ -239,8 +239,8 @@ TEST_CASE("packed convolutions reject what they cannot do") {
   const PackedConv2d conv(Tensor::zeros({4, 2, 3, 3}), four, four);
   NhwcBatch out(1, 3, 3, 4);
   check_error(ErrorKind::internal, {"border"}, [&] {
-    conv.run(out, NhwcBatch(1, 3, 3, 2), {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
+    kernels::conv2d_nhwc(out, NhwcBatch(1, 3, 3, 2), conv, {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
   });
   check_error(ErrorKind::shape, {"(1, 4, 1, 1)"},
-              [&] { conv.run(out, NhwcBatch(1, 3, 3, 2), {}, nullptr, Activation::none); });
+              [&] { kernels::conv2d_nhwc(out, NhwcBatch(1, 3, 3, 2), conv, {}, nullptr, Activation::none); });
 }

@@ -77,7 +77,7 @@ TEST_CASE("unary equals a loop over <cmath> for every op, type, shape and layout
       for (const Shape& shape : kShapes) {
         for (const auto& [name, x] : layouts(shape, dtype, 1, u.low, u.high)) {
           Tensor out = Tensor::empty(shape, dtype);
-          tensor::unary(out, x, u.op);
+          tensor::kernels::unary(out, x, u.op);
           std::vector<double> want = values(x);
           for (double& v : want) v = u.exact(v);
           const double error = worst_relative(values(out), want);
@@ -93,7 +93,7 @@ TEST_CASE("unary keeps NaN and infinity") {
   const Tensor x = Tensor::from(std::vector<float>{nan, inf, -inf, 0, -0.0f}, {5});
   const auto apply = [&](UnaryOp op) {
     Tensor out = Tensor::empty({5});
-    tensor::unary(out, x, op);
+    tensor::kernels::unary(out, x, op);
     return out.to_vector<float>();
   };
   for (const UnaryOp op : {UnaryOp::relu, UnaryOp::relu6, UnaryOp::exp, UnaryOp::tanh, UnaryOp::sigmoid,
@@ -131,7 +131,7 @@ TEST_CASE("binary equals a loop for every op, type, layout and broadcast") {
         for (const auto& [a_name, a] : as) {
           for (const auto& [b_name, b] : bs) {
             Tensor out = Tensor::empty(shape, is_comparison ? DType::boolean : dtype);
-            tensor::binary(out, a, b, op.op);
+            tensor::kernels::binary(out, a, b, op.op);
             const double error = worst_relative(values(out), apply2(a, b, shape, op.exact));
             CHECK_MESSAGE(error <= tolerance(dtype), op.name, " ", describe(a), " ", a_name, ", ",
                           describe(b), " ", b_name, ": ", error);
@@ -146,15 +146,15 @@ TEST_CASE("binary on whole numbers") {
   const Tensor a = Tensor::from(std::vector<int64_t>{1, -5, int64_t{1} << 60}, {3});
   const Tensor b = Tensor::from(std::vector<int64_t>{3, -5, 1}, {3});
   Tensor out = Tensor::empty({3}, DType::i64), flag = Tensor::empty({3}, DType::boolean);
-  tensor::binary(out, a, b, BinaryOp::add);
+  tensor::kernels::binary(out, a, b, BinaryOp::add);
   CHECK(out.to_vector<int64_t>() == std::vector<int64_t>{4, -10, (int64_t{1} << 60) + 1});
-  tensor::binary(out, a, b, BinaryOp::sub);
+  tensor::kernels::binary(out, a, b, BinaryOp::sub);
   CHECK(out.to_vector<int64_t>() == std::vector<int64_t>{-2, 0, (int64_t{1} << 60) - 1});
-  tensor::binary(out, a, b, BinaryOp::mul);
+  tensor::kernels::binary(out, a, b, BinaryOp::mul);
   CHECK(out.to_vector<int64_t>() == std::vector<int64_t>{3, 25, int64_t{1} << 60});
-  tensor::binary(flag, a, b, BinaryOp::gt);
+  tensor::kernels::binary(flag, a, b, BinaryOp::gt);
   CHECK(values(flag) == std::vector<double>{0, 0, 1});
-  check_error(ErrorKind::dtype, {"div", "i64"}, [&] { tensor::binary(out, a, b, BinaryOp::div); });
+  check_error(ErrorKind::dtype, {"div", "i64"}, [&] { tensor::kernels::binary(out, a, b, BinaryOp::div); });
 }
 
 TEST_CASE("maximum and minimum pass NaN on from either side") {
@@ -163,7 +163,7 @@ TEST_CASE("maximum and minimum pass NaN on from either side") {
                b = Tensor::from(std::vector<float>{1, nan}, {2});
   for (const BinaryOp op : {BinaryOp::maximum, BinaryOp::minimum}) {
     Tensor out = Tensor::empty({2});
-    tensor::binary(out, a, b, op);
+    tensor::kernels::binary(out, a, b, op);
     CHECK(std::isnan(values(out)[0]));
     CHECK(std::isnan(values(out)[1]));
   }
@@ -179,29 +179,29 @@ TEST_CASE("affine, clamp, where and add_inplace equal loops in every layout") {
         Tensor out = Tensor::empty(shape, dtype);
         const std::vector<double> v = values(x);
         std::vector<double> want(v.size());
-        tensor::affine(out, x, 1.5, -0.25);
+        tensor::kernels::affine(out, x, 1.5, -0.25);
         for (size_t i = 0; i < v.size(); ++i) want[i] = 1.5 * v[i] - 0.25;
         CHECK(worst_relative(values(out), want, 0.25) <= tolerance(dtype));
-        tensor::affine(out, x, -3, 0);
+        tensor::kernels::affine(out, x, -3, 0);
         for (size_t i = 0; i < v.size(); ++i) want[i] = -3 * v[i];
         CHECK(worst_relative(values(out), want) <= tolerance(dtype));
-        tensor::clamp(out, x, -0.5, 1);
+        tensor::kernels::clamp(out, x, -0.5, 1);
         for (size_t i = 0; i < v.size(); ++i) want[i] = std::min(std::max(v[i], -0.5), 1.0);
         CHECK(values(out) == want);
 
         Tensor condition = Tensor::empty(shape, DType::boolean);
-        tensor::binary(condition, x, Tensor::scalar(0, dtype), BinaryOp::gt);
+        tensor::kernels::binary(condition, x, Tensor::scalar(0, dtype), BinaryOp::gt);
         for (const auto& [other_name, y] : layouts(shape, dtype, 50)) {
           const std::vector<double> w = values(y);
-          tensor::where(out, condition, x, y);
+          tensor::kernels::where(out, condition, x, y);
           for (size_t i = 0; i < v.size(); ++i) want[i] = v[i] > 0 ? v[i] : w[i];
           CHECK_MESSAGE(values(out) == want, other_name);
-          tensor::where(out, condition, x, Tensor::scalar(7, dtype));
+          tensor::kernels::where(out, condition, x, Tensor::scalar(7, dtype));
           for (size_t i = 0; i < v.size(); ++i) want[i] = v[i] > 0 ? v[i] : 7;
           CHECK(values(out) == want);
           if (other_name == "expanded") continue;  // an output needs an element an index
           Tensor target = y;
-          tensor::add_inplace(target, x, 0.5);
+          tensor::kernels::add_inplace(target, x, 0.5);
           for (size_t i = 0; i < v.size(); ++i) want[i] = w[i] + 0.5 * v[i];
           CHECK(worst_relative(values(target), want, 0.1) <= 2 * tolerance(dtype));
         }
@@ -214,15 +214,16 @@ TEST_CASE("outputs may be their inputs, and overlapping views are not overwritte
   Tensor x = random({50, 40}, DType::f32, 9);
   std::vector<double> want = values(x);
   for (double& v : want) v = 2 * v + 1;
-  tensor::affine(x, x, 2, 1);
+  tensor::kernels::affine(x, x, 2, 1);
   CHECK(worst_relative(values(x), want, 0.1) <= 3e-7);
 
   Tensor y = Tensor::arange(1000, DType::f64);
   Tensor tail = y.slice(0, 1, 1000);
-  tensor::binary(tail, tail, y.slice(0, 0, 999), BinaryOp::add);  // y[i] + y[i - 1], not a running sum
+  tensor::kernels::binary(tail, tail, y.slice(0, 0, 999),
+                          BinaryOp::add);  // y[i] + y[i - 1], not a running sum
   for (int64_t i = 1; i < 1000; ++i) REQUIRE(y.data<double>()[i] == 2.0 * static_cast<double>(i) - 1);
   Tensor z = Tensor::arange(10, DType::f64), most = z.slice(0, 0, 9);
-  tensor::add_inplace(most, z.slice(0, 1, 10), 1);
+  tensor::kernels::add_inplace(most, z.slice(0, 1, 10), 1);
   CHECK(values(z) == std::vector<double>{1, 3, 5, 7, 9, 11, 13, 15, 17, 9});
 }
 
@@ -231,17 +232,17 @@ TEST_CASE("elementwise results do not depend on the number of threads") {
   const Tensor t = random({401, 301}, DType::f32, 13).t();
   check_threads([&] {
     Tensor out = Tensor::empty({301, 401});
-    tensor::unary(out, t, UnaryOp::tanh);
+    tensor::kernels::unary(out, t, UnaryOp::tanh);
     return out;
   });
   check_threads([&] {
     Tensor out = Tensor::empty({301, 401});
-    tensor::binary(out, a, b, BinaryOp::div);
+    tensor::kernels::binary(out, a, b, BinaryOp::div);
     return out;
   });
   check_threads([&] {
     Tensor out = a.clone();
-    tensor::add_inplace(out, t, 0.1);
+    tensor::kernels::add_inplace(out, t, 0.1);
     return out;
   });
 }
@@ -250,13 +251,17 @@ TEST_CASE("elementwise errors name the op and both shapes or types") {
   Tensor out = Tensor::empty({2, 3});
   const Tensor x = Tensor::zeros({2, 3}), wide = Tensor::zeros({4}), d = Tensor::zeros({2, 3}, DType::f64);
   check_error(ErrorKind::shape, {"mul", "(4)", "(2, 3)"},
-              [&] { tensor::binary(out, x, wide, BinaryOp::mul); });
-  check_error(ErrorKind::dtype, {"add", "f32", "f64"}, [&] { tensor::binary(out, x, d, BinaryOp::add); });
-  check_error(ErrorKind::shape, {"exp", "(4)", "(2, 3)"}, [&] { tensor::unary(out, wide, UnaryOp::exp); });
-  check_error(ErrorKind::dtype, {"affine"}, [&] { tensor::affine(out, d, 1, 0); });
-  check_error(ErrorKind::argument, {"clamp"}, [&] { tensor::clamp(out, x, 1, 0); });
-  check_error(ErrorKind::dtype, {"where", "bool"}, [&] { tensor::where(out, x, x, x); });
-  check_error(ErrorKind::shape, {"add_inplace", "(4)", "(2, 3)"}, [&] { tensor::add_inplace(out, wide, 1); });
+              [&] { tensor::kernels::binary(out, x, wide, BinaryOp::mul); });
+  check_error(ErrorKind::dtype, {"add", "f32", "f64"},
+              [&] { tensor::kernels::binary(out, x, d, BinaryOp::add); });
+  check_error(ErrorKind::shape, {"exp", "(4)", "(2, 3)"},
+              [&] { tensor::kernels::unary(out, wide, UnaryOp::exp); });
+  check_error(ErrorKind::dtype, {"affine"}, [&] { tensor::kernels::affine(out, d, 1, 0); });
+  check_error(ErrorKind::argument, {"clamp"}, [&] { tensor::kernels::clamp(out, x, 1, 0); });
+  check_error(ErrorKind::dtype, {"where", "bool"}, [&] { tensor::kernels::where(out, x, x, x); });
+  check_error(ErrorKind::shape, {"add_inplace", "(4)", "(2, 3)"},
+              [&] { tensor::kernels::add_inplace(out, wide, 1); });
   Tensor ids = Tensor::empty({2}, DType::i64);
-  check_error(ErrorKind::dtype, {"neg", "i64"}, [&] { tensor::unary(ids, Tensor::arange(2), UnaryOp::neg); });
+  check_error(ErrorKind::dtype, {"neg", "i64"},
+              [&] { tensor::kernels::unary(ids, Tensor::arange(2), UnaryOp::neg); });
 }

@@ -11,7 +11,7 @@ TEST_CASE("embedding copies rows and its backward adds them, in every layout") {
         Shape shape = index.shape();
         shape.push_back(130);
         Tensor out = Tensor::empty(shape, dtype);
-        tensor::embedding(out, weight, index);
+        tensor::kernels::embedding(out, weight, index);
         const std::vector<double> rows = values(weight), id = values(index);
         std::vector<double> want, dwant(11 * 130, 0.5);
         const Tensor g = layouts(shape, dtype, 5)[1].x;  // transposed
@@ -23,7 +23,7 @@ TEST_CASE("embedding copies rows and its backward adds them, in every layout") {
           }
         CHECK_MESSAGE(values(out) == want, weight_name);
         Tensor dweight = Tensor::full({11, 130}, 0.5, dtype);
-        tensor::embedding_backward(dweight, g, index);
+        tensor::kernels::embedding_backward(dweight, g, index);
         CHECK(worst_relative(values(dweight), dwant, 1) <= (dtype == DType::f32 ? 1e-6 : 1e-14));
       }
     }
@@ -32,15 +32,15 @@ TEST_CASE("embedding copies rows and its backward adds them, in every layout") {
 
 TEST_CASE("embedding: no ids, and the same gradient bits with any number of threads") {
   Tensor none = Tensor::empty({0, 4}), dweight = Tensor::zeros({3, 4});
-  tensor::embedding(none, Tensor::zeros({3, 4}), Tensor::empty({0}, DType::i64));
-  tensor::embedding_backward(dweight, none, Tensor::empty({0}, DType::i64));
+  tensor::kernels::embedding(none, Tensor::zeros({3, 4}), Tensor::empty({0}, DType::i64));
+  tensor::kernels::embedding_backward(dweight, none, Tensor::empty({0}, DType::i64));
   CHECK(values(dweight) == std::vector<double>(12, 0.0));
   const Tensor g = random({2000, 300}, DType::f32, 3);
   Tensor ids = Tensor::empty({2000}, DType::i64);
   for (int64_t i = 0; i < 2000; ++i) ids.mutable_data<int64_t>()[i] = i * 7 % 13;
   check_threads([&] {
     Tensor d = Tensor::zeros({13, 300});
-    tensor::embedding_backward(d, g, ids);
+    tensor::kernels::embedding_backward(d, g, ids);
     return d;
   });
 }
@@ -50,10 +50,11 @@ TEST_CASE("embedding names the first bad id and where it is") {
   Tensor out = Tensor::empty({2, 2, 2});
   const Tensor ids = Tensor::from(std::vector<int64_t>{0, 4, 5, -1}, {2, 2});
   check_error(ErrorKind::index, {"embedding", "id 5", "position 2", "(5, 2)"},
-              [&] { tensor::embedding(out, weight, ids); });
-  check_error(ErrorKind::dtype, {"embedding", "f32"}, [&] { tensor::embedding(out, weight, weight); });
+              [&] { tensor::kernels::embedding(out, weight, ids); });
+  check_error(ErrorKind::dtype, {"embedding", "f32"},
+              [&] { tensor::kernels::embedding(out, weight, weight); });
   check_error(ErrorKind::shape, {"embedding", "(2, 2, 2)"},
-              [&] { tensor::embedding(out, weight, Tensor::zeros({3}, DType::i64)); });
+              [&] { tensor::kernels::embedding(out, weight, Tensor::zeros({3}, DType::i64)); });
 }
 
 TEST_CASE("dropout keeps element i when uniform(seed, offset, i) >= p") {
@@ -63,11 +64,11 @@ TEST_CASE("dropout keeps element i when uniform(seed, offset, i) >= p") {
         const uint64_t seed = 0x123456789abcull, offset = 0xfffffffeull;  // the counter crosses 2^32
         const Tensor x = random({n}, dtype, 7, 1, 2);
         Tensor out = Tensor::empty({n}, dtype);
-        tensor::dropout(out, x, p, seed, offset);
+        tensor::kernels::dropout(out, x, p, seed, offset);
         std::vector<double> want = values(x);
         for (int64_t i = 0; i < n; ++i) {
           const float u = tensor::uniform_float(
-              tensor::philox(seed, offset + static_cast<uint64_t>(i / 4))[static_cast<size_t>(i % 4)]);
+              tensor::philox(seed, offset + static_cast<uint64_t>(i / 4))[static_cast<uint64_t>(i % 4)]);
           double& v = want[static_cast<size_t>(i)];
           v = static_cast<double>(u) >= p ? v / (1 - p) : 0;
         }
@@ -81,16 +82,16 @@ TEST_CASE("dropout: the share kept, threads, in place, errors") {
   const Tensor x = Tensor::full({200000}, 1);
   check_threads([&] {
     Tensor out = Tensor::empty(x.shape());
-    tensor::dropout(out, x, 0.3, 42, 0);
+    tensor::kernels::dropout(out, x, 0.3, 42, 0);
     return out;
   });
   Tensor out = x.clone();
-  tensor::dropout(out, out, 0.3, 42, 0);
+  tensor::kernels::dropout(out, out, 0.3, 42, 0);
   double kept = 0;
   for (const double v : values(out)) kept += v > 0 ? 1 : 0;
   // Binomial: standard deviation 205, so 1000 is almost five of them.
   CHECK(std::abs(kept - 140000) < 1000);
-  check_error(ErrorKind::argument, {"dropout", "1.5"}, [&] { tensor::dropout(out, x, 1.5, 0, 0); });
+  check_error(ErrorKind::argument, {"dropout", "1.5"}, [&] { tensor::kernels::dropout(out, x, 1.5, 0, 0); });
   check_error(ErrorKind::shape, {"dropout", "(3)", "(200000)"},
-              [&] { tensor::dropout(out, Tensor::zeros({3}), 0.5, 0, 0); });
+              [&] { tensor::kernels::dropout(out, Tensor::zeros({3}), 0.5, 0, 0); });
 }

@@ -217,13 +217,13 @@ TEST_CASE("16-bit floats: integers and booleans") {
 TEST_CASE("16-bit floats: subnormals in arithmetic") {
   const Tensor h = Tensor::full({40}, 0x1p-24, DType::f16);
   Tensor sum = Tensor::empty({40}, DType::f16);
-  tensor::binary(sum, h, h, BinaryOp::add);
+  tensor::kernels::binary(sum, h, h, BinaryOp::add);
   CHECK(values(sum) == std::vector<double>(40, 0x1p-23));  // f32 has no need to flush it
   const Tensor b = Tensor::full({40}, 0x1p-130, DType::bf16);
   CHECK(values(b.clone()) == std::vector<double>(40, 0x1p-130));
   CHECK(values(b.to(DType::f32).to(DType::bf16)) == std::vector<double>(40, 0x1p-130));
   sum = Tensor::empty({40}, DType::bf16);
-  tensor::binary(sum, b, b, BinaryOp::add);
+  tensor::kernels::binary(sum, b, b, BinaryOp::add);
   CHECK(values(sum) == std::vector<double>(40, 0));  // a subnormal float: flushed, as in f32
 }
 
@@ -232,60 +232,60 @@ TEST_CASE("kernels take 16-bit floats through f32 and round once") {
     const Tensor a = random({5, 7}, dtype, 1), b = random({7, 3}, dtype, 2), c = random({5, 3}, dtype, 3);
     const Tensor wide_a = a.to(DType::f32), wide_b = b.to(DType::f32);
     Tensor out = c.clone(), wide = c.to(DType::f32);
-    tensor::matmul(out, a, b, 0.5, 2);  // reads what the output held
-    tensor::matmul(wide, wide_a, wide_b, 0.5, 2);
+    tensor::kernels::matmul(out, a, b, 0.5, 2);  // reads what the output held
+    tensor::kernels::matmul(wide, wide_a, wide_b, 0.5, 2);
     check_rounded(out, wide);
     // The product's sums are rounded once: f32 holds what 16 bits would not.
     const Tensor ones = Tensor::full({1, 5000}, 1, dtype);
     Tensor dot = Tensor::empty({1, 1}, DType::f32);
-    tensor::matmul(dot, ones, ones.t(), 1, 0);
+    tensor::kernels::matmul(dot, ones, ones.t(), 1, 0);
     CHECK(dot.item() == 5000);
 
     Tensor strided = Tensor::zeros({7, 10}, dtype), other = Tensor::zeros({7, 10});
     Tensor view = strided.slice(1, 1, 10, 2).t(), wide_view = other.slice(1, 1, 10, 2).t();
-    tensor::add_inplace(view, a, 0.3);
-    tensor::add_inplace(wide_view, wide_a, 0.3);
+    tensor::kernels::add_inplace(view, a, 0.3);
+    tensor::kernels::add_inplace(wide_view, wide_a, 0.3);
     check_rounded(strided, other);
 
     Tensor same = a.clone(), wide_same = wide_a.clone();
-    tensor::softmax(same, same);  // in place
-    tensor::softmax(wide_same, wide_same);
+    tensor::kernels::softmax(same, same);  // in place
+    tensor::kernels::softmax(wide_same, wide_same);
     check_rounded(same, wide_same);
 
     Tensor total = Tensor::empty({7}, dtype), wide_total = Tensor::empty({7});
-    tensor::reduce(total, a, {0}, tensor::ReduceOp::sum);
-    tensor::reduce(wide_total, wide_a, {0}, tensor::ReduceOp::sum);
+    tensor::kernels::reduce(total, a, {0}, tensor::ReduceOp::sum);
+    tensor::kernels::reduce(wide_total, wide_a, {0}, tensor::ReduceOp::sum);
     check_rounded(total, wide_total);
 
     Tensor greater = Tensor::empty({5, 7}, DType::boolean),
            wide_greater = Tensor::empty({5, 7}, DType::boolean);
-    tensor::binary(greater, a, a.slice(0, 0, 1), BinaryOp::gt);
-    tensor::binary(wide_greater, wide_a, wide_a.slice(0, 0, 1), BinaryOp::gt);
+    tensor::kernels::binary(greater, a, a.slice(0, 0, 1), BinaryOp::gt);
+    tensor::kernels::binary(wide_greater, wide_a, wide_a.slice(0, 0, 1), BinaryOp::gt);
     CHECK(values(greater) == values(wide_greater));
 
     const Tensor ids = Tensor::from(std::vector<int64_t>{4, 0, 4}, {3});
     Tensor table = a.clone(), wide_table = wide_a.clone();
-    tensor::embedding_backward(table, a.slice(0, 0, 3), ids);  // adds
-    tensor::embedding_backward(wide_table, wide_a.slice(0, 0, 3), ids);
+    tensor::kernels::embedding_backward(table, a.slice(0, 0, 3), ids);  // adds
+    tensor::kernels::embedding_backward(wide_table, wide_a.slice(0, 0, 3), ids);
     check_rounded(table, wide_table);
 
     Tensor best = Tensor::empty({5, 2}, dtype), which = Tensor::empty({5, 2}, DType::i64);
     Tensor wide_best = Tensor::empty({5, 2}), wide_which = Tensor::empty({5, 2}, DType::i64);
-    tensor::topk(best, which, a, 2);
-    tensor::topk(wide_best, wide_which, wide_a, 2);
+    tensor::kernels::topk(best, which, a, 2);
+    tensor::kernels::topk(wide_best, wide_which, wide_a, 2);
     check_rounded(best, wide_best);
     CHECK(which.to_vector<int64_t>() == wide_which.to_vector<int64_t>());
 
     Tensor squares = Tensor::empty({1}, DType::f64), wide_squares = Tensor::empty({1}, DType::f64);
-    tensor::sum_squares(squares, {a, b});
-    tensor::sum_squares(wide_squares, {wide_a, wide_b});
+    tensor::kernels::sum_squares(squares, {a, b});
+    tensor::kernels::sum_squares(wide_squares, {wide_a, wide_b});
     CHECK(squares.item() == wide_squares.item());
 
     const Tensor x = random({1, 2, 5, 5}, dtype, 4), w = random({3, 2, 3, 3}, dtype, 5),
                  bias = random({3}, dtype, 6);
     Tensor y = Tensor::empty({1, 3, 3, 3}, dtype), wide_y = Tensor::empty({1, 3, 3, 3});
-    tensor::conv2d(y, x, w, bias, {});
-    tensor::conv2d(wide_y, x.to(DType::f32), w.to(DType::f32), bias.to(DType::f32), {});
+    tensor::kernels::conv2d(y, x, w, bias, {});
+    tensor::kernels::conv2d(wide_y, x.to(DType::f32), w.to(DType::f32), bias.to(DType::f32), {});
     check_rounded(y, wide_y);
   }
 }
@@ -295,18 +295,16 @@ TEST_CASE("an LSTM cell whose state is in f32 beside 16-bit inputs") {
   Tensor h = Tensor::empty({2, 3}, DType::bf16), next = Tensor::empty({2, 3}), gates = Tensor::empty({2, 12});
   Tensor wide_h = Tensor::empty({2, 3}), wide_next = Tensor::empty({2, 3}),
          wide_gates = Tensor::empty({2, 12});
-  tensor::lstm_cell(h, next, gates, pre, c);
-  tensor::lstm_cell(wide_h, wide_next, wide_gates, pre.to(DType::f32), c);
+  tensor::kernels::lstm_cell(h, next, gates, pre, c);
+  tensor::kernels::lstm_cell(wide_h, wide_next, wide_gates, pre.to(DType::f32), c);
   check_rounded(h, wide_h);
   CHECK(values(next) == values(wide_next));
   CHECK(values(gates) == values(wide_gates));
 }
 
 TEST_CASE("optimisers do not take 16-bit weights") {
-  std::vector<Tensor> weights = {Tensor::zeros({2}, DType::f16)}, m = {weights[0].clone()},
-                      v = {weights[0].clone()};
-  const std::vector<Tensor> gradients = {Tensor::zeros({2}, DType::f16)};
-  CHECK_THROWS_WITH_AS(tensor::adamw(weights, gradients, m, v, {1e-3, 0.9, 0.999, 1e-8, 0, true, 1}, 1),
+  const std::vector<Tensor> zeros = {Tensor::zeros({2}, DType::f16)};
+  CHECK_THROWS_WITH_AS(tensor::kernels::adamw({.weights = zeros, .m = zeros, .v = zeros, .gradients = zeros}),
                        doctest::Contains("adamw: f32 or f64 is needed, not f16"), tensor::Error);
 }
 
@@ -317,7 +315,7 @@ TEST_CASE("16-bit results do not depend on the number of threads") {
   for (const int threads : {1, 2, 4}) {
     tensor::set_num_threads(threads);
     Tensor out = Tensor::empty({300, 300}, DType::f16);
-    tensor::matmul(out, x, x.t(), 1, 0);
+    tensor::kernels::matmul(out, x, x.t(), 1, 0);
     results.push_back(values(out));
   }
   tensor::set_num_threads(before);

@@ -147,11 +147,11 @@ TEST_CASE("a matrix product is never interrupted while its stack is elsewhere") 
     {
       const Storm storm;
       for (; rounds < 20 || (taken < 300 && rounds < 100000); ++rounds) {
-        tensor::matmul(product, a, b, 1, 0);
-        tensor::matmul(turned, b.t(), a.t(), 1, 0);
-        tensor::matmul(many, batch, b.unsqueeze(0), 1, 0);
-        tensor::matmul(narrow, a, b.slice(1, 0, 16), 1, 0);
-        tensor::conv2d(pixels, x, w, Tensor(), {});
+        tensor::kernels::matmul(product, a, b, 1, 0);
+        tensor::kernels::matmul(turned, b.t(), a.t(), 1, 0);
+        tensor::kernels::matmul(many, batch, b.unsqueeze(0), 1, 0);
+        tensor::kernels::matmul(narrow, a, b.slice(1, 0, 16), 1, 0);
+        tensor::kernels::conv2d(pixels, x, w, Tensor(), {});
       }
     }
     CHECK(taken.load() >= 300);

@@ -53,7 +53,7 @@ TEST_CASE("matmul: sizes around the tiles' edges, transposed and not") {
           std::vector<double> expected = product(a, b);
           const auto before = values(out);
           for (size_t i = 0; i < expected.size(); ++i) expected[i] = 1.5 * expected[i] - 0.5 * before[i];
-          tensor::matmul(out, a, b, 1.5, -0.5);
+          tensor::kernels::matmul(out, a, b, 1.5, -0.5);
           // sums of k products of numbers below 2
           expect_near(out, expected,
                       static_cast<double>(k + 1) * 8 * (dtype == DType::f32 ? 1.2e-7 : 2.3e-16));
@@ -65,7 +65,7 @@ TEST_CASE("matmul: sliced and expanded operands, rows with a gap, NaN in what be
   const Tensor b = random({1, 6}, DType::f64, 2).expand({8, 6});
   Tensor wide = Tensor::full({4, 9}, std::nan(""), DType::f64);
   Tensor out = wide.slice(1, 2, 8);
-  tensor::matmul(out, a, b, 1, 0);
+  tensor::kernels::matmul(out, a, b, 1, 0);
   expect_near(out, product(a, b), 1e-12);
   CHECK(std::isnan(wide.select(1, 1).select(0, 3).item()));
   CHECK(std::isnan(wide.select(1, 8).select(0, 0).item()));
@@ -75,7 +75,7 @@ TEST_CASE("matmul: batches, one operand shared") {
   for (const int64_t batches : {2, 9}) {
     const Tensor a = random({batches, 5, 6}, DType::f64, 1), b = random({1, 6, 7}, DType::f64, 2);
     Tensor out = Tensor::empty({batches, 5, 7}, DType::f64);
-    tensor::matmul(out, a, b, 1, 0);
+    tensor::kernels::matmul(out, a, b, 1, 0);
     for (int64_t i = 0; i < batches; ++i)
       expect_near(out.select(0, i), product(a.select(0, i), b.select(0, 0)), 1e-12);
   }
@@ -88,7 +88,7 @@ TEST_CASE("matmul: the number of threads does not change a bit") {
   for (const int threads : {1, 2, 4}) {
     tensor::set_num_threads(threads);
     Tensor out = Tensor::empty({300, 520});
-    tensor::matmul(out, a, b, 1, 0);
+    tensor::kernels::matmul(out, a, b, 1, 0);
     if (first.empty()) first = out.to_vector<float>();
     CHECK(out.to_vector<float>() == first);
   }
@@ -97,10 +97,11 @@ TEST_CASE("matmul: the number of threads does not change a bit") {
 
 TEST_CASE("matmul: what does not fit is named with its shapes") {
   Tensor out = Tensor::empty({2, 5});
-  CHECK_THROWS_WITH_AS(tensor::matmul(out, Tensor::zeros({2, 3}), Tensor::zeros({4, 5}), 1, 0),
+  CHECK_THROWS_WITH_AS(tensor::kernels::matmul(out, Tensor::zeros({2, 3}), Tensor::zeros({4, 5}), 1, 0),
                        "matmul: inner sizes differ: (2, 3) x (4, 5)", tensor::Error);
-  CHECK_THROWS_AS(tensor::matmul(out, Tensor::zeros({2, 3}), Tensor::zeros({3, 5}, DType::f64), 1, 0),
-                  tensor::Error);
-  CHECK_THROWS_WITH_AS(tensor::matmul(out, out.slice(1, 0, 3), Tensor::zeros({3, 5}), 1, 0),
+  CHECK_THROWS_AS(
+      tensor::kernels::matmul(out, Tensor::zeros({2, 3}), Tensor::zeros({3, 5}, DType::f64), 1, 0),
+      tensor::Error);
+  CHECK_THROWS_WITH_AS(tensor::kernels::matmul(out, out.slice(1, 0, 3), Tensor::zeros({3, 5}), 1, 0),
                        doctest::Contains("overlaps"), tensor::Error);
 }

@@ -7,10 +7,11 @@
 #include "tensor/random.h"
 #include "tensor/thread_pool.h"
 
-using tensor::AdamWParameters;
+using tensor::AdamStep;
 using tensor::DType;
 using tensor::Error;
 using tensor::Generator;
+using tensor::SgdStep;
 using tensor::Shape;
 using tensor::Tensor;
 
@@ -55,17 +56,44 @@ double greatest_difference(const Tensor& a, const std::vector<double>& b) {
 
 double tolerance(const Tensor& t) { return t.dtype() == DType::f64 ? 1e-14 : 2e-6; }
 
+// A step on these tensors, with the settings of `p`.
+void adamw(AdamStep p, const Tensors& weights, const Tensors& gradients, const Tensors& m, const Tensors& v) {
+  p.weights = weights, p.gradients = gradients, p.m = m, p.v = v;
+  tensor::kernels::adamw(p);
+}
+
+void sgd(SgdStep p, const Tensors& weights, const Tensors& gradients, const Tensors& buffers) {
+  p.weights = weights, p.gradients = gradients, p.buffers = buffers;
+  tensor::kernels::sgd(p);
+}
+
+AdamStep adam_settings(double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled,
+                       int64_t step, double gradient_scale = 1) {
+  AdamStep p;
+  p.lr = lr, p.beta1 = beta1, p.beta2 = beta2, p.eps = eps, p.weight_decay = weight_decay;
+  p.decoupled = decoupled, p.step = step, p.gradient_scale = gradient_scale;
+  return p;
+}
+
+SgdStep sgd_settings(double lr, double momentum, double dampening, double weight_decay, bool nesterov,
+                     bool first, double gradient_scale = 1) {
+  SgdStep p;
+  p.lr = lr, p.momentum = momentum, p.dampening = dampening, p.weight_decay = weight_decay;
+  p.nesterov = nesterov, p.first = first, p.gradient_scale = gradient_scale;
+  return p;
+}
+
 }  // namespace
 
 TEST_CASE("adamw: each element is as the formula says") {
   for (const bool decoupled : {true, false})
     for (const int64_t step : {1, 7})
       for (const double beta1 : {0.9, 0.3}) {
-        const AdamWParameters p{0.02, beta1, 0.99, 1e-6, 0.1, decoupled, step};
         const double scale = 0.25;
+        const AdamStep p = adam_settings(0.02, beta1, 0.99, 1e-6, 0.1, decoupled, step, scale);
         Tensors w = random(1), m = random(3), v = random(4, true);
         const Tensors g = random(2), w0 = clones(w), m0 = clones(m), v0 = clones(v);
-        tensor::adamw(w, g, m, v, p, scale);
+        adamw(p, w, g, m, v);
         for (size_t i = 0; i < w.size(); ++i) {
           auto expected_w = values(w0[i]), expected_m = values(m0[i]), expected_v = values(v0[i]);
           const auto gradients = values(g[i]);
@@ -100,8 +128,8 @@ TEST_CASE("sgd: each element is as the formula says") {
       for (Tensor& t : b) t.fill_(NAN);  // never read
     const Tensors g = random(2), w0 = clones(w), b0 = clones(b);
     Tensors none(w.size());
-    tensor::sgd(w, g, o.momentum == 0 ? none : b, lr, o.momentum, o.dampening, o.decay, o.nesterov, o.first,
-                scale);
+    sgd(sgd_settings(lr, o.momentum, o.dampening, o.decay, o.nesterov, o.first, scale), w, g,
+        o.momentum == 0 ? none : b);
     for (size_t i = 0; i < w.size(); ++i) {
       auto expected_w = values(w0[i]), expected_b = values(b0[i]);
       const auto gradients = values(g[i]);
@@ -128,9 +156,9 @@ TEST_CASE("optimiser kernels give the same bits with any number of threads, and 
     Tensors w = random(1), m = random(3), v = random(4, true), b = random(5);
     const Tensors g = random(2);
     const uint64_t version = w[3].version();
-    tensor::adamw(w, g, m, v, {0.02, 0.9, 0.99, 1e-6, 0.1, true, 3}, 1);
+    adamw(adam_settings(0.02, 0.9, 0.99, 1e-6, 0.1, true, 3), w, g, m, v);
     CHECK(w[3].version() > version);
-    tensor::sgd(w, g, b, 0.1, 0.9, 0, 0.1, true, false, 1);
+    sgd(sgd_settings(0.1, 0.9, 0, 0.1, true, false), w, g, b);
     std::vector<double>& all = runs.emplace_back();
     for (const Tensor& t : w)
       for (const double x : values(t)) all.push_back(x);
@@ -142,8 +170,8 @@ TEST_CASE("optimiser kernels give the same bits with any number of threads, and 
 
 TEST_CASE("optimiser kernels pass NaN on and refuse what does not fit") {
   Tensors w = {Tensor::full({4}, 1)}, m = {Tensor::zeros({4})}, v = {Tensor::zeros({4})};
-  const AdamWParameters p{0.1, 0.9, 0.999, 1e-8, 0, true, 1};
-  tensor::adamw(w, {Tensor::from<float>({1, NAN, 0, -1}, {4})}, m, v, p, 1);
+  const AdamStep p = adam_settings(0.1, 0.9, 0.999, 1e-8, 0, true, 1);
+  adamw(p, w, {Tensor::from<float>({1, NAN, 0, -1}, {4})}, m, v);
   const auto after = w[0].to_vector<float>();
   CHECK(after[0] == doctest::Approx(0.9));
   CHECK(std::isnan(after[1]));
@@ -152,8 +180,8 @@ TEST_CASE("optimiser kernels pass NaN on and refuse what does not fit") {
 
   const auto fails = [&](const Tensors& g, const Tensors& state) {
     Tensors weights = {Tensor::zeros({2, 3})}, a = state, b = state;
-    CHECK_THROWS_AS(tensor::adamw(weights, g, a, b, p, 1), Error);
-    CHECK_THROWS_AS(tensor::sgd(weights, g, a, 0.1, 0.9, 0, 0, false, false, 1), Error);
+    CHECK_THROWS_AS(adamw(p, weights, g, a, b), Error);
+    CHECK_THROWS_AS(sgd(sgd_settings(0.1, 0.9, 0, 0, false, false), weights, g, a), Error);
   };
   const Tensor good = Tensor::zeros({2, 3});
   fails({}, {good});
@@ -162,7 +190,7 @@ TEST_CASE("optimiser kernels pass NaN on and refuse what does not fit") {
   fails({Tensor::zeros({3, 2}).t()}, {good});
   fails({good}, {Tensor::zeros({2, 3}, DType::f64)});
   Tensors integers = {Tensor::zeros({2}, DType::i64)};
-  CHECK_THROWS_AS(tensor::sgd(integers, integers, integers, 0.1, 0, 0, 0, false, true, 1), Error);
+  CHECK_THROWS_AS(sgd(sgd_settings(0.1, 0, 0, 0, false, true), integers, integers, integers), Error);
   Tensors weights = {good.clone()}, a = {good.clone()}, b = {good.clone()};
-  CHECK_THROWS_AS(tensor::adamw(weights, {good}, a, b, {0.1, 0.9, 0.999, 1e-8, 0, true, 0}, 1), Error);
+  CHECK_THROWS_AS(adamw(adam_settings(0.1, 0.9, 0.999, 1e-8, 0, true, 0), weights, {good}, a, b), Error);
 }

@@ -21,7 +21,7 @@ Tensor random(Shape shape, DType dtype, uint64_t seed) {
 // The largest difference to the product in float64.
 double worst(const Tensor& out, const Tensor& before, const Tensor& a, const Tensor& b, bool accumulate) {
   Tensor expected = before.to(DType::f64).contiguous().clone();
-  matmul(expected, a.to(DType::f64), b.to(DType::f64), 1, accumulate ? 1 : 0);
+  kernels::matmul(expected, a.to(DType::f64), b.to(DType::f64), 1, accumulate ? 1 : 0);
   const auto x = out.to(DType::f64).contiguous().to_vector<double>(), y = expected.to_vector<double>();
   double most = 0;
   for (size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i] - y[i]));

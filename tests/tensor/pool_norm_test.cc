@@ -1,7 +1,7 @@
 // Pooling and batch norm against plain loops in double.
 #include <limits>
 
-#include "tensor/cpu/nhwc.h"
+#include "tensor/nhwc.h"
 #include "tensor/window.h"
 #include "tests/tensor/reference.h"
 
@@ -17,7 +17,7 @@ TEST_CASE("max_pool2d finds the first maximum of each window and sends the gradi
     CAPTURE(p.stride_w);
     for (const DType dtype : {DType::f32, DType::f64}) {
       Tensor x = random({2, 20, 9, 8}, dtype, 1);
-      tensor::affine(x, x, 4, 0);
+      tensor::kernels::affine(x, x, 4, 0);
       x = x.to(DType::i64).to(dtype);  // many equal values
       const Shape shape = tensor::pool2d_output_shape(x.shape(), p, "test");
       const Tensor dout = random(shape, dtype, 2);
@@ -42,18 +42,18 @@ TEST_CASE("max_pool2d finds the first maximum of each window and sends the gradi
           }
       check_threads([&] {
         Tensor out = Tensor::empty(shape, dtype), indices = Tensor::empty(shape, DType::i64);
-        tensor::max_pool2d(out, indices, x, p);
+        tensor::kernels::max_pool2d(out, indices, x, p);
         CHECK(values(out) == expected);
         CHECK(values(indices) == places);
         Tensor g = Tensor::full(x.shape(), NAN, dtype);
-        tensor::max_pool2d_backward(g, dout, indices);
+        tensor::kernels::max_pool2d_backward(g, dout, indices);
         CHECK(worst_relative(values(g), dx, 1) <= (dtype == DType::f32 ? 1e-6 : 1e-15));
         return g;
       });
       if (dtype == DType::f32) {
-        using tensor::cpu::NhwcBatch;
+        using tensor::NhwcBatch;
         NhwcBatch out(shape[0], shape[2], shape[3], shape[1], {1, 0, 0, 1});
-        max_pool2d_nhwc(out, NhwcBatch::from_nchw(x, {0, 1, 2, 0}), p);
+        tensor::kernels::max_pool2d_nhwc(out, NhwcBatch::from_nchw(x, {0, 1, 2, 0}), p);
         CHECK(values(out.to_nchw()) == expected);
       }
     }
@@ -64,7 +64,7 @@ TEST_CASE("max_pool2d keeps NaN and -inf and rejects impossible windows") {
   Tensor x = Tensor::full({1, 1, 2, 4}, -INFINITY);
   x.mutable_data<float>()[5] = NAN;
   Tensor out = Tensor::empty({1, 1, 1, 2}), indices = Tensor::empty({1, 1, 1, 2}, DType::i64);
-  tensor::max_pool2d(out, indices, x, {});
+  tensor::kernels::max_pool2d(out, indices, x, {});
   CHECK(std::isnan(values(out)[0]));
   CHECK(values(out)[1] == -INFINITY);
   CHECK(values(indices) == std::vector<double>{5, 2});
@@ -73,7 +73,7 @@ TEST_CASE("max_pool2d keeps NaN and -inf and rejects impossible windows") {
   check_error(ErrorKind::argument, {"more than half"}, [&] { run({2, 2, 1, 1, 2, 0}); });
   check_error(ErrorKind::argument, {"kernel 0"}, [&] { run({0, 1, 1, 1}); });
   check_error(ErrorKind::shape, {"output (1, 1, 1, 2)"}, [&] {
-    tensor::max_pool2d(out, indices, x, {1, 1, 1, 1});
+    tensor::kernels::max_pool2d(out, indices, x, {1, 1, 1, 1});
   });
 }
 
@@ -107,8 +107,8 @@ TEST_CASE("adaptive_avg_pool2d averages cells that cover the picture") {
       const double tolerance = dtype == DType::f32 ? 1e-6 : 1e-14;
       check_threads([&] {
         Tensor out = Tensor::empty(dout.shape(), dtype), g = Tensor::full(x.shape(), NAN, dtype);
-        tensor::adaptive_avg_pool2d(out, x);
-        tensor::adaptive_avg_pool2d_backward(g, dout);
+        tensor::kernels::adaptive_avg_pool2d(out, x);
+        tensor::kernels::adaptive_avg_pool2d_backward(g, dout);
         CHECK(worst_relative(values(out), expected, 1) <= tolerance);
         CHECK(worst_relative(values(g), dx, 1) <= tolerance);
         return out;
@@ -117,7 +117,7 @@ TEST_CASE("adaptive_avg_pool2d averages cells that cover the picture") {
   }
   check_error(ErrorKind::shape, {"adaptive_avg_pool2d: ", "(1, 2, 0, 3)"}, [] {
     Tensor out = Tensor::empty({1, 2, 1, 1});
-    tensor::adaptive_avg_pool2d(out, Tensor::empty({1, 2, 0, 3}));
+    tensor::kernels::adaptive_avg_pool2d(out, Tensor::empty({1, 2, 0, 3}));
   });
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("batch norm kernels equal the definition for any rank, also with a lar
                      (ds[i] - (db[channel(i)] + hat(i) * dw[channel(i)]) / count));
       check_threads([&] {
         Tensor m = Tensor::empty({channels}, dtype), v = Tensor::empty({channels}, dtype);
-        tensor::batch_norm_statistics(m, v, x);
+        tensor::kernels::batch_norm_statistics(m, v, x);
         CHECK(worst_relative(values(m), mean) <= (dtype == DType::f32 ? 1e-6 : 1e-14));
         CHECK(worst_relative(values(v), variance, 1e-5) <= (dtype == DType::f32 ? 1e-5 : 1e-11));
         std::vector<double> r;
@@ -162,9 +162,9 @@ TEST_CASE("batch norm kernels equal the definition for any rank, also with a lar
         const Tensor rstd = Tensor::from(r, {channels}).to(dtype);
         Tensor y = Tensor::empty(shape, dtype), g = Tensor::empty(shape, dtype),
                gw = Tensor::empty({channels}, dtype), gb = Tensor::empty({channels}, dtype);
-        tensor::batch_norm_apply(y, x, m, rstd, weight, bias);
+        tensor::kernels::batch_norm_apply(y, x, m, rstd, weight, bias);
         CHECK(worst_relative(values(y), out, 1) <= tolerance);
-        tensor::batch_norm_backward(g, gw, gb, dout, x, m, rstd, weight, true);
+        tensor::kernels::batch_norm_backward({g, gw, gb, dout, x, m, rstd, weight, true});
         CHECK(worst_relative(values(gb), db, 1) <= tolerance);
         CHECK(worst_relative(values(gw), dw, 1) <= tolerance);
         CHECK(worst_relative(values(g), dx, 1) <= tolerance);
@@ -178,13 +178,13 @@ TEST_CASE("batch norm keeps a NaN and names wrong shapes") {
   Tensor m = Tensor::empty({2}), v = Tensor::empty({2});
   Tensor x = Tensor::zeros({3, 2});
   x.mutable_data<float>()[2] = NAN;
-  tensor::batch_norm_statistics(m, v, x);
+  tensor::kernels::batch_norm_statistics(m, v, x);
   CHECK(std::isnan(values(m)[0]));
   CHECK(std::isnan(values(v)[0]));
   CHECK(values(v)[1] == 0);
   check_error(ErrorKind::shape, {"batch_norm_statistics: mean (2) must be (3)"}, [&] {
-    tensor::batch_norm_statistics(m, v, Tensor::zeros({2, 3}));
+    tensor::kernels::batch_norm_statistics(m, v, Tensor::zeros({2, 3}));
   });
   check_error(ErrorKind::shape, {"(n, c, ...)"},
-              [&] { tensor::batch_norm_statistics(m, v, Tensor::zeros({2})); });
+              [&] { tensor::kernels::batch_norm_statistics(m, v, Tensor::zeros({2})); });
 }

@@ -68,7 +68,7 @@ TEST_CASE("reduce equals a plain loop for every op, type, layout and set of dime
             const Naive want = naive_reduce(x, dims, op);
             for (const Shape& out_shape : {want.kept, want.dropped}) {
               Tensor out = Tensor::empty(out_shape, dtype);
-              tensor::reduce(out, x, dims, op);
+              tensor::kernels::reduce(out, x, dims, op);
               const std::vector<double> got = values(out);
               double worst = 0;
               for (size_t k = 0; k < got.size(); ++k)
@@ -86,23 +86,23 @@ TEST_CASE("reduce equals a plain loop for every op, type, layout and set of dime
 TEST_CASE("reduce of nothing: sum 0, mean NaN, max an error; an empty output is left alone") {
   const Tensor x = Tensor::empty({0, 3});
   Tensor out = Tensor::full({3}, 7);
-  tensor::reduce(out, x, {0}, ReduceOp::sum);
+  tensor::kernels::reduce(out, x, {0}, ReduceOp::sum);
   CHECK(values(out) == std::vector<double>{0, 0, 0});
-  tensor::reduce(out, x, {0}, ReduceOp::mean);
+  tensor::kernels::reduce(out, x, {0}, ReduceOp::mean);
   CHECK(std::isnan(values(out)[2]));
-  check_error(ErrorKind::shape, {"(0, 3)"}, [&] { tensor::reduce(out, x, {0}, ReduceOp::max); });
+  check_error(ErrorKind::shape, {"(0, 3)"}, [&] { tensor::kernels::reduce(out, x, {0}, ReduceOp::max); });
   Tensor none = Tensor::empty({0});
-  tensor::reduce(none, x, {1}, ReduceOp::max);
+  tensor::kernels::reduce(none, x, {1}, ReduceOp::max);
 }
 
 TEST_CASE("sums of a million floats lose nothing; NaN wins a maximum") {
   Tensor x = Tensor::full({1 << 20}, 0.1), out = Tensor::empty({});
-  tensor::reduce(out, x, {0}, ReduceOp::sum);
+  tensor::kernels::reduce(out, x, {0}, ReduceOp::sum);
   CHECK(static_cast<float>(out.item()) == static_cast<float>((1 << 20) * static_cast<double>(0.1f)));
   x.mutable_data<float>()[777777] = std::numeric_limits<float>::quiet_NaN();
-  tensor::reduce(out, x, {0}, ReduceOp::max);
+  tensor::kernels::reduce(out, x, {0}, ReduceOp::max);
   CHECK(std::isnan(out.item()));
-  tensor::reduce(out, x, {0}, ReduceOp::min);
+  tensor::kernels::reduce(out, x, {0}, ReduceOp::min);
   CHECK(std::isnan(out.item()));
 }
 
@@ -112,17 +112,17 @@ TEST_CASE("reductions do not depend on the number of threads") {
   for (const std::vector<int>& dims : sets)
     check_threads([&] {
       Tensor out = Tensor::empty(naive_reduce(x, dims, ReduceOp::sum).dropped);
-      tensor::reduce(out, x, dims, ReduceOp::sum);
+      tensor::kernels::reduce(out, x, dims, ReduceOp::sum);
       return out;
     });
   check_threads([&] {
     Tensor out = Tensor::empty({33});
-    tensor::reduce(out, y, {0, 2}, ReduceOp::mean);
+    tensor::kernels::reduce(out, y, {0, 2}, ReduceOp::mean);
     return out;
   });
   check_threads([&] {
     Tensor out = Tensor::empty({1}, DType::f64);
-    tensor::sum_squares(out, {x, y, x.t()});
+    tensor::kernels::sum_squares(out, {x, y, x.t()});
     return out;
   });
 }
@@ -138,7 +138,7 @@ TEST_CASE("argmax finds the first of equals in every layout, and NaN before all"
         }
       const Tensor& t = dtype == DType::f32 ? rounded : x;
       Tensor out = Tensor::empty({6, 5}, DType::i64);
-      tensor::argmax(out, t);
+      tensor::kernels::argmax(out, t);
       const std::vector<double> v = values(t), got = values(out);
       for (int64_t r = 0; r < 30; ++r) {
         const auto row = v.begin() + r * 300;
@@ -149,11 +149,11 @@ TEST_CASE("argmax finds the first of equals in every layout, and NaN before all"
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   const Tensor x = Tensor::from(std::vector<float>{1, nan, inf, nan, -inf, -inf, -inf, -inf}, {2, 4});
   Tensor out = Tensor::empty({2}, DType::i64);
-  tensor::argmax(out, x);
+  tensor::kernels::argmax(out, x);
   CHECK(values(out) == std::vector<double>{1, 0});
   Tensor empty_out = Tensor::empty({2}, DType::i64);
   check_error(ErrorKind::shape, {"argmax", "(2, 0)"}, [&] {
-    tensor::argmax(empty_out, Tensor::empty({2, 0}));
+    tensor::kernels::argmax(empty_out, Tensor::empty({2, 0}));
   });
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("topk equals a stable sort, for small and large k") {
     }
     for (const int64_t k : {int64_t{0}, int64_t{1}, int64_t{5}, int64_t{32}, int64_t{33}, int64_t{400}}) {
       Tensor best = Tensor::empty({7, k}), where = Tensor::empty({7, k}, DType::i64);
-      tensor::topk(best, where, t, k);
+      tensor::kernels::topk(best, where, t, k);
       const std::vector<double> v = values(t), b = values(best), w = values(where);
       for (int64_t r = 0; r < 7; ++r) {
         std::vector<int64_t> order(400);
@@ -185,7 +185,7 @@ TEST_CASE("topk equals a stable sort, for small and large k") {
   }
   Tensor best = Tensor::empty({7, 9}), where = Tensor::empty({7, 9}, DType::i64);
   check_error(ErrorKind::argument, {"topk", "9", "(7, 5)"}, [&] {
-    tensor::topk(best, where, Tensor::zeros({7, 5}), 9);
+    tensor::kernels::topk(best, where, Tensor::zeros({7, 5}), 9);
   });
 }
 
@@ -193,7 +193,7 @@ TEST_CASE("cumsum and sum_squares equal plain loops") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     for (const auto& [name, x] : layouts({3, 4, 50}, dtype, 61)) {
       Tensor out = Tensor::empty({3, 4, 50}, dtype);
-      tensor::cumsum(out, x);
+      tensor::kernels::cumsum(out, x);
       std::vector<double> want = values(x);
       double squares = 0;
       for (const double v : want) squares += v * v;
@@ -201,12 +201,12 @@ TEST_CASE("cumsum and sum_squares equal plain loops") {
         if (i % 50 != 0) want[i] += want[i - 1];
       CHECK_MESSAGE(worst_relative(values(out), want, 1) <= (dtype == DType::f32 ? 1e-7 : 1e-15), name);
       Tensor total = Tensor::empty({1}, DType::f64);
-      tensor::sum_squares(total, {x, Tensor::full({5}, 2, DType::f32), Tensor::empty({0})});
+      tensor::kernels::sum_squares(total, {x, Tensor::full({5}, 2, DType::f32), Tensor::empty({0})});
       CHECK(total.item() == doctest::Approx(squares + 20).epsilon(1e-13));
     }
   }
   Tensor total = Tensor::full({1}, 9, DType::f64);
-  tensor::sum_squares(total, {});
+  tensor::kernels::sum_squares(total, {});
   CHECK(total.item() == 0);
 }
 
@@ -214,9 +214,12 @@ TEST_CASE("reduce's errors name what is wrong") {
   Tensor out = Tensor::empty({2});
   const Tensor x = Tensor::zeros({2, 3});
   check_error(ErrorKind::shape, {"reduce", "(2, 3)", "(3)", "(2)"},
-              [&] { tensor::reduce(out, x, {0}, ReduceOp::sum); });
-  check_error(ErrorKind::index, {"reduce", "2"}, [&] { tensor::reduce(out, x, {2}, ReduceOp::sum); });
-  check_error(ErrorKind::argument, {"twice"}, [&] { tensor::reduce(out, x, {1, -1}, ReduceOp::sum); });
+              [&] { tensor::kernels::reduce(out, x, {0}, ReduceOp::sum); });
+  check_error(ErrorKind::index, {"reduce", "2"},
+              [&] { tensor::kernels::reduce(out, x, {2}, ReduceOp::sum); });
+  check_error(ErrorKind::argument, {"twice"}, [&] {
+    tensor::kernels::reduce(out, x, {1, -1}, ReduceOp::sum);
+  });
   check_error(ErrorKind::dtype, {"reduce", "f64"},
-              [&] { tensor::reduce(out, x.to(DType::f64), {1}, ReduceOp::sum); });
+              [&] { tensor::kernels::reduce(out, x.to(DType::f64), {1}, ReduceOp::sum); });
 }

@@ -102,9 +102,9 @@ TEST_CASE("freed memory is used again and is not counted") {
 
 TEST_CASE("Philox gives the published numbers") {
   // Known answers of Random123: kat_vectors, philox4x32-10.
-  CHECK(tensor::philox(0, 0) == std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(tensor::philox(0, 0) == tensor::PhiloxBlock{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   CHECK(tensor::philox(UINT64_MAX, UINT64_MAX, UINT64_MAX) ==
-        std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+        tensor::PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
 }
 
 TEST_CASE("random numbers: range, moments, saved state, shuffles") {

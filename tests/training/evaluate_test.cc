@@ -34,7 +34,7 @@ std::unique_ptr<Decoder> lively_decoder(const Toy& toy) {
   tensor::Generator generator(3);
   auto decoder = make_decoder(toy.info.decoder, generator);
   for (auto& [name, value] : decoder->named_parameters())
-    if (!name.starts_with("lstm")) tensor::affine(value.mutable_data(), value.data().clone(), 3, 0);
+    if (!name.starts_with("lstm")) tensor::kernels::affine(value.mutable_data(), value.data().clone(), 3, 0);
   decoder->eval();
   return decoder;
 }

@@ -118,7 +118,7 @@ nn::StateDict unsaturated_decoder(const Checkpoint& info) {
   for (auto& [name, value] : weights) {
     if (name != "lstm.weight_ih_l0" && !name.starts_with("attention.")) continue;
     value = value.clone();
-    tensor::affine(value, value, 0.03, 0);
+    tensor::kernels::affine(value, value, 0.03, 0);
   }
   return weights;
 }
@@ -281,7 +281,7 @@ TEST_CASE("a trained encoder's features follow its weights, with a graph and wit
   for (auto& [name, parameter] : parameters) {
     CAPTURE(name);
     REQUIRE(parameter.grad().defined());
-    tensor::add_inplace(parameter.mutable_data(), parameter.grad().data(), 1e-4);
+    tensor::kernels::add_inplace(parameter.mutable_data(), parameter.grad().data(), 1e-4);
   }
   const Tensor changed = trained.encode(names).rows({0, 1});
   CHECK(distance(changed, first) > 1e-2);

@@ -1,0 +1,92 @@
+// Dropout, the LSTM cell and additive attention.
+#include "tensor/checks/common.h"
+#include "tensor/kernels.h"
+
+namespace tensor::checks {
+namespace {
+
+void expect_rows(const Tensor& x, int64_t n, int64_t columns, const char* op, const char* what) {
+  check(x.rank() == 2 && x.size(0) == n && x.size(1) == columns, ErrorKind::shape, "{}: {} is {}, not {}", op,
+        what, to_string(x.shape()), to_string(Shape{n, columns}));
+  check(columns <= 1 || x.strides()[1] == 1, ErrorKind::argument,
+        "{}: the columns of {} have to be contiguous", op, what);
+}
+
+void expect_attention(const char* op, const Tensor& context, const Tensor& alpha, const Tensor& keys,
+                      const Tensor& values, const Tensor& query, const Tensor& image, const Tensor& v) {
+  check(keys.rank() == 3 && values.rank() == 3, ErrorKind::shape,
+        "{}: keys {} and values {} have to be (m, p, .)", op, to_string(keys.shape()),
+        to_string(values.shape()));
+  check(values.size(0) == keys.size(0) && values.size(1) == keys.size(1), ErrorKind::shape,
+        "{}: keys {} with values {}", op, to_string(keys.shape()), to_string(values.shape()));
+  check(keys.size(1) > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op,
+        to_string(keys.shape()));
+  check(query.rank() == 2 && query.size(1) == keys.size(2) && v.shape() == Shape{keys.size(2)},
+        ErrorKind::shape, "{}: query {} and v {} with keys {}", op, to_string(query.shape()),
+        to_string(v.shape()), to_string(keys.shape()));
+  const int64_t rows = query.size(0);
+  check(image.shape() == Shape{rows} && context.shape() == Shape{rows, values.size(2)} &&
+            alpha.shape() == Shape{rows, keys.size(1)},
+        ErrorKind::shape, "{}: image {}, context {} and alpha {} for {} queries", op,
+        to_string(image.shape()), to_string(context.shape()), to_string(alpha.shape()), rows);
+  check(image.dtype() == DType::i64, ErrorKind::dtype, "{}: the images of rows are {}, not i64", op,
+        describe(image));
+  for (const Tensor* x : {&context, &alpha, &values, &query, &v})
+    check(same_type(*x, keys), ErrorKind::dtype, "{}: {} with keys {}", op, describe(*x), describe(keys));
+  check(alpha.is_contiguous(), ErrorKind::argument, "{}: alpha {} is not contiguous", op, describe(alpha));
+}
+
+}  // namespace
+
+void dropout(Tensor& out, const Tensor& x, double p, uint64_t, uint64_t) {
+  check(p >= 0 && p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1", p);
+  check(out.shape() == x.shape(), ErrorKind::shape, "dropout: {} into {}", to_string(x.shape()),
+        to_string(out.shape()));
+  check(same_type(out, x), ErrorKind::dtype, "dropout: {} into {}", describe(x), describe(out));
+  check(out.is_contiguous() && x.is_contiguous(), ErrorKind::argument, "dropout: {} has to be contiguous",
+        describe(x));
+}
+
+void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Tensor& c_prev) {
+  const int64_t n = h.size(0), hidden = h.size(-1);
+  expect_rows(h, n, hidden, "lstm_cell", "h");
+  expect_rows(c, n, hidden, "lstm_cell", "c");
+  expect_rows(c_prev, n, hidden, "lstm_cell", "the former c");
+  expect_rows(gates, n, 4 * hidden, "lstm_cell", "the gates");
+  expect_rows(pre, n, 4 * hidden, "lstm_cell", "the input of the gates");
+  for (const Tensor* x : {&std::as_const(c), &std::as_const(gates), &pre, &c_prev})
+    check(same_type(*x, h), ErrorKind::dtype, "lstm_cell: {} with h {}", describe(*x), describe(h));
+}
+
+void lstm_cell_backward(LstmCellBackward a) {
+  const int64_t n = a.dh.size(0), hidden = a.dh.size(-1);
+  expect_rows(a.dpre, n, 4 * hidden, "lstm_cell_backward", "dpre");
+  expect_rows(a.gates, n, 4 * hidden, "lstm_cell_backward", "the gates");
+  for (const Tensor* x : {&a.dc_prev, &a.dh, &a.dc, &a.c, &a.c_prev})
+    expect_rows(*x, n, hidden, "lstm_cell_backward", "a state or its gradient");
+  for (const Tensor* x : {&a.dpre, &a.gates, &a.dc_prev, &a.dc, &a.c, &a.c_prev})
+    check(same_type(*x, a.dh), ErrorKind::dtype, "lstm_cell_backward: {} with dh {}", describe(*x),
+          describe(a.dh));
+}
+
+void additive_attention(AdditiveAttention a) {
+  expect_attention("additive_attention", a.context, a.alpha, a.keys, a.values, a.query, a.image, a.v);
+  check(!a.v_bias.defined() || (a.v_bias.numel() == 1 && same_type(a.v_bias, a.keys)), ErrorKind::shape,
+        "additive_attention: v_bias {} must be one value like keys {}", describe(a.v_bias), describe(a.keys));
+}
+
+void additive_attention_backward(AdditiveAttentionBackward a) {
+  const char* op = "additive_attention_backward";
+  expect_attention(op, a.dcontext, a.alpha, a.keys, a.values, a.query, a.image, a.v);
+  const auto expect_gradient = [&](const Tensor& gradient, const Tensor& of, const char* what) {
+    check(gradient.shape() == of.shape() && same_type(gradient, of), ErrorKind::shape, "{}: {} {} for {}", op,
+          what, describe(gradient), describe(of));
+  };
+  expect_gradient(a.dquery, a.query, "dquery");
+  expect_gradient(a.dkeys, a.keys, "dkeys");
+  expect_gradient(a.dv, a.v, "dv");
+  if (a.dvalues.defined()) expect_gradient(a.dvalues, a.values, "dvalues");
+  if (a.dalpha.defined()) expect_gradient(a.dalpha, a.alpha, "dalpha");
+}
+
+}  // namespace tensor::checks

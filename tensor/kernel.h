@@ -1,0 +1,118 @@
+// How a kernel of the page (kernels.h) is called. Each is one object that holds its implementations; a call
+// checks that all tensors are on one device, makes the checks that hold on every device, converts 16-bit
+// floats where the table (kernel_types.h) says so, and runs the device's implementation.
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "tensor/kernel_call.h"
+#include "tensor/kernel_types.h"
+#include "tensor/tensor.h"
+#include "tensor/widening.h"
+
+namespace tensor {
+namespace internal {
+
+// f(tensor) for every tensor of a kernel's argument: a tensor, several, a struct that lists its own, or an
+// object made of tensors. Others have none.
+template <class T, class F>
+void for_each_tensor(T& argument, F& f) {
+  using Value = std::remove_const_t<T>;
+  if constexpr (std::is_same_v<Value, Tensor>) {
+    f(argument);
+  } else if constexpr (std::is_same_v<Value, std::vector<Tensor>>) {
+    for (const Tensor& t : argument) f(t);
+  } else if constexpr (ArgumentStruct<T>) {
+    const auto visit = [&f](const auto&... listed) { (for_each_tensor(listed, f), ...); };
+    std::apply(visit, argument.outputs());
+    std::apply(visit, argument.inputs());
+  } else if constexpr (std::is_pointer_v<Value>) {
+    if (argument != nullptr) for_each_tensor(*argument, f);
+  } else if constexpr (requires { argument.for_each_tensor(f); }) {
+    argument.for_each_tensor(f);
+  }
+}
+
+// The device of all defined tensors that it is shown; a device error when they differ.
+struct OneDevice {
+  const char* kernel;
+  Device device;
+  bool any = false;
+
+  void operator()(const Tensor& t) {
+    if (!t.defined()) return;
+    if (any && t.device() != device) [[unlikely]]
+      devices_differ(kernel, device, t.device());
+    device = t.device();
+    any = true;
+  }
+};
+
+// The first device that is not the CPU.
+struct AnyDevice {
+  Device device;
+
+  void operator()(const Tensor& t) {
+    if (device.is_cpu() && t.defined()) device = t.device();
+  }
+};
+
+[[noreturn]] void built_without_cuda(const char* kernel);  // device error "softmax: built without CUDA"
+
+}  // namespace internal
+
+enum class Across { one_device, devices };  // which tensors a kernel takes: of one device, or of several
+
+template <class Signature, Across across = Across::one_device>
+class Kernel;
+
+template <class... P, Across across>
+class Kernel<void(P...), across> {
+ public:
+  using Function = void (*)(P...);
+
+  consteval Kernel(const char* name, Function check, Function cpu, Function cuda)
+      : name_(name), widens_(!types_of(name).widened.empty()), check_(check), cpu_(cpu), cuda_(cuda) {}
+
+  void operator()(P... arguments) const {
+    const internal::KernelCall call(name_);
+    const Device device = device_of(arguments...);
+    check_(arguments...);
+    const Function run = device.is_cpu() ? cpu_ : cuda_;
+    if (run == nullptr) internal::built_without_cuda(name_);
+    if (widens_ && (internal::has_half(arguments) || ...)) {
+      std::tuple<internal::Widened<P>...> wide{internal::Widened<P>{arguments}...};
+      std::apply(
+          [&](auto&... w) {
+            run(w.get()...);
+            (w.round(), ...);
+          },
+          wide);
+    } else {
+      run(arguments...);
+    }
+  }
+
+  constexpr const char* name() const { return name_; }
+
+ private:
+  Device device_of(P&... arguments) const {
+    if constexpr (across == Across::devices) {
+      internal::AnyDevice any;
+      (internal::for_each_tensor(arguments, any), ...);
+      return any.device;
+    } else {
+      internal::OneDevice one{name_, {}};
+      (internal::for_each_tensor(arguments, one), ...);
+      return one.device;
+    }
+  }
+
+  const char* name_;
+  bool widens_;
+  Function check_, cpu_, cuda_;
+};
+
+}  // namespace tensor

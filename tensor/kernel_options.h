@@ -1,0 +1,102 @@
+// What kernels are told besides tensors, and the arguments of those with many tensors.
+#pragma once
+
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace tensor {
+
+enum class UnaryOp { neg, abs, exp, log, sqrt, rsqrt, reciprocal, relu, relu6, tanh, sigmoid, square, sign };
+enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, eq, ne, lt, le, gt, ge };
+inline bool is_comparison(BinaryOp op) { return op >= BinaryOp::eq; }  // gives bool
+enum class ReduceOp { sum, mean, max, min };
+enum class Activation { none, relu, relu6 };
+
+const char* name_of(UnaryOp op);   // "neg"
+const char* name_of(BinaryOp op);  // "add"
+
+struct Conv2dOptions {
+  int64_t stride_h = 1, stride_w = 1;
+  int64_t pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
+  int64_t dilation_h = 1, dilation_w = 1;
+  int64_t groups = 1;
+};
+
+struct Pool2dOptions {
+  int64_t kernel_h = 2, kernel_w = 2, stride_h = 2, stride_w = 2;
+  int64_t pad_h = 0, pad_w = 0, dilation_h = 1, dilation_w = 1;
+  bool ceil_mode = false;
+};
+
+// Row i with targets[i] == ignore_index counts nothing and has loss 0.
+struct CrossEntropyOptions {
+  int64_t ignore_index = -100;
+  double smoothing = 0;
+};
+
+// Each struct of arguments names every one of its tensors once, in outputs() or inputs(): the check of
+// devices and the widening of 16-bit floats go by these lists.
+
+struct BatchNormBackward {
+  Tensor dx, dweight, dbias;
+  Tensor dout, x, mean, rstd, weight;  // weight may be undefined
+  bool train = false;                  // mean and rstd are those of x itself and get gradients, too
+
+  auto outputs() { return std::tie(dx, dweight, dbias); }
+  auto inputs() { return std::tie(dout, x, mean, rstd, weight); }
+};
+
+struct LstmCellBackward {
+  Tensor dpre, dc_prev;  // (n, 4h); (n, h), may be dc itself
+  Tensor dh, dc, gates, c, c_prev;
+
+  auto outputs() { return std::tie(dpre, dc_prev); }
+  auto inputs() { return std::tie(dh, dc, gates, c, c_prev); }
+};
+
+struct AdditiveAttention {
+  Tensor context, alpha;
+  Tensor keys, values, query, image, v, v_bias;  // v_bias may be undefined
+
+  auto outputs() { return std::tie(context, alpha); }
+  auto inputs() { return std::tie(keys, values, query, image, v, v_bias); }
+};
+
+struct AdditiveAttentionBackward {
+  Tensor dquery, dkeys, dvalues, dv, dv_bias;                     // dvalues and dv_bias may be undefined
+  Tensor dcontext, dalpha, alpha, keys, values, query, image, v;  // dalpha may be undefined
+
+  auto outputs() { return std::tie(dquery, dkeys, dvalues, dv, dv_bias); }
+  auto inputs() { return std::tie(dcontext, dalpha, alpha, keys, values, query, image, v); }
+};
+
+// A step of Adam or AdamW on the tensors of a parameter group.
+struct AdamStep {
+  std::vector<Tensor> weights, m, v;
+  std::vector<Tensor> gradients;
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  bool decoupled = false;     // AdamW: the decay acts on the weight; Adam: it is added to the gradient
+  int64_t step = 1;           // 1 for the first step
+  double gradient_scale = 1;  // multiplies the gradients: unscaling and clipping
+
+  auto outputs() { return std::tie(weights, m, v); }
+  auto inputs() { return std::tie(gradients); }
+};
+
+// A step of stochastic gradient descent. The buffers may be undefined when momentum is 0.
+struct SgdStep {
+  std::vector<Tensor> weights, buffers;
+  std::vector<Tensor> gradients;
+  double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+  bool first = false;  // the buffers are set, not decayed
+  double gradient_scale = 1;
+
+  auto outputs() { return std::tie(weights, buffers); }
+  auto inputs() { return std::tie(gradients); }
+};
+
+}  // namespace tensor

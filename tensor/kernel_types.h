@@ -1,0 +1,91 @@
+// Which element types each kernel takes: `native` ones as they are, `widened` ones converted to f32 on the
+// way in and rounded once on the way out (widening.h). The types are those of a kernel's numbers; beside
+// them, indices are i64 and conditions bool.
+#pragma once
+
+#include <initializer_list>
+#include <string_view>
+
+#include "tensor/dtype.h"
+
+namespace tensor {
+
+class DTypeSet {
+ public:
+  constexpr DTypeSet(std::initializer_list<DType> types) {
+    for (const DType type : types) bits_ |= 1u << static_cast<unsigned>(type);
+  }
+  constexpr bool has(DType type) const { return (bits_ >> static_cast<unsigned>(type) & 1u) != 0; }
+  constexpr bool empty() const { return bits_ == 0; }
+
+ private:
+  unsigned bits_ = 0;
+};
+
+struct KernelTypes {
+  std::string_view kernel;
+  DTypeSet native, widened;
+};
+
+inline constexpr DTypeSet kAllTypes{DType::f32, DType::f64, DType::f16, DType::bf16,
+                                    DType::i32, DType::i64, DType::u8,  DType::boolean};
+inline constexpr DTypeSet kFloats{DType::f32, DType::f64};
+inline constexpr DTypeSet kFloatsAndI64{DType::f32, DType::f64, DType::i64};
+inline constexpr DTypeSet kF32{DType::f32};
+inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
+inline constexpr DTypeSet kNone{};
+
+inline constexpr KernelTypes kKernelTypes[] = {
+    {"copy", kAllTypes, kNone},
+    {"fill", kAllTypes, kNone},
+    {"unary", kFloats, kHalves},
+    {"binary", kFloatsAndI64, kHalves},  // i64: add, sub, mul and comparisons
+    {"affine", kFloats, kHalves},
+    {"clamp", kFloats, kHalves},
+    {"where", kFloatsAndI64, kHalves},
+    {"add_inplace", kFloats, kHalves},
+    {"reduce", kFloats, kHalves},
+    {"argmax", kFloats, kHalves},
+    {"topk", kFloats, kHalves},
+    {"cumsum", kFloats, kHalves},
+    {"sum_squares", kFloats, kHalves},
+    {"matmul", kFloats, kHalves},
+    {"pack_matrix", kF32, kNone},
+    {"packed_matmul", kF32, kNone},
+    {"softmax", kFloats, kHalves},
+    {"log_softmax", kFloats, kHalves},
+    {"cross_entropy", kFloats, kHalves},
+    {"cross_entropy_backward", kFloats, kHalves},
+    {"conv2d", kFloats, kHalves},
+    {"conv2d_backward_input", kFloats, kHalves},
+    {"conv2d_backward_weight", kFloats, kHalves},
+    {"nhwc_from_nchw", kF32, kNone},
+    {"pack_conv2d", kFloats, kNone},
+    {"conv2d_nhwc", kF32, kNone},
+    {"max_pool2d_nhwc", kF32, kNone},
+    {"max_pool2d", kFloats, kHalves},
+    {"max_pool2d_backward", kFloats, kHalves},
+    {"adaptive_avg_pool2d", kFloats, kHalves},
+    {"adaptive_avg_pool2d_backward", kFloats, kHalves},
+    {"batch_norm_statistics", kFloats, kHalves},
+    {"batch_norm_apply", kFloats, kHalves},
+    {"batch_norm_backward", kFloats, kHalves},
+    {"embedding", kAllTypes, kNone},
+    {"embedding_backward", kFloats, kHalves},
+    {"dropout", kFloats, kHalves},
+    {"lstm_cell", kFloats, kHalves},
+    {"lstm_cell_backward", kFloats, kHalves},
+    {"additive_attention", kFloats, kHalves},
+    {"additive_attention_backward", kFloats, kHalves},
+    {"adamw", kFloats, kNone},  // an update is often less than a 16-bit weight's rounding
+    {"sgd", kFloats, kNone},
+};
+
+// A kernel without a row does not compile.
+consteval KernelTypes types_of(std::string_view kernel) {
+  for (const KernelTypes& row : kKernelTypes)
+    if (row.kernel == kernel) return row;
+  throw "a kernel without a row in kKernelTypes";
+}
+
+}  // namespace tensor

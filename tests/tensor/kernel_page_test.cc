@@ -1,0 +1,434 @@
+// The rules of the kernel page (tensor/kernels.h) that hold for every kernel alike.
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace {
+
+using tensor::Device;
+using tensor::DType;
+using tensor::Error;
+using tensor::NhwcBatch;
+using tensor::PackedConv2d;
+using tensor::Shape;
+using tensor::Tensor;
+namespace kernels = tensor::kernels;
+
+// A small call of each kernel whose numbers have the type.
+const std::map<std::string, std::function<void(DType)>>& samples() {
+  const auto n = [](const Shape& shape, DType type) { return Tensor::full(shape, 1, type); };
+  const auto ids = [](int64_t count) { return Tensor::zeros({count}, DType::i64); };
+  const auto nothing = Tensor();
+  static const std::map<std::string, std::function<void(DType)>> all{
+      {"copy",
+       [=](DType t) {
+         Tensor out = n({2}, DType::f64), back = n({2}, t);
+         kernels::copy(out, n({2}, t));
+         kernels::copy(back, out);
+       }},
+      {"fill",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::fill(out, 1);
+       }},
+      {"unary",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::unary(out, n({2}, t), tensor::UnaryOp::neg);
+       }},
+      {"binary",
+       [=](DType t) {
+         Tensor out = n({2}, t), truth = n({2}, DType::boolean);
+         kernels::binary(out, n({2}, t), n({1}, t), tensor::BinaryOp::add);
+         kernels::binary(truth, n({2}, t), n({1}, t), tensor::BinaryOp::lt);
+       }},
+      {"affine",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::affine(out, n({2}, t), 2, 1);
+       }},
+      {"clamp",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::clamp(out, n({2}, t), 0, 1);
+       }},
+      {"where",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::where(out, n({2}, DType::boolean), n({2}, t), n({2}, t));
+       }},
+      {"add_inplace",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::add_inplace(out, n({2}, t), 1);
+       }},
+      {"reduce",
+       [=](DType t) {
+         Tensor out = n({}, t);
+         kernels::reduce(out, n({2}, t), {0}, tensor::ReduceOp::sum);
+       }},
+      {"argmax",
+       [=](DType t) {
+         Tensor out = n({}, DType::i64);
+         kernels::argmax(out, n({2}, t));
+       }},
+      {"topk",
+       [=](DType t) {
+         Tensor out = n({1}, t), at = ids(1);
+         kernels::topk(out, at, n({2}, t), 1);
+       }},
+      {"cumsum",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::cumsum(out, n({2}, t));
+       }},
+      {"sum_squares",
+       [=](DType t) {
+         Tensor out = n({1}, DType::f64);
+         kernels::sum_squares(out, {n({2}, t)});
+       }},
+      {"matmul",
+       [=](DType t) {
+         Tensor out = n({2, 2}, t);
+         kernels::matmul(out, n({2, 3}, t), n({3, 2}, t), 1, 0);
+       }},
+      {"pack_matrix",
+       [=](DType t) {
+         Tensor out;
+         kernels::pack_matrix(out, n({3, 2}, t));
+       }},
+      {"packed_matmul",
+       [=](DType t) {
+         Tensor packed, out = n({2, 2}, t);
+         kernels::pack_matrix(packed, n({3, 2}, DType::f32));
+         kernels::packed_matmul(out, n({2, 3}, t), packed, false);
+       }},
+      {"softmax",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::softmax(out, n({2}, t));
+       }},
+      {"log_softmax",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::log_softmax(out, n({2}, t));
+       }},
+      {"cross_entropy",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::cross_entropy(out, n({2, 3}, t), ids(2), n({3}, t), {});
+       }},
+      {"cross_entropy_backward",
+       [=](DType t) {
+         Tensor out = n({2, 3}, t);
+         kernels::cross_entropy_backward(out, n({2, 3}, t), ids(2), nothing, n({2}, t), {});
+       }},
+      {"conv2d",
+       [=](DType t) {
+         Tensor out = n({1, 1, 1, 1}, t);
+         kernels::conv2d(out, n({1, 1, 2, 2}, t), n({1, 1, 2, 2}, t), n({1}, t), {});
+       }},
+      {"conv2d_backward_input",
+       [=](DType t) {
+         Tensor out = n({1, 1, 2, 2}, t);
+         kernels::conv2d_backward_input(out, n({1, 1, 1, 1}, t), n({1, 1, 2, 2}, t), {});
+       }},
+      {"conv2d_backward_weight",
+       [=](DType t) {
+         Tensor out = n({1, 1, 2, 2}, t);
+         kernels::conv2d_backward_weight(out, n({1, 1, 1, 1}, t), n({1, 1, 2, 2}, t), {});
+       }},
+      {"nhwc_from_nchw",
+       [=](DType t) {
+         NhwcBatch::from_nchw(n({1, 1, 2, 2}, t));
+       }},
+      {"pack_conv2d",
+       [=](DType t) {
+         PackedConv2d(n({1, 1, 2, 2}, t), {1.0}, {0.0});
+       }},
+      {"conv2d_nhwc",
+       [=](DType t) {
+         NhwcBatch out(1, 1, 1, 1);
+         const PackedConv2d packed(n({1, 1, 2, 2}, DType::f32), {1.0}, {0.0});
+         kernels::conv2d_nhwc(out, NhwcBatch::from_nchw(n({1, 1, 2, 2}, t)), packed, {}, nullptr,
+                              tensor::Activation::relu);
+       }},
+      {"max_pool2d_nhwc",
+       [=](DType t) {
+         NhwcBatch out(1, 1, 1, 1);
+         kernels::max_pool2d_nhwc(out, NhwcBatch::from_nchw(n({1, 1, 2, 2}, t)), {});
+       }},
+      {"max_pool2d",
+       [=](DType t) {
+         Tensor out = n({1, 1, 1, 1}, t), at = n({1, 1, 1, 1}, DType::i64);
+         kernels::max_pool2d(out, at, n({1, 1, 2, 2}, t), {});
+       }},
+      {"max_pool2d_backward",
+       [=](DType t) {
+         Tensor out = n({1, 1, 2, 2}, t);
+         kernels::max_pool2d_backward(out, n({1, 1, 1, 1}, t), n({1, 1, 1, 1}, DType::i64));
+       }},
+      {"adaptive_avg_pool2d",
+       [=](DType t) {
+         Tensor out = n({1, 1, 1, 1}, t);
+         kernels::adaptive_avg_pool2d(out, n({1, 1, 2, 2}, t));
+       }},
+      {"adaptive_avg_pool2d_backward",
+       [=](DType t) {
+         Tensor out = n({1, 1, 2, 2}, t);
+         kernels::adaptive_avg_pool2d_backward(out, n({1, 1, 1, 1}, t));
+       }},
+      {"batch_norm_statistics",
+       [=](DType t) {
+         Tensor mean = n({1}, t), variance = n({1}, t);
+         kernels::batch_norm_statistics(mean, variance, n({2, 1}, t));
+       }},
+      {"batch_norm_apply",
+       [=](DType t) {
+         Tensor out = n({2, 1}, t);
+         kernels::batch_norm_apply(out, n({2, 1}, t), n({1}, t), n({1}, t), n({1}, t), nothing);
+       }},
+      {"batch_norm_backward",
+       [=](DType t) {
+         const Tensor x = n({2, 1}, t), channel = n({1}, t);
+         kernels::batch_norm_backward({.dx = x.clone(),
+                                       .dweight = channel.clone(),
+                                       .dbias = channel.clone(),
+                                       .dout = x,
+                                       .x = x,
+                                       .mean = channel,
+                                       .rstd = channel,
+                                       .weight = channel,
+                                       .train = true});
+       }},
+      {"embedding",
+       [=](DType t) {
+         Tensor out = n({2, 3}, t);
+         kernels::embedding(out, n({4, 3}, t), ids(2));
+       }},
+      {"embedding_backward",
+       [=](DType t) {
+         Tensor out = n({4, 3}, t);
+         kernels::embedding_backward(out, n({2, 3}, t), ids(2));
+       }},
+      {"dropout",
+       [=](DType t) {
+         Tensor out = n({2}, t);
+         kernels::dropout(out, n({2}, t), 0.5, 1, 0);
+       }},
+      {"lstm_cell",
+       [=](DType t) {
+         Tensor h = n({1, 2}, t), c = h.clone(), gates = n({1, 8}, t);
+         kernels::lstm_cell(h, c, gates, n({1, 8}, t), n({1, 2}, t));
+       }},
+      {"lstm_cell_backward",
+       [=](DType t) {
+         const Tensor state = n({1, 2}, t), gates = n({1, 8}, t);
+         kernels::lstm_cell_backward({.dpre = gates.clone(),
+                                      .dc_prev = state.clone(),
+                                      .dh = state,
+                                      .dc = state,
+                                      .gates = gates,
+                                      .c = state,
+                                      .c_prev = state});
+       }},
+      {"additive_attention",
+       [=](DType t) {
+         kernels::additive_attention({.context = n({2, 5}, t),
+                                      .alpha = n({2, 3}, t),
+                                      .keys = n({1, 3, 4}, t),
+                                      .values = n({1, 3, 5}, t),
+                                      .query = n({2, 4}, t),
+                                      .image = ids(2),
+                                      .v = n({4}, t),
+                                      .v_bias = n({1}, t)});
+       }},
+      {"additive_attention_backward",
+       [=](DType t) {
+         kernels::additive_attention_backward({.dquery = n({2, 4}, t),
+                                               .dkeys = n({1, 3, 4}, t),
+                                               .dvalues = n({1, 3, 5}, t),
+                                               .dv = n({4}, t),
+                                               .dv_bias = n({1}, t),
+                                               .dcontext = n({2, 5}, t),
+                                               .dalpha = n({2, 3}, t),
+                                               .alpha = n({2, 3}, t),
+                                               .keys = n({1, 3, 4}, t),
+                                               .values = n({1, 3, 5}, t),
+                                               .query = n({2, 4}, t),
+                                               .image = ids(2),
+                                               .v = n({4}, t)});
+       }},
+      {"adamw",
+       [=](DType t) {
+         kernels::adamw(
+             {.weights = {n({2}, t)}, .m = {n({2}, t)}, .v = {n({2}, t)}, .gradients = {n({2}, t)}});
+       }},
+      {"sgd",
+       [=](DType t) {
+         kernels::sgd(
+             {.weights = {n({2}, t)}, .buffers = {n({2}, t)}, .gradients = {n({2}, t)}, .momentum = 0.9});
+       }},
+  };
+  return all;
+}
+
+// Memory that says it is a GPU's.
+Tensor elsewhere(const Tensor& t) {
+  const auto owner = std::make_shared<Tensor>(t.clone());
+  return Tensor::wrap(owner->raw(), owner->shape(), owner->dtype(), owner, Device::cuda());
+}
+
+bool is_device_error(const std::function<void()>& call, const std::string& kernel) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.kind() == tensor::ErrorKind::device &&
+           std::string(error.what()).starts_with(kernel + ": one tensor is on");
+  }
+  return false;
+}
+
+// Each listed tensor on another device than the rest is refused.
+template <class Arguments>
+void check_devices(const std::string& kernel, const Arguments& good,
+                   const std::function<void(Arguments)>& call) {
+  Arguments bad = good;
+  int listed = 0;
+  const auto try_each = [&](auto&... tensors) {
+    const auto try_one = [&](auto& entry) {
+      if constexpr (std::is_same_v<std::remove_reference_t<decltype(entry)>, Tensor>) {
+        const Tensor kept = entry;
+        entry = elsewhere(kept);
+        CHECK_MESSAGE(is_device_error([&] { call(bad); }, kernel), kernel << ": tensor " << listed);
+        entry = kept;
+      } else {
+        const Tensor kept = entry.at(0);
+        entry[0] = elsewhere(kept);
+        CHECK_MESSAGE(is_device_error([&] { call(bad); }, kernel), kernel << ": tensor " << listed);
+        entry[0] = kept;
+      }
+      ++listed;
+    };
+    (try_one(tensors), ...);
+  };
+  std::apply(try_each, bad.outputs());
+  std::apply(try_each, bad.inputs());
+}
+
+// A struct of nothing but tensors (and what follows them) lists each of them.
+template <class Arguments>
+constexpr size_t count_listed() {
+  using Outputs = decltype(std::declval<Arguments&>().outputs());
+  using Inputs = decltype(std::declval<Arguments&>().inputs());
+  return std::tuple_size_v<Outputs> + std::tuple_size_v<Inputs>;
+}
+static_assert(sizeof(tensor::LstmCellBackward) == count_listed<tensor::LstmCellBackward>() * sizeof(Tensor));
+static_assert(sizeof(tensor::AdditiveAttention) ==
+              count_listed<tensor::AdditiveAttention>() * sizeof(Tensor));
+static_assert(sizeof(tensor::AdditiveAttentionBackward) ==
+              count_listed<tensor::AdditiveAttentionBackward>() * sizeof(Tensor));
+static_assert(offsetof(tensor::BatchNormBackward, train) ==
+              count_listed<tensor::BatchNormBackward>() * sizeof(Tensor));
+static_assert(offsetof(tensor::AdamStep, lr) ==
+              count_listed<tensor::AdamStep>() * sizeof(std::vector<Tensor>));
+static_assert(offsetof(tensor::SgdStep, lr) == count_listed<tensor::SgdStep>() * sizeof(std::vector<Tensor>));
+
+}  // namespace
+
+TEST_CASE("kernels take the types of their table, natively or widened, and no others") {
+  CHECK(samples().size() == std::size(tensor::kKernelTypes));
+  for (const tensor::KernelTypes& row : tensor::kKernelTypes) {
+    const std::string name(row.kernel);
+    REQUIRE_MESSAGE(samples().contains(name), name);
+    for (const DType type : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64,
+                             DType::u8, DType::boolean}) {
+      CAPTURE(name);
+      CAPTURE(tensor::name_of(type));
+      CHECK_FALSE((row.native.has(type) && row.widened.has(type)));
+      const auto& sample = samples().at(name);
+      if (row.native.has(type) || row.widened.has(type))
+        CHECK_NOTHROW(sample(type));
+      else
+        CHECK_THROWS_AS(sample(type), Error);
+    }
+  }
+}
+
+TEST_CASE("kernels want all their tensors on one device") {
+  Tensor out = Tensor::zeros({2}), at = Tensor::zeros({1}, DType::i64);
+  const Tensor x = Tensor::zeros({2}), far = elsewhere(x);
+  CHECK(is_device_error([&] { kernels::unary(out, far, tensor::UnaryOp::neg); }, "unary"));
+  CHECK(is_device_error([&] { kernels::binary(out, x, far, tensor::BinaryOp::add); }, "binary"));
+  CHECK(is_device_error([&] { kernels::where(out, elsewhere(x.to(DType::boolean)), x, x); }, "where"));
+  Tensor top = Tensor::zeros({1}), total = Tensor::zeros({1}, DType::f64);
+  CHECK(is_device_error([&] { kernels::topk(top, at, far, 1); }, "topk"));
+  CHECK(is_device_error([&] { kernels::sum_squares(total, {x, far}); }, "sum_squares"));
+  CHECK(is_device_error([&] { kernels::softmax(out, far); }, "softmax"));
+  const Tensor channel = Tensor::full({1}, 1);
+  const NhwcBatch in = NhwcBatch::from_nchw(Tensor::zeros({1, 1, 1, 1}));
+  NhwcBatch result(1, 1, 1, 1);
+  PackedConv2d packed(Tensor::zeros({1, 1, 1, 1}), {1.0}, {0.0});
+  packed.bias = elsewhere(packed.bias);
+  CHECK(is_device_error(
+      [&] { kernels::conv2d_nhwc(result, in, packed, {}, nullptr, tensor::Activation::none); },
+      "conv2d_nhwc"));
+
+  const auto n = [](const Shape& shape) { return Tensor::full(shape, 1); };
+  const Tensor row = n({2, 1}), state = n({1, 2}), gates = n({1, 8}), image = Tensor::zeros({2}, DType::i64);
+  check_devices<tensor::BatchNormBackward>("batch_norm_backward",
+                                           {row, channel, channel, row, row, channel, channel, channel, true},
+                                           [](auto a) { kernels::batch_norm_backward(a); });
+  check_devices<tensor::LstmCellBackward>("lstm_cell_backward",
+                                          {gates, state, state, state, gates, state, state},
+                                          [](auto a) { kernels::lstm_cell_backward(a); });
+  check_devices<tensor::AdditiveAttention>(
+      "additive_attention",
+      {n({2, 5}), n({2, 3}), n({1, 3, 4}), n({1, 3, 5}), n({2, 4}), image, n({4}), channel},
+      [](auto a) { kernels::additive_attention(a); });
+  check_devices<tensor::AdditiveAttentionBackward>(
+      "additive_attention_backward",
+      {n({2, 4}), n({1, 3, 4}), n({1, 3, 5}), n({4}), channel, n({2, 5}), n({2, 3}), n({2, 3}), n({1, 3, 4}),
+       n({1, 3, 5}), n({2, 4}), image, n({4})},
+      [](auto a) { kernels::additive_attention_backward(a); });
+  check_devices<tensor::AdamStep>("adamw", {.weights = {x}, .m = {x}, .v = {x}, .gradients = {x}},
+                                  [](auto a) { kernels::adamw(a); });
+  check_devices<tensor::SgdStep>("sgd", {.weights = {x}, .buffers = {x}, .gradients = {x}},
+                                 [](auto a) { kernels::sgd(a); });
+}
+
+TEST_CASE("a kernel on another device, or a copy from or to one, needs a build with CUDA") {
+  Tensor out = Tensor::zeros({2});
+  const Tensor far = elsewhere(out);
+  Tensor far_out = far;
+  const auto message = [](const std::function<void()>& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(message([&] { kernels::copy(out, far); }) == "copy: built without CUDA");
+  CHECK(message([&] { kernels::copy(far_out, out); }) == "copy: built without CUDA");
+  CHECK(message([&] { kernels::fill(far_out, 0); }) == "fill: built without CUDA");
+  CHECK(message([&] { far.item(); }).starts_with("item: one element"));
+}
+
+TEST_CASE("elements of a tensor on another device are not read as if they were here") {
+  const Tensor far = elsewhere(Tensor::zeros({2}));
+  for (const std::function<void()>& read : std::vector<std::function<void()>>{
+           [&] { far.data<float>(); }, [&] { far.raw(); }, [&] { Tensor(far).mutable_data<float>(); },
+           [&] { Tensor(far).mutable_raw(); }}) {
+    CHECK_THROWS_WITH_AS(read(), "data: the tensor (2) f32 is on cuda:0; copy it with to(Device::cpu())",
+                         Error);
+  }
+  CHECK(far.device_data<float>()[1] == 0);
+}
