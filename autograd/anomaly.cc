@@ -12,7 +12,8 @@ namespace {
 // The first element that is not finite, in reading order: "nan at (0, 2)".
 std::optional<std::string> first_bad(const Tensor& x) {
   if (!x.defined() || !tensor::is_floating(x.dtype()) || x.numel() == 0) return std::nullopt;
-  const Tensor dense = x.to(x.dtype() == DType::f64 ? DType::f64 : DType::f32).contiguous();
+  const Tensor dense =
+      x.to(tensor::Device::cpu()).to(x.dtype() == DType::f64 ? DType::f64 : DType::f32).contiguous();
   std::optional<std::string> found;
   tensor::dispatch_float(dense.dtype(), "anomaly", [&]<class T>() {
     const T* values = dense.data<T>();

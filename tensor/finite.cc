@@ -45,7 +45,7 @@ int64_t count(const std::byte* data, int64_t n, DType dtype) {
 
 int64_t count_non_finite(const Tensor& tensor) {
   if (!is_floating(tensor.dtype())) return 0;
-  const Tensor dense = tensor.contiguous();
+  const Tensor dense = tensor.to(Device::cpu()).contiguous();
   const std::byte* data = dense.raw();
   const int64_t size = size_of(dense.dtype());
   std::atomic<int64_t> found = 0;

@@ -5,7 +5,7 @@ namespace {
 
 // What the mean divides by: the rows that count, or the weights of their targets.
 double total_weight(const Tensor& targets, int64_t ignore_index, const Tensor& weight) {
-  const Tensor rows = targets.contiguous();
+  const Tensor rows = targets.to(tensor::Device::cpu()).contiguous();
   const int64_t* target = rows.data<int64_t>();
   const std::vector<double> weights =
       weight.defined() ? weight.to(DType::f64).to_vector<double>() : std::vector<double>();

@@ -62,7 +62,7 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
   Fingerprint fingerprint;
   for (auto& [key, value] : tensors) {
     fingerprint.add(key.data(), key.size());
-    const Tensor dense = value.contiguous();
+    const Tensor dense = value.to(tensor::Device::cpu()).contiguous();
     fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
     if (tensor::is_floating(value.dtype())) value = value.to(DType::f32);
   }
