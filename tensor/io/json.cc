@@ -274,6 +274,11 @@ const Json& Json::at(std::string_view key) const {
   return *found;
 }
 
+const Json& Json::at(size_t index) const {
+  check(index < size(), ErrorKind::data, "JSON: {} has no item {}", shown(*this), index);
+  return items_[index];
+}
+
 Json& Json::operator[](std::string_view key) {
   check(is_null() || is_object(), ErrorKind::internal, "JSON: a member of what is no object");
   kind_ = Kind::object;

@@ -90,6 +90,7 @@ class Json {
   const std::vector<std::string>& keys() const { return keys_; }
   const Json* find(std::string_view key) const;  // null when there is none, or this is no object
   const Json& at(std::string_view key) const;    // errors: data, when there is none
+  const Json& at(size_t index) const;            // of items(); errors: data, beyond their end
 
   // The member of this name, added as null when there is none; a null becomes an object.
   Json& operator[](std::string_view key);

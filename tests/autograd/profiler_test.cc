@@ -1,12 +1,12 @@
 #include "autograd/profiler.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "autograd/node.h"
 #include "autograd/ops.h"
 #include "autograd/scope.h"
 #include "tensor/allocator.h"
+#include "tests/json.h"
 #include "tests/tensor/reference.h"
 
 using namespace autograd;
@@ -234,7 +234,7 @@ TEST_CASE("a profile's table and trace, of numbers by hand") {
 
   const std::string text = p.chrome_trace();
   CHECK(text.ends_with("}\n"));
-  const nlohmann::json expected = nlohmann::json::parse(R"json({"displayTimeUnit": "ms", "traceEvents": [
+  const tensor::io::Json expected = tests::read_json(R"json({"displayTimeUnit": "ms", "traceEvents": [
     {"name": "affine", "cat": "kernel", "ph": "X", "ts": 500.0, "dur": 250.0, "pid": 1, "tid": 1,
      "args": {"module": "net"}},
     {"name": "matmul", "cat": "forward", "ph": "X", "ts": 500.0, "dur": 500.0, "pid": 1, "tid": 1,
@@ -243,7 +243,7 @@ TEST_CASE("a profile's table and trace, of numbers by hand") {
      "args": {"module": "net"}},
     {"name": "matmul backward", "cat": "backward", "ph": "X", "ts": 1500.0, "dur": 125.0, "pid": 1, "tid": 1,
      "args": {"module": "", "inputs": "(1)"}}]})json");
-  CHECK(nlohmann::json::parse(text) == expected);
+  CHECK(tests::read_json(text) == expected);
   const Profile real = profile_of_a_step();
-  CHECK(nlohmann::json::parse(real.chrome_trace()).at("traceEvents").size() == real.events.size());
+  CHECK(tests::read_json(real.chrome_trace()).at("traceEvents").size() == real.events.size());
 }

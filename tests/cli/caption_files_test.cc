@@ -10,10 +10,11 @@
 #include "tests/cli/small_model.h"
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -23,20 +24,20 @@ const std::string kGolden = (tests::source_dir() / "tests/golden/captions").stri
                   kReferences = kGolden + "/references.json", kPhotos = tests::assets() + "/photos",
                   kBear = "coco_000000000285.jpg", kSkier = "coco_000000000785.jpg";
 
-json score(const std::string& candidates, std::vector<std::string> more = {}) {
+Json score(const std::string& candidates, std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"score", "--references", kReferences, "--candidates", candidates, "--json"});
   const Result result = run(more);
   CAPTURE(result.err);
   REQUIRE(result.code == 0);
-  return json::parse(result.out);
+  return read_json(result.out);
 }
 
 // BLEU-1..4, ROUGE-L, CIDEr.
-void check_scores(const json& scores, const std::vector<double>& expected, double within) {
+void check_scores(const Json& scores, const std::vector<double>& expected, double within) {
   size_t i = 0;
   for (const char* name : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"}) {
     CAPTURE(name);
-    CHECK(std::abs(scores[name].get<double>() - expected[i++]) < within);
+    CHECK(std::abs(scores.at(name).as_double() - expected[i++]) < within);
   }
 }
 
@@ -79,7 +80,7 @@ TEST_CASE("caption files: photos with an error in place of a caption are counted
       run({"score", "--references", kReferences, "--candidates", folder / "r.jsonl", "--json"});
   CHECK(result.code == 0);
   CHECK(result.err == "2 photos have an error in place of a caption and are left out (first: d.jpg)\n");
-  CHECK(json::parse(result.out)["images"] == 3);
+  CHECK(read_json(result.out).at("images") == 3);
   // One that is simply not there is still a mistake.
   tests::write_text(folder / "r.jsonl", lines.substr(0, lines.find("{\"image\": \"d.jpg\"")));
   check_refused(run({"score", "--references", kReferences, "--candidates", folder / "r.jsonl"}),
@@ -100,9 +101,9 @@ TEST_CASE("caption files: each photo's scores are pycocoevalcap's") {
   REQUIRE(lines.size() == 4);
   for (size_t i = 0; i < 4; ++i) {
     check_scores(lines[i], expected[i], 1e-8);
-    CHECK(lines[i]["image"] == std::string(1, static_cast<char>('a' + i)) + ".jpg");
+    CHECK(lines[i].at("image") == std::string(1, static_cast<char>('a' + i)) + ".jpg");
   }
-  CHECK(lines[1]["caption"] == "two women sit in a park");
+  CHECK(lines[1].at("caption") == "two women sit in a park");
   score(candidates, {"--per-image", folder / "each.csv"});
   const std::string csv = tests::read_text(folder / "each.csv");
   CHECK(csv.starts_with(
@@ -110,7 +111,7 @@ TEST_CASE("caption files: each photo's scores are pycocoevalcap's") {
   CHECK(has(csv, "\nd.jpg,,0"));
   // Both are results themselves.
   for (const char* file : {"each.jsonl", "each.csv"})
-    CHECK(score(folder / file)["CIDEr"] == score(candidates)["CIDEr"]);
+    CHECK(score(folder / file).at("CIDEr") == score(candidates).at("CIDEr"));
   check_refused(run({"score", "--references", kReferences, "--candidates", candidates, "--protocol",
                      "original", "--per-image", folder / "none"}),
                 "the original has none");
@@ -138,16 +139,16 @@ TEST_CASE("caption files: --split in place of --list") {
   auto json_of = eval;
   json_of.insert(json_of.end(), {"--json", "--out", s.folder / "results.json"});
   const auto [listed, split] = both(json_of);
-  json scores = json::parse(split);
-  CHECK(scores["images"] == 1);
-  CHECK(scores["split"] == "test");
+  Json scores = read_json(split);
+  CHECK(scores.at("images") == 1);
+  CHECK(scores.at("split") == "test");
   scores["split"] = "list.txt";
-  CHECK(scores == json::parse(listed));
+  CHECK(scores == read_json(listed));
 
   const auto scored =
       both({"score", "--references", s.captions, "--candidates", s.folder / "results.json", "--json"});
-  CHECK(json::parse(scored.second)["CIDEr"] == json::parse(scored.first)["CIDEr"]);
-  CHECK(json::parse(scored.second)["images"] == 1);
+  CHECK(read_json(scored.second).at("CIDEr") == read_json(scored.first).at("CIDEr"));
+  CHECK(read_json(scored.second).at("images") == 1);
 
   const std::string page = s.folder / "page.html", cache = s.folder / "c.safetensors";
   const Result reported = run({"report", "--model", s.model, "--images", kPhotos, "--captions", s.captions,
@@ -243,25 +244,25 @@ TEST_CASE("caption files: what caption prints in each format is what score reads
   }
   const auto lines = tests::json_lines(out["json"]);
   REQUIRE(lines.size() == 3);
-  CHECK(lines[1].contains("error"));
-  const std::string first = lines[0]["caption"], second = lines[2]["caption"];
+  CHECK(lines[1].find("error") != nullptr);
+  const std::string first = lines[0].at("caption").as_text(), second = lines[2].at("caption").as_text();
   CHECK(out["text"].starts_with(bear + ": " + first + " ("));
   CHECK(out["csv"] == "image_name| comment_number| comment\n" + bear + "| 0| " + first + "\n" + skier +
                           "| 0| " + second + "\n");
-  CHECK(json::parse(out["coco"]) ==
-        json{{{"image_id", 285}, {"caption", first}}, {{"image_id", 785}, {"caption", second}}});
+  CHECK(read_json(out["coco"]) == Json::array({Json::object({{"image_id", 285}, {"caption", first}}),
+                                               Json::object({{"image_id", 785}, {"caption", second}})}));
   // Names without a number, and two with one.
   fs::create_directories(s.folder / "more");
   for (const char* name : {"photo.jpg", "00285.jpg", "285.jpg"})
     fs::copy_file(bear, s.folder / ("more/" + std::string(name)));
-  std::vector<json> ids;
-  for (const json& entry :
-       json::parse(run({"caption", s.folder / "more", "--model", s.model, "--format", "coco"}).out))
-    ids.push_back(entry["image_id"]);
-  CHECK(ids == std::vector<json>{285, "285.jpg", "photo.jpg"});
+  const Json more =
+      read_json(run({"caption", s.folder / "more", "--model", s.model, "--format", "coco"}).out);
+  Json ids;
+  for (const Json& entry : more.items()) ids.push_back(entry.at("image_id"));
+  CHECK(ids == Json::array({285, "285.jpg", "photo.jpg"}));
   CHECK(run({"caption", s.folder / "broken.jpg", "--model", s.model, "--format", "coco"}).out == "[]\n");
 
-  json expected;
+  Json expected;
   for (const std::string format : {"json", "coco", "csv"}) {
     CAPTURE(format);
     tests::write_text(s.folder / format, out[format]);
@@ -269,8 +270,8 @@ TEST_CASE("caption files: what caption prints in each format is what score reads
         run({"score", "--references", s.captions, "--candidates", s.folder / format, "--json"});
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
-    const json scores = json::parse(result.out);
-    CHECK(scores["images"] == 2);
+    const Json scores = read_json(result.out);
+    CHECK(scores.at("images") == 2);
     if (expected.is_null()) expected = scores;
     CHECK(scores == expected);
   }
@@ -288,7 +289,7 @@ TEST_CASE("caption files: a list that Ctrl-C ends is whole JSON all the same") {
   program.send(SIGINT);
   const Result result = program.wait();
   CHECK(result.code == 130);
-  const json list = json::parse(result.out);
+  const Json list = read_json(result.out);
   CHECK(list.size() > 0);
   CHECK(list.size() < 60);
 }

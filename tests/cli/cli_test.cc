@@ -1,16 +1,16 @@
 #include <doctest/doctest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tests/cli/given.h"
 #include "tests/cli/program.h"
 #include "tests/cli/refused.h"
 #include "tests/data_dir.h"
+#include "tests/json.h"
 
-using nlohmann::json;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -214,33 +214,33 @@ TEST_CASE("score") {
   };
   const Result perfect = with({folder / "results", "--json"});
   REQUIRE(perfect.code == 0);
-  const json scores = json::parse(perfect.out);
-  CHECK(scores["images"] == 2);
+  const Json scores = read_json(perfect.out);
+  CHECK(scores.at("images") == 2);
   for (const char* key : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"})
-    CHECK(scores[key].get<double>() == doctest::Approx(1));
-  CHECK(scores.contains("CIDEr"));
-  const json plain = json::parse(with({folder / "results", "--json", "--tokenizer", "none"}).out);
-  CHECK(plain["BLEU-1"].get<double>() < 0.9);  // the period counts
-  CHECK(json::parse(with({folder / "results", "--json", "--protocol", "original"}).out)["protocol"] ==
+    CHECK(scores.at(key).as_double() == doctest::Approx(1));
+  CHECK(scores.find("CIDEr") != nullptr);
+  const Json plain = read_json(with({folder / "results", "--json", "--tokenizer", "none"}).out);
+  CHECK(plain.at("BLEU-1").as_double() < 0.9);  // the period counts
+  CHECK(read_json(with({folder / "results", "--json", "--protocol", "original"}).out).at("protocol") ==
         "original");
   CHECK(has(with({folder / "results"}).out, "Beam Width"));
-  CHECK(json::parse(with({folder / "one", "--json", "--list", folder / "list"}).out)["images"] == 1);
+  CHECK(read_json(with({folder / "one", "--json", "--list", folder / "list"}).out).at("images") == 1);
   check_refused(with({folder / "one"}), "b.jpg");  // has no candidate
 }
 
 TEST_CASE("info counts both models exactly") {
-  const json attention = json::parse(run({"info", "--model", "attention", "--json"}).out);
-  CHECK(attention["parameters"]["trainable"] == 36'722'689);
-  CHECK(attention["parameters"]["attention"] == 3'147'777);
-  CHECK(attention["parameters"]["frozen"] == 25'557'032);
-  const json plain = json::parse(run({"info", "--model", "plain", "--json"}).out);
-  CHECK(plain["parameters"]["trainable"] == 29'383'680);
-  CHECK(plain["parameters"]["frozen"] == 23'508'032);
-  CHECK(plain["parameters"]["total"] == 52'891'712);
+  const Json attention = read_json(run({"info", "--model", "attention", "--json"}).out);
+  CHECK(attention.at("parameters").at("trainable") == 36'722'689);
+  CHECK(attention.at("parameters").at("attention") == 3'147'777);
+  CHECK(attention.at("parameters").at("frozen") == 25'557'032);
+  const Json plain = read_json(run({"info", "--model", "plain", "--json"}).out);
+  CHECK(plain.at("parameters").at("trainable") == 29'383'680);
+  CHECK(plain.at("parameters").at("frozen") == 23'508'032);
+  CHECK(plain.at("parameters").at("total") == 52'891'712);
   const Result text = run({"info", "--model", "attention"});
   for (const char* figure : {"36,722,689", "25,557,032", "49,065,064", "85,787,753"})
     CHECK(has(text.out, figure));
-  CHECK(json::parse(run({"info", "--json"}).out).contains("oneDNN"));
+  CHECK(read_json(run({"info", "--json"}).out).find("oneDNN") != nullptr);
   check_refused(run({"info", "missing.safetensors"}), "missing.safetensors: cannot be read: No such file");
 }
 
@@ -249,12 +249,12 @@ TEST_CASE("convert, and info of what it wrote") {
   const Result converted = run({"convert", golden("pth_resnet18.pth"), folder / "r.safetensors"});
   CHECK(converted.code == 0);
   CHECK(has(converted.out, "122 tensors"));
-  const json out = json::parse(run({"info", folder / "r.safetensors", "--json"}).out);
-  const json in = json::parse(run({"info", golden("pth_resnet18.pth"), "--json"}).out);
-  CHECK(out["kind"] == "weights");
-  CHECK(in["kind"] == "PyTorch file");
-  CHECK(out["tensors"] == in["tensors"]);
-  CHECK(out["tensors"].size() == 122);
+  const Json out = read_json(run({"info", folder / "r.safetensors", "--json"}).out);
+  const Json in = read_json(run({"info", golden("pth_resnet18.pth"), "--json"}).out);
+  CHECK(out.at("kind") == "weights");
+  CHECK(in.at("kind") == "PyTorch file");
+  CHECK(out.at("tensors") == in.at("tensors"));
+  CHECK(out.at("tensors").size() == 122);
   const Result attack = run({"convert", golden("pth_attack.pth"), folder / "a.safetensors"});
   CHECK(attack.code == 0);
   CHECK(has(attack.err, "is left out: 'payload' (posix.system('echo executed'))"));
@@ -269,9 +269,9 @@ TEST_CASE("convert, and info of what it wrote") {
                 "missing.pth: cannot be read");
   // A file of one tensor, which has no name in it.
   REQUIRE(run({"convert", golden("pth_tensor.pth"), folder / "a.safetensors"}).code == 0);
-  const json tensors = json::parse(run({"info", folder / "a.safetensors", "--json"}).out)["tensors"];
+  const Json tensors = read_json(run({"info", folder / "a.safetensors", "--json"}).out).at("tensors");
   REQUIRE(tensors.size() == 1);
-  CHECK(tensors[0]["name"] == "tensor");
+  CHECK(tensors.at(0).at("name") == "tensor");
   check_refused(run({"convert", golden("pth_tensor.pth"), folder / "b.safetensors", "--format", "i8"}),
                 "i8 is a format of checkpoints, not of .pth files");
 }

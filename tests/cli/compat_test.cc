@@ -9,6 +9,7 @@
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -71,7 +72,7 @@ TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it
       return run(tests::train_arguments(folder, out, joined(all, more), 256));
     };
     const auto first_loss = [&](const std::string& out) {
-      return tests::json_lines(tests::read_text(folder / (out + "/log.jsonl"))).at(0)["loss"].get<double>();
+      return tests::json_lines(tests::read_text(folder / (out + "/log.jsonl"))).at(0).at("loss").as_double();
     };
     const std::string compat = model + "_original", correct = model + "_correct";
     // With the encoder in evaluation mode and the photos as they are in both, the losses can be compared.
@@ -105,14 +106,14 @@ TEST_CASE("--compat original: the first loss, and what the <sos> slot adds to it
     const Result scores = eval({"--compat", "original"});
     CAPTURE(scores.err);
     REQUIRE(scores.code == 0);
-    CHECK(nlohmann::json::parse(scores.out)["protocol"] == "original");
+    CHECK(read_json(scores.out).at("protocol") == "original");
     CHECK(scores.out == eval({"--protocol", "original"}).out);
     check_refused(eval({"--compat", "original", "--protocol", "standard"}), "excludes");
     // What the run's validation said: the original's search, strings and scores.
     const auto log = tests::json_lines(tests::read_text(folder / (compat + "/log.jsonl")));
     for (const char* score : {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr"})
-      CHECK(log.back()[score].get<double>() ==
-            doctest::Approx(nlohmann::json::parse(scores.out)[score].get<double>()).epsilon(1e-4));
+      CHECK(log.back().at(score).as_double() ==
+            doctest::Approx(read_json(scores.out).at(score).as_double()).epsilon(1e-4));
   }
 }
 
@@ -150,17 +151,17 @@ TEST_CASE("--compat original: the split by caption, and the words of both parts"
   // What else is the original's where it is not given: no clipping, the plain model always fed by the
   // caption.
   const auto options = [&](const std::string& out) {
-    const nlohmann::json info =
-        nlohmann::json::parse(run({"info", folder / (out + "/last.safetensors"), "--json"}).out);
-    return info["metadata"]["training"]["options"];
+    const tensor::io::Json info =
+        read_json(run({"info", folder / (out + "/last.safetensors"), "--json"}).out);
+    return info.at("metadata").at("training").at("options");
   };
   for (const std::string out : {"run", "plain"}) {
     CAPTURE(out);
-    CHECK(options(out)["compat_original"] == true);
-    CHECK(options(out)["clip_norm"] == 0);
-    CHECK(options(out)["beam"] == 2);  // as it is given
-    CHECK(options(out)["teacher_forcing"] == (out == "plain" ? 1.0 : 0.9));
-    CHECK(options(out)["augment"] == (out == "plain" ? "none" : "original"));
+    CHECK(options(out).at("compat_original") == true);
+    CHECK(options(out).at("clip_norm") == 0);
+    CHECK(options(out).at("beam") == 2);  // as it is given
+    CHECK(options(out).at("teacher_forcing") == (out == "plain" ? 1.0 : 0.9));
+    CHECK(options(out).at("augment") == (out == "plain" ? "none" : "original"));
     // The encoder has moved, and is the run's.
     CHECK(std::filesystem::exists(folder / (out + "/encoder.safetensors")));
   }
@@ -170,9 +171,9 @@ TEST_CASE("--compat original: the split by caption, and the words of both parts"
                   joined(all, {"--compat", "original", "--model", "plain", "--clip-norm", "0.5",
                                "--teacher-forcing", "0.7", "--encoder-mode", "eval", "--augment", "mirror"})))
               .code == 0);
-  CHECK(options("given")["clip_norm"] == 0.5);
-  CHECK(options("given")["teacher_forcing"] == 0.7);
-  CHECK(options("given")["augment"] == "mirror");
+  CHECK(options("given").at("clip_norm") == 0.5);
+  CHECK(options("given").at("teacher_forcing") == 0.7);
+  CHECK(options("given").at("augment") == "mirror");
   CHECK_FALSE(std::filesystem::exists(folder / "given/encoder.safetensors"));
   for (const char* file : {"training_features", "validation_features"}) {
     CHECK(std::filesystem::exists(folder / (std::string("run/") + file + ".original0.safetensors")));
@@ -199,14 +200,15 @@ TEST_CASE("--compat original: an encoder whose batch norm learns, and changed ph
   REQUIRE(first.code == 0);
   const std::string run_folder = folder / "run/";
   // Its validation is a greedy search.
-  CHECK(tests::json_lines(tests::read_text(run_folder + "log.jsonl")).back()["beam"] == 1);
+  CHECK(tests::json_lines(tests::read_text(run_folder + "log.jsonl")).back().at("beam") == 1);
   for (const char* file : {"encoder", "training_features.original0", "training_features.original1",
                            "validation_features", "validation_features.original1"})
     CHECK(std::filesystem::exists(run_folder + file + ".safetensors"));
   const auto key = [&](const std::string& file) {
-    return nlohmann::json::parse(
-               run({"info", run_folder + file + ".safetensors", "--json"}).out)["metadata"]["key"]
-        .get<std::string>();
+    return read_json(run({"info", run_folder + file + ".safetensors", "--json"}).out)
+        .at("metadata")
+        .at("key")
+        .as_text();
   };
   CHECK(has(key("training_features.original0"), "statistics of 128 photos"));
   CHECK_FALSE(has(key("validation_features"), "statistics"));

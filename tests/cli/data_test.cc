@@ -9,11 +9,12 @@
 #include "tests/cli/training_run.h"
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::Given;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -57,26 +58,27 @@ Result ran(const std::vector<std::string>& command) {
 TEST_CASE("data check: what is there, what is missing, what is there twice") {
   const Set set;
   Given given({"data", "check"});
-  const json found =
-      json::parse(ran(given({"--captions", set.captions, set.more, "--images", set.photos, "--json"})).out);
-  CHECK(found["files"] ==
-        json{{{"file", set.captions}, {"format", "csv"}}, {{"file", set.more}, {"format", "jsonl"}}});
-  CHECK(found["captions"] == 9);
-  CHECK(found["captioned_photos"] == 5);
-  CHECK(found["photos_with"] == json{{"1", 3}, {"2", 1}, {"4", 1}});
-  CHECK(found["longest_words"] == 7);
-  CHECK(found["longest_of"] == "bear.jpg");
-  CHECK(found["splits"] == json{{"train", 2}, {"val", 1}, {"test", 1}});
-  CHECK(found["rows_skipped"] == 1);
-  CHECK(found["problems"] == json{set.captions + ":8: 1 fields; the header has 3"});
-  CHECK(found["same_captions"] == 1);
-  CHECK(found["photos"] == 5);
-  CHECK(found["captions_without_photo"] == json{"gone.jpg"});
-  CHECK(found["photos_without_captions"] == json{"alone.png"});
-  REQUIRE(found["unreadable"].size() == 2);
-  CHECK(found["unreadable"][0]["image"] == "alone.png");
-  CHECK(has(found["unreadable"][1]["error"], "cut.jpg"));
-  CHECK(found["same_photos"] == json{{{"image", "bear.jpg"}, {"same_as", "sub/again.jpg"}}});
+  const Json found =
+      read_json(ran(given({"--captions", set.captions, set.more, "--images", set.photos, "--json"})).out);
+  CHECK(found.at("files") == Json::array({Json::object({{"file", set.captions}, {"format", "csv"}}),
+                                          Json::object({{"file", set.more}, {"format", "jsonl"}})}));
+  CHECK(found.at("captions") == 9);
+  CHECK(found.at("captioned_photos") == 5);
+  CHECK(found.at("photos_with") == Json::object({{"1", 3}, {"2", 1}, {"4", 1}}));
+  CHECK(found.at("longest_words") == 7);
+  CHECK(found.at("longest_of") == "bear.jpg");
+  CHECK(found.at("splits") == Json::object({{"train", 2}, {"val", 1}, {"test", 1}}));
+  CHECK(found.at("rows_skipped") == 1);
+  CHECK(found.at("problems") == Json::array({set.captions + ":8: 1 fields; the header has 3"}));
+  CHECK(found.at("same_captions") == 1);
+  CHECK(found.at("photos") == 5);
+  CHECK(found.at("captions_without_photo") == Json::array({"gone.jpg"}));
+  CHECK(found.at("photos_without_captions") == Json::array({"alone.png"}));
+  REQUIRE(found.at("unreadable").size() == 2);
+  CHECK(found.at("unreadable").at(0).at("image") == "alone.png");
+  CHECK(has(found.at("unreadable").at(1).at("error").as_text(), "cut.jpg"));
+  CHECK(found.at("same_photos") ==
+        Json::array({Json::object({{"image", "bear.jpg"}, {"same_as", "sub/again.jpg"}})}));
 
   const std::string text =
       ran({"data", "check", "--captions", set.captions, set.more, "--images", set.photos}).out;
@@ -99,13 +101,13 @@ TEST_CASE("data check: what is there, what is missing, what is there twice") {
   }
   CHECK(std::count(text.begin(), text.end(), '\n') < 24);
 
-  const json names = json::parse(
+  const Json names = read_json(
       ran(given({"--captions", set.captions, "--images", set.photos, "--names-only", "--json"})).out);
-  CHECK_FALSE(names.contains("unreadable"));
-  CHECK(names["photos_without_captions"] == json{"alone.png", "sub/again.jpg"});
-  const json captions = json::parse(ran(given({"--captions", set.captions, "--json"})).out);
-  CHECK_FALSE(captions.contains("photos"));
-  CHECK(captions["captioned_photos"] == 4);
+  CHECK(names.find("unreadable") == nullptr);
+  CHECK(names.at("photos_without_captions") == Json::array({"alone.png", "sub/again.jpg"}));
+  const Json captions = read_json(ran(given({"--captions", set.captions, "--json"})).out);
+  CHECK(captions.find("photos") == nullptr);
+  CHECK(captions.at("captioned_photos") == 4);
   CHECK(has(ran({"data", "check", "--captions", set.more}).out, "splits                none\n"));
 
   ran(given({"--captions", set.captions, "--expect-photos", "4", "--expect-captions", "6"}));

@@ -4,9 +4,11 @@
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -36,9 +38,9 @@ TEST_CASE("train --profile prints one step by op and writes a trace") {
   CHECK(has(result.out, "decoder_sequence"));
   CHECK(has(result.out, "(outside of ops)"));
   CHECK(has(result.out, "trace.json"));
-  const nlohmann::json trace = nlohmann::json::parse(tests::read_text(folder / "trace.json"));
+  const Json trace = read_json(tests::read_text(folder / "trace.json"));
   bool module = false, backward = false, kernel = false;
-  for (const nlohmann::json& e : trace.at("traceEvents")) {
+  for (const Json& e : trace.at("traceEvents").items()) {
     module = module || (e.at("cat") == "module" && e.at("name") == "AttentionDecoder.attention");
     backward = backward || (e.at("name") == "cross_entropy backward" && e.at("cat") == "backward");
     kernel = kernel || (e.at("name") == "adamw" && e.at("cat") == "kernel");
@@ -51,8 +53,8 @@ TEST_CASE("train --profile prints one step by op and writes a trace") {
   CHECK(full.code == 2);
   CHECK(has(full.err, "/dev/full"));
   // It is the first one, written before the first step.
-  const auto last = nlohmann::json::parse(run({"info", folder / "full/last.safetensors", "--json"}).out);
-  CHECK(last["metadata"]["training"]["step"] == 0);
+  const auto last = read_json(run({"info", folder / "full/last.safetensors", "--json"}).out);
+  CHECK(last.at("metadata").at("training").at("step") == 0);
 }
 
 TEST_CASE("train --detect-anomaly names the op and the module in which numbers overflow") {

@@ -7,9 +7,10 @@
 #include "tests/cli/training_run.h"
 #include "tests/golden.h"
 
-using nlohmann::json;
+using tensor::io::Json;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -32,11 +33,11 @@ TEST_CASE("classify by torchvision's ResNet50 as PyTorch saved it, and by what c
         {"classify", "--encoder", "resnet50", "--weights", weights, "--top", "5", "--json", golden + ".png"});
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
-    const json classes = json::parse(result.out)["classes"];
+    const Json classes = read_json(result.out).at("classes");
     REQUIRE(classes.size() == 5);
     for (size_t i = 0; i < 5; ++i) {
-      CHECK(classes[i][0] == order[i]);
-      CHECK(std::abs(classes[i][1].get<double>() - expected[static_cast<size_t>(order[i])]) < 1e-4);
+      CHECK(classes.at(i).at(0) == order[i]);
+      CHECK(std::abs(classes.at(i).at(1).as_double() - expected[static_cast<size_t>(order[i])]) < 1e-4);
     }
   }
   const Result wrong =

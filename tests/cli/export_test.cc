@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/data/feature_cache.h"
 #include "imgcap/models/encoder.h"
@@ -14,10 +13,12 @@
 
 namespace fs = std::filesystem;
 using namespace imgcap;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::Given;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -102,23 +103,23 @@ TEST_CASE("export: a model as ONNX, with what captioning needs besides") {
   REQUIRE(result.code == 0);
   CHECK(result.out == out + ": encoder.onnx, decoder_start.onnx, decoder_step.onnx, model.json\n");
   CHECK(entries(out) == 4);
-  const auto json = nlohmann::json::parse(tests::read_text(out + "/model.json"));
-  CHECK(json["format"] == "imgcap-onnx-1");
-  CHECK(json["encoder"] == "efficientnet_lite2");
-  CHECK(json["decoder"]["kind"] == "attention");
-  CHECK(json["decoder"]["hidden"] == 8);
-  CHECK(json["preprocessing"]["height"] == 224);
-  CHECK(json["preprocessing"]["scale"] == "byte");
-  CHECK(json["special_tokens"] == nlohmann::json({{"unk", 0}, {"pad", 1}, {"sos", 2}, {"eos", 3}}));
-  CHECK(json["vocabulary"].size() == 10);
-  CHECK(json["vocabulary"][6] == " bear");
-  CHECK(json["notes"]["epoch"] == "3");
+  const Json json = read_json(tests::read_text(out + "/model.json"));
+  CHECK(json.at("format") == "imgcap-onnx-1");
+  CHECK(json.at("encoder") == "efficientnet_lite2");
+  CHECK(json.at("decoder").at("kind") == "attention");
+  CHECK(json.at("decoder").at("hidden") == 8);
+  CHECK(json.at("preprocessing").at("height") == 224);
+  CHECK(json.at("preprocessing").at("scale") == "byte");
+  CHECK(json.at("special_tokens") == Json::object({{"unk", 0}, {"pad", 1}, {"sos", 2}, {"eos", 3}}));
+  CHECK(json.at("vocabulary").size() == 10);
+  CHECK(json.at("vocabulary").at(6) == " bear");
+  CHECK(json.at("notes").at("epoch") == "3");
 
   // The plain model in the box, by its name.
   const Result plain = run({"export", "plain", folder / "plain"});
   CAPTURE(plain.err);
   REQUIRE(plain.code == 0);
-  CHECK(nlohmann::json::parse(tests::read_text(folder / "plain/model.json"))["decoder"]["kind"] == "plain");
+  CHECK(read_json(tests::read_text(folder / "plain/model.json")).at("decoder").at("kind") == "plain");
 }
 
 TEST_CASE("export: every option counts") {

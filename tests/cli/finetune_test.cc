@@ -7,10 +7,11 @@
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
-using nlohmann::json;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -72,17 +73,17 @@ TEST_CASE("fine-tune, eval, caption, convert") {
 
   // The scores of the run's validation are those of what it left.
   const std::string best = folder / "run/best.safetensors";
-  const json log = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
-  REQUIRE(log["validation"] == true);
-  CHECK(log["ROUGE-L"].get<double>() > 0);  // else there is nothing to compare
+  const Json log = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
+  REQUIRE(log.at("validation") == true);
+  CHECK(log.at("ROUGE-L").as_double() > 0);  // else there is nothing to compare
   const Result evaluated = run({"eval", "--checkpoint", best, "--images", photos, "--captions",
                                 folder / "captions", "--list", folder / "val", "--beam", "2", "--json"});
   CAPTURE(evaluated.err);
   REQUIRE(evaluated.code == 0);
-  const json scores = json::parse(evaluated.out);
+  const Json scores = read_json(evaluated.out);
   for (const char* name : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"}) {
     CAPTURE(name);
-    CHECK(scores[name].get<double>() == log[name].get<double>());
+    CHECK(scores.at(name).as_double() == log.at(name).as_double());
   }
 
   // A cache of the encoder that training began with does not fit, and stays as it is.
@@ -101,7 +102,7 @@ TEST_CASE("fine-tune, eval, caption, convert") {
     const Result result = run({"caption", "--model", model, "--json", bear});
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
-    return json::parse(result.out)["log_probability"].get<double>();
+    return read_json(result.out).at("log_probability").as_double();
   };
   for (const std::string format : {"f16", "i8"}) {
     CAPTURE(format);

@@ -13,10 +13,11 @@
 #include "tests/cli/training_run.h"
 #include "tests/data_dir.h"
 
-using nlohmann::json;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -29,7 +30,7 @@ std::string golden(const std::string& name) { return (tests::source_dir() / "tes
 // What is expected is PyTorch's: tests/golden/make_original.py.
 TEST_CASE("the original's checkpoints become models that caption as PyTorch does") {
   const Folder folder;
-  const json expected = json::parse(tests::read_text(golden("original.json")));
+  const Json expected = read_json(tests::read_text(golden("original.json")));
   for (const std::string kind : {"attention", "plain"}) {
     CAPTURE(kind);
     const std::string model = folder / (kind + ".safetensors"), from = golden("original_" + kind + ".pth");
@@ -38,29 +39,30 @@ TEST_CASE("the original's checkpoints become models that caption as PyTorch does
     REQUIRE(converted.code == 0);
     CHECK(has(converted.err, "its names begin with 'model_state_dict._orig_mod.', which is left out"));
     CHECK(has(converted.err, "are not used: 'bleu_score', 'optimizer_state_dict.'"));
-    const json info = json::parse(run({"info", model, "--json"}).out);
-    CHECK(info["kind"] == "checkpoint");
-    CHECK(info["metadata"]["notes"]["epoch"] == "30");
-    CHECK(info["metadata"]["notes"]["train_loss"] == "2.3125");
-    CHECK(info["metadata"]["decoder"]["kind"] == kind);
-    CHECK(info["metadata"]["decoder"]["features"] == 2048);
+    const Json info = read_json(run({"info", model, "--json"}).out);
+    CHECK(info.at("kind") == "checkpoint");
+    CHECK(info.at("metadata").at("notes").at("epoch") == "30");
+    CHECK(info.at("metadata").at("notes").at("train_loss") == "2.3125");
+    CHECK(info.at("metadata").at("decoder").at("kind") == kind);
+    CHECK(info.at("metadata").at("decoder").at("features") == 2048);
 
     // The searches themselves, token by token, and the text that the program prints.
     const imgcap::cli::LoadedModel loaded = imgcap::cli::load_model(model, "");
-    CHECK(loaded.vocabulary.tokens() == expected["tokens"].get<std::vector<std::string>>());
+    CHECK(Json(loaded.vocabulary.tokens()) == expected.at("tokens"));
     imgcap::Image picture = imgcap::read_image(golden("encoder_resnet50.png")), swapped = picture;
     for (size_t i = 0; i + 2 < swapped.pixels.size(); i += 3)
       std::swap(swapped.pixels[i], swapped.pixels[i + 2]);
-    for (const auto& [search, want] : expected[kind].items()) {
+    for (const std::string& search : expected.at(kind).keys()) {
+      const Json& want = expected.at(kind).at(search);
       CAPTURE(search);
       imgcap::BeamOptions options;
       options.compat_original = search.starts_with("original");
       options.beam = search.ends_with("3") ? 3 : 1;
       const auto features = encode_images(loaded.encoder, {options.compat_original ? swapped : picture});
       const imgcap::Hypothesis best = beam_search(*loaded.decoder, features, options).front().front();
-      CHECK(best.ids == want["ids"].get<std::vector<int64_t>>());
-      if (want.contains("log_probability"))
-        CHECK(std::abs(best.log_probability - want["log_probability"].get<double>()) < 1e-4);
+      CHECK(Json(best.ids) == want.at("ids"));
+      if (const Json* expected_log = want.find("log_probability"))
+        CHECK(std::abs(best.log_probability - expected_log->as_double()) < 1e-4);
       std::vector<std::string> arguments = {"caption",
                                             "--model",
                                             model,
@@ -69,7 +71,7 @@ TEST_CASE("the original's checkpoints become models that caption as PyTorch does
                                             "--json",
                                             golden("encoder_resnet50.png")};
       if (options.compat_original) arguments.insert(arguments.end(), {"--compat", "original"});
-      CHECK(json::parse(run(arguments).out)["caption"] ==
+      CHECK(read_json(run(arguments).out).at("caption") ==
             imgcap::cli::text_of(best, loaded.vocabulary, options.compat_original));
     }
   }
@@ -177,10 +179,10 @@ TEST_CASE("classify by an encoder of other classes, with names and without") {
   tests::write_text(names, "cat\r\nd\x1b\"og\ncaf\xc3\xa9\n");
   CHECK(classify({"--classes", names}).out ==
         picture + ": 1 d\\x1b\"og (66.52 %), 2 caf\xc3\xa9 (24.47 %)\n");
-  const json line = json::parse(classify({"--classes", names, "--json"}).out)["classes"];
-  CHECK(line[0][0] == 1);
-  CHECK(line[0][2] == "d\x1b\"og");
-  CHECK(json::parse(classify({"--json"}).out)["classes"][0].size() == 2);
+  const Json line = read_json(classify({"--classes", names, "--json"}).out).at("classes");
+  CHECK(line.at(0).at(0) == 1);
+  CHECK(line.at(0).at(2) == "d\x1b\"og");
+  CHECK(read_json(classify({"--json"}).out).at("classes").at(0).size() == 2);
   tests::write_text(names, "cat\ndog\n");
   check_refused(classify({"--classes", names}),
                 "names.txt: 2 names, a line each, but the encoder has 3 classes");

@@ -2,17 +2,16 @@
 // in front, and caches whose names are the bare ones of earlier versions.
 #include <doctest/doctest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "imgcap/data/feature_cache.h"
 #include "imgcap/models/encoder.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using tensor::io::Json;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -52,7 +51,8 @@ TEST_CASE("photo names: caption prints the path below the folder, and the root w
     std::vector<std::string> arguments = {"caption", "--model", two.model, "--json"};
     arguments.insert(arguments.end(), given.begin(), given.end());
     std::vector<std::string> names;
-    for (const json& line : tests::json_lines(run(arguments).out)) names.push_back(line["image"]);
+    for (const Json& line : tests::json_lines(run(arguments).out))
+      names.push_back(line.at("image").as_text());
     return names;
   };
   using Names = std::vector<std::string>;
@@ -69,24 +69,27 @@ TEST_CASE("photo names: captions, lists and photos meet across folders, slashes 
   const Result whole = two.eval({two.photos}, {"--out", out, "--features", features});
   CAPTURE(whole.err);
   REQUIRE(whole.code == 0);
-  CHECK(json::parse(whole.out)["images"] == 2);
+  CHECK(read_json(whole.out).at("images") == 2);
   CHECK(imgcap::FeatureCache::open(features).names() == std::vector<std::string>{"b/1.jpg", "a/1.jpg"});
-  const json results = json::parse(tests::read_text(out));
-  CHECK(results["captions"].size() == 2);
+  const Json results = read_json(tests::read_text(out));
+  CHECK(results.at("captions").size() == 2);
   // The same by two roots, whose keys have the roots in front.
   const Result roots = two.eval({two.photos + "/a", two.photos + "/b"});
   CAPTURE(roots.err);
   CHECK(roots.out == whole.out);
   // Its own results are scored to the same numbers, by the names of the list or with another folder in front.
-  json renamed = results;
-  for (json& caption : renamed["captions"])
-    caption["image_id"] = "/data/photos/" + caption["image_id"].get<std::string>();
+  Json renamed = results;
+  Json& captions = renamed["captions"] = Json::array();
+  for (Json caption : results.at("captions").items()) {
+    caption["image_id"] = "/data/photos/" + caption.at("image_id").as_text();
+    captions.push_back(std::move(caption));
+  }
   tests::write_text(two.folder / "renamed.json", renamed.dump());
   for (const std::string& candidates : {out, two.folder / "renamed.json"}) {
     const Result scored = run(
         {"score", "--references", two.captions, "--candidates", candidates, "--list", two.list, "--json"});
     CAPTURE(scored.err);
-    CHECK(json::parse(scored.out)["CIDEr"] == json::parse(whole.out)["CIDEr"]);
+    CHECK(read_json(scored.out).at("CIDEr") == read_json(whole.out).at("CIDEr"));
   }
 }
 

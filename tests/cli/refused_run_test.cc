@@ -10,9 +10,11 @@
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -178,7 +180,7 @@ TEST_CASE("a checkpoint that is not whole is named, by whatever reads it") {
           "load_state_dict: ");
   CHECK_FALSE(std::filesystem::exists(folder / "new"));
   auto metadata = whole.metadata;
-  auto training = nlohmann::json::parse(metadata["training"]);
+  Json training = read_json(metadata["training"]);
   training["options"]["unheard_of"] = 1;
   metadata["training"] = training.dump();
   tensor::io::write_safetensors(last, whole.tensors, metadata);
@@ -228,9 +230,9 @@ TEST_CASE("score takes COCO references that have ids alone; training says what i
       run({"score", "--references", folder / "references", "--candidates", folder / "candidates", "--json"});
   CAPTURE(scored.err);
   REQUIRE(scored.code == 0);
-  const nlohmann::json scores = nlohmann::json::parse(scored.out);
-  CHECK(scores["images"] == 2);
-  CHECK(scores["BLEU-4"].get<double>() == doctest::Approx(1));
+  const Json scores = read_json(scored.out);
+  CHECK(scores.at("images") == 2);
+  CHECK(scores.at("BLEU-4").as_double() == doctest::Approx(1));
   const Result trained = run(tests::train_arguments(
       folder, "run", {"--captions", folder / "references", "--images", kPhotos, "--batch", "1"}));
   CHECK(trained.code == 2);
@@ -243,9 +245,9 @@ TEST_CASE("caption --sample draws: the seed decides, and a low temperature is th
     const Result result = run(joined({"caption", bear, "--json", "--nbest", "4", "--sample"}, more));
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
-    const nlohmann::json line = nlohmann::json::parse(result.out);
-    std::vector<std::string> all = {line["caption"]};
-    for (const nlohmann::json& other : line["alternatives"]) all.push_back(other["caption"]);
+    const Json line = read_json(result.out);
+    std::vector<std::string> all = {line.at("caption").as_text()};
+    for (const Json& other : line.at("alternatives").items()) all.push_back(other.at("caption").as_text());
     return all;
   };
   const auto drawn = captions({"--temperature", "1.5"});
@@ -253,10 +255,10 @@ TEST_CASE("caption --sample draws: the seed decides, and a low temperature is th
   CHECK(drawn == captions({"--temperature", "1.5"}));
   CHECK(drawn != captions({"--temperature", "1.5", "--seed", "2"}));
   CHECK(std::set<std::string>(drawn.begin(), drawn.end()).size() > 1);
-  const nlohmann::json greedy = nlohmann::json::parse(run({"caption", bear, "--json", "--beam", "1"}).out);
+  const Json greedy = read_json(run({"caption", bear, "--json", "--beam", "1"}).out);
   for (const std::vector<std::string>& same :
        {captions({"--temperature", "0.001"}), captions({"--top-k", "1"}), captions({"--top-p", "1e-9"})})
-    for (const std::string& caption : same) CHECK(caption == greedy["caption"]);
+    for (const std::string& caption : same) CHECK(caption == greedy.at("caption"));
 }
 
 TEST_CASE("a model of an encoder that is not in the box asks for its weights") {

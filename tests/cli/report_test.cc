@@ -7,10 +7,11 @@
 #include "tests/report/html_check.h"
 #include "tests/text.h"
 
-using nlohmann::json;
+using tensor::io::Json;
 using tests::count;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -61,8 +62,8 @@ struct Scene {
     all.insert(all.end(), more.begin(), more.end());
     return run(all);
   }
-  json scores(const std::string& model) const {
-    return json::parse(
+  Json scores(const std::string& model) const {
+    return read_json(
         run({"eval", "--checkpoint", model, "--images", photos, "--captions", captions, "--list", list,
              "--weights", kWeights, "--features", features, "--beam", "2", "--max-words", "6", "--json"})
             .out);
@@ -100,12 +101,12 @@ TEST_CASE("report: a page of two models") {
   CHECK(page.size() < 1000000);
 
   // The scores are eval's, row by row.
-  std::vector<json> scores = {scene.scores(scene.attention), scene.scores(scene.plain)};
-  CHECK(scores[0]["BLEU-1"].get<double>() > 0);
+  std::vector<Json> scores = {scene.scores(scene.attention), scene.scores(scene.plain)};
+  CHECK(scores[0].at("BLEU-1").as_double() > 0);
   std::string cells;
-  for (const json& row : scores)
+  for (const Json& row : scores)
     for (const char* name : {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"})
-      cells += tensor::format("<td>{:.4f}</td>", row[name].get<double>());
+      cells += tensor::format("<td>{:.4f}</td>", row.at(name).as_double());
   std::string table;
   for (size_t at = page.find("<td>"); at != std::string::npos; at = page.find("<td>", at + 1)) {
     std::string cell = page.substr(at, page.find("</td>", at) + 5 - at);

@@ -12,7 +12,7 @@
 #include "tests/cli/search_scene.h"
 
 using namespace tests;
-using nlohmann::json;
+using tensor::io::Json;
 
 namespace {
 
@@ -72,7 +72,7 @@ TEST_CASE("caption keeps rules, in a search and in drawing words") {
     REQUIRE(result.code == 0);
     CHECK(result.err == "");
     std::vector<Captions> all;
-    for (const json& line : json_lines(result.out)) all.push_back(captions_of(line));
+    for (const Json& line : json_lines(result.out)) all.push_back(captions_of(line));
     return all;
   };
   const auto searched = [&](const CaptionRules& rules) {
@@ -123,8 +123,9 @@ TEST_CASE("eval and report keep the rules, and the report says them") {
   CAPTURE(result.err);
   REQUIRE(result.code == 0);
   std::map<std::string, std::string> captions;
-  const json results = json::parse(read_text(out));
-  for (const json& line : results.at("captions")) captions[line.at("image_id")] = line.at("caption");
+  const Json results = read_json(read_text(out));
+  for (const Json& line : results.at("captions").items())
+    captions[line.at("image_id").as_text()] = line.at("caption").as_text();
 
   const FeatureCache features = FeatureCache::open(scene.features);
   const Dataset data = make_dataset({scene.references}, scene.names, features, model.vocabulary);
@@ -192,7 +193,7 @@ TEST_CASE("a suppressed word that the vocabulary lacks is told once, and nothing
   const auto captions = [](const Result& result) {
     REQUIRE(result.code == 0);
     std::vector<Captions> all;
-    for (const json& line : json_lines(result.out)) all.push_back(captions_of(line));
+    for (const Json& line : json_lines(result.out)) all.push_back(captions_of(line));
     return all;
   };
   const Result result = run(caption + Arguments{"--suppress", "Zebra"});

@@ -12,7 +12,7 @@
 #include "tests/cli/search_scene.h"
 
 using namespace tests;
-using nlohmann::json;
+using tensor::io::Json;
 
 namespace {
 
@@ -36,7 +36,7 @@ TEST_CASE("eval: every option counts") {
     return result.out;
   };
   const std::string out = scene.folder / "results.json";
-  const json printed = json::parse(eval(
+  const Json printed = read_json(eval(
       scene.plain, {"--beam", "4", "--max-words", "5", "--length-exponent", "2", "--out", out, "--json"}));
 
   const Model model(scene.plain);
@@ -49,12 +49,13 @@ TEST_CASE("eval: every option counts") {
     return evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
   };
   const Evaluation expected = with(search_options(4, 5, 2));
-  CHECK(printed == json::parse(to_json(expected.scores).dump()));
-  const json written = json::parse(tests::read_text(out));
+  CHECK(printed == read_json(to_json(expected.scores).dump()));
+  const Json written = read_json(tests::read_text(out));
   CHECK(written.at("scores") == printed);
   CHECK(written.at("beam") == 4);
   std::map<std::string, std::string> captions;
-  for (const json& line : written.at("captions")) captions[line.at("image_id")] = line.at("caption");
+  for (const Json& line : written.at("captions").items())
+    captions[line.at("image_id").as_text()] = line.at("caption").as_text();
   CHECK(captions == expected.captions);
   // Else the above says nothing.
   CHECK(with(search_options(5, 5, 2)).captions != expected.captions);
@@ -99,7 +100,7 @@ TEST_CASE("caption: every option counts") {
     const auto searched = [&](const BeamOptions& options) {
       return captions_of(beam_search(*model.decoder, features[i], options).front(), model);
     };
-    CHECK(found[i]["image"] == scene.photos + "/" + (i == 0 ? kBear : kSkier));
+    CHECK(found[i].at("image") == scene.photos + "/" + (i == 0 ? kBear : kSkier));
     const Captions expected = searched(beam_options(4, 3, 5, 2));
     CHECK(captions_of(found[i]) == expected);
     CHECK(searched(beam_options(5, 3, 5, 2)) != expected);
@@ -113,7 +114,7 @@ TEST_CASE("caption: every option counts") {
       lines({"--model", scene.model, "--weights", scene.weights, "--attention", sheet}).at(0);
   const Hypothesis best =
       beam_search(*attention.decoder, features[0], beam_options(5, 1, 30, 1)).front().front();
-  CHECK(drawn_line["caption"] == attention.text(best));
+  CHECK(drawn_line.at("caption") == attention.text(best));
   const auto tiles = std::count_if(best.words.begin(), best.words.end(), [&](int64_t word) {
     return !attention.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(word)}).empty();
   });
@@ -156,9 +157,9 @@ TEST_CASE("caption: every option counts") {
     for (size_t k = 0; k < swapped.pixels.size(); k += 3) std::swap(swapped.pixels[k], swapped.pixels[k + 2]);
     const Hypothesis h =
         beam_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
-    CHECK(compat.at(i)["caption"] ==
+    CHECK(compat.at(i).at("caption") ==
           model.vocabulary.decode_original(std::vector<int32_t>(h.ids.begin(), h.ids.end())));
-    CHECK(compat[i]["log_probability"] == h.log_probability);
+    CHECK(compat[i].at("log_probability") == h.log_probability);
     CHECK(h.log_probability !=
           beam_search(*model.decoder, features[i], original).front().front().log_probability);
   }

@@ -79,10 +79,11 @@ inline BeamOptions beam_options(int64_t beam, int64_t nbest, int64_t max_words, 
 // A photo's captions with their log-probabilities, as a line of `caption --json` has them.
 using Captions = std::vector<std::pair<std::string, double>>;
 
-inline Captions captions_of(const nlohmann::json& line) {
-  Captions all = {{line.at("caption"), line.at("log_probability")}};
-  for (const nlohmann::json& other : line.value("alternatives", nlohmann::json::array()))
-    all.emplace_back(other.at("caption"), other.at("log_probability"));
+inline Captions captions_of(const tensor::io::Json& line) {
+  Captions all = {{line.at("caption").as_text(), line.at("log_probability").as_double()}};
+  if (const tensor::io::Json* others = line.find("alternatives"))
+    for (const tensor::io::Json& other : others->items())
+      all.emplace_back(other.at("caption").as_text(), other.at("log_probability").as_double());
   return all;
 }
 

@@ -49,15 +49,18 @@ Rows scalars_of(const std::string& file) {
 Rows rows_of_log(const std::string& file, int64_t after) {
   Rows rows;
   for (const auto& line : tests::json_lines(tests::read_text(file))) {
-    const int64_t step = line["step"];
+    const int64_t step = line.at("step").as_int64();
     if (step <= after) continue;
-    const auto add = [&](const char* tag, const char* key) { rows.emplace_back(tag, step, line[key]); };
-    if (line.contains("validation")) {
+    const auto add = [&](const char* tag, const char* key) {
+      rows.emplace_back(tag, step, static_cast<float>(line.at(key).as_double()));
+    };
+    if (line.find("validation") != nullptr) {
       add("Validation/Loss", "loss"), add("Validation/BLEU", "BLEU-4"), add("Validation/CIDEr", "CIDEr");
       continue;
     }
     add("Train/Loss", "loss"), add("Train/Gradient Norm", "gradient_norm"), add("Train/Learning_Rate", "lr");
-    if (line.contains("reward") && line["reward"] > 0) add("Train/Reward", "reward");
+    if (const auto* reward = line.find("reward"); reward != nullptr && reward->as_double() > 0)
+      add("Train/Reward", "reward");
   }
   return rows;
 }

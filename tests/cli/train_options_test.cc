@@ -13,10 +13,11 @@
 #include "tests/cli/training_run.h"
 
 using namespace imgcap;
-using nlohmann::json;
+using tensor::io::Json;
 using tests::Folder;
 using tests::Given;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -78,9 +79,9 @@ struct Start {
 };
 
 // The run's lines, without what a clock says.
-std::vector<json> log_of(const std::string& folder) {
-  std::vector<json> lines = tests::json_lines(tests::read_text(folder + "/log.jsonl"));
-  for (json& line : lines) line.erase("captions_per_second");
+std::vector<Json> log_of(const std::string& folder) {
+  std::vector<Json> lines = tests::json_lines(tests::read_text(folder + "/log.jsonl"));
+  for (Json& line : lines) line = tests::without(line, "captions_per_second");
   return lines;
 }
 
@@ -281,13 +282,13 @@ TEST_CASE("train: every option counts") {
   CHECK(has(first.out, train_by_library(data, start, "first_expected") +
                            "; 3 photos with 5 captions to train on, 2 to validate; 7 tokens"));
   check_same_run(data, "first", "first_expected");
-  CHECK(json::parse(tests::read_text(folder / "trace.json")).contains("traceEvents"));
+  CHECK(read_json(tests::read_text(folder / "trace.json")).find("traceEvents") != nullptr);
   CHECK(has(first.out, "validation: 2 images of val.txt, 2 references each, "));
   CHECK(has(first.out, ", beam 1\n"));
   // Where no terminal is, the first step, the last one and each fiftieth are printed.
   for (int step = 1; step <= 7; ++step)
     CHECK(has(first.out, tensor::format(" step {}/7 loss ", step)) == (step == 1 || step == 7));
-  const double best = log_of(folder / "first").back()["CIDEr"];
+  const double best = log_of(folder / "first").back().at("CIDEr").as_double();
   CHECK(first.out.ends_with(
       tensor::format("best CIDEr {:.4f}: {}/best.safetensors\n", best, folder / "first")));
 

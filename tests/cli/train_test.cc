@@ -2,16 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
-using nlohmann::json;
+using tensor::io::Json;
 using tests::check_refused;
 using tests::Folder;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -63,18 +63,18 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
   REQUIRE(first.code == 0);
   const std::string last = folder / "run/last.safetensors";
   REQUIRE(std::filesystem::exists(last));
-  CHECK(json::parse(run({"info", last, "--json"}).out)["kind"] == "checkpoint of a training run");
+  CHECK(read_json(run({"info", last, "--json"}).out).at("kind") == "checkpoint of a training run");
   CHECK(run({"vocab", "show", last}).out.starts_with("0\t\"<unk>\"\n"));
   const Result negative = run(train("run", {"--steps", "3", "--resume", "--lr", "-1"}));
   CHECK(negative.code == 2);
   CHECK(has(negative.err, "lr is -1"));
   check_refused(run(train("other", {"--steps", "3", "--resume"})), "there is no run in it to go on with");
   CHECK(has(first.out, "validation: 2 images of val, 5 references each, "));
-  const json validation = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
-  CHECK(validation["images"] == 2);
-  CHECK(validation["split"] == "val");
-  CHECK(validation["protocol"] == "standard");
-  CHECK(validation["beam"] == 3);
+  const Json validation = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
+  CHECK(validation.at("images") == 2);
+  CHECK(validation.at("split") == "val");
+  CHECK(validation.at("protocol") == "standard");
+  CHECK(validation.at("beam") == 3);
 
   SUBCASE("settings that are found to be wrong before any work") {
     const auto refused = [&](const std::string& out, const std::vector<std::string>& more, const char* why) {
@@ -131,13 +131,13 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     const Result from_file = run({"score", "--references", captions, "--candidates", folder / "results.json",
                                   "--list", folder / "split/test.txt", "--json"});
     CAPTURE(from_file.err);
-    CHECK(json::parse(from_file.out)["CIDEr"] == json::parse(scored.out)["CIDEr"]);
+    CHECK(read_json(from_file.out).at("CIDEr") == read_json(scored.out).at("CIDEr"));
     // A photo without captions is no secret.
     tests::write_text(folder / "more", test + "skimage_coffee.jpg\n");
     const Result more = run({"eval", "--checkpoint", folder / "split/last.safetensors", "--images", photos,
                              "--captions", captions, "--list", folder / "more", "--json"});
     CHECK(has(more.err, "1 photos have no captions and are left out (first: skimage_coffee.jpg)"));
-    CHECK(json::parse(more.out)["images"] == 5);
+    CHECK(read_json(more.out).at("images") == 5);
   }
 
   SUBCASE("a checkpoint in fewer bits") {
@@ -147,12 +147,12 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
       const std::string small = folder / ("small_" + format + ".safetensors");
       CHECK(run({"convert", last, small, "--format", format}).code == 0);
       CHECK(std::filesystem::file_size(small) * 4 < std::filesystem::file_size(last));
-      CHECK(json::parse(run({"info", small, "--json"}).out)["kind"] == "checkpoint");
-      const json before = json::parse(caption);
-      const json after =
-          json::parse(run({"caption", "--model", small, "--weights", weights, "--json", bear}).out);
-      CHECK(after["log_probability"].get<double>() ==
-            doctest::Approx(before["log_probability"].get<double>()).epsilon(0.02));
+      CHECK(read_json(run({"info", small, "--json"}).out).at("kind") == "checkpoint");
+      const Json before = read_json(caption);
+      const Json after =
+          read_json(run({"caption", "--model", small, "--weights", weights, "--json", bear}).out);
+      CHECK(after.at("log_probability").as_double() ==
+            doctest::Approx(before.at("log_probability").as_double()).epsilon(0.02));
     }
     check_refused(run({"convert", weights, folder / "encoder.safetensors", "--format", "i8"}),
                   "no checkpoint, and i8 is a format of checkpoints");
@@ -193,8 +193,8 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     const Result mirrored = run(train("mirrored", {"--steps", "2", "--augment", "mirror"}));
     CAPTURE(mirrored.err);
     CHECK(mirrored.code == 0);
-    const json mirror = json::parse(run({"info", folder / "features.mirror.safetensors", "--json"}).out);
-    CHECK(mirror["kind"] == "feature cache");
+    const Json mirror = read_json(run({"info", folder / "features.mirror.safetensors", "--json"}).out);
+    CHECK(mirror.at("kind") == "feature cache");
     CHECK(run(train("original", {"--steps", "2", "--augment", "original", "--augment-views", "2"})).code ==
           0);
     CHECK(std::filesystem::exists(folder / "features.original1.safetensors"));
@@ -210,7 +210,7 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
                                   "--captions", captions, "--list", folder / "val", "--beam", "2", "--json"});
     CAPTURE(evaluated.err);
     REQUIRE(evaluated.code == 0);
-    CHECK(json::parse(evaluated.out)["images"] == 2);
+    CHECK(read_json(evaluated.out).at("images") == 2);
     // Bad photos among good ones.
     tests::write_text(folder / "cut.jpg", tests::read_text(bear).substr(0, 3000));
     tests::write_text(folder / "text.jpg", "no picture at all");
@@ -218,17 +218,17 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
         run({"caption", "--model", last, "--weights", weights, "--beam", "3", "--nbest", "2", "--json",
              folder / "cut.jpg", bear, folder / "text.jpg", folder / "missing.jpg", plane});
     CHECK(captioned.code == 2);
-    const std::vector<json> lines = tests::json_lines(captioned.out);
+    const std::vector<Json> lines = tests::json_lines(captioned.out);
     REQUIRE(lines.size() == 5);
     for (size_t bad : {0, 2, 3}) {
-      CHECK(lines[bad].contains("error"));
-      CHECK(has(captioned.err, lines[bad]["image"].get<std::string>()));
+      CHECK(lines[bad].find("error") != nullptr);
+      CHECK(has(captioned.err, lines[bad].at("image").as_text()));
     }
-    CHECK(lines[1]["image"] == bear);
-    CHECK(lines[1]["caption"].is_string());
-    CHECK(lines[1]["log_probability"].get<double>() < 0);
-    CHECK(lines[1]["alternatives"].size() == 1);
-    CHECK(lines[4]["milliseconds"].get<double>() > 0);
+    CHECK(lines[1].at("image") == bear);
+    CHECK(lines[1].at("caption").is_text());
+    CHECK(lines[1].at("log_probability").as_double() < 0);
+    CHECK(lines[1].at("alternatives").size() == 1);
+    CHECK(lines[4].at("milliseconds").as_double() > 0);
     const Result sheet =
         run({"caption", "--model", last, "--weights", weights, "--attention", folder / "sheet.png", bear});
     CHECK(sheet.code == 0);
@@ -248,12 +248,13 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     const Result classified =
         run({"classify", "--weights", weights, "--json", "--top", "3", folder / "cut.jpg", bear});
     CHECK(classified.code == 2);
-    const std::vector<json> classes = tests::json_lines(classified.out);
+    const std::vector<Json> classes = tests::json_lines(classified.out);
     REQUIRE(classes.size() == 2);
-    CHECK(classes[0].contains("error"));
-    REQUIRE(classes[1]["classes"].size() == 3);
-    CHECK(classes[1]["classes"][0][0] == 294);  // brown bear
-    CHECK(classes[1]["classes"][0][1].get<double>() > classes[1]["classes"][1][1].get<double>());
+    CHECK(classes[0].find("error") != nullptr);
+    REQUIRE(classes[1].at("classes").size() == 3);
+    CHECK(classes[1].at("classes").at(0).at(0) == 294);  // brown bear
+    CHECK(classes[1].at("classes").at(0).at(1).as_double() >
+          classes[1].at("classes").at(1).at(1).as_double());
   }
 
   SUBCASE("Ctrl-C and kill -9") {
@@ -266,8 +267,8 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(stopped.code == 130);
     CHECK(has(stopped.out, "--resume goes on"));
     const auto saved_step = [&](const std::string& out) {
-      const json info = json::parse(run({"info", folder / (out + "/last.safetensors"), "--json"}).out);
-      return info["metadata"]["training"]["step"].get<int64_t>();
+      const Json info = read_json(run({"info", folder / (out + "/last.safetensors"), "--json"}).out);
+      return info.at("metadata").at("training").at("step").as_int64();
     };
     int64_t saved = saved_step("stopped");
     CHECK(saved == number_behind(stopped.out, "stopped after step "));

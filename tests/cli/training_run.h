@@ -1,10 +1,9 @@
 // A small training run with what is in the box: its photos, their captions and its encoder.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "tests/cli/program.h"
 #include "tests/data_dir.h"
+#include "tests/json.h"
 
 namespace tests {
 
@@ -29,17 +28,6 @@ inline std::vector<std::string> train_arguments(const Folder& folder, const std:
                                   std::to_string(width)};
   all.insert(all.end(), more.begin(), more.end());
   return all;
-}
-
-// The lines of a JSON Lines text.
-inline std::vector<nlohmann::json> json_lines(const std::string& text) {
-  std::vector<nlohmann::json> lines;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(nlohmann::json::parse(text.substr(at, end - at)));
-    at = end + 1;
-  }
-  return lines;
 }
 
 }  // namespace tests

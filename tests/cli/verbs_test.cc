@@ -17,10 +17,11 @@
 #include "tests/data_dir.h"
 
 using namespace imgcap;
-using nlohmann::json;
+using tensor::io::Json;
 using tests::Folder;
 using tests::Given;
 using tests::has;
+using tests::read_json;
 using tests::Result;
 using tests::run;
 
@@ -159,13 +160,13 @@ TEST_CASE("prepare and classify: every option counts") {
   };
   CHECK(classes({"--top", "3"}) == expected(names));
   CHECK(classes({"--top", "3", "--classes", folder / "names.txt"}) == expected(others));
-  const json line = json::parse(classes({"--top", "3", "--json"}));
-  CHECK(line["image"] == bear);
-  REQUIRE(line["classes"].size() == 3);
+  const Json line = read_json(classes({"--top", "3", "--json"}));
+  CHECK(line.at("image") == bear);
+  REQUIRE(line.at("classes").size() == 3);
   for (size_t k = 0; k < 3; ++k) {
-    CHECK(line["classes"][k][0] == order[k]);
-    CHECK(line["classes"][k][1].get<float>() == p[static_cast<size_t>(order[k])]);
-    CHECK(line["classes"][k][2] == names[static_cast<size_t>(order[k])]);
+    CHECK(line.at("classes").at(k).at(0) == order[k]);
+    CHECK(static_cast<float>(line.at("classes").at(k).at(1).as_double()) == p[static_cast<size_t>(order[k])]);
+    CHECK(line.at("classes").at(k).at(2) == names[static_cast<size_t>(order[k])]);
   }
   CHECK(classify.left() == "");
 }
@@ -223,7 +224,7 @@ TEST_CASE("convert and info: every option and kind of file counts") {
     const Result result = ran(convert(arguments));
     return std::pair(result.out, tensor::io::read_safetensors(out));
   };
-  const auto shown = [&](const std::string& file) { return json::parse(ran(info({file, "--json"})).out); };
+  const auto shown = [&](const std::string& file) { return read_json(ran(info({file, "--json"})).out); };
 
   // Weights: the metadata goes along.
   const std::string weights = folder / "weights.safetensors";
@@ -241,13 +242,13 @@ TEST_CASE("convert and info: every option and kind of file counts") {
     CHECK(file.tensors.at("n").dtype() == tensor::DType::i64);
     CHECK(file.metadata.at("from") == "value");
   }
-  const json w = shown(weights);
-  CHECK(w["file"] == weights);
-  CHECK(w["kind"] == "weights");
-  CHECK(w["values"] == 10);
-  CHECK(w["metadata"] == json{{"from", "value"}, {"list", {1, 2}}, {"names", 1}});
-  CHECK(w["tensors"] ==
-        json::parse(R"([{"name":"n","dtype":"i64","shape":[4]},{"name":"w","dtype":"f32","shape":[2,3]}])"));
+  const Json w = shown(weights);
+  CHECK(w.at("file") == weights);
+  CHECK(w.at("kind") == "weights");
+  CHECK(w.at("values") == 10);
+  CHECK(w.at("metadata") == Json::object({{"from", "value"}, {"list", Json::array({1, 2})}, {"names", 1}}));
+  CHECK(w.at("tensors") ==
+        read_json(R"([{"name":"n","dtype":"i64","shape":[4]},{"name":"w","dtype":"f32","shape":[2,3]}])"));
   CHECK(ran({"info", weights}).out ==
         weights +
             ": weights, 2 tensors, 10 values\n  from: \"value\"\n  list: [1,2]\n  names: 1\n"
@@ -269,8 +270,8 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   checkpoint.training = "{}";
   checkpoint.training_tensors["optimizer.x"] = tensor::Tensor::zeros({3});
   save_checkpoint(model, checkpoint);
-  CHECK(shown(model)["kind"] == "checkpoint of a training run");
-  CHECK(shown(model)["metadata"]["vocabulary"] == 10);
+  CHECK(shown(model).at("kind") == "checkpoint of a training run");
+  CHECK(shown(model).at("metadata").at("vocabulary") == 10);
   const auto size = static_cast<int64_t>(checkpoint.weights.size());
   for (const auto& [format, dtype] :
        std::vector<std::pair<std::string, tensor::DType>>{{"f16", tensor::DType::f16},
@@ -285,20 +286,20 @@ TEST_CASE("convert and info: every option and kind of file counts") {
           (dtype == tensor::DType::u8 ? tensor::DType::f16 : dtype));
     CHECK_FALSE(file.tensors.contains("optimizer.x"));
     CHECK_FALSE(file.metadata.contains("training"));
-    CHECK(shown(folder / "out.safetensors")["kind"] == "checkpoint");
+    CHECK(shown(folder / "out.safetensors").at("kind") == "checkpoint");
   }
   convert.elsewhere({"--rename", "--vocab"});  // foreign_weights_test.cc
   CHECK(convert.left() == "");
 
   // The models' parameters: torchvision's ResNet18 has 11,689,512, its classifier 513 * 1000.
   for (const std::string kind : {"attention", "plain"}) {
-    const json m = json::parse(ran(info({"--model", kind, "--encoder", "resnet18", "--json"})).out);
-    CHECK(m["model"] == kind);
-    CHECK(m["encoder"] == "resnet18");
-    const json& n = m["parameters"];
-    CHECK(n["frozen"] == (kind == "attention" ? 11'689'512 : 11'689'512 - 513'000));
-    CHECK(n["total"] == n["frozen"].get<int64_t>() + n["trainable"].get<int64_t>());
-    CHECK(n.contains("attention") == (kind == "attention"));
+    const Json m = read_json(ran(info({"--model", kind, "--encoder", "resnet18", "--json"})).out);
+    CHECK(m.at("model") == kind);
+    CHECK(m.at("encoder") == "resnet18");
+    const Json& n = m.at("parameters");
+    CHECK(n.at("frozen") == (kind == "attention" ? 11'689'512 : 11'689'512 - 513'000));
+    CHECK(n.at("total") == n.at("frozen").as_int64() + n.at("trainable").as_int64());
+    CHECK((n.find("attention") != nullptr) == (kind == "attention"));
   }
   const std::string text = ran({"info", "--model", "plain"}).out;
   CHECK(text ==
@@ -310,24 +311,24 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   CHECK(has(attention, "\nfrozen parameters:      11,689,512\n"));
   CHECK_FALSE(has(attention, "README"));  // its numbers are of resnet50
   // This build, for people and for scripts.
-  const json build = json::parse(ran({"info", "--threads", "3", "--json"}).out);
+  const Json build = read_json(ran({"info", "--threads", "3", "--json"}).out);
   const std::string about = ran({"info", "--threads", "3"}).out;
-  CHECK("imgcap " + build["version"].get<std::string>() + "\n" == ran({"--version"}).out);
+  CHECK("imgcap " + build.at("version").as_text() + "\n" == ran({"--version"}).out);
   CHECK(about.starts_with(tensor::format(
       "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          "
       "no\n"
       "processor:     {}\nthreads:       3\ninstructions: ",
-      build["version"].get<std::string>(), build["compiler"].get<std::string>(),
-      build["oneDNN"].get<bool>() ? "yes" : "no", build["libjpeg-turbo"].get<bool>() ? "yes" : "no",
-      readable_formats(), build["processor"].get<std::string>())));
-  CHECK(build["threads"] == 3);
-  CHECK(build["CUDA"] == false);
+      build.at("version").as_text(), build.at("compiler").as_text(),
+      build.at("oneDNN").as_bool() ? "yes" : "no", build.at("libjpeg-turbo").as_bool() ? "yes" : "no",
+      readable_formats(), build.at("processor").as_text())));
+  CHECK(build.at("threads") == 3);
+  CHECK(build.at("CUDA") == false);
   // PyTorch's files are known by their contents or their names.
   const std::string pth = (tests::source_dir() / "tests/golden/pth_state_dict.pth").string();
   for (const char* name : {"no_extension", "a.pt"}) {
     std::filesystem::copy_file(pth, folder / name);
-    CHECK(shown(folder / name)["kind"] == "PyTorch file");
-    CHECK(shown(folder / name)["tensors"] == shown(pth)["tensors"]);
+    CHECK(shown(folder / name).at("kind") == "PyTorch file");
+    CHECK(shown(folder / name).at("tensors") == shown(pth).at("tensors"));
   }
   info.elsewhere({"--layers"});  // diagnosis_test.cc
   CHECK(info.left() == "");
@@ -338,69 +339,69 @@ TEST_CASE("convert and info: every option and kind of file counts") {
 
 TEST_CASE("gradcheck and ops: every option counts") {
   Given gradcheck({"gradcheck"}), ops({"ops"});
-  const json both = json::parse(ran(gradcheck({"--op", "relu", "tanh", "--json"})).out);
-  CHECK(both["device"] == "cpu");
-  CHECK(both["failed"] == 0);
-  REQUIRE(both["ops"].size() == 2);
-  CHECK(both["ops"][0]["op"] == "relu");
-  CHECK(both["ops"][1]["op"] == "tanh");
+  const Json both = read_json(ran(gradcheck({"--op", "relu", "tanh", "--json"})).out);
+  CHECK(both.at("device") == "cpu");
+  CHECK(both.at("failed") == 0);
+  REQUIRE(both.at("ops").size() == 2);
+  CHECK(both.at("ops").at(0).at("op") == "relu");
+  CHECK(both.at("ops").at(1).at("op") == "tanh");
   int64_t samples = 0, checks = 0;
-  for (const json& op : both["ops"]) {
-    CHECK(op["ok"] == true);
-    CHECK(op["failures"].empty());
-    samples += op["samples"].get<int64_t>();
-    checks += op["checks"].get<int64_t>();
+  for (const Json& op : both.at("ops").items()) {
+    CHECK(op.at("ok") == true);
+    CHECK(op.at("failures") == Json::array());
+    samples += op.at("samples").as_int64();
+    checks += op.at("checks").as_int64();
     // The rounding of each type: 2^-53, 2^-24, 2^-11 and 2^-8, or nothing where relu is exact.
-    const json& worst = op["worst_relative_error"];
-    CHECK(worst["f64"].get<double>() < 1e-12);
-    CHECK(worst["f32"].get<double>() < 1e-5);
-    CHECK(worst["f16"].get<double>() < 1e-2);
-    CHECK(worst["bf16"].get<double>() < 1e-1);
-    CHECK(op["worst_derivative_error"].get<double>() < 1e-4);
+    const Json& worst = op.at("worst_relative_error");
+    CHECK(worst.at("f64").as_double() < 1e-12);
+    CHECK(worst.at("f32").as_double() < 1e-5);
+    CHECK(worst.at("f16").as_double() < 1e-2);
+    CHECK(worst.at("bf16").as_double() < 1e-1);
+    CHECK(op.at("worst_derivative_error").as_double() < 1e-4);
   }
-  CHECK(both["ops"][1]["worst_relative_error"]["bf16"].get<double>() >
-        both["ops"][1]["worst_relative_error"]["f16"].get<double>());
-  CHECK(both["ops"][1]["worst_relative_error"]["f16"].get<double>() >
-        both["ops"][1]["worst_relative_error"]["f32"].get<double>());
-  CHECK(both["ops"][1]["worst_relative_error"]["f32"].get<double>() >
-        both["ops"][1]["worst_relative_error"]["f64"].get<double>());
-  CHECK(both["samples"] == samples);
-  CHECK(both["checks"] == checks);
+  CHECK(both.at("ops").at(1).at("worst_relative_error").at("bf16").as_double() >
+        both.at("ops").at(1).at("worst_relative_error").at("f16").as_double());
+  CHECK(both.at("ops").at(1).at("worst_relative_error").at("f16").as_double() >
+        both.at("ops").at(1).at("worst_relative_error").at("f32").as_double());
+  CHECK(both.at("ops").at(1).at("worst_relative_error").at("f32").as_double() >
+        both.at("ops").at(1).at("worst_relative_error").at("f64").as_double());
+  CHECK(both.at("samples") == samples);
+  CHECK(both.at("checks") == checks);
   refused(gradcheck({"--op", "relu", "--device", "cuda", "--json"}), "cuda");
   CHECK(gradcheck.left() == "");
   const Result text = ran({"gradcheck", "--op", "relu"});
-  CHECK(has(text.out,
-            tensor::format("1 ops, {} samples, {} checks on cpu in ", both["ops"][0]["samples"].get<int>(),
-                           both["ops"][0]["checks"].get<int>())));
+  CHECK(has(text.out, tensor::format("1 ops, {} samples, {} checks on cpu in ",
+                                     both.at("ops").at(0).at("samples").as_int64(),
+                                     both.at("ops").at(0).at("checks").as_int64())));
   CHECK(has(text.out, " s: all pass\n"));
   CHECK(text.out.starts_with("op "));
-  const json &relu = both["ops"][0], &errors = relu["worst_relative_error"];
-  std::string row =
-      tensor::format("\n{:<28}{:>8}{:>8}", "relu", relu["samples"].get<int>(), relu["checks"].get<int>());
+  const Json &relu = both.at("ops").at(0), &errors = relu.at("worst_relative_error");
+  std::string row = tensor::format("\n{:<28}{:>8}{:>8}", "relu", relu.at("samples").as_int64(),
+                                   relu.at("checks").as_int64());
   for (const char* type : {"f32", "f64", "f16", "bf16"})
-    row += tensor::format("{:>10.1e}", errors[type].get<double>());
-  CHECK(has(text.out, row + tensor::format("{:>14.1e}", relu["worst_derivative_error"].get<double>())));
+    row += tensor::format("{:>10.1e}", errors.at(type).as_double());
+  CHECK(has(text.out, row + tensor::format("{:>14.1e}", relu.at("worst_derivative_error").as_double())));
 
   const auto lines = tests::json_lines(ran(ops({"--json"})).out);
   CHECK(ops.left() == "");
   const auto line = [&](const std::string& name) {
-    return *std::find_if(lines.begin(), lines.end(), [&](const json& each) { return each["op"] == name; });
+    return *std::find_if(lines.begin(), lines.end(), [&](const Json& each) { return each.at("op") == name; });
   };
-  CHECK(lines.front()["op"] == "add");
-  CHECK(line("tanh")["derivatives"] == "first and second");
-  CHECK(line("decoder_sequence")["derivatives"] == "first");
-  CHECK(line("decoder_sequence")["fused"] == true);
-  CHECK(line("tanh")["fused"] == false);
-  CHECK(line("matmul")["file"] == "autograd/ops/matmul.cc");
+  CHECK(lines.front().at("op") == "add");
+  CHECK(line("tanh").at("derivatives") == "first and second");
+  CHECK(line("decoder_sequence").at("derivatives") == "first");
+  CHECK(line("decoder_sequence").at("fused") == true);
+  CHECK(line("tanh").at("fused") == false);
+  CHECK(line("matmul").at("file") == "autograd/ops/matmul.cc");
   // The same for people.
   std::string table;
-  for (const json& each : lines)
-    table += tensor::format("{:<28}{:<20}{:<12}{}{}\n", each["op"].get<std::string>(),
-                            each["derivatives"].get<std::string>(), each["types"].get<std::string>(),
-                            each["file"].get<std::string>(), each["fused"].get<bool>() ? ", fused" : "");
+  for (const Json& each : lines)
+    table += tensor::format("{:<28}{:<20}{:<12}{}{}\n", each.at("op").as_text(),
+                            each.at("derivatives").as_text(), each.at("types").as_text(),
+                            each.at("file").as_text(), each.at("fused").as_bool() ? ", fused" : "");
   CHECK(ran({"ops"}).out ==
         tensor::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file") + table);
-  CHECK(line("tanh")["types"] == "f32 f64 f16 bf16");
+  CHECK(line("tanh").at("types") == "f32 f64 f16 bf16");
 }
 
 TEST_CASE("bench: every option counts") {
@@ -412,33 +413,33 @@ TEST_CASE("bench: every option counts") {
       python, "#!/bin/sh\necho \"$@\" >> " + log + "\necho '{\"sec\":{\"median\":2,\"min\":1,\"max\":3}}'\n");
   ::chmod(python.c_str(), 0700);
   tests::write_text(program, "");
-  const json both =
-      json::parse(ran(given({"--only", "resnet50-b1", "--calls", "2", "--pairs", "2", "--compare", "torch",
-                             "--python", python, "--torch-program", program, "--threads", "2", "--json"}))
-                      .out);
-  CHECK(both["machine"]["threads"] == 2);
-  REQUIRE(both["rows"].size() == 1);
-  const json& row = both["rows"][0];
-  CHECK(row["name"] == "resnet50-b1");
-  CHECK(row["what"] == "frozen ResNet50, 1 photo, float32");
-  CHECK(row["precision"] == "f32");
-  CHECK(row["unit"] == "photos");
-  CHECK(row["runs"] == 2);
-  const json& seconds = row["seconds"];
-  CHECK(seconds["min"] <= seconds["median"]);
-  CHECK(seconds["median"] <= seconds["max"]);
-  CHECK(row["per_second"].get<double>() == doctest::Approx(1 / seconds["median"].get<double>()));
-  REQUIRE(row["torch"].size() == 1);
-  const json& torch = row["torch"][0];
-  CHECK(torch["variant"] == "jit");
-  CHECK(torch["per_second"] == 0.5);
-  CHECK(torch["seconds"] == json{{"median", 2}, {"min", 1}, {"max", 3}});
+  const Json both =
+      read_json(ran(given({"--only", "resnet50-b1", "--calls", "2", "--pairs", "2", "--compare", "torch",
+                           "--python", python, "--torch-program", program, "--threads", "2", "--json"}))
+                    .out);
+  CHECK(both.at("machine").at("threads") == 2);
+  REQUIRE(both.at("rows").size() == 1);
+  const Json& row = both.at("rows").at(0);
+  CHECK(row.at("name") == "resnet50-b1");
+  CHECK(row.at("what") == "frozen ResNet50, 1 photo, float32");
+  CHECK(row.at("precision") == "f32");
+  CHECK(row.at("unit") == "photos");
+  CHECK(row.at("runs") == 2);
+  const Json& seconds = row.at("seconds");
+  CHECK(seconds.at("min").as_double() <= seconds.at("median").as_double());
+  CHECK(seconds.at("median").as_double() <= seconds.at("max").as_double());
+  CHECK(row.at("per_second").as_double() == doctest::Approx(1 / seconds.at("median").as_double()));
+  REQUIRE(row.at("torch").size() == 1);
+  const Json& torch = row.at("torch").at(0);
+  CHECK(torch.at("variant") == "jit");
+  CHECK(torch.at("per_second") == 0.5);
+  CHECK(torch.at("seconds") == Json::object({{"median", 2}, {"min", 1}, {"max", 3}}));
   // Two seconds to ours, in each of the pairs.
-  CHECK(torch["speed_ratio"].get<double>() >= 2 / seconds["max"].get<double>() * (1 - 1e-12));
-  CHECK(torch["speed_ratio"].get<double>() <= 2 / seconds["min"].get<double>() * (1 + 1e-12));
-  CHECK(torch["memory_ratio"].get<double>() ==
-        doctest::Approx(row["peak_mib"].get<double>() / torch["peak_mib"].get<double>()));
-  CHECK(torch["memory_ratio"].get<double>() > 1);
+  CHECK(torch.at("speed_ratio").as_double() >= 2 / seconds.at("max").as_double() * (1 - 1e-12));
+  CHECK(torch.at("speed_ratio").as_double() <= 2 / seconds.at("min").as_double() * (1 + 1e-12));
+  CHECK(torch.at("memory_ratio").as_double() ==
+        doctest::Approx(row.at("peak_mib").as_double() / torch.at("peak_mib").as_double()));
+  CHECK(torch.at("memory_ratio").as_double() > 1);
   const std::string call = program + " resnet --mode jit --batches 1 --threads 2 --reps 2\n";
   CHECK(tests::has(tests::read_text(log), call + call));
 

@@ -6,11 +6,11 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "imgcap/data/image.h"
+#include "tests/json.h"
 
 namespace tests {
 
@@ -30,13 +30,16 @@ inline std::map<std::string, ByteTensor> read_byte_tensors(const std::filesystem
   const std::string all((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   uint64_t length = 0;
   std::memcpy(&length, all.data(), 8);
-  const auto header = nlohmann::json::parse(all.substr(8, length));
+  const tensor::io::Json header = tests::read_json(all.substr(8, length));
   std::map<std::string, ByteTensor> result;
-  for (const auto& [name, entry] : header.items()) {
+  for (const std::string& name : header.keys()) {
+    const tensor::io::Json& entry = header.at(name);
     if (name == "__metadata__" || entry.at("dtype") != "U8") continue;
-    const auto range = entry.at("data_offsets").get<std::vector<size_t>>();
     const auto* begin = reinterpret_cast<const uint8_t*>(all.data()) + 8 + length;
-    result[name] = {entry.at("shape").get<std::vector<int64_t>>(), {begin + range[0], begin + range[1]}};
+    ByteTensor& tensor = result[name];
+    for (const tensor::io::Json& size : entry.at("shape").items()) tensor.shape.push_back(size.as_int64());
+    const tensor::io::Json& range = entry.at("data_offsets");
+    tensor.bytes.assign(begin + range.at(0).as_uint64(), begin + range.at(1).as_uint64());
   }
   return result;
 }

@@ -5,16 +5,17 @@
 
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
 #include "tests/folder.h"
+#include "tests/json.h"
 #include "tests/text.h"
 
 using imgcap::Caption;
 using imgcap::CaptionFile;
 using imgcap::read_captions;
 using imgcap::write_captions;
+using tests::read_json;
 using Names = std::vector<std::string>;
 
 namespace {
@@ -115,11 +116,11 @@ TEST_CASE("what other programs read in the written files is there") {
   write_captions(file, "coco", folder.path / "coco.json");
   // b.jpg has no number, and 1 is taken.
   CHECK(
-      nlohmann::json::parse(text_of(folder.path / "coco.json"))["images"] ==
-      nlohmann::json::parse(
+      read_json(text_of(folder.path / "coco.json")).at("images") ==
+      read_json(
           R"([{"id": 1, "file_name": "v/COCO_val2014_000000000001.jpg"}, {"id": 2, "file_name": "b.jpg"}])"));
   write_captions(file, "karpathy", folder.path / "dataset.json");
-  CHECK(nlohmann::json::parse(text_of(folder.path / "dataset.json"))["images"] == nlohmann::json::parse(R"([
+  CHECK(read_json(text_of(folder.path / "dataset.json")).at("images") == read_json(R"([
     {"imgid": 0, "filepath": "v", "filename": "COCO_val2014_000000000001.jpg", "sentids": [0], "sentences":
       [{"tokens": ["a", "mans", "red", "hat", "2"], "raw": "A man's (red) hat, 2 .", "imgid": 0, "sentid": 0}]},
     {"imgid": 1, "filename": "b.jpg", "split": "val", "sentids": [1], "sentences":

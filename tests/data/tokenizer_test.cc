@@ -4,16 +4,17 @@
 
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "imgcap/data/spacy_rules.h"
 #include "imgcap/data/utf8.h"
 #include "tests/data_dir.h"
+#include "tests/json.h"
 
 using imgcap::tokenize_spacy;
-using nlohmann::json;
+using tensor::io::Json;
+using tests::read_json;
 using Tokens = std::vector<std::string>;
 
 TEST_CASE("tokenize_spacy: what captions are made of") {
@@ -32,10 +33,10 @@ TEST_CASE("tokenize_spacy: every line of the golden file as spaCy splits it") {
   REQUIRE(file);
   int lines = 0;
   for (std::string line; std::getline(file, line); ++lines) {
-    const json row = json::parse(line);
-    const auto text = row[0].get<std::string>();
+    const Json row = read_json(line);
+    const auto text = row.at(0).as_text();
     CAPTURE(text);
-    CHECK(json(tokenize_spacy(text)) == row[1]);
+    CHECK(Json(tokenize_spacy(text)) == row.at(1));
   }
   CHECK(lines == 648);
 }
@@ -52,9 +53,9 @@ TEST_CASE("tokenize_spacy: 19,158 captions of Flickr30k") {
   std::ifstream file(dir / "expected/spacy_tokens.jsonl");
   int total = 0, equal = 0;
   for (std::string line; std::getline(file, line); ++total) {
-    const json row = json::parse(line);
-    const auto& text = captions.at(row[0].get<std::string>() + " " + std::to_string(row[1].get<int>()));
-    const bool same = json(tokenize_spacy(text)) == row[2];
+    const Json row = read_json(line);
+    const auto& text = captions.at(row.at(0).as_text() + " " + std::to_string(row.at(1).as_int64()));
+    const bool same = Json(tokenize_spacy(text)) == row.at(2);
     equal += same;
     CHECK_MESSAGE(same, text);
   }

@@ -4,11 +4,11 @@
 
 #include <ctime>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "tests/data_dir.h"
+#include "tests/json.h"
 
 using imgcap::tokenize_ptb;
 
@@ -221,8 +221,8 @@ TEST_CASE("ptb: the official tool's words for lines of our own") {
   REQUIRE(file);
   int texts = 0, agree = 0;
   for (std::string line; std::getline(file, line); ++texts) {
-    const auto json = nlohmann::json::parse(line);
-    const auto text = json[0].get<std::string>(), expected = json[1].get<std::string>();
+    const tensor::io::Json json = tests::read_json(line);
+    const auto text = json.at(0).as_text(), expected = json.at(1).as_text();
     if (const std::string words = words_of_lines(text); words == expected)
       ++agree;
     else
@@ -245,9 +245,10 @@ void check_file(const std::string& name, Key text_key, Key words_key, size_t lin
   std::vector<std::string> texts;
   std::vector<std::vector<std::string>> expected;
   for (std::string line; std::getline(file, line);) {
-    const auto json = nlohmann::json::parse(line);
-    texts.push_back(json[text_key].template get<std::string>());
-    expected.push_back(json[words_key].template get<std::vector<std::string>>());
+    const tensor::io::Json json = tests::read_json(line);
+    texts.push_back(json.at(text_key).as_text());
+    std::vector<std::string>& words = expected.emplace_back();
+    for (const tensor::io::Json& word : json.at(words_key).items()) words.push_back(word.as_text());
   }
   CHECK(texts.size() == lines);
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -263,5 +264,5 @@ TEST_CASE("ptb: the official tool's words, caption for caption") {
 }
 
 TEST_CASE("ptb: the official tool's words for captions of other sources") {
-  check_file("ptb_tokens_more.jsonl", 0, 1, 1269);
+  check_file("ptb_tokens_more.jsonl", size_t{0}, size_t{1}, 1269);
 }

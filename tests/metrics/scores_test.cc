@@ -6,16 +6,17 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "imgcap/metrics/cider.h"
 #include "imgcap/metrics/rouge.h"
 #include "tensor/error.h"
 #include "tests/data_dir.h"
+#include "tests/json.h"
 
 using namespace imgcap;
-using nlohmann::json;
+using tensor::io::Json;
+using tests::read_json;
 
 namespace {
 
@@ -34,20 +35,20 @@ Candidates first_of(const References& references) {
   return result;
 }
 
-void check_scores(const Scores& scores, const json& expected) {
-  INFO(expected["case"].get<std::string>());
-  CHECK(scores.images == expected["images"].get<int64_t>());
+void check_scores(const Scores& scores, const Json& expected) {
+  INFO(expected.at("case").as_text());
+  CHECK(scores.images == expected.at("images").as_int64());
   for (size_t n = 0; n < 4; ++n) {
-    const double value = expected["BLEU-" + std::to_string(n + 1)].get<double>();
+    const double value = expected.at("BLEU-" + std::to_string(n + 1)).as_double();
     CAPTURE(n);
     CAPTURE(scores.bleu[n]);
     CHECK(std::abs(scores.bleu[n] - value) < 1e-6);
   }
-  if (!expected.contains("CIDEr")) return;
+  if (expected.find("CIDEr") == nullptr) return;
   CAPTURE(scores.rouge_l);
   CAPTURE(scores.cider);
-  CHECK(std::abs(scores.rouge_l - expected["ROUGE-L"].get<double>()) < 1e-6);
-  CHECK(std::abs(scores.cider - expected["CIDEr"].get<double>()) < 1e-6);
+  CHECK(std::abs(scores.rouge_l - expected.at("ROUGE-L").as_double()) < 1e-6);
+  CHECK(std::abs(scores.cider - expected.at("CIDEr").as_double()) < 1e-6);
 }
 
 Scores small_scores(ScoreOptions options = {}) {
@@ -64,7 +65,7 @@ TEST_CASE("scores: the reference tools' five cases") {
   if (dir.empty()) SKIP(tests::kNoData);
   std::ifstream file(dir / "expected" / "scores.json");
   REQUIRE(file);
-  const json cases = json::parse(file);
+  const Json cases = read_json(std::string(std::istreambuf_iterator<char>(file), {}));
   REQUIRE(cases.size() == 5);
 
   const auto f8k = read_captions(dir / "flickr8k" / "captions.csv").captions;
@@ -72,26 +73,26 @@ TEST_CASE("scores: the reference tools' five cases") {
   const References others = captions_numbered(f8k, f8k_test, {1, 2, 3, 4});
   const Candidates zeroth = first_of(captions_numbered(f8k, f8k_test, {0}));
 
-  check_scores(score_captions(zeroth, others), cases[0]);
+  check_scores(score_captions(zeroth, others), cases.at(0));
 
   ScoreOptions none;
   none.tokenizer = ScoreTokenizer::none;
-  check_scores(score_captions(zeroth, others, none), cases[1]);
+  check_scores(score_captions(zeroth, others, none), cases.at(1));
 
   const auto f30k = read_captions(dir / "flickr30k" / "results.csv").captions;
   const auto f30k_test = read_image_list(dir / "flickr30k" / "test.txt").names;
   check_scores(score_captions(first_of(captions_numbered(f30k, f30k_test, {4})),
                               captions_numbered(f30k, f30k_test, {0, 1, 2, 3})),
-               cases[2]);
+               cases.at(2));
 
   Candidates next;
   for (size_t i = 0; i < f8k_test.size(); ++i)
     next[f8k_test[i]] = zeroth.at(f8k_test[(i + 1) % f8k_test.size()]);
-  check_scores(score_captions(next, references_of(f8k, &f8k_test)), cases[3]);
+  check_scores(score_captions(next, references_of(f8k, &f8k_test)), cases.at(3));
 
   ScoreOptions original;
   original.protocol = Protocol::original;
-  check_scores(score_captions(zeroth, captions_numbered(f8k, f8k_test, {1}), original), cases[4]);
+  check_scores(score_captions(zeroth, captions_numbered(f8k, f8k_test, {1}), original), cases.at(4));
 }
 
 TEST_CASE("scores: every number says what it means") {
@@ -102,15 +103,15 @@ TEST_CASE("scores: every number says what it means") {
         "2 images of test.txt, 1 to 2 references each, Treebank words (PTBTokenizer), standard protocol "
         "(pycocoevalcap)");
 
-  const json parsed = json::parse(to_json(scores).dump());
-  CHECK(parsed["images"] == 2);
-  CHECK(parsed["BLEU-4"].get<double>() == scores.bleu[3]);
-  CHECK(parsed["ROUGE-L"].get<double>() == scores.rouge_l);
-  CHECK(parsed["CIDEr"].get<double>() == scores.cider);
-  CHECK(parsed["protocol"] == "standard");
-  CHECK(parsed["tokenizer"] == "ptb");
-  CHECK(parsed["references"] == json{1, 2});
-  CHECK(parsed["split"] == "test.txt");
+  const Json parsed = read_json(to_json(scores).dump());
+  CHECK(parsed.at("images") == 2);
+  CHECK(parsed.at("BLEU-4").as_double() == scores.bleu[3]);
+  CHECK(parsed.at("ROUGE-L").as_double() == scores.rouge_l);
+  CHECK(parsed.at("CIDEr").as_double() == scores.cider);
+  CHECK(parsed.at("protocol") == "standard");
+  CHECK(parsed.at("tokenizer") == "ptb");
+  CHECK(parsed.at("references") == Json::array({1, 2}));
+  CHECK(parsed.at("split") == "test.txt");
 
   options.protocol = Protocol::original;
   const Scores original = small_scores(options);
@@ -144,7 +145,7 @@ TEST_CASE("scores: the description has the right number, words and references") 
   CHECK(describe(scores) ==
         "1 image, 5 references each, words as they are, split at white space, original protocol (torcheval's "
         "BLEU, CIDEr with candidate and reference exchanged)");
-  CHECK(json::parse(to_json(scores).dump())["references"] == 5);
+  CHECK(read_json(to_json(scores).dump()).at("references") == 5);
 }
 
 TEST_CASE("scores: the table and the JSON, to the character") {

@@ -115,6 +115,10 @@ TEST_CASE("JSON: values read by kind") {
   CHECK(json.at("e").find("f") == nullptr);
   CHECK(json.at("c").is<double>());
   CHECK_FALSE(json.at("c").is<int64_t>());
+  CHECK(json.at("e").at(0).as_bool());
+  CHECK(json.at(1).as_int64() == -1);
+  CHECK_THROWS_WITH_AS(json.at("e").at(2), "JSON: [true,null] has no item 2", Error);
+  CHECK_THROWS_WITH_AS(json.at("d").at(0), "JSON: \"x\" has no item 0", Error);
   CHECK_THROWS_WITH_AS(json.at("f"), "JSON: 'f' is missing", Error);
   CHECK_THROWS_WITH_AS(json.at("c").as_int64(), "JSON: 1.5 is no integer of 64 bits", Error);
   CHECK_THROWS_WITH_AS(json.at("big").as_int64(), "JSON: 18446744073709551615 is no integer of 64 bits",

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numbers>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "optim/sgd.h"
 #include "tensor/format.h"
 #include "tests/folder.h"
+#include "tests/json.h"
 #include "tests/training/toy.h"
 
 namespace imgcap {
@@ -71,8 +71,8 @@ struct Course {
   std::map<std::string, std::vector<float>> weights, averages;
 };
 
-inline nlohmann::json training_of(const std::filesystem::path& file) {
-  return nlohmann::json::parse(load_checkpoint(file).training);
+inline tensor::io::Json training_of(const std::filesystem::path& file) {
+  return tests::read_json(load_checkpoint(file).training);
 }
 
 // Runs the trainer to its end, or until `last` steps are done.
@@ -84,7 +84,7 @@ inline Course follow(Trainer& trainer, const std::filesystem::path& folder, int6
   listener.step = [&](const StepReport& r) {
     course.steps.push_back({r.epoch, r.step_in_epoch, r.steps_in_epoch, r.total_steps, r.loss,
                             r.gradient_norm, r.lr, r.teacher_forcing, r.reward, r.loss_scale, r.was_skipped,
-                            training_of(file).at("step").get<int64_t>()});
+                            training_of(file).at("step").as_int64()});
     stop = r.step == last;
   };
   listener.validation = [&](const ValidationReport& r) {

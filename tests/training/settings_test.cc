@@ -8,6 +8,8 @@
 #include "tests/training/course.h"
 
 using namespace imgcap;
+using tensor::io::Json;
+using tests::read_json;
 
 namespace {
 
@@ -328,7 +330,7 @@ TEST_CASE("each setting of a training run has its effect") {
 TEST_CASE("no setting is left out of the checks") {
   std::set<std::string> checked, kept;
   for (const auto& [name, check] : checks()) checked.insert(name);
-  const nlohmann::json json = nlohmann::json::parse(to_json(TrainOptions{}));
-  for (const auto& [name, value] : json.items()) kept.insert(name);
+  const Json json = read_json(to_json(TrainOptions{}));
+  kept.insert(json.keys().begin(), json.keys().end());
   CHECK(checked == kept);
 }

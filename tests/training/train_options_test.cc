@@ -4,13 +4,15 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
+#include "tests/json.h"
 #include "tests/tensor/reference.h"
 
 using namespace imgcap;
+using tensor::io::Json;
+using tests::read_json;
 
 namespace {
 
@@ -125,7 +127,7 @@ void one_of(const char* text, std::string TrainOptions::*field, const std::vecto
 }  // namespace
 
 TEST_CASE("settings have their names and values in JSON, and come back from it") {
-  CHECK(nlohmann::json::parse(to_json(unusual())) == nlohmann::json::parse(kUnusual));
+  CHECK(read_json(to_json(unusual())) == read_json(kUnusual));
   CHECK(train_options_from_json(kUnusual) == unusual());
   CHECK(train_options_from_json(to_json(TrainOptions{})) == TrainOptions{});
   CHECK(train_options_from_json("{}") == TrainOptions{});
@@ -139,9 +141,9 @@ TEST_CASE("settings have their names and values in JSON, and come back from it")
   CHECK(beam == SearchOptions{}.beam);
   // Each of them but `finetune` (which does not go with `augment`) and `objective` differs from its default.
   size_t defaults = 0;
-  const nlohmann::json of_defaults = nlohmann::json::parse(to_json(TrainOptions{}));
-  const nlohmann::json of_unusual = nlohmann::json::parse(kUnusual);
-  for (const auto& [name, value] : of_unusual.items()) defaults += of_defaults.at(name) == value;
+  const Json of_defaults = read_json(to_json(TrainOptions{}));
+  const Json of_unusual = read_json(kUnusual);
+  for (const std::string& name : of_unusual.keys()) defaults += of_defaults.at(name) == of_unusual.at(name);
   CHECK(defaults == 2);
   CHECK(of_defaults.size() == 34);
   CHECK(train_options_from_json(R"({"finetune":2,"augment":"none"})").finetune == 2);
@@ -158,7 +160,7 @@ TEST_CASE("settings that are not given have the values that are documented") {
     "precision":"f32","loss_scale":65536.0,"average_decay":0.0,"max_tokens":0,"validate_every":1,"patience":0,
     "checkpoint_every":500,"seed":1,"compat_original":false,"beam":3,"max_words":30,"length_exponent":1.0,
     "search_batch":32})";
-  CHECK(nlohmann::json::parse(to_json(TrainOptions{})) == nlohmann::json::parse(defaults));
+  CHECK(read_json(to_json(TrainOptions{})) == read_json(defaults));
   CHECK_FALSE(SearchOptions{}.compat_original);
 }
 

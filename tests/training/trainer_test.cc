@@ -17,6 +17,8 @@
 #include "tests/training/course.h"
 
 using namespace imgcap;
+using tensor::io::Json;
+using tests::read_json;
 
 namespace {
 
@@ -167,18 +169,18 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
       options.objective = kind, options.teacher_forcing = 1, options.label_smoothing = 0;
     const Folder folder("log");
     Trainer trainer(toy.info, toy.features, toy.data, toy.data, options, folder.path);
-    std::vector<nlohmann::json> expected;
-    const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
+    std::vector<Json> expected;
+    const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(); };
     int64_t skipped = 0;
     TrainListener listener;
     listener.step = [&](const StepReport& r) {
-      expected.push_back({{"step", r.step},
-                          {"epoch", r.epoch},
-                          {"loss", r.loss},
-                          {"gradient_norm", number(r.gradient_norm)},
-                          {"lr", r.lr},
-                          {"teacher_forcing", r.teacher_forcing},
-                          {"captions_per_second", r.captions_per_second}});
+      expected.push_back(Json::object({{"step", r.step},
+                                       {"epoch", r.epoch},
+                                       {"loss", r.loss},
+                                       {"gradient_norm", number(r.gradient_norm)},
+                                       {"lr", r.lr},
+                                       {"teacher_forcing", r.teacher_forcing},
+                                       {"captions_per_second", r.captions_per_second}}));
       skipped += r.was_skipped;
       CHECK(r.skipped == skipped);
       if (kind == "f16") {
@@ -190,13 +192,12 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
     };
     listener.validation = [&](const ValidationReport& r) {
       CHECK(r.seconds > 0);
-      expected.push_back(nlohmann::json::parse(to_json(r.scores).dump()));
-      expected.back().update(nlohmann::json{{"validation", true},
-                                            {"step", r.step},
-                                            {"epoch", r.epoch},
-                                            {"loss", r.loss},
-                                            {"beam", 2},
-                                            {"best", r.best}});
+      Json& line = expected.emplace_back(
+          Json::object({{"validation", true}, {"step", r.step}, {"epoch", r.epoch}, {"loss", r.loss}}));
+      const Json scores = read_json(to_json(r.scores).dump());
+      for (const std::string& key : scores.keys()) line[key] = scores.at(key);
+      line["beam"] = 2;
+      line["best"] = r.best;
     };
     trainer.run(listener, go);
     CHECK(expected.size() == 8);
@@ -206,7 +207,7 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
     size_t lines = 0;
     while (std::getline(file, line)) {
       REQUIRE(lines < expected.size());
-      CHECK(nlohmann::json::parse(line) == expected[lines++]);
+      CHECK(read_json(line) == expected[lines++]);
     }
     CHECK(lines == expected.size());
   }
@@ -326,7 +327,7 @@ TEST_CASE("a run that is stopped by a validation has saved it, and goes on behin
   Trainer first(toy.info, toy.features, toy.data, toy.data, toy_options(), broken.path);
   CHECK(first.run(listener, stop) == Trainer::End::interrupted);
   CHECK(first.step() == 6);
-  const nlohmann::json state = training_of(broken.path / "last.safetensors");
+  const Json state = training_of(broken.path / "last.safetensors");
   CHECK(state.at("epoch") == 2);
   CHECK(state.at("batch") == 0);
   Trainer second(toy.info, toy.features, toy.data, toy.data, toy_options(), broken.path);
@@ -359,7 +360,7 @@ TEST_CASE("training photos come from the views, validations from the features") 
   std::ifstream log(folder.path / "log.jsonl");
   std::string line, last;
   while (std::getline(log, line)) last = line;
-  CHECK(nlohmann::json::parse(last).at("loss") == mean_loss(*decoder, toy.data, toy.features));
+  CHECK(read_json(last).at("loss") == mean_loss(*decoder, toy.data, toy.features));
 }
 
 TEST_CASE("one batch over-fits, and its captions come back") {
