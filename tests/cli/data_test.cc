@@ -67,7 +67,7 @@ TEST_CASE("data check: what is there, what is missing, what is there twice") {
   CHECK(found.at("photos_with") == Json::object({{"1", 3}, {"2", 1}, {"4", 1}}));
   CHECK(found.at("longest_words") == 7);
   CHECK(found.at("longest_of") == "bear.jpg");
-  CHECK(found.at("splits") == Json::object({{"train", 2}, {"val", 1}, {"test", 1}}));
+  CHECK(found.at("splits") == Json::object({{"test", 1}, {"train", 2}, {"val", 1}}));
   CHECK(found.at("rows_skipped") == 1);
   CHECK(found.at("problems") == Json::array({set.captions + ":8: 1 fields; the header has 3"}));
   CHECK(found.at("same_captions") == 1);
