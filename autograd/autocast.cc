@@ -1,8 +1,10 @@
 #include "autograd/autocast.h"
 
 #include <map>
+#include <utility>
 
 #include "autograd/ops.h"
+#include "autograd/variable_impl.h"
 #include "tensor/error.h"
 
 namespace autograd {
@@ -17,17 +19,17 @@ struct Cast {
   Variable result;
 };
 
+// By the address of a weight's tensor, which all handles of a variable share, and the type.
+using Casts = std::map<std::pair<const Tensor*, DType>, Cast>;
+
+// Without a destructor, so that static objects, which are destroyed after it, may still compute.
 struct State {
   std::optional<DType> dtype;
   int depth = 0;
-  // By the address of a weight's tensor, which all handles of a variable share, and the type.
-  std::map<std::pair<const Tensor*, DType>, Cast> casts;
+  Casts* casts = nullptr;  // made for the first, deleted by the outermost guard
 };
 
-State& state() {
-  thread_local State s;
-  return s;
-}
+constinit thread_local State state;
 
 bool is_castable(const Variable& x) {
   return x.defined() && (x.dtype() == DType::f32 || tensor::is_half(x.dtype()));
@@ -35,13 +37,11 @@ bool is_castable(const Variable& x) {
 
 bool is_current(const Cast& cast) {
   const Tensor& now = cast.weight.data();
-  return now.version() == cast.version && now.shares_storage(cast.data) && now.dtype() == cast.data.dtype() &&
-         now.offset() == cast.data.offset() && now.shape() == cast.data.shape() &&
-         now.strides() == cast.data.strides();
+  return now.version() == cast.version && is_same_view(now, cast.data);
 }
 
 std::optional<DType> widest(const Variable* const* begin, const Variable* const* end) {
-  if (!state().dtype) return {};
+  if (!state.dtype) return {};
   std::optional<DType> type;
   bool mixed = false;
   for (const Variable* const* x = begin; x != end; ++x) {
@@ -55,36 +55,36 @@ std::optional<DType> widest(const Variable* const* begin, const Variable* const*
 
 }  // namespace
 
-AutocastGuard::AutocastGuard(std::optional<DType> dtype) : previous_(state().dtype) {
+AutocastGuard::AutocastGuard(std::optional<DType> dtype) : previous_(state.dtype) {
   check(!dtype || tensor::is_half(*dtype), ErrorKind::dtype, "autocast: to f16 or bf16, not to {}",
         dtype ? tensor::name_of(*dtype) : "");
-  state().dtype = dtype;
-  ++state().depth;
+  state.dtype = dtype;
+  ++state.depth;
 }
 
 AutocastGuard::AutocastGuard(DType dtype) : AutocastGuard(std::optional<DType>(dtype)) {}
 
 AutocastGuard::~AutocastGuard() {
-  state().dtype = previous_;
-  if (--state().depth > 0) return;
-  const auto freed = std::move(state().casts);  // their destructors see an empty cache
-  state().casts.clear();
+  state.dtype = previous_;
+  if (--state.depth > 0) return;
+  delete std::exchange(state.casts, nullptr);  // their destructors see an empty cache
 }
 
-std::optional<DType> autocast_dtype() { return state().dtype; }
+std::optional<DType> autocast_dtype() { return state.dtype; }
 
 Variable autocast_lower(const Variable& x) {
-  State& s = state();
+  State& s = state;
   if (!s.dtype || !is_castable(x) || x.dtype() == *s.dtype) return x;
   if (!(grad_enabled() && x.dtype() == DType::f32 && x.requires_grad() && x.is_leaf()))
     return to(x, *s.dtype);
-  Cast& cast = s.casts[{&x.data(), *s.dtype}];
+  if (s.casts == nullptr) s.casts = new Casts;
+  Cast& cast = (*s.casts)[{&x.data(), *s.dtype}];
   if (!cast.result.defined() || !is_current(cast)) cast = {x, x.data(), x.data().version(), to(x, *s.dtype)};
   return cast.result;
 }
 
 Variable autocast_f32(const Variable& x) {
-  return state().dtype && x.defined() && tensor::is_half(x.dtype()) ? to(x, DType::f32) : x;
+  return state.dtype && x.defined() && tensor::is_half(x.dtype()) ? to(x, DType::f32) : x;
 }
 
 std::optional<DType> autocast_promoted(std::initializer_list<const Variable*> inputs) {
@@ -97,6 +97,8 @@ std::optional<DType> autocast_promoted(const Variables& inputs) {
   return widest(pointers.data(), pointers.data() + pointers.size());
 }
 
-int64_t autocast_cache_size() { return static_cast<int64_t>(state().casts.size()); }
+int64_t autocast_cache_size() {
+  return state.casts == nullptr ? 0 : static_cast<int64_t>(state.casts->size());
+}
 
 }  // namespace autograd

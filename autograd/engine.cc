@@ -76,7 +76,10 @@ class Engine {
       Variables gradients = std::move(tasks_[node].gradients);
       gradients.resize(std::max<size_t>(1, node->output_metas().size()));
       if (const auto found = captures_.find(node); found != captures_.end())
-        for (const Capture& c : found->second) captured[c.result] = gradients[static_cast<size_t>(c.output)];
+        for (const Capture& c : found->second) {
+          const Variable& gradient = gradients[static_cast<size_t>(c.output)];
+          captured[c.result] = create_graph_ ? gradient : gradient.detach();
+        }
       Variables results = apply(*node, std::move(gradients));
       const std::vector<Edge>& edges = node->next_edges();
       for (size_t i = 0; i < edges.size(); ++i) {

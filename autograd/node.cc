@@ -35,6 +35,11 @@ void release_iteratively(std::shared_ptr<void> part) noexcept {
   queue = nullptr;
 }
 
+bool is_same_view(const Tensor& a, const Tensor& b) {
+  return a.shares_storage(b) && a.offset() == b.offset() && a.dtype() == b.dtype() &&
+         a.shape() == b.shape() && a.strides() == b.strides();
+}
+
 int64_t live_node_count() { return live_nodes.load(std::memory_order_relaxed); }
 
 Node::Node(std::string_view name) : Node(name, next_sequence_nr.fetch_add(1)) {}
@@ -64,7 +69,8 @@ void Node::add_output(const Tensor& output) {
 }
 
 int Node::save(const Variable& input) {
-  saved_.push_back({input, {}, 0, input.defined() ? input.data().version() : 0});
+  const Tensor data = input.defined() ? input.data() : Tensor();
+  saved_.push_back({input, data, 0, data.version()});
   return static_cast<int>(saved_.size()) - 1;
 }
 
@@ -80,15 +86,20 @@ Variable Node::saved(int i) const {
       "first backward retain_graph",
       name_);
   const Saved& slot = saved_[static_cast<size_t>(i)];
-  const Tensor& data = slot.output.defined() || !slot.input.defined() ? slot.output : slot.input.data();
-  if (!data.defined()) return {};
+  if (!slot.data.defined()) return {};
+  if (slot.input.defined())
+    tensor::check(
+        is_same_view(slot.input.data(), slot.data), ErrorKind::autograd,
+        "{}: a variable that it saved for backward had a tensor {} and now has another one, {}; give it "
+        "another (by mutable_data(), to() or a swap of averages) after backward",
+        name_, tensor::describe(slot.data), tensor::describe(slot.input.data()));
   tensor::check(
-      data.version() == slot.version, ErrorKind::autograd,
+      slot.data.version() == slot.version, ErrorKind::autograd,
       "{}: a tensor {} that it saved for backward was changed in place (version {}, now {}); clone it before "
       "the change, or change it after backward",
-      name_, tensor::describe(data), slot.version, data.version());
+      name_, tensor::describe(slot.data), slot.version, slot.data.version());
   if (slot.input.defined()) return slot.input;
-  return make_output(data, const_cast<Node*>(this)->shared_from_this(), slot.number);
+  return make_output(slot.data, const_cast<Node*>(this)->shared_from_this(), slot.number);
 }
 
 Variable Node::gradient_or_zeros(const Variables& gradients, int i) const {

@@ -56,7 +56,8 @@ class Node : public std::enable_shared_from_this<Node> {
   int save(const Variable& input);
   // Saves an own output (number `output`) without a reference to this node, which would be a cycle.
   int save_output(const Tensor& output, int number = 0);
-  // What save number `i` kept. Throws an autograd error when it was freed or changed in place since.
+  // What save number `i` kept. Throws an autograd error when it was freed, changed in place or replaced by
+  // another tensor since.
   Variable saved(int i) const;
   // Whether input number `i` needs a gradient.
   bool needs(int i) const { return next_edges_[static_cast<size_t>(i)].node != nullptr; }
@@ -65,9 +66,9 @@ class Node : public std::enable_shared_from_this<Node> {
 
  private:
   struct Saved {
-    Variable input;        // an input, or
-    Tensor output;         // an own output
-    int number = 0;        // its number
+    Variable input;        // undefined for an own output
+    Tensor data;           // the own output, or what the input was
+    int number = 0;        // of the output
     uint64_t version = 0;  // of the storage when it was saved
   };
 
@@ -101,6 +102,9 @@ class AccumulateGrad final : public Node {
   Variable leaf() const;  // undefined when it is gone
 
  private:
+  static void add_recorded(Variable::Impl& leaf, const Variable& gradient, bool own);
+  static void add_plain(Variable::Impl& leaf, const Tensor& gradient, bool own);
+
   std::weak_ptr<Variable::Impl> leaf_;
 };
 

@@ -6,19 +6,25 @@
 
 #include "autograd/observer.h"
 #include "tensor/error.h"
+#include "tensor/fork.h"
 
 namespace autograd {
 namespace {
 
 using internal::ScopePath;
 
-const ScopePath kOutside{nullptr, "", ""};
-thread_local const ScopePath* current = &kOutside;
+thread_local const ScopePath* current = nullptr;  // null until the first scope: outside of all
+
+// Never destroyed, as all paths: static objects may compute before and after it would live.
+const ScopePath* here() {
+  static const ScopePath* const outside = new ScopePath{nullptr, "", ""};
+  return current != nullptr ? current : outside;
+}
 
 const ScopePath* child_of(const ScopePath* parent, std::string_view name) {
   using Paths = std::map<std::pair<const ScopePath*, std::string_view>, const ScopePath*>;
   static std::mutex mutex;
-  static Paths* const paths = new Paths;  // tensors with static lifetime may outlive what is destroyed
+  static Paths* const paths = (tensor::internal::hold_at_fork(mutex), new Paths);
   const std::lock_guard lock(mutex);
   if (const auto found = paths->find({parent, name}); found != paths->end()) return found->second;
   const auto* made =
@@ -28,7 +34,7 @@ const ScopePath* child_of(const ScopePath* parent, std::string_view name) {
   return made;
 }
 
-std::string context() { return current->path.empty() ? std::string() : " (in " + current->path + ")"; }
+std::string context() { return here()->path.empty() ? std::string() : " (in " + here()->path + ")"; }
 
 const bool registered = (tensor::set_error_context(&context), true);
 
@@ -39,7 +45,7 @@ void enter(const ScopePath* path) {
 
 }  // namespace
 
-Scope::Scope(std::string_view name) : previous_(current), entered_(true) { enter(child_of(current, name)); }
+Scope::Scope(std::string_view name) : previous_(current), entered_(true) { enter(child_of(here(), name)); }
 
 Scope::Scope(const ScopePath* path) : previous_(current), entered_(false) { current = path; }
 
@@ -49,8 +55,8 @@ Scope::~Scope() {
   current = previous_;
 }
 
-const std::string& current_scope() { return current->path; }
+const std::string& current_scope() { return here()->path; }
 
-const ScopePath* internal::current_path() { return current; }
+const ScopePath* internal::current_path() { return here(); }
 
 }  // namespace autograd

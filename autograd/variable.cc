@@ -1,5 +1,7 @@
 #include "autograd/variable.h"
 
+#include <utility>
+
 #include "autograd/engine.h"
 #include "autograd/node.h"
 #include "autograd/ops.h"
@@ -59,14 +61,15 @@ void Variable::set_grad(Variable grad) {
 }
 
 const std::shared_ptr<Node>& Variable::grad_fn() const {
-  static const std::shared_ptr<Node> none;
-  return impl_ ? impl_->grad_fn : none;
+  static const std::shared_ptr<Node>* const none = new std::shared_ptr<Node>;  // never destroyed
+  return impl_ ? impl_->grad_fn : *none;
 }
 
 Edge Variable::gradient_edge() const {
   if (!impl_) return {};
   if (impl_->grad_fn) return {impl_->grad_fn, impl_->output_number};
   if (!impl_->requires_grad) return {};
+  const std::lock_guard lock(impl_->mutex);
   std::shared_ptr<Node> accumulator = impl_->accumulator.lock();
   if (!accumulator) {
     accumulator = std::make_shared<AccumulateGrad>(impl_);
@@ -97,27 +100,56 @@ Variables AccumulateGrad::apply(const Variables& gradients) {
   const std::shared_ptr<Variable::Impl> leaf = leaf_.lock();
   if (!leaf || !gradients[0].defined()) return {};
   const Variable& gradient = gradients[0];
+  check(gradient.shape() == leaf->data.shape() && gradient.dtype() == leaf->data.dtype(), ErrorKind::autograd,
+        "accumulate_grad: a gradient {} for a leaf that has another tensor since the forward pass, {}",
+        tensor::describe(gradient.data()), tensor::describe(leaf->data));
   // The gradient is kept as it is when nobody else holds it; else two leaves could share one buffer, which an
   // in-place change (clipping) would then change twice.
   const bool own = gradient.data().is_unique() && gradient.data().is_contiguous();
-  if (grad_enabled()) {  // create_graph
-    if (leaf->grad.defined())
-      leaf->grad = add(leaf->grad, gradient);
-    else
-      leaf->grad = own ? gradient : affine(gradient, 1, 0);
-    return {};
-  }
-  if (!leaf->grad.defined()) {
-    leaf->grad = Variable(own ? gradient.data() : gradient.data().clone());
-  } else if (const Tensor& old = leaf->grad.data();
-             old.is_unique() && old.is_contiguous() && !leaf->grad.grad_fn()) {
-    tensor::kernels::add_inplace(leaf->grad.mutable_data(), gradient.data(), 1.0);
-  } else {
-    Tensor sum = leaf->grad.data().clone();
-    tensor::kernels::add_inplace(sum, gradient.data(), 1.0);
-    leaf->grad = Variable(std::move(sum));
-  }
+  if (grad_enabled())  // create_graph
+    add_recorded(*leaf, gradient, own);
+  else
+    add_plain(*leaf, gradient.data(), own);
   return {};
+}
+
+void AccumulateGrad::add_recorded(Variable::Impl& leaf, const Variable& gradient, bool own) {
+  for (;;) {
+    Variable old;
+    Tensor held;  // so that no other thread adds to it in place meanwhile
+    {
+      const std::lock_guard lock(leaf.mutex);
+      old = leaf.grad;
+      if (old.defined()) held = old.data();
+    }
+    Variable sum = gradient;
+    if (old.defined())
+      sum = add(old, gradient);
+    else if (!own)
+      sum = affine(gradient, 1, 0);
+    const std::lock_guard lock(leaf.mutex);
+    if (!(leaf.grad == old)) continue;  // another thread was faster
+    std::swap(leaf.grad.impl_, sum.impl_);
+    return;
+  }
+}
+
+void AccumulateGrad::add_plain(Variable::Impl& leaf, const Tensor& gradient, bool own) {
+  Variable old;  // destroyed after the lock is given back
+  const std::lock_guard lock(leaf.mutex);
+  if (!leaf.grad.defined()) {
+    leaf.grad = Variable(own ? gradient : gradient.clone());
+    return;
+  }
+  // A copy that is made and dropped: after that, what a thread that held the tensor did with it has happened.
+  { const Tensor seen = leaf.grad.data(); }
+  if (const Tensor& sum = leaf.grad.data(); sum.is_unique() && sum.is_contiguous() && !leaf.grad.grad_fn()) {
+    tensor::kernels::add_inplace(leaf.grad.mutable_data(), gradient, 1.0);
+    return;
+  }
+  Tensor sum = leaf.grad.data().clone();
+  tensor::kernels::add_inplace(sum, gradient, 1.0);
+  old = std::exchange(leaf.grad, Variable(std::move(sum)));
 }
 
 }  // namespace autograd

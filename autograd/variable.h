@@ -36,7 +36,8 @@ class Variable {
 
   bool defined() const { return impl_ != nullptr; }
   const Tensor& data() const;
-  // The tensor, for changing it in place outside of the graph (an optimiser, an initialisation).
+  // The tensor, for changing it in place outside of the graph (an optimiser, an initialisation), or for
+  // putting another in its place. A backward pass that needs what it was throws.
   Tensor& mutable_data();
   const Shape& shape() const { return data().shape(); }
   int rank() const { return data().rank(); }
@@ -52,7 +53,9 @@ class Variable {
   bool is_leaf() const;
   // What backward has accumulated; undefined before the first backward and after zero_grad. Contiguous, and
   // nobody else's memory: backward adds to it in place unless somebody holds its tensor, who then keeps what
-  // they have. Part of a graph itself only when backward was called with create_graph.
+  // they have. Part of a graph itself only when backward was called with create_graph. Several threads may
+  // call backward on graphs that share this leaf, and nothing is lost; to look at grad(), to set it or to
+  // zero it while one does is the caller's mistake.
   const Variable& grad() const;
   void set_grad(Variable grad);
   void zero_grad() { set_grad({}); }
@@ -65,7 +68,8 @@ class Variable {
   Variable detach() const { return defined() ? Variable(data()) : Variable(); }
 
   // Computes the gradients of all leaves that this variable depends on and adds them to grad(). `gradient`
-  // may be left out for one element (1 is meant). See engine.h for the flags.
+  // may be left out for one element (1 is meant). See engine.h for the flags, and for what has to be done
+  // after create_graph.
   void backward(const Variable& gradient = {}, bool retain_graph = false, bool create_graph = false) const;
 
   bool operator==(const Variable& other) const { return impl_ == other.impl_; }  // the same handle

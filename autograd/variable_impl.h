@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "autograd/variable.h"
 
@@ -16,7 +17,13 @@ struct Variable::Impl {
   std::weak_ptr<Node> accumulator;  // weak: the graph owns it
   int output_number = 0;
   bool requires_grad = false;
+  // Of `accumulator`, and of `grad` while backward adds to it: several threads may do that to one leaf. Not
+  // held while anything is recorded or destroyed.
+  std::mutex mutex;
 };
+
+// Whether both are the same memory, seen in the same way.
+bool is_same_view(const Tensor& a, const Tensor& b);
 
 // Destroys part of a graph (a node, or what a variable holds) without recursion: a chain of a million would
 // overflow the stack.

@@ -27,9 +27,9 @@ class ParameterAverage {
   void update();
   int64_t updates() const { return updates_; }
 
-  // Exchanges the parameters and their averages, without copying; a second call exchanges them back. Not
-  // while a graph that holds the parameters waits for its backward pass. Before the first update: an argument
-  // error.
+  // Exchanges the parameters and their averages, without copying; a second call exchanges them back. The
+  // backward pass of a graph that holds the parameters throws in between. Before the first update: an
+  // argument error.
   void swap();
   bool swapped() const { return swapped_; }
 

@@ -19,8 +19,9 @@ namespace {
 // All scalers, so that code that has only parameters can ask whether their gradients are scaled.
 std::mutex registry_mutex;
 std::vector<const GradScaler*>& registry() {
-  static std::vector<const GradScaler*> scalers;
-  return scalers;
+  // Never destroyed: a static object's destructor may make a step.
+  static std::vector<const GradScaler*>* const scalers = new std::vector<const GradScaler*>;
+  return *scalers;
 }
 
 // The leaves that `root` depends on.

@@ -49,6 +49,7 @@ void Optimizer::step(double gradient_scale) {
   for (ParameterGroup& group : groups_) {
     // Nearly always one batch; more when some parameters had no gradient in some steps.
     std::map<int64_t, Batch> batches;
+    std::vector<std::pair<Tensor*, Tensor>> strided;  // a parameter that is not contiguous, and its copy
     for (auto& [name, variable] : group.parameters) {
       if (!variable.grad().defined()) continue;
       Tensor& weight = variable.mutable_data();
@@ -58,12 +59,14 @@ void Optimizer::step(double gradient_scale) {
           slot.tensors.push_back(Tensor::zeros(weight.shape(), weight.dtype(), weight.device()));
       Batch& batch = batches[++slot.steps];
       batch.step = slot.steps;
-      batch.weights.push_back(weight);
+      batch.weights.push_back(weight.contiguous());  // the kernels want it; others are copied back
+      if (!weight.is_contiguous()) strided.emplace_back(&weight, batch.weights.back());
       batch.gradients.push_back(variable.grad().data().contiguous());
       batch.state.resize(slot_names_.size());
       for (size_t k = 0; k < slot_names_.size(); ++k) batch.state[k].push_back(slot.tensors[k]);
     }
     for (auto& [step, batch] : batches) update(batch, group, gradient_scale);
+    for (auto& [weight, updated] : strided) weight->copy_(updated);
   }
 }
 

@@ -41,6 +41,7 @@ class Optimizer {
 
   // Changes each parameter by its gradient times `gradient_scale` (a loss scale, a clip coefficient).
   // Parameters without a gradient (frozen, unused in this step) stay as they are, and so does their state.
+  // Parameters may be views with any strides; they stay what they are views of.
   void step(double gradient_scale = 1);
   void zero_grad();
   // An autograd error that names the parameters without a gradient. `step` leaves them as they are without a

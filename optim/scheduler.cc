@@ -112,10 +112,12 @@ ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& optimizer, const PlateauOptions&
 bool ReduceLROnPlateau::is_better(double metric) const {
   if (!std::isfinite(metric)) return false;
   if (!best_) return true;
+  // best -+ threshold |best|: the margin of a negative metric, too, lies on the better side.
   const bool relative = options_.threshold_mode == PlateauOptions::Threshold::relative;
+  const double part = std::copysign(options_.threshold, *best_);
   if (options_.mode == PlateauOptions::Mode::min)
-    return metric < (relative ? *best_ * (1 - options_.threshold) : *best_ - options_.threshold);
-  return metric > (relative ? *best_ * (1 + options_.threshold) : *best_ + options_.threshold);
+    return metric < (relative ? *best_ * (1 - part) : *best_ - options_.threshold);
+  return metric > (relative ? *best_ * (1 + part) : *best_ + options_.threshold);
 }
 
 void ReduceLROnPlateau::update(std::optional<double> metric) {

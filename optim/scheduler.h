@@ -97,7 +97,7 @@ class WarmupCosineLR : public Scheduler {
 
 struct PlateauOptions {
   enum class Mode { min, max };                 // whether a smaller or a greater metric is better
-  enum class Threshold { relative, absolute };  // what `threshold` is a part of
+  enum class Threshold { relative, absolute };  // to the best metric's absolute value, or as it is
   Mode mode = Mode::min;
   double factor = 0.1;
   int64_t patience = 10;  // steps without an improvement that are still accepted
@@ -109,8 +109,9 @@ struct PlateauOptions {
 };
 
 // Multiplies the rate by `factor` when the metric has stopped to improve:
-// torch.optim.lr_scheduler.ReduceLROnPlateau. A NaN metric is no improvement; a step without a metric is an
-// argument error.
+// torch.optim.lr_scheduler.ReduceLROnPlateau, but a relative threshold is a part of |best|: PyTorch takes the
+// same negative metric for an improvement each time. A NaN metric is no improvement; a step without a metric
+// is an argument error.
 class ReduceLROnPlateau : public Scheduler {
  public:
   explicit ReduceLROnPlateau(Optimizer& optimizer, const PlateauOptions& options = {});

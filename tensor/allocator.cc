@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tensor/error.h"
+#include "tensor/fork.h"
 
 namespace tensor {
 namespace {
@@ -28,6 +29,8 @@ int64_t size_class(int64_t bytes) {
 }
 
 struct Cache {
+  Cache() { internal::hold_at_fork(mutex); }
+
   std::mutex mutex;
   std::map<int64_t, std::vector<void*>> free_blocks;
   AllocatorStatistics statistics;
@@ -58,6 +61,8 @@ constexpr int64_t kGuard = 64;
 constexpr unsigned char kPattern = 0xa5, kFresh = 0xff;
 
 struct Guarded {
+  Guarded() { internal::hold_at_fork(mutex); }
+
   std::mutex mutex;
   std::map<void*, int64_t> blocks;  // what was handed out -> bytes
   std::vector<std::string> broken;

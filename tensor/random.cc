@@ -15,11 +15,11 @@ template <class Make>
 void fill_pairs(Tensor& out, Generator& generator, const char* op, Make make) {
   check(out.is_contiguous(), ErrorKind::argument, "{}: the tensor has to be contiguous", op);
   const int64_t n = out.numel();
-  const uint64_t seed = generator.seed(), first = generator.reserve(static_cast<uint64_t>((n + 1) / 2));
+  const GeneratorState from = generator.take(static_cast<uint64_t>((n + 1) / 2));
   dispatch_float(out.dtype(), op, [&]<class T>() {
     T* values = out.mutable_data<T>();
     for (int64_t i = 0; i < n; i += 2) {
-      const auto words = philox(seed, first + static_cast<uint64_t>(i / 2));
+      const auto words = philox(from.seed, from.offset + static_cast<uint64_t>(i / 2));
       const auto [a, b] = make(uniform_double(words[0], words[1]), uniform_double(words[2], words[3]));
       values[i] = static_cast<T>(a);
       if (i + 1 < n) values[i + 1] = static_cast<T>(b);
@@ -38,21 +38,43 @@ Pair box_muller(double u, double v) {
 
 }  // namespace
 
-uint64_t Generator::reserve(uint64_t blocks) {
-  const uint64_t first = offset_;
-  offset_ += blocks;
+Generator& Generator::operator=(const Generator& other) {
+  const auto [seed, offset] = other.state();  // before the lock: `other` may be this one
+  set_state(seed, offset);
+  return *this;
+}
+
+GeneratorState Generator::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void Generator::set_state(uint64_t seed, uint64_t offset) {
+  const std::lock_guard lock(mutex_);
+  state_ = {seed, offset};
+}
+
+GeneratorState Generator::take(uint64_t blocks) {
+  const std::lock_guard lock(mutex_);
+  const GeneratorState first = state_;
+  state_.offset += blocks;
   return first;
 }
 
-uint32_t Generator::next_u32() { return philox(seed_, reserve(1))[0]; }
+PhiloxBlock Generator::next_block() {
+  const auto [seed, offset] = take(1);
+  return philox(seed, offset);
+}
+
+uint32_t Generator::next_u32() { return next_block()[0]; }
 
 double Generator::uniform() {
-  const auto words = philox(seed_, reserve(1));
+  const auto words = next_block();
   return uniform_double(words[0], words[1]);
 }
 
 double Generator::normal() {
-  const auto words = philox(seed_, reserve(1));
+  const auto words = next_block();
   return box_muller(uniform_double(words[0], words[1]), uniform_double(words[2], words[3])).a;
 }
 
@@ -60,7 +82,7 @@ uint64_t Generator::below(uint64_t bound) {
   check(bound > 0, ErrorKind::argument, "random: a bound of 0");
   const uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
   for (;;) {
-    const auto words = philox(seed_, reserve(1));
+    const auto words = next_block();
     const uint64_t value = (uint64_t{words[0]} << 32) | words[1];
     if (value < limit) return value % bound;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <utility>
 
 #include "tensor/philox.h"
@@ -9,16 +10,28 @@
 
 namespace tensor {
 
+// Where a generator is: its stream and the next block of it.
+struct GeneratorState {
+  uint64_t seed = 0, offset = 0;
+  bool operator==(const GeneratorState&) const = default;
+};
+
 // A stream with a position; both can be saved and restored, so a resumed run draws what it would have drawn.
+// Threads may share one: no number is handed out twice. Which thread gets which is by chance, so a run that
+// is to be repeated gives each thread its own.
 class Generator {
  public:
-  explicit Generator(uint64_t seed = 0) : seed_(seed) {}
+  explicit Generator(uint64_t seed = 0) : state_{seed, 0} {}
+  Generator(const Generator& other) : state_(other.state()) {}
+  Generator& operator=(const Generator& other);
 
-  uint64_t seed() const { return seed_; }
-  uint64_t offset() const { return offset_; }
-  void set_state(uint64_t seed, uint64_t offset) { seed_ = seed, offset_ = offset; }
-  // Keeps blocks [offset, offset + blocks) for the caller and returns offset: how a kernel gets its numbers.
-  uint64_t reserve(uint64_t blocks);
+  GeneratorState state() const;  // both at one moment
+  uint64_t seed() const { return state().seed; }
+  uint64_t offset() const { return state().offset; }
+  void set_state(uint64_t seed, uint64_t offset);
+  // Keeps blocks [offset, offset + blocks) of stream `seed` for the caller: how a kernel gets its numbers.
+  GeneratorState take(uint64_t blocks);
+  uint64_t reserve(uint64_t blocks) { return take(blocks).offset; }  // the offset alone
 
   uint32_t next_u32();
   double uniform();                // [0, 1) with 53 bits
@@ -32,7 +45,10 @@ class Generator {
   }
 
  private:
-  uint64_t seed_, offset_ = 0;
+  PhiloxBlock next_block();
+
+  mutable std::mutex mutex_;
+  GeneratorState state_;
 };
 
 // The generator that modules and ops use when none is given.

@@ -9,13 +9,22 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
-#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tensor/error.h"
+#include "tensor/fork.h"
 #include "tensor/hold_signals.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define IMGCAP_TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define IMGCAP_TSAN
+#endif
+#endif
 
 namespace tensor {
 namespace {
@@ -61,7 +70,7 @@ void relax() {
 
 class Pool {
  public:
-  explicit Pool(int threads) {
+  explicit Pool(int threads, const Pool* lost) : lost_(lost) {
     const HoldSignals hold;  // from their first instruction on
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
@@ -118,6 +127,7 @@ class Pool {
     }
   }
 
+  [[maybe_unused]] const Pool* lost_;  // a parent's
   std::vector<std::thread> workers_;
   std::mutex owner_, mutex_;
   std::condition_variable wake_;
@@ -127,15 +137,30 @@ class Pool {
   std::atomic<bool> stop_{false};
 };
 
+// Never destroyed: a static object's destructor may compute, and so may another thread while the program
+// ends.
 std::mutex pool_mutex;
-std::unique_ptr<Pool> pool;
+Pool* pool = nullptr;
+const Pool* lost_pool = nullptr;  // of a parent process
 std::atomic<int> wanted_threads{0};
+
+// The workers stay with the parent: the child gets a pool of its own when it needs one. The old one cannot be
+// destroyed without them; it is kept where leak checkers see it.
+void lose_pool() {
+  if (pool != nullptr) lost_pool = pool;
+  pool = nullptr;
+#if defined(IMGCAP_TSAN)
+  wanted_threads = 1;  // the thread sanitizer ends a child that starts one
+#endif
+}
+
+[[maybe_unused]] const bool registered = (internal::hold_at_fork(pool_mutex, &lose_pool), true);
 
 Pool& get_pool() {
   const std::lock_guard lock(pool_mutex);
-  if (!pool || pool->threads() != num_threads()) {
-    pool.reset();
-    pool = std::make_unique<Pool>(num_threads());
+  if (pool == nullptr || pool->threads() != num_threads()) {
+    delete std::exchange(pool, nullptr);
+    pool = new Pool(num_threads(), lost_pool);
   }
   return *pool;
 }

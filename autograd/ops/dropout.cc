@@ -32,8 +32,7 @@ Variable dropout(const Variable& x, double p, bool train, tensor::Generator& gen
   expect_floats("dropout", {&x});
   check(p >= 0 && p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1", p);
   if (!train || p == 0) return x;
-  const uint64_t seed = generator.seed();
-  const uint64_t offset = generator.reserve(static_cast<uint64_t>((x.numel() + 3) / 4));
+  const auto [seed, offset] = generator.take(static_cast<uint64_t>((x.numel() + 3) / 4));
   return apply_mask(x, {p, seed, offset});
 }
 

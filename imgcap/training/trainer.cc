@@ -396,7 +396,8 @@ Checkpoint Trainer::snapshot() const {
   json["worse"] = worse_;
   json["validated"] = validated_;
   json["best"] = best_;
-  json["generator"] = Json::array({generator_.seed(), generator_.offset()});
+  const auto [seed, offset] = generator_.state();
+  json["generator"] = Json::array({seed, offset});
   put(json, "optimizer", optimizer_->state_dict(), checkpoint.training_tensors);
   put(json, "scheduler", scheduler_->state_dict(), checkpoint.training_tensors);
   if (average_) put(json, "average", average_->state_dict(), checkpoint.training_tensors);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "tensor/error.h"
 #include "tensor/hold_signals.h"
@@ -12,6 +14,12 @@
 #if defined(IMGCAP_HAVE_ONEDNN)
 #include <dnnl.h>
 #include <omp.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
 #endif
 
 namespace tensor::cpu {
@@ -61,17 +69,77 @@ void tile_eigen(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a,
 #if defined(IMGCAP_HAVE_ONEDNN)
 // Products for which Eigen is as fast, and needs no signals held.
 bool is_tiny(int64_t m, int64_t n, int64_t k) { return m * n * k <= 1 << 16; }
+
+// oneDNN's generated code goes with its static objects when the program ends. Products that come later, from
+// the destructor of another static object or from a thread that nobody waits for, are Eigen's; what is
+// running then is waited for.
+std::atomic<bool> onednn_gone{false};
+std::atomic<int> onednn_products{0};
+
+struct OneDnnEnds {
+  ~OneDnnEnds() {
+    onednn_gone = true;
+    while (onednn_products > 0) std::this_thread::yield();
+  }
+};
+
+bool prepare_onednn() {
+  // What other threads are at is not the child's.
+  pthread_atfork(nullptr, nullptr, [] { onednn_products = 0; });
+  // Makes the static objects, so that they are destroyed after what is made next.
+  omp_set_num_threads(1);
+  const std::vector<float> a(64 * 64);
+  std::vector<float> c(64 * 64);
+  dnnl_sgemm('N', 'N', 64, 64, 64, 1, a.data(), 64, a.data(), 64, 0, c.data(), 64);
+  return true;
+}
+
+void notice_end() {
+  static const bool prepared = prepare_onednn();
+  static_cast<void>(prepared);
+  static const OneDnnEnds with_the_process;
+  static_cast<void>(with_the_process);
+  // Before any static object, those go that are the main thread's own.
+  thread_local bool known = false;
+  if (std::exchange(known, true)) return;
+  if (syscall(SYS_gettid) != getpid()) return;
+  thread_local const OneDnnEnds with_main;
+  static_cast<void>(with_main);
+}
+
+// A product that oneDNN may make, or not.
+class OneDnnProduct {
+ public:
+  OneDnnProduct() {
+    ++onednn_products;
+    allowed_ = !onednn_gone;
+    if (allowed_)
+      notice_end();
+    else
+      --onednn_products;
+  }
+  ~OneDnnProduct() {
+    if (allowed_) --onednn_products;
+  }
+  OneDnnProduct(const OneDnnProduct&) = delete;
+  OneDnnProduct& operator=(const OneDnnProduct&) = delete;
+  bool allowed() const { return allowed_; }
+
+ private:
+  const HoldSignals hold_;  // for the whole product, not for each of its tiles
+  bool allowed_;
+};
 #endif
 
-void tile(int64_t m, int64_t n, int64_t k, double alpha, MatrixView<const double> a,
+void tile(bool /*onednn*/, int64_t m, int64_t n, int64_t k, double alpha, MatrixView<const double> a,
           MatrixView<const double> b, double beta, MatrixView<double> c) {
   tile_eigen(m, n, k, alpha, a, b, beta, c);
 }
 
-void tile(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const float> a, MatrixView<const float> b,
-          float beta, MatrixView<float> c) {
+void tile([[maybe_unused]] bool onednn, int64_t m, int64_t n, int64_t k, float alpha,
+          MatrixView<const float> a, MatrixView<const float> b, float beta, MatrixView<float> c) {
 #if defined(IMGCAP_HAVE_ONEDNN)
-  if (is_tiny(m, n, k)) return tile_eigen(m, n, k, alpha, a, b, beta, c);
+  if (!onednn || is_tiny(m, n, k)) return tile_eigen(m, n, k, alpha, a, b, beta, c);
   // Its OpenMP threads would fight with our pool for the cores.
   thread_local const bool single_threaded = (omp_set_num_threads(1), true);
   static_cast<void>(single_threaded);
@@ -135,9 +203,10 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
     }
   }
   const int64_t tiles_m = tile_count(m, tile_m), tiles_n = tile_count(n, tile_n);
+  bool onednn = false;
 #if defined(IMGCAP_HAVE_ONEDNN)
-  std::optional<HoldSignals> hold;  // for the whole product, not for each of its tiles
-  if (std::is_same_v<T, float> && !is_tiny(m, n, k)) hold.emplace();
+  std::optional<OneDnnProduct> product;
+  if (std::is_same_v<T, float> && !is_tiny(m, n, k)) onednn = product.emplace().allowed();
 #endif
   parallel_for(tiles_m * tiles_n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
@@ -147,8 +216,8 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
       if (k == 0)
         scale_tile(rows, cols, beta, out);
       else
-        tile(rows, cols, k, alpha, {a.data + i * a.row, a.row, a.col}, {b.data + j * b.col, b.row, b.col},
-             beta, out);
+        tile(onednn, rows, cols, k, alpha, {a.data + i * a.row, a.row, a.col},
+             {b.data + j * b.col, b.row, b.col}, beta, out);
     }
   });
 }

@@ -1,7 +1,9 @@
 #include "autograd/engine.h"
 
+#include <functional>
 #include <thread>
 
+#include "autograd/node.h"
 #include "autograd/ops.h"
 #include "tensor/allocator.h"
 #include "tests/tensor/reference.h"
@@ -88,6 +90,91 @@ TEST_CASE("a saved tensor changed in place is an error that names the op and bot
   u.mutable_data().fill_(0);
   s.backward();
   CHECK(values(v.grad().data()) == Values{1, 1});
+}
+
+TEST_CASE("a saved variable that got another tensor is an error that names the op and both") {
+  const auto replaced = [](const std::function<void(Variable&)>& replace) {
+    Variable x = leaf({1, 2, 3, 4}, {2, 2});
+    const Variable y = x * x;
+    replace(x);
+    check_error(ErrorKind::autograd, {"mul", "(2, 2) f64", "another"}, [&] { sum(y).backward(); });
+  };
+  replaced([](Variable& x) { x.mutable_data() = Tensor::full({2, 2}, 5, DType::f64); });
+  replaced([](Variable& x) { x.mutable_data() = x.data().clone(); });
+  replaced([](Variable& x) { x.mutable_data() = x.data().t(); });  // the same memory, seen otherwise
+  replaced([](Variable& x) { x.mutable_data() = x.data().to(DType::f32); });
+  replaced([](Variable& x) {
+    Variable other = leaf({5, 6, 7, 8}, {2, 2});
+    std::swap(x.mutable_data(), other.mutable_data());
+  });
+  replaced([](Variable& x) {  // many times: some tensor gets the memory that the first had
+    for (int i = 0; i < 100; ++i) {
+      x.mutable_data() = Tensor();
+      x.mutable_data() = Tensor::from<double>({1, 2, 3, 4}, {2, 2});
+    }
+  });
+  // Back in its place, it is what was saved.
+  Variable x = leaf({3}, {1}), other = leaf({5}, {1});
+  const Variable y = x * x;
+  std::swap(x.mutable_data(), other.mutable_data());
+  std::swap(x.mutable_data(), other.mutable_data());
+  y.backward();
+  CHECK(x.grad().item() == 6);
+  // A result that an op has saved.
+  Variable r = exp(leaf({1, 2}, {2}));
+  const Variable s = r * r;
+  r.mutable_data() = Tensor::zeros({2}, DType::f64);
+  check_error(ErrorKind::autograd, {"mul", "another"}, [&] { sum(s).backward(); });
+  // What no op has saved may be replaced, by what its gradient fits.
+  Variable u = leaf({1, 2}, {2});
+  const Variable t = sum(u + 1.0);
+  u.mutable_data() = Tensor::zeros({2}, DType::f64);
+  t.backward({}, true);
+  CHECK(values(u.grad().data()) == Values{1, 1});
+  u.zero_grad();
+  for (const Tensor& misfit : {Tensor::zeros({3}, DType::f64), Tensor::zeros({2}, DType::f32)}) {
+    u.mutable_data() = misfit;
+    check_error(ErrorKind::autograd, {"(2) f64", tensor::describe(misfit)}, [&] { t.backward({}, true); });
+    CHECK(!u.grad().defined());
+  }
+}
+
+TEST_CASE("backward with create_graph makes a cycle that zero_grad ends; grad makes none") {
+  const int64_t before = live_node_count();
+  for (int i = 0; i < 10; ++i) {
+    Variable x = scalar(2);
+    (x * x * x).backward({}, false, true);
+    x.zero_grad();
+  }
+  CHECK(live_node_count() == before);
+  {
+    Variable x = scalar(2);
+    (x * x * x).backward({}, false, true);
+    CHECK(live_node_count() > before);
+    CHECK(grad({x.grad()}, {x})[0].item() == 12);
+    x.set_grad(x.grad().detach());  // ends it, too
+    CHECK(x.grad().item() == 12);
+  }
+  CHECK(live_node_count() == before);
+  for (const bool create_graph : {false, true}) {
+    const Variable x = scalar(2);
+    const Variable y = x * x * x;
+    CHECK(grad({y}, {x}, {}, false, create_graph)[0].item() == 12);
+  }
+  CHECK(live_node_count() == before);
+  {
+    // A gradient with a history is not handed on when no graph is asked for.
+    Variable x = scalar(2);
+    const Variable seed = x * 3, y = x + 1.0;
+    const Variables given = grad({y}, {x, y}, {seed}, true);
+    for (const Variable& g : given) {
+      CHECK(g.item() == 6);
+      CHECK(!g.requires_grad());
+    }
+    x.set_grad(given[0]);
+    CHECK(grad({y}, {y}, {seed}, false, true)[0].requires_grad());
+  }
+  CHECK(live_node_count() == before);
 }
 
 TEST_CASE("create_graph gives second and third derivatives") {

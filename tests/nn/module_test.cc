@@ -5,10 +5,12 @@
 #include <limits>
 #include <memory>
 
+#include "autograd/ops.h"
 #include "nn/batch_norm.h"
 #include "nn/init.h"
 #include "nn/linear.h"
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 
 using autograd::Variable;
 using nn::Module;
@@ -221,6 +223,69 @@ TEST_CASE("a batch norm's count of batches may be missing in a file, and then st
   state.erase("running_mean");
   CHECK(contains(message([&] { norm.load_state_dict(state); }, tensor::ErrorKind::data),
                  "missing: running_mean"));
+}
+
+// import torch
+// bn = torch.nn.BatchNorm2d(1, momentum=None)
+// for k in range(2): bn(torch.arange(4.0).view(1, 1, 2, 2) + k)
+// bn.load_state_dict({"weight": torch.tensor([2.0]), "bias": torch.tensor([1.0]),
+//                     "running_mean": torch.tensor([10.0]), "running_var": torch.tensor([4.0])})
+// bn(torch.arange(4.0).view(1, 1, 2, 2))
+// print(bn.num_batches_tracked, bn.running_mean.item(), bn.running_var.item())  # 3 7.1666660 3.2222221
+TEST_CASE("a batch norm that was loaded without its count goes on counting where it was, as in PyTorch") {
+  const auto batch = [](double k) {
+    Tensor x = Tensor::arange(4, DType::f32).view({1, 1, 2, 2});
+    tensor::kernels::affine(x, x.clone(), 1, k);
+    return x;
+  };
+  nn::BatchNorm2d norm(1, {.momentum = std::nullopt});
+  norm(batch(0)), norm(batch(1));
+  const nn::StateDict old = {{"weight", Tensor::full({1}, 2)},
+                             {"bias", Tensor::full({1}, 1)},
+                             {"running_mean", Tensor::full({1}, 10)},
+                             {"running_var", Tensor::full({1}, 4)}};
+  norm.load_state_dict(old);
+  norm(batch(0));
+  CHECK(norm.buffer("num_batches_tracked").item() == 3);
+  CHECK(norm.running_mean().item() == doctest::Approx(7.166666030883789).epsilon(1e-6));
+  CHECK(norm.running_var().item() == doctest::Approx(3.222222089767456).epsilon(1e-6));
+  // The rest is wanted as ever, and a count that is there has to be one.
+  for (const auto& [name, value] : old) {
+    nn::StateDict less = old;
+    less.erase(name);
+    CHECK(
+        contains(message([&] { norm.load_state_dict(less); }, tensor::ErrorKind::data), "missing: " + name));
+    CHECK(norm.load_state_dict(less, false).missing == std::vector<std::string>{name});
+  }
+  nn::StateDict wrong = old;
+  wrong["num_batches_tracked"] = Tensor::zeros({2}, DType::i64);
+  CHECK(contains(message([&] { norm.load_state_dict(wrong); }, tensor::ErrorKind::data), "does not fit"));
+}
+
+TEST_CASE("a graph notices that its module was loaded or converted before the backward pass") {
+  nn::Linear layer(2, 2);
+  const auto changed = [&](const char* what, const std::function<void()>& change) {
+    const Variable x(Tensor::full({1, 2}, 1), true);
+    const Variable loss = autograd::sum(layer(x));
+    change();
+    const std::string text = message([&] { loss.backward(); }, tensor::ErrorKind::autograd);
+    CHECK(contains(text, what));
+  };
+  changed("in place", [&] { layer.load_state_dict(nn::Linear(2, 2).state_dict()); });
+  changed("another", [&] { layer.to(DType::f64); });
+  layer.to(DType::f32);
+  changed("another", [&] { layer.parameter("weight").mutable_data() = Tensor::zeros({2, 2}); });
+  // Another variable in its place: the graph has kept the old one.
+  const Variable x(Tensor::full({1, 2}, 1), true);
+  const Variable loss = autograd::sum(layer(x));
+  layer.replace_parameter("weight", Variable(Tensor::full({2, 2}, 5), true));
+  loss.backward();
+  CHECK(x.grad().data().to_vector<float>() == std::vector<float>{0, 0});
+  // To the type that it has: nothing has changed.
+  const Variable again = autograd::sum(layer(x));
+  layer.to(DType::f32);
+  again.backward();
+  CHECK(x.grad().data().to_vector<float>() == std::vector<float>{10, 10});
 }
 
 TEST_CASE("a state dict that does not fit changes nothing and says what is wrong") {

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "autograd/ops.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 #include "tests/golden.h"
@@ -66,6 +67,26 @@ TEST_CASE("averages are swapped in and out") {
   CHECK(first(p) == 5);
   CHECK(average.state_dict().tensors.at("average.p").to_vector<float>()[0] == 2);
   CHECK(p[0].second.requires_grad());
+}
+
+TEST_CASE("a graph notices that its parameters were swapped") {
+  NamedParameters p = one(3);
+  const Variable& w = p[0].second;
+  ParameterAverage average(p);
+  average.update();
+  const Variable loss = autograd::sum(w * w);
+  {
+    const optim::UseAverage use(average);
+    try {
+      loss.backward({}, true);
+      FAIL("nothing was thrown");
+    } catch (const Error& error) {
+      CHECK(error.kind() == tensor::ErrorKind::autograd);
+      CHECK(std::string(error.what()).find("another") != std::string::npos);
+    }
+  }
+  loss.backward();  // they are back
+  CHECK(w.grad().data().to_vector<float>() == std::vector<float>{6, 6});
 }
 
 TEST_CASE("a warm-up begins with a small decay") {

@@ -173,8 +173,14 @@ TEST_CASE("a plateau's improvement is more than the threshold") {
   // A quarter of 4, or a quarter.
   for (const Case& c : {Case{Options::Mode::min, Options::Threshold::relative, 4, 3},
                         Case{Options::Mode::max, Options::Threshold::relative, 4, 5},
+                        Case{Options::Mode::min, Options::Threshold::relative, -4, -5},
+                        Case{Options::Mode::max, Options::Threshold::relative, -4, -3},
+                        Case{Options::Mode::min, Options::Threshold::relative, 0, 0},
+                        Case{Options::Mode::max, Options::Threshold::relative, -0.0, 0},
                         Case{Options::Mode::min, Options::Threshold::absolute, 4, 3.75},
-                        Case{Options::Mode::max, Options::Threshold::absolute, 4, 4.25}}) {
+                        Case{Options::Mode::max, Options::Threshold::absolute, 4, 4.25},
+                        Case{Options::Mode::min, Options::Threshold::absolute, -4, -4.25},
+                        Case{Options::Mode::max, Options::Threshold::absolute, -4, -3.75}}) {
     CAPTURE(c.edge);
     optim::SGD sgd(parameter(), {.lr = 0.5});
     optim::ReduceLROnPlateau schedule(

@@ -115,6 +115,40 @@ TEST_CASE("thirty steps of each schedule agree with PyTorch") {
   }
 }
 
+// PyTorch's rates for these metrics, which are positive; it takes negative ones otherwise (pytorch#47513).
+TEST_CASE("a plateau of negated metrics is that of the metrics in the other mode") {
+  const auto golden = tests::golden("optim");
+  const auto metrics = golden.at("schedule/metrics").to_vector<double>();
+  const std::vector<std::pair<const char*, PlateauOptions>> cases = {
+      {"plateau", {.mode = kMax, .factor = 0.5, .patience = 1}},
+      {"plateau_patience", {.mode = kMax, .factor = 0.1, .patience = 3, .threshold = 0.01}},
+      {"plateau_absolute",
+       {.mode = kMax, .factor = 0.5, .patience = 0, .threshold = 0.05, .threshold_mode = kAbsolute}},
+      {"plateau_cooldown", {.mode = kMax, .factor = 0.5, .patience = 0, .cooldown = 3, .min_lr = 0.01}}};
+  for (const auto& [name, options] : cases) {
+    CAPTURE(name);
+    const auto rates = golden.at(std::string("schedule/") + name).to_vector<double>();
+    const auto optimizer = two_groups();
+    ReduceLROnPlateau schedule(*optimizer, options);
+    for (size_t step = 0; step < kSteps; ++step) {
+      CAPTURE(step);
+      REQUIRE(metrics[step] > 0);
+      schedule.step(-metrics[step]);
+      CHECK(optimizer->groups()[0].lr == doctest::Approx(rates[2 * step + 2]).epsilon(1e-12));
+    }
+  }
+}
+
+TEST_CASE("a negative metric that gets worse all the time is no improvement") {
+  for (const auto mode : {PlateauOptions::Mode::min, kMax}) {
+    const auto optimizer = two_groups();
+    ReduceLROnPlateau schedule(*optimizer, {.mode = mode, .patience = 2});
+    for (int i = 0; i < 20; ++i) schedule.step(-1 + (mode == kMax ? -1e-5 : 1e-5) * i);
+    CHECK(schedule.best() == -1);
+    CHECK(optimizer->lr() < 1e-5);
+  }
+}
+
 TEST_CASE("a schedule that loads a state continues as it would have gone on") {
   for (const Variant& variant : variants())
     for (const int saved_after : {0, 1, 7, 19}) {

@@ -1,0 +1,83 @@
+// Kernels in a child after fork(), which has none of the parent's threads.
+#include <atomic>
+#include <thread>
+
+#include "tests/child.h"
+#include "tests/tensor/reference.h"
+
+using namespace tests;
+
+namespace {
+
+// Whole numbers, so that every way to sum them gives the same bits; large enough for all threads.
+double product() {
+  const Tensor a = Tensor::full({200, 300}, 3), b = Tensor::full({300, 250}, 2);
+  Tensor c = Tensor::empty({200, 250});
+  tensor::kernels::matmul(c, a, b, 1, 0);
+  Tensor total = Tensor::empty({1, 1});
+  tensor::kernels::reduce(total, c, {0, 1}, tensor::ReduceOp::sum);
+  return total.item();
+}
+
+double root() {
+  const Tensor x = Tensor::full({1'000'000}, 9);
+  Tensor y = Tensor::empty(x.shape());
+  tensor::kernels::unary(y, x, tensor::UnaryOp::sqrt);
+  return y.select(0, 999'999).item();
+}
+
+constexpr double kProduct = 200.0 * 250 * 300 * 6;
+
+bool computes() { return product() == kProduct && root() == 3; }
+
+// As many threads as are asked for, whatever the machine has.
+class Threads {
+ public:
+  explicit Threads(int n) : before_(tensor::num_threads()) { tensor::set_num_threads(n); }
+  ~Threads() { tensor::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+// Computes on a thread of its own for as long as it lives.
+class Busy {
+ public:
+  Busy()
+      : thread_([this] {
+          while (!stop_) computes();
+        }) {}
+  ~Busy() {
+    stop_ = true;
+    thread_.join();
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("fork: a child computes what its parent does, and so does its own child") {
+  const Threads three(3);
+  REQUIRE(computes());  // the pool has its threads
+  CHECK(in_fork([] { return computes() && computes() ? 0 : 1; }) == 0);
+  CHECK(in_fork([] { return computes() ? in_fork([] { return computes() ? 0 : 2; }) : 1; }) == 0);
+  CHECK(in_fork([] { return in_fork([] { return computes() ? 0 : 2; }); }) == 0);
+  CHECK(in_fork([] {
+          tensor::set_num_threads(2);
+          return computes() ? 0 : 1;
+        }) == 0);
+  CHECK(computes());  // and the parent's pool is as it was
+}
+
+TEST_CASE("fork: while other threads compute and allocate") {
+  const Threads three(3);
+  const Busy one, two;
+  for (int i = 0; i < 20; ++i) REQUIRE(in_fork([] { return computes() ? 0 : 1; }) == 0);
+}
