@@ -76,7 +76,7 @@ class Tensor {
     expect_dtype(dtype_of<T>::value);
     return reinterpret_cast<const T*>(raw());
   }
-  // The same for writing. Counts as a write (see version); an argument error for read-only memory.
+  // The same for writing. Counts as a write (see version); an argument error if read-only or expanded.
   template <class T>
   T* mutable_data() {
     expect_dtype(dtype_of<T>::value);
