@@ -53,11 +53,13 @@ Shape pool2d_output_shape(const Shape& x, const Pool2dOptions& o, const char* op
         o.kernel_w);
   const auto extent = [&](int64_t size, int64_t pad, int64_t kernel, int64_t dilation, int64_t stride) {
     const int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1;
-    check(size > 0 && room >= 0, ErrorKind::shape,
+    // With ceil_mode a window may be larger than the input, if the step to the next one is, too.
+    const int64_t steps = room + (o.ceil_mode ? stride - 1 : 0);
+    int64_t out = steps >= 0 ? steps / stride + 1 : 0;
+    if (o.ceil_mode && (out - 1) * stride >= size + pad) --out;
+    check(size > 0 && out > 0, ErrorKind::shape,
           "{}: a kernel of {} with dilation {} is larger than the padded input {}", op, kernel, dilation,
           to_string(x));
-    int64_t out = (room + (o.ceil_mode ? stride - 1 : 0)) / stride + 1;
-    if (o.ceil_mode && (out - 1) * stride >= size + pad) --out;
     return out;
   };
   return {x[0], x[1], extent(x[2], o.pad_h, o.kernel_h, o.dilation_h, o.stride_h),
