@@ -180,9 +180,12 @@ Shape infer_size(const Shape& wanted, int64_t numel, const Shape& from, const ch
       known *= shape[i];
     }
   }
-  if (unknown >= 0 && known > 0) shape[unknown] = numel / known;
-  check((unknown < 0 || known > 0) && shape.numel() == numel, ErrorKind::shape,
-        "{}: {} elements of {} do not fit {}", op, numel, to_string(from), to_string(wanted));
+  check(unknown < 0 || known > 0, ErrorKind::shape,
+        "{}: {} to {}: beside a size of 0 the -1 could be any size; write it out", op, to_string(from),
+        to_string(wanted));
+  if (unknown >= 0) shape[unknown] = numel / known;
+  check(shape.numel() == numel, ErrorKind::shape, "{}: {} elements of {} do not fit {}", op, numel,
+        to_string(from), to_string(wanted));
   return shape;
 }
 

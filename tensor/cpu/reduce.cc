@@ -231,10 +231,10 @@ void reduce(Tensor& out, const Tensor& x, const std::vector<int>& dims, ReduceOp
         "reduce: {} gives {} or {}, not the output {}", to_string(x.shape()), to_string(kept),
         to_string(dropped), to_string(out.shape()));
   const Plan plan(x, mask);
+  check(plan.count > 0 || op == ReduceOp::sum || op == ReduceOp::mean, ErrorKind::shape,
+        "reduce: the greatest or least of no elements of {} is not defined", to_string(x.shape()));
   if (plan.outputs == 0) return;
   if (plan.count == 0) {
-    check(op == ReduceOp::sum || op == ReduceOp::mean, ErrorKind::shape,
-          "reduce: the greatest or least of no elements of {} is not defined", to_string(x.shape()));
     cpu::fill(out, op == ReduceOp::sum ? 0.0 : std::numeric_limits<double>::quiet_NaN());
     return;
   }
@@ -259,9 +259,9 @@ void argmax(Tensor& out, const Tensor& x) {
     const Rows<T> rows(x, "argmax");
     check(out.shape() == without_last(x.shape()) && out.is_contiguous(), ErrorKind::shape,
           "argmax: {} into {}", to_string(x.shape()), to_string(out.shape()));
-    if (out.numel() == 0) return;
     check(rows.length > 0, ErrorKind::shape, "argmax: the last dimension of {} is empty",
           to_string(x.shape()));
+    if (out.numel() == 0) return;
     int64_t* indices = out.mutable_data<int64_t>();
     parallel_for(rows.count, std::max<int64_t>(1, kTile / rows.length), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
