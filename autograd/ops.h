@@ -64,7 +64,7 @@ struct TopK {
 };
 TopK topk(const Tensor& x, int64_t k);  // of the last dimension, falling; equals in order of index
 
-// --- shape.cc
+// --- shape.cc; cat leaves out parts of shape (0), whatever the others' shape, as PyTorch does
 Variable reshape(const Variable& x, const Shape& shape);  // view where strides allow
 Variable flatten(const Variable& x, int first = 0, int last = -1);
 Variable permute(const Variable& x, const std::vector<int>& order);                         // view
@@ -93,7 +93,7 @@ Variable log_softmax(const Variable& x, int dim = -1);
 enum class Reduction { mean, sum, none };
 // `weight` (v), of the logits' type: of the classes; undefined: all 1. As in PyTorch the mean divides by the
 // weights of the targets, over the rows that are not ignored; when all are, the loss is 0 (PyTorch gives NaN
-// there: a batch of nothing but padding should not poison a run).
+// there: a batch of nothing but padding should not poison a run). Without any row it is NaN, as there.
 Variable cross_entropy(const Variable& logits, const Tensor& targets, int64_t ignore_index = -100,
                        double label_smoothing = 0, Reduction reduction = Reduction::mean,
                        const Tensor& weight = {});

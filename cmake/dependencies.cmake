@@ -3,10 +3,6 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(nlohmann_json 3.10 REQUIRED)
-find_package(CLI11 REQUIRED)
-find_path(UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
-find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)
-find_path(STB_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb REQUIRED)
 
 set(IMGCAP_HAVE_ONEDNN OFF)
 if(NOT IMGCAP_ONEDNN STREQUAL "OFF")
@@ -19,6 +15,24 @@ if(NOT IMGCAP_ONEDNN STREQUAL "OFF")
     message(FATAL_ERROR "IMGCAP_ONEDNN=ON, but dnnl.hpp or libdnnl was not found (Debian: libdnnl-dev)")
   endif()
 endif()
+
+if(IMGCAP_CUDA STREQUAL "ON" OR IMGCAP_CUDA STREQUAL "EMULATED")
+  message(FATAL_ERROR "IMGCAP_CUDA=${IMGCAP_CUDA}: this version has no CUDA kernels yet; use AUTO or OFF")
+endif()
+
+message(STATUS "oneDNN:        ${IMGCAP_HAVE_ONEDNN} (off: Eigen does the matrix products and convolutions)")
+message(STATUS "CUDA:          OFF (the CPU does everything)")
+
+if(NOT IMGCAP_BUILD_PROGRAM)
+  return()
+endif()
+
+# --- what the program needs besides
+
+find_package(CLI11 REQUIRED)
+find_path(UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
+find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)
+find_path(STB_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb REQUIRED)
 
 set(IMGCAP_HAVE_JPEG OFF)
 if(NOT IMGCAP_JPEG STREQUAL "OFF")
@@ -71,13 +85,7 @@ if(IMGCAP_HEIF)
   set(IMGCAP_HAVE_HEIF ON)
 endif()
 
-if(IMGCAP_CUDA STREQUAL "ON" OR IMGCAP_CUDA STREQUAL "EMULATED")
-  message(FATAL_ERROR "IMGCAP_CUDA=${IMGCAP_CUDA}: this version has no CUDA kernels yet; use AUTO or OFF")
-endif()
-
-message(STATUS "oneDNN:        ${IMGCAP_HAVE_ONEDNN} (off: Eigen does the matrix products and convolutions)")
 message(STATUS "libjpeg-turbo: ${IMGCAP_HAVE_JPEG} (off: stb_image reads JPEG files)")
 message(STATUS "libwebp:       ${IMGCAP_HAVE_WEBP} (off: WebP files are refused)")
 message(STATUS "libtiff:       ${IMGCAP_HAVE_TIFF} (off: TIFF files are refused)")
 message(STATUS "libheif:       ${IMGCAP_HAVE_HEIF} (off: HEIC and AVIF files are refused)")
-message(STATUS "CUDA:          OFF (the CPU does everything)")

@@ -44,6 +44,7 @@ Variable BatchNorm2d::forward(const Variable& x) {
 void BatchNorm2d::update(const Tensor& mean, const Tensor& variance, int64_t count) {
   const int64_t batches = static_cast<int64_t>(batches_->item()) + 1;
   batches_->fill_(static_cast<double>(batches));
+  if (count == 0) return;  // an empty batch counts, but has no statistics
   const double factor = options_.momentum.value_or(1.0 / static_cast<double>(batches));
   const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
   tensor::kernels::affine(*running_mean_, *running_mean_, 1 - factor, 0);

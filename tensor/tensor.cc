@@ -131,8 +131,20 @@ const std::byte* Tensor::device_raw() const {
 
 std::byte* Tensor::mutable_device_raw() {
   check(defined(), ErrorKind::argument, "data: the tensor is undefined");
-  check(!storage_->read_only, ErrorKind::argument, "data: {} is read-only memory; clone it first",
-        describe(*this));
+  // Every kernel comes through here: sentences are made only when they are needed.
+  if (storage_->read_only) [[unlikely]]
+    fail(ErrorKind::argument, "data: {} is read-only memory; clone it first", describe(*this));
+  // Only expand() makes two indices mean one element, by a stride of 0. This is the one door to writing.
+  bool repeated = false, empty = false;
+  for (int d = 0; d < rank(); ++d) {
+    repeated = repeated || (shape_[d] > 1 && strides_[d] == 0);
+    empty = empty || shape_[d] == 0;
+  }
+  if (repeated && !empty) [[unlikely]]
+    fail(ErrorKind::argument,
+         "data: more than one element of the written-to tensor refers to a single memory location: {} is "
+         "expanded; clone it first",
+         describe(*this));
   storage_->version.fetch_add(1, std::memory_order_relaxed);
   return storage_->data + offset_ * size_of(dtype_);
 }
@@ -176,9 +188,12 @@ Shape infer_size(const Shape& wanted, int64_t numel, const Shape& from, const ch
       known *= shape[i];
     }
   }
-  if (unknown >= 0 && known > 0) shape[unknown] = numel / known;
-  check((unknown < 0 || known > 0) && shape.numel() == numel, ErrorKind::shape,
-        "{}: {} elements of {} do not fit {}", op, numel, to_string(from), to_string(wanted));
+  check(unknown < 0 || known > 0, ErrorKind::shape,
+        "{}: {} to {}: beside a size of 0 the -1 could be any size; write it out", op, to_string(from),
+        to_string(wanted));
+  if (unknown >= 0) shape[unknown] = numel / known;
+  check(shape.numel() == numel, ErrorKind::shape, "{}: {} elements of {} do not fit {}", op, numel,
+        to_string(from), to_string(wanted));
   return shape;
 }
 

@@ -77,7 +77,8 @@ class Tensor {
     expect_host();
     return device_data<T>();
   }
-  // The same for writing. Counts as a write (see version). Errors also: argument, for read-only memory.
+  // The same for writing. Counts as a write (see version). Errors also: argument, for read-only memory
+  // and for an expanded tensor, whose elements share memory.
   template <class T>
   T* mutable_data() {
     expect_host();

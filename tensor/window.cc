@@ -26,6 +26,8 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o
     check_range(pad, 0, "padding", op);
   check(w[2] >= 1 && w[3] >= 1 && w[2] <= kMost && w[3] <= kMost, ErrorKind::shape,
         "{}: kernel {} x {} is empty", op, w[2], w[3]);
+  check(x[2] > 0 && x[3] > 0, ErrorKind::shape, "{}: the pictures of input {} are empty", op, to_string(x));
+  check(w[0] > 0, ErrorKind::shape, "{}: weight {} has no output channels", op, to_string(w));
   check(x[1] % o.groups == 0 && w[0] % o.groups == 0 && w[1] == x[1] / o.groups, ErrorKind::shape,
         "{}: weight {} does not fit input {} in {} groups: the weight needs {} / {} input channels and a "
         "multiple of {} "
@@ -44,6 +46,7 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o
 
 Shape pool2d_output_shape(const Shape& x, const Pool2dOptions& o, const char* op) {
   check(x.rank() == 4, ErrorKind::shape, "{}: input {} must be (n, c, h, w)", op, to_string(x));
+  check(x[1] > 0, ErrorKind::shape, "{}: input {} has no channels", op, to_string(x));
   for (const int64_t value : {o.kernel_h, o.kernel_w}) check_range(value, 1, "kernel", op);
   for (const int64_t value : {o.stride_h, o.stride_w}) check_range(value, 1, "stride", op);
   for (const int64_t value : {o.dilation_h, o.dilation_w}) check_range(value, 1, "dilation", op);
@@ -53,11 +56,13 @@ Shape pool2d_output_shape(const Shape& x, const Pool2dOptions& o, const char* op
         o.kernel_w);
   const auto extent = [&](int64_t size, int64_t pad, int64_t kernel, int64_t dilation, int64_t stride) {
     const int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1;
-    check(size > 0 && room >= 0, ErrorKind::shape,
+    // With ceil_mode a window may be larger than the input, if the step to the next one is, too.
+    const int64_t steps = room + (o.ceil_mode ? stride - 1 : 0);
+    int64_t out = steps >= 0 ? steps / stride + 1 : 0;
+    if (o.ceil_mode && (out - 1) * stride >= size + pad) --out;
+    check(size > 0 && out > 0, ErrorKind::shape,
           "{}: a kernel of {} with dilation {} is larger than the padded input {}", op, kernel, dilation,
           to_string(x));
-    int64_t out = (room + (o.ceil_mode ? stride - 1 : 0)) / stride + 1;
-    if (o.ceil_mode && (out - 1) * stride >= size + pad) --out;
     return out;
   };
   return {x[0], x[1], extent(x[2], o.pad_h, o.kernel_h, o.dilation_h, o.stride_h),

@@ -54,6 +54,8 @@ void expect_shapes(const char* op, const Variable& keys, const Variable& values,
           keys.size(1) == values.size(1) && keys.size(2) == query.size(1),
       ErrorKind::shape, "{}: keys {}, values {} and query {} have to be (m, p, a), (m, p, d) and (n, a)", op,
       to_string(keys.shape()), to_string(values.shape()), to_string(query.shape()));
+  tensor::check(keys.size(1) > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op,
+                to_string(keys.shape()));
 }
 
 }  // namespace
@@ -92,10 +94,12 @@ Attention additive_attention_composed(const Variable& given_keys, const Variable
                  query = autocast_lower(given_query);
   expect_shapes("additive_attention_composed", keys, values, query);
   const int64_t places = keys.size(1), width = keys.size(2), features = values.size(2), rows = query.size(0);
+  const int64_t images = keys.size(0);
   // Each row's own copy of its image: what the kernel avoids.
-  const Variable key = reshape(embedding(reshape(keys, {-1, places * width}), image), {rows, places, width});
+  const Variable key =
+      reshape(embedding(reshape(keys, {images, places * width}), image), {rows, places, width});
   const Variable value =
-      reshape(embedding(reshape(values, {-1, places * features}), image), {rows, places, features});
+      reshape(embedding(reshape(values, {images, places * features}), image), {rows, places, features});
   Variable scores = sum(tanh(key + unsqueeze(query, 1)) * v, {2});
   if (v_bias.defined()) scores = scores + v_bias;
   const Variable alpha = softmax(scores, 1);

@@ -47,6 +47,8 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
   expect_floats("batch_norm", {&x});
   expect_one_device("batch_norm", x, weight, bias, running_mean, running_var);
   check(x.rank() >= 2, ErrorKind::shape, "batch_norm: input {} must be (n, c, ...)", to_string(x.shape()));
+  check(x.size(1) > 0 || !weight.defined(), ErrorKind::shape, "batch_norm: input {} has no channels",
+        to_string(x.shape()));
   const Shape channels{x.size(1)};
   for (const Variable* v : {&weight, &bias}) {
     if (!v->defined()) continue;
@@ -58,7 +60,9 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
   const DType wide = tensor::is_half(x.dtype()) ? DType::f32 : x.dtype();
   Tensor mean, variance;
   if (train) {
-    check(x.numel() > x.size(1), ErrorKind::shape,
+    int64_t count = x.size(0);  // 0 is fine: nothing to normalise
+    for (int d = 2; d < x.rank(); ++d) count *= x.size(d);
+    check(count != 1, ErrorKind::shape,
           "batch_norm: training needs more than one value a channel, input is {}", to_string(x.shape()));
     mean = Tensor::empty(channels, wide, x.device());
     variance = Tensor::empty(channels, wide, x.device());

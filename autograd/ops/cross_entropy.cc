@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "autograd/ops/common.h"
 
 namespace autograd {
@@ -71,7 +73,7 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
     if (reduction == Reduction::mean) {
       const double counted = total_weight(targets, ignore_index, weight);
       row_scale = counted > 0 ? 1.0 / counted : 0.0;
-      tensor::kernels::affine(total, total, row_scale, 0);
+      tensor::kernels::affine(total, total, targets.numel() > 0 ? row_scale : NAN, 0);
     }
     losses = total;
   }

@@ -27,9 +27,10 @@ Tensor product(const Tensor& a, const Tensor& b) {
   if (lead.empty()) {
     tensor::kernels::matmul(out, a, b, 1, 0);
   } else {
-    Tensor flat = out.view({-1, m, n});
-    tensor::kernels::matmul(flat, a.expand(with_matrix(lead, m, k)).reshape({-1, m, k}),
-                            b.expand(with_matrix(lead, k, n)).reshape({-1, k, n}), 1, 0);
+    const int64_t stack = lead.numel();  // not -1 in the shapes below: a size may be 0
+    Tensor flat = out.view({stack, m, n});
+    tensor::kernels::matmul(flat, a.expand(with_matrix(lead, m, k)).reshape({stack, m, k}),
+                            b.expand(with_matrix(lead, k, n)).reshape({stack, k, n}), 1, 0);
   }
   return out;
 }
@@ -54,15 +55,18 @@ Variable matmul(const Variable& given_a, const Variable& given_b) {
 
 namespace {
 
+// The product of all sizes but the last.
+int64_t row_count(const Shape& shape) { return Shape(std::span(shape.begin(), shape.end() - 1)).numel(); }
+
 class LinearBackward final : public Node {
  public:
   LinearBackward(const Variable& x, const Variable& weight) : Node("linear") { save(x), save(weight); }
   Variables apply(const Variables& gradients) override {
     const Variable &g = gradients[0], x = saved(0), weight = saved(1);
-    const int64_t out = weight.size(0), in = weight.size(1);
-    const Variable rows = reshape(g, {-1, out});
+    const int64_t out = weight.size(0), in = weight.size(1), n = row_count(x.shape());
+    const Variable rows = reshape(g, {n, out});
     return {needs(0) ? reshape(matmul(rows, weight), x.shape()) : Variable(),
-            needs(1) ? matmul(transpose(rows, 0, 1), reshape(x, {-1, in})) : Variable(),
+            needs(1) ? matmul(transpose(rows, 0, 1), reshape(x, {n, in})) : Variable(),
             needs(2) ? sum(rows, {0}) : Variable()};
   }
 };
@@ -85,7 +89,7 @@ Variable linear(const Variable& given, const Variable& given_weight, const Varia
   Shape shape = x.shape();
   shape[shape.rank() - 1] = weight.size(0);
   Tensor out = Tensor::empty(shape, x.dtype(), x.device());
-  Tensor rows = out.view({x.numel() / std::max<int64_t>(weight.size(1), 1), weight.size(0)});
+  Tensor rows = out.view({row_count(x.shape()), weight.size(0)});
   const bool has_bias = bias.defined();
   if (has_bias) rows.copy_(bias.data());
   tensor::kernels::matmul(rows, x.data().reshape({rows.size(0), weight.size(1)}), weight.data().t(), 1,

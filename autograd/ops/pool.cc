@@ -56,6 +56,8 @@ Variable adaptive_avg_pool2d(const Variable& x, int64_t out_h, int64_t out_w) {
         to_string(x.shape()));
   check(out_h > 0 && out_w > 0, ErrorKind::argument,
         "adaptive_avg_pool2d: output size {} x {} must be positive", out_h, out_w);
+  if (out_h == 1 && out_w == 1 && x.size(2) * x.size(3) == 0)
+    return mean(x, {2, 3}, true);  // NaN: of nothing
   Tensor out = empty_like(x.data(), {x.size(0), x.size(1), out_h, out_w});
   tensor::kernels::adaptive_avg_pool2d(out, x.data().contiguous());
   return record<AdaptiveAvgPool2dBackward>(out, {x}, x.shape());

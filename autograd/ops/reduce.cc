@@ -64,7 +64,9 @@ Variable sum(const Variable& given, const std::vector<int>& dims, bool keepdim) 
 Variable mean(const Variable& given, const std::vector<int>& dims, bool keepdim) {
   const Variable x = autocast_f32(given);
   const Reduced r = reduce("mean", x, dims, keepdim, ReduceOp::mean);
-  const double share = static_cast<double>(r.out.numel()) / static_cast<double>(x.numel());
+  // Of each element in its mean; of none, anything but inf, which would make NaN of a second derivative.
+  const double share =
+      x.numel() > 0 ? static_cast<double>(r.out.numel()) / static_cast<double>(x.numel()) : 1;
   return record<SumBackward>(r.out, {x}, "mean", x.shape(), r.kept, share);
 }
 
@@ -120,8 +122,12 @@ class LogSumExpBackward final : public Node {
 Variable logsumexp(const Variable& given, int dim, bool keepdim) {
   const Variable x = autocast_f32(given);
   Tensor y;
-  Shape kept;
-  {
+  Shape kept = x.shape();
+  if (const int d = tensor::normalize_dim(dim, x.rank(), "logsumexp"); x.size(d) == 0) {
+    expect_floats("logsumexp", {&x});
+    kept[d] = 1;
+    y = Tensor::full(kept, -std::numeric_limits<double>::infinity(), x.dtype(), x.device());  // ln 0
+  } else {
     const NoGrad guard;  // the node's own formula needs less memory than these ops' nodes
     const Reduced top = reduce("logsumexp", x.detach(), {dim}, true, ReduceOp::max);
     kept = top.kept;

@@ -1,4 +1,6 @@
 // Views and rearrangements.
+#include <algorithm>
+
 #include "autograd/ops/common.h"
 
 namespace autograd {
@@ -149,8 +151,12 @@ class CatBackward final : public Node {
   Variables apply(const Variables& g) override {
     Variables parts(sizes_.size());
     int64_t start = 0;
-    for (size_t i = 0; i < sizes_.size(); start += sizes_[i++])
-      if (needs(static_cast<int>(i))) parts[i] = slice(g[0], dim_, start, start + sizes_[i]);
+    for (size_t i = 0; i < sizes_.size(); start += sizes_[i++]) {
+      if (!needs(static_cast<int>(i))) continue;
+      parts[i] = slice(g[0], dim_, start, start + sizes_[i]);
+      if (input_metas()[i].shape == Shape{0})
+        parts[i] = reshape(parts[i], {0});  // of whatever rank the rest is
+    }
     return parts;
   }
 
@@ -166,8 +172,12 @@ Variable cat(const Variables& parts, int dim) {
     for (const Variable& part : parts) promoted.push_back(to(part, *type));
     return cat(promoted, dim);
   }
-  const Tensor& first = parts[0].data();
-  const int d = dim_of(parts[0], dim, "cat");
+  // A vector of nothing fits everything, as in PyTorch: what a loop that appends begins with.
+  const auto counts = [](const Variable& part) { return part.shape() != Shape{0}; };
+  const auto found = std::find_if(parts.begin(), parts.end(), counts);
+  const Variable& model = found == parts.end() ? parts[0] : *found;
+  const Tensor& first = model.data();
+  const int d = found == parts.end() ? 0 : dim_of(model, dim, "cat");
   Shape shape = first.shape();
   std::vector<int64_t> sizes;
   shape[d] = 0;
@@ -175,6 +185,10 @@ Variable cat(const Variables& parts, int dim) {
     check(part.dtype() == first.dtype(), ErrorKind::dtype, "cat: {} and {} do not mix; convert one with to()",
           tensor::describe(first), tensor::describe(part.data()));
     expect_same_device(first, part.data(), "cat");
+    if (!counts(part)) {
+      sizes.push_back(0);
+      continue;
+    }
     Shape expected = first.shape();
     if (part.rank() == first.rank()) expected[d] = part.size(d);
     check(part.shape() == expected, ErrorKind::shape, "cat: {} and {} differ in more than dimension {}",
@@ -185,6 +199,7 @@ Variable cat(const Variables& parts, int dim) {
   Tensor out = empty_like(first, shape);
   int64_t start = 0;
   for (const Variable& part : parts) {
+    if (!counts(part)) continue;
     Tensor place = out.slice(d, start, start + part.size(d));
     tensor::kernels::copy(place, part.data());
     start += part.size(d);

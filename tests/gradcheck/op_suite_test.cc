@@ -52,14 +52,19 @@ TEST_CASE("op database: lstm") { check_family("lstm"); }
 TEST_CASE("op database: attention") { check_family("attention"); }
 TEST_CASE("op database: decoder_sequence") { check_family("decoder_sequence"); }
 
-TEST_CASE("op database: each public op has a record, each record a sample that is empty or of size 1") {
+TEST_CASE(
+    "op database: each public op has a record, each record a sample of size 1 or less and an empty one") {
   std::set<std::string> records;
   for (const OpRecord& record : op_database()) {
     CHECK_MESSAGE(records.insert(record.name).second, record.name, " twice");
-    bool smallest = false;
+    bool smallest = false, empty = false;
     for (const Sample& sample : record.samples)
-      for (const SampleInput& input : sample.inputs) smallest = smallest || input.values.numel() <= 1;
+      for (const SampleInput& input : sample.inputs) {
+        smallest = smallest || input.values.numel() <= 1;
+        empty = empty || (input.kind == SampleInput::Kind::floating && input.values.numel() == 0);
+      }
     CHECK_MESSAGE(smallest, record.name);
+    CHECK_MESSAGE(empty, record.name);
     CHECK_MESSAGE(std::string(record.tolerance.reason).size() > 10, record.name);
   }
   for (const char* header : {"autograd/ops.h", "autograd/decoder_sequence.h"}) {

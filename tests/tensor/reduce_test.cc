@@ -95,6 +95,35 @@ TEST_CASE("reduce of nothing: sum 0, mean NaN, max an error; an empty output is 
   tensor::kernels::reduce(none, x, {1}, ReduceOp::max);
 }
 
+// torch: amax, amin, argmax of torch.zeros(0, 0) over 1 are IndexErrors; cumsum(torch.zeros(2, 0), 1) is (2,
+// 0), and topk(torch.zeros(2, 0), 0) (2, 0), topk(torch.zeros(2, 0), 1) "selected index k out of range".
+TEST_CASE(
+    "the greatest and least of no elements are errors even for no rows; sums and orders of nothing are not") {
+  for (const Shape& shape : {Shape{0, 0}, Shape{2, 0}}) {
+    const Tensor x = Tensor::zeros(shape);
+    Tensor rows = Tensor::zeros({shape[0]}), places = Tensor::zeros({shape[0]}, DType::i64), none = x.clone(),
+           none_places = x.to(DType::i64);
+    const std::string text = to_string(shape);
+    check_error(ErrorKind::shape, {"reduce", text},
+                [&] { tensor::kernels::reduce(rows, x, {1}, ReduceOp::max); });
+    check_error(ErrorKind::shape, {"reduce", text},
+                [&] { tensor::kernels::reduce(rows, x, {1}, ReduceOp::min); });
+    check_error(ErrorKind::shape, {"argmax", text}, [&] { tensor::kernels::argmax(places, x); });
+    check_error(ErrorKind::argument, {"topk", "1", text},
+                [&] { tensor::kernels::topk(none, none_places, x, 1); });
+    tensor::kernels::topk(none, none_places, x, 0);
+    tensor::kernels::cumsum(none, x);
+    tensor::kernels::softmax(none, x);
+    tensor::kernels::log_softmax(none, x);
+  }
+  Tensor none = Tensor::zeros({0});
+  tensor::kernels::reduce(none, Tensor::zeros({0, 3}), {1}, ReduceOp::min);  // three of each of no rows
+  tensor::kernels::cumsum(none, Tensor::zeros({0}));
+  Tensor squares = Tensor::full({1}, 7, DType::f64);
+  tensor::kernels::sum_squares(squares, {Tensor::zeros({0, 3})});
+  CHECK(squares.item() == 0);
+}
+
 TEST_CASE("sums of a million floats lose nothing; NaN wins a maximum") {
   Tensor x = Tensor::full({1 << 20}, 0.1), out = Tensor::empty({});
   tensor::kernels::reduce(out, x, {0}, ReduceOp::sum);

@@ -8,7 +8,7 @@ OpRecord elementwise(const char* name, Variable (*op)(const Variable&), double (
   OpRecord record{name, "activation"};
   record.tolerance = {3e-6, 1e-13, "the float kernels' own exponential and tanh are within 3e-7"};
   uint64_t seed = 100;
-  for (const Shape& shape : std::vector<Shape>{{3, 5}, {}, {1, 1}, {0}, {128, 1024}})
+  for (const Shape& shape : std::vector<Shape>{{3, 5}, {}, {1, 1}, {0}, {128, 1024}, {3, 0}, {2, 0, 3}})
     record.samples.push_back({text(shape),
                               {floating(random_away_from(shape, seed++, kinks, low, high))},
                               [op](const Variables& in) { return Variables{op(in[0])}; },

@@ -6,7 +6,7 @@ namespace {
 using Unary = Variable (*)(const Variable&);
 using Binary = Variable (*)(const Variable&, const Variable&);
 
-const std::vector<Shape> kShapes = {{3, 4}, {}, {1}, {0, 3}, {2, 1, 5}};
+const std::vector<Shape> kShapes = {{3, 4}, {}, {1}, {0, 3}, {3, 0}, {2, 1, 5}};
 
 OpRecord unary(const char* name, Unary op, double (*f)(double), const std::vector<double>& kinks, double low,
                double high, Tolerance tolerance = {}) {
@@ -61,6 +61,9 @@ OpRecord binary(const char* name, Binary op, double (*f)(double, double), double
   add({0, 3}, {1, 3}, false);
   add({2, 3}, {2, 3}, false);
   add({49, 256}, {32, 1, 256}, true);
+  add({3, 0}, {3, 1}, false);
+  add({}, {2, 0, 3}, false);
+  add({0, 0}, {0, 0}, false);
   // One variable on both sides.
   Sample twice = record.samples.front();
   twice.label = "(3, 4) with itself";
@@ -131,7 +134,9 @@ void add_arithmetic(std::vector<OpRecord>& all) {
   for (const auto& [c, a, b] : std::vector<std::array<Shape, 3>>{{{{3, 4}, {3, 4}, {3, 4}}},
                                                                  {{{3, 1}, {2, 1, 4}, {1, 4}}},
                                                                  {{{}, {2, 2}, {2, 2}}},
-                                                                 {{{0}, {0}, {1}}}}) {
+                                                                 {{{0}, {0}, {1}}},
+                                                                 {{{3, 1}, {3, 0}, {}}},
+                                                                 {{{1}, {2, 1}, {0, 2, 0}}}}) {
     const Shape shape = tensor::broadcast(tensor::broadcast(c, a, "where"), b, "where");
     Array bits = random_array(c, seed, 0, 2);
     for (double& v : bits.values) v = std::floor(v);

@@ -38,7 +38,8 @@ OpRecord record_of(const char* name, Op op, bool fused) {
     bool bias;
   };
   for (const Case& c : {Case{2, 3, 2, 3, 3, true}, Case{2, 3, 2, 3, 3, false}, Case{1, 1, 1, 1, 1, true},
-                        Case{3, 2, 2, 2, 2, true}, Case{4, 49, 32, 48, 6, true}}) {
+                        Case{3, 2, 2, 2, 2, true}, Case{4, 49, 32, 48, 6, true}, Case{2, 3, 2, 3, 0, true},
+                        Case{0, 3, 2, 3, 0, true}, Case{2, 3, 0, 3, 3, true}, Case{2, 3, 2, 0, 3, false}}) {
     Sample sample{tensor::format("{} queries over {} images of {} places{}", c.queries, c.images, c.places,
                                  c.bias ? "" : ", no bias"),
                   {floating(random_array({c.images, c.places, c.size}, seed)),
@@ -66,6 +67,12 @@ OpRecord record_of(const char* name, Op op, bool fused) {
               {"(2, 3, 4)", "(2, 5, 6)"}),
       refuses("queries of another size", with({2, 3, 6}, {3, 5}, 0), ErrorKind::shape,
               {"(2, 3, 4)", "(3, 5)"}),
+      refuses("no places",
+              [op] {
+                op(zeros({2, 0, 4}), zeros({2, 0, 6}), zeros({3, 4}), Tensor::zeros({3}, DType::i64),
+                   zeros({4}), {});
+              },
+              ErrorKind::shape, {name, "(2, 0, 4)"}),
       refuses("an image that is not there", with({2, 3, 6}, {3, 4}, 2), ErrorKind::index, {"2"})};
   return record;
 }

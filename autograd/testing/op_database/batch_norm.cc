@@ -42,7 +42,13 @@ void add_batch_norm(std::vector<OpRecord>& all) {
                                                   {{2, 3, 2, 3}, false, true},
                                                   {{1, 2, 1, 1}, false, true},
                                                   {{3, 1, 2, 2}, true, true},
-                                                  {{8, 16, 14, 14}, true, true}}) {
+                                                  {{8, 16, 14, 14}, true, true},
+                                                  {{0, 3}, true, true},
+                                                  {{0, 3, 2, 2}, true, true},
+                                                  {{0, 3, 2, 2}, true, false},
+                                                  {{2, 3, 0, 2}, true, true},
+                                                  {{0, 3, 2, 2}, false, true},
+                                                  {{2, 0, 2}, false, false}}) {
     Sample sample{
         tensor::format("{}{}{}", text(x), train ? ", training" : ", evaluating",
                        affine ? "" : ", not affine"),
@@ -90,6 +96,11 @@ void add_batch_norm(std::vector<OpRecord>& all) {
                              call({1, 3}, {3}, {3}, true);
                            },
                            ErrorKind::shape, {"batch_norm", "(1, 3)"}),
+                   refuses("no channels",
+                           [call] {
+                             call({2, 0}, {0}, {0}, true);
+                           },
+                           ErrorKind::shape, {"batch_norm", "(2, 0)"}),
                    refuses("other statistics",
                            [call] {
                              call({2, 3}, {4}, {3}, false);

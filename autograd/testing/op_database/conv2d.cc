@@ -62,7 +62,28 @@ void add_conv2d(std::vector<OpRecord>& all) {
   add("no pictures", {0, 2, 4, 4}, {3, 2, 3, 3}, {});
   add("a layer", {2, 32, 14, 14}, {16, 32, 3, 3}, {1, 1, 1, 1, 1, 1});
   add("a depthwise layer", {1, 48, 14, 14}, {48, 1, 5, 5}, {1, 1, 2, 2, 2, 2, 1, 1, 48});
+  add("no pictures, no bias, groups", {0, 4, 4, 4}, {2, 2, 3, 3}, {1, 1, 0, 0, 0, 0, 1, 1, 2}, false);
+  add("no pictures, depthwise", {0, 3, 4, 4}, {3, 1, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 3});
+  add("no pictures, 1 x 1", {0, 3, 2, 2}, {4, 3, 1, 1}, {});
+  add("no input channels", {2, 0, 4, 4}, {3, 0, 3, 3}, {});
+  add("no input channels, no bias", {2, 0, 4, 4}, {3, 0, 1, 1}, {}, false);
+  // torch.nn.functional.conv2d refuses these, too.
   record.errors = {
+      refuses("no output channels",
+              [] {
+                conv2d(zeros({1, 2, 4, 4}), zeros({0, 2, 3, 3}), zeros({0}), {});
+              },
+              ErrorKind::shape, {"conv2d", "(0, 2, 3, 3)"}),
+      refuses("empty pictures",
+              [] {
+                conv2d(zeros({1, 2, 0, 4}), zeros({3, 2, 1, 1}), {}, {1, 1, 1, 1, 1, 1});
+              },
+              ErrorKind::shape, {"conv2d", "(1, 2, 0, 4)"}),
+      refuses("an empty kernel",
+              [] {
+                conv2d(zeros({1, 2, 4, 4}), zeros({3, 2, 0, 3}), {}, {});
+              },
+              ErrorKind::shape, {"conv2d", "0 x 3"}),
       refuses("other channels",
               [] {
                 conv2d(zeros({1, 3, 4, 4}), zeros({2, 4, 3, 3}), {}, {});

@@ -31,7 +31,7 @@ Array reference(const std::vector<Array>& in, const Settings& s) {
     counted += s.weighted ? in[2]({target}) : 1.0;
   }
   if (s.reduction == Reduction::none) return losses;
-  if (s.reduction == Reduction::mean) total = counted > 0 ? total / counted : 0;
+  if (s.reduction == Reduction::mean) total = counted > 0 ? total / counted : rows > 0 ? 0 : NAN;
   return Array(Shape{}, std::vector<double>{total});
 }
 
@@ -53,7 +53,7 @@ Variables composed(const Variables& in, const Settings& s) {
   if (s.reduction == Reduction::none) return {losses};
   if (s.reduction == Reduction::sum) return {sum(losses)};
   const double counted = sum(hot * weight).item();
-  return {sum(losses) * (counted > 0 ? 1 / counted : 0)};
+  return {sum(losses) * (counted > 0 ? 1 / counted : rows > 0 ? 0 : NAN)};
 }
 
 }  // namespace
@@ -92,11 +92,20 @@ void add_cross_entropy(std::vector<OpRecord>& all) {
   add({3, 4}, {}, ", all ignored", true);
   add({0, 4}, {0, Reduction::none, false}, ", no rows");
   add({40, 1000}, {0.1, Reduction::mean, false}, ", smoothed");
+  // NaN: the mean of nothing, as F.cross_entropy(torch.zeros(0, 4), torch.zeros(0).long()) is.
+  add({0, 4}, {0, Reduction::mean, false}, ", no rows, mean");
+  add({0, 4}, {0.1, Reduction::mean, true}, ", no rows, mean, smoothed, weighted");
+  add({0, 4}, {0.1, Reduction::sum, false}, ", no rows, sum, smoothed");
   record.errors = {refuses("a target beyond the classes",
                            [] {
                              cross_entropy(zeros({2, 3}), Tensor::full({2}, 3, DType::i64));
                            },
                            ErrorKind::index, {"cross_entropy", "3", "(2, 3)"}),
+                   refuses("a target where there are no classes",
+                           [] {
+                             cross_entropy(zeros({2, 0}), Tensor::zeros({2}, DType::i64));
+                           },
+                           ErrorKind::index, {"cross_entropy", "(2, 0)"}),
                    refuses("another number of targets",
                            [] {
                              cross_entropy(zeros({2, 3}), Tensor::zeros({3}, DType::i64));

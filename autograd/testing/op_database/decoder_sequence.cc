@@ -185,6 +185,17 @@ void add_decoder_sequence(std::vector<OpRecord>& all) {
   s.rows = {8, 8, 7, 5, 5, 2};
   s.teacher = {true, true, true, true, true, true};
   cases.push_back({"attention of a model's size", s});
+  // What PyTorch's Linear, Embedding and lstm take.
+  for (const auto& [label, size] : std::vector<std::pair<const char*, int64_t Settings::*>>{
+           {"attention of size 0", &Settings::size},
+           {"features of size 0", &Settings::features},
+           {"an embedding of size 0", &Settings::embedding},
+           {"a hidden state of size 0", &Settings::hidden}}) {
+    s = {};
+    s.gate = true;
+    s.*size = 0;
+    cases.push_back({label, s});
+  }
 
   for (const bool fused : {true, false}) {
     OpRecord record{fused ? "decoder_sequence" : "decoder_sequence_composed", "decoder_sequence",
@@ -227,6 +238,16 @@ void add_decoder_sequence(std::vector<OpRecord>& all) {
                     },
                     1000, {}),
                 ErrorKind::argument, {"decoder_sequence"}),
+        refuses("no words",
+                wrong(
+                    [](Settings& x) {
+                      x.rows = {0};
+                      x.teacher = {true};
+                    },
+                    1000, {}),
+                ErrorKind::shape, {"decoder_sequence", "(0, 1)"}),
+        refuses("no places", wrong([](Settings& x) { x.places = 0; }, 1000, {}), ErrorKind::shape,
+                {"(2, 0, 2)"}),
         refuses("a first step without a teacher", wrong([](Settings& x) { x.teacher[0] = false; }, 1000, {}),
                 ErrorKind::argument, {"decoder_sequence"}),
         refuses("a weight of another shape", wrong([](Settings&) {}, at.layers, {8, 7}), ErrorKind::shape,

@@ -27,7 +27,9 @@ void add_dropout(std::vector<OpRecord>& all) {
                                                                                     {{1}, 0.5, true},
                                                                                     {{0, 2}, 0.5, true},
                                                                                     {{}, 0.5, true},
-                                                                                    {{64, 300}, 0.3, true}})
+                                                                                    {{64, 300}, 0.3, true},
+                                                                                    {{2, 0, 3}, 0.5, true},
+                                                                                    {{3, 0}, 0.5, false}})
     record.samples.push_back({tensor::format("{}, p {}{}", text(shape), p, train ? "" : ", evaluating"),
                               {floating(random_array(shape, seed++))},
                               [p = p, train = train](const Variables& in) {

@@ -12,7 +12,11 @@ void add_embedding(std::vector<OpRecord>& all) {
                                                                         {{1, 1}, {1}},
                                                                         {{3, 2}, {0}},
                                                                         {{3, 2}, {}},
-                                                                        {{400, 64}, {40, 20}}})
+                                                                        {{400, 64}, {40, 20}},
+                                                                        {{3, 2}, {2, 0}},
+                                                                        {{3, 0}, {2}},
+                                                                        {{0, 2}, {0}},
+                                                                        {{0, 0}, {0, 3}}})
     record.samples.push_back(
         {tensor::format("{} rows of {}", text(ids), text(weight)),
          {floating(random_array(weight, seed++)), indices(random_indices(ids, seed++, weight[0]))},
@@ -38,6 +42,11 @@ void add_embedding(std::vector<OpRecord>& all) {
                              embedding(zeros({3, 2}), Tensor::full({2}, -1, DType::i64));
                            },
                            ErrorKind::index, {"embedding", "-1", "(3, 2)"}),
+                   refuses("an id where there are no rows",
+                           [] {
+                             embedding(zeros({0, 2}), Tensor::zeros({1}, DType::i64));
+                           },
+                           ErrorKind::index, {"embedding", "(0, 2)"}),
                    refuses("ids that are no i64",
                            [] {
                              embedding(zeros({3, 2}), Tensor::zeros({2}));

@@ -36,8 +36,16 @@ OpRecord cell(const char* name, Cell op, bool fused) {
   record.tolerance = kTolerance;
   record.tolerance.roundings = 5;  // of the gates and the state, and in the composed form of each product
   uint64_t seed = 1200;
-  for (const auto& [n, size, hidden, biases] : std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{
-           {2, 3, 2, true}, {2, 3, 2, false}, {1, 1, 1, true}, {0, 3, 2, true}, {24, 96, 64, true}}) {
+  for (const auto& [n, size, hidden, biases] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{{2, 3, 2, true},
+                                                                {2, 3, 2, false},
+                                                                {1, 1, 1, true},
+                                                                {0, 3, 2, true},
+                                                                {24, 96, 64, true},
+                                                                {0, 3, 2, false},
+                                                                {2, 0, 2, true},
+                                                                {2, 0, 2, false},
+                                                                {2, 3, 0, true}}) {
     Sample sample{tensor::format("{} rows, {} to {}{}", n, size, hidden, biases ? "" : ", no biases"),
                   inputs_of({n, size}, n, size, hidden, biases, seed),
                   [op](const Variables& in) {
@@ -94,7 +102,10 @@ void add_lstm(std::vector<OpRecord>& all) {
                                                                          {1, 2, 3, 2, true},
                                                                          {3, 2, 2, 2, false},
                                                                          {2, 1, 1, 1, true},
-                                                                         {8, 8, 48, 32, true}}) {
+                                                                         {8, 8, 48, 32, true},
+                                                                         {3, 0, 3, 2, true},
+                                                                         {3, 2, 0, 2, true},
+                                                                         {3, 2, 3, 0, false}}) {
     Sample sample{
         tensor::format("{} steps of {} rows, {} to {}{}", t, n, size, hidden, biases ? "" : ", no biases"),
         inputs_of({t, n, size}, n, size, hidden, biases, seed),

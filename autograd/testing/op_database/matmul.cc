@@ -44,7 +44,15 @@ void add_matmul(std::vector<OpRecord>& all) {
                                                                  {{0, 3}, {3, 2}},
                                                                  {{2, 0}, {0, 2}},
                                                                  {{1, 4}, {4, 3}},
-                                                                 {{64, 256}, {256, 96}}})
+                                                                 {{64, 256}, {256, 96}},
+                                                                 {{2, 3}, {3, 0}},
+                                                                 {{0, 0}, {0, 0}},
+                                                                 {{2, 0, 3}, {2, 3, 4}},
+                                                                 {{2, 1, 3}, {2, 3, 0}},
+                                                                 {{2, 1, 0}, {2, 0, 4}},
+                                                                 {{0, 2, 3}, {1, 3, 4}},
+                                                                 {{0, 2, 3}, {3, 4}},
+                                                                 {{2, 1, 2, 0}, {3, 0, 2}}})
     mm.samples.push_back(
         {text(a) + " x " + text(b),
          {floating(random_array(a, seed++)), floating(random_array(b, seed++))},
@@ -72,14 +80,20 @@ void add_matmul(std::vector<OpRecord>& all) {
   OpRecord lin{"linear", "matmul"};
   lin.fused = true;
   lin.tolerance = {3e-6, 1e-13, "sums of up to 256 products, in the order of the library"};
-  for (const auto& [x, w, bias] :
-       std::vector<std::tuple<Shape, Shape, bool>>{{{3, 4}, {2, 4}, true},
-                                                   {{2, 3, 4}, {5, 4}, true},
-                                                   {{3, 4}, {2, 4}, false},
-                                                   {{1, 1}, {1, 1}, true},
-                                                   {{4}, {2, 4}, true},
-                                                   {{0, 4}, {2, 4}, true},
-                                                   {{32, 256}, {128, 256}, true}}) {
+  for (const auto& [x, w, bias] : std::vector<std::tuple<Shape, Shape, bool>>{{{3, 4}, {2, 4}, true},
+                                                                              {{2, 3, 4}, {5, 4}, true},
+                                                                              {{3, 4}, {2, 4}, false},
+                                                                              {{1, 1}, {1, 1}, true},
+                                                                              {{4}, {2, 4}, true},
+                                                                              {{0, 4}, {2, 4}, true},
+                                                                              {{32, 256}, {128, 256}, true},
+                                                                              {{2, 0}, {3, 0}, true},
+                                                                              {{2, 0}, {3, 0}, false},
+                                                                              {{2, 3}, {0, 3}, true},
+                                                                              {{0, 0}, {0, 0}, true},
+                                                                              {{2, 0, 3}, {4, 3}, true},
+                                                                              {{2, 5, 0}, {4, 0}, true},
+                                                                              {{0}, {3, 0}, true}}) {
     Sample sample{text(x) + " by " + text(w) + (bias ? " with bias" : ""),
                   {floating(random_array(x, seed)), floating(random_array(w, seed + 1))},
                   [](const Variables& in) {

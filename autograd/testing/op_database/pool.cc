@@ -7,9 +7,12 @@ namespace {
 using tensor::Pool2dOptions;
 
 int64_t windows(int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, bool ceil) {
-  const int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1;
-  int64_t n = (room + (ceil ? stride - 1 : 0)) / stride + 1;
-  if (ceil && (n - 1) * stride >= size + pad) --n;  // no window begins in the padding
+  // Those that begin inside of the padded row and, but for the last with `ceil`, end there; none begins
+  // behind the row, in the padding.
+  int64_t n = 0;
+  const int64_t padded = size + 2 * pad, reach = dilation * (kernel - 1) + 1;
+  while (n * stride + reach <= padded) ++n;
+  if (ceil && (n - 1) * stride + reach < padded && n * stride < size + pad) ++n;
   return n;
 }
 
@@ -56,7 +59,10 @@ void add_pool(std::vector<OpRecord>& all) {
            {"dilated", {1, 1, 6, 6}, {2, 2, 1, 2, 0, 0, 3, 2}},
            {"one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}},
            {"no pictures", {0, 2, 4, 4}, {}},
-           {"a layer", {1, 16, 28, 28}, {3, 3, 2, 2, 1, 1}}})
+           {"a layer", {1, 16, 28, 28}, {3, 3, 2, 2, 1, 1}},
+           {"ceil, larger than the picture", {1, 2, 2, 2}, {3, 3, 2, 2, 0, 0, 1, 1, true}},
+           {"ceil, padded, no window behind", {1, 1, 3, 4}, {2, 3, 2, 3, 1, 1, 1, 1, true}},
+           {"no pictures, ceil, padded", {0, 2, 5, 4}, {3, 3, 2, 2, 1, 1, 1, 1, true}}})
     max_record.samples.push_back(
         {tensor::format("{}: {}", label, text(x)),
          {floating(random_distinct(x, seed++))},
@@ -69,6 +75,21 @@ void add_pool(std::vector<OpRecord>& all) {
                                  max_pool2d(zeros({1, 1, 2, 2}), {3, 3, 1, 1});
                                },
                                ErrorKind::shape, {"max_pool2d", "(1, 1, 2, 2)"}),
+                       refuses("a window that is too large, ceil",
+                               [] {
+                                 max_pool2d(zeros({1, 1, 2, 2}), {4, 4, 2, 2, 0, 0, 1, 1, true});
+                               },
+                               ErrorKind::shape, {"max_pool2d", "(1, 1, 2, 2)"}),
+                       refuses("no channels",
+                               [] {
+                                 max_pool2d(zeros({1, 0, 4, 4}), {});
+                               },
+                               ErrorKind::shape, {"max_pool2d", "(1, 0, 4, 4)"}),
+                       refuses("empty pictures",
+                               [] {
+                                 max_pool2d(zeros({1, 2, 0, 4}), {});
+                               },
+                               ErrorKind::shape, {"max_pool2d", "(1, 2, 0, 4)"}),
                        refuses("three dimensions",
                                [] {
                                  max_pool2d(zeros({1, 2, 2}), {});
@@ -82,7 +103,9 @@ void add_pool(std::vector<OpRecord>& all) {
                                                                                 {{1, 1, 2, 3}, 4, 5},
                                                                                 {{1, 1, 1, 1}, 1, 1},
                                                                                 {{0, 2, 4, 4}, 1, 1},
-                                                                                {{2, 64, 7, 7}, 1, 1}})
+                                                                                {{2, 64, 7, 7}, 1, 1},
+                                                                                {{0, 2, 4, 4}, 2, 3},
+                                                                                {{2, 0, 4, 4}, 2, 3}})
     average.samples.push_back(
         {tensor::format("{} to ({}, {})", text(x), h, w),
          {floating(random_array(x, seed++))},
@@ -97,6 +120,11 @@ void add_pool(std::vector<OpRecord>& all) {
                               adaptive_avg_pool2d(zeros({1, 1, 4, 4}), 0, 1);
                             },
                             ErrorKind::argument, {"adaptive_avg_pool2d", "0"}),
+                    refuses("empty pictures",
+                            [] {
+                              adaptive_avg_pool2d(zeros({1, 2, 0, 4}), 2, 3);
+                            },
+                            ErrorKind::shape, {"adaptive_avg_pool2d", "(1, 2, 0, 4)"}),
                     refuses("three dimensions",
                             [] {
                               adaptive_avg_pool2d(zeros({1, 4, 4}), 1, 1);

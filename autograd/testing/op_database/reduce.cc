@@ -89,7 +89,10 @@ OpRecord sum_or_mean(const char* name, bool mean_of) {
       {{3, 4}, {}, false}, {{2, 3, 4}, {1}, false}, {{2, 3, 4}, {0, 2}, true}, {{2, 3, 4}, {-1}, true},
       {{1}, {0}, false},   {{5}, {}, true},         {{2, 1, 3}, {1}, false},   {{49, 16, 16}, {1, 2}, false},
       {{}, {}, false}};
-  if (!mean_of) cases.push_back({{0, 3}, {0}, false});
+  // A sum of nothing is 0, a mean NaN, as in PyTorch: torch.zeros(0, 3).mean(0) is [nan, nan, nan].
+  for (const Case& empty : {Case{{0, 3}, {0}, false}, Case{{0, 3}, {1}, true}, Case{{3, 0}, {}, false},
+                            Case{{2, 0, 3}, {0, 1}, false}, Case{{0, 0}, {1}, false}})
+    cases.push_back(empty);
   uint64_t seed = 200;
   for (const Case& c : cases)
     record.samples.push_back({label(c.shape, c.dims, c.keepdim),
@@ -121,7 +124,8 @@ OpRecord along_one(const char* name, bool logsumexp_of) {
                                                                                      {{1}, 0, false},
                                                                                      {{2, 1}, 1, true},
                                                                                      {{0, 3}, 1, false},
-                                                                                     {{64, 300}, 1, false}})
+                                                                                     {{64, 300}, 1, false},
+                                                                                     {{2, 0, 3}, -1, true}})
     record.samples.push_back({label(shape, {dim}, keepdim),
                               {floating(random_distinct(shape, seed++))},
                               [dim = dim, keepdim = keepdim, logsumexp_of](const Variables& in) {
@@ -153,12 +157,27 @@ void add_reduce(std::vector<OpRecord>& all) {
                                         max(zeros({2, 0}), 1);
                                       },
                                       ErrorKind::shape, {"(2, 0)"}));
+  all.back().errors.push_back(refuses("nothing to take the greatest of, and no rows",
+                                      [] {
+                                        max(zeros({0, 0}), 1);
+                                      },
+                                      ErrorKind::shape, {"(0, 0)"}));
   all.push_back(along_one("logsumexp", true));
+  // torch.logsumexp(torch.zeros(2, 0), 1) is [-inf, -inf]: the logarithm of a sum of nothing.
+  for (const auto& [shape, dim] : std::vector<std::pair<Shape, int>>{{{2, 0}, 1}, {{0, 3}, 0}, {{0, 0}, 1}})
+    all.back().samples.push_back(
+        {label(shape, {dim}, false),
+         {floating(random_array(shape, 255))},
+         [dim = dim](const Variables& in) { return Variables{logsumexp(in[0], dim)}; },
+         [dim = dim](const std::vector<Array>& in) {
+           return std::vector<Array>{row_function(in[0], dim, false, log_sum_exp)};
+         },
+         {}});
 
   OpRecord arg{"argmax", "reduce", OpRecord::Derivatives::none};
   uint64_t seed = 260;
-  for (const auto& [shape, dim] :
-       std::vector<std::pair<Shape, int>>{{{3, 4}, 1}, {{3, 4}, 0}, {{2, 3, 4}, -2}, {{1}, 0}, {{0, 3}, 1}}) {
+  for (const auto& [shape, dim] : std::vector<std::pair<Shape, int>>{
+           {{3, 4}, 1}, {{3, 4}, 0}, {{2, 3, 4}, -2}, {{1}, 0}, {{0, 3}, 1}, {{2, 3, 0}, 1}}) {
     Array x = random_array(shape, seed++);
     for (double& v : x.values) v = std::round(v);  // equals: the first counts
     arg.samples.push_back({label(shape, {dim}, false),
@@ -170,12 +189,22 @@ void add_reduce(std::vector<OpRecord>& all) {
                            {}});
   }
   arg.errors = {refuses("a dimension that is not there", [] { argmax(Tensor::zeros({2}), 1); },
-                        ErrorKind::index, {"argmax", "1"})};
+                        ErrorKind::index, {"argmax", "1"}),
+                refuses("nothing to choose from",
+                        [] {
+                          argmax(Tensor::zeros({2, 0}), 1);
+                        },
+                        ErrorKind::shape, {"argmax", "(2, 0)"}),
+                refuses("nothing to choose from, and no rows",
+                        [] {
+                          argmax(Tensor::zeros({0, 0}), 0);
+                        },
+                        ErrorKind::shape, {"argmax", "(0, 0)"})};
   all.push_back(std::move(arg));
 
   OpRecord top{"topk", "reduce", OpRecord::Derivatives::none};
-  for (const auto& [shape, k] :
-       std::vector<std::pair<Shape, int64_t>>{{{3, 5}, 2}, {{5}, 5}, {{2, 2, 4}, 1}, {{1}, 1}, {{0, 3}, 2}}) {
+  for (const auto& [shape, k] : std::vector<std::pair<Shape, int64_t>>{
+           {{3, 5}, 2}, {{5}, 5}, {{2, 2, 4}, 1}, {{1}, 1}, {{0, 3}, 2}, {{2, 0}, 0}, {{2, 3}, 0}}) {
     Array x = random_array(shape, seed++);
     for (double& v : x.values) v = std::round(2 * v);
     top.samples.push_back({tensor::format("{} of {}", k, text(shape)),

@@ -24,8 +24,15 @@ OpRecord record_of(const char* name, bool log) {
   OpRecord record{name, "softmax"};
   record.tolerance = {3e-6, 1e-13, "the float kernel's own exponential is within 3e-7"};
   uint64_t seed = 500;
-  for (const auto& [shape, dim] : std::vector<std::pair<Shape, int>>{
-           {{3, 4}, -1}, {{3, 4}, 0}, {{2, 3, 4}, 1}, {{1}, 0}, {{2, 1}, 1}, {{0, 3}, 1}, {{16, 1000}, -1}})
+  for (const auto& [shape, dim] : std::vector<std::pair<Shape, int>>{{{3, 4}, -1},
+                                                                     {{3, 4}, 0},
+                                                                     {{2, 3, 4}, 1},
+                                                                     {{1}, 0},
+                                                                     {{2, 1}, 1},
+                                                                     {{0, 3}, 1},
+                                                                     {{16, 1000}, -1},
+                                                                     {{3, 0}, 1},
+                                                                     {{2, 0, 3}, 0}})
     record.samples.push_back({tensor::format("{} along {}", text(shape), dim),
                               {floating(random_array(shape, seed++, -4, 4))},
                               [dim = dim, log](const Variables& in) {
