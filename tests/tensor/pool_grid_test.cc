@@ -3,7 +3,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "tensor/cpu/nhwc.h"
+#include "tensor/nhwc.h"
 #include "tensor/window.h"
 #include "tests/data_dir.h"
 #include "tests/tensor/reference.h"
@@ -73,9 +73,9 @@ void check_max(const Line& line, bool down) {
   CHECK(values(indices) == places);
   tensor::kernels::max_pool2d_backward(dx, Tensor::full(shape, 1), indices);
   CHECK(values(dx) == gradient);
-  using tensor::cpu::NhwcBatch;
+  using tensor::NhwcBatch;
   NhwcBatch packed(1, shape[2], shape[3], 1, {0, 0, 0, 0});
-  max_pool2d_nhwc(packed, NhwcBatch::from_nchw(x, {0, 0, 0, 0}), o);
+  tensor::kernels::max_pool2d_nhwc(packed, NhwcBatch::from_nchw(x, {0, 0, 0, 0}), o);
   CHECK(values(packed.to_nchw()) == best);
 }
 
