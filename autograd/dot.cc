@@ -52,7 +52,7 @@ class Drawing {
     }
     text += arrows_;
     text += tensor::format("  root [shape=plaintext, label={}];\n  n{} -> root;\n",
-                           quoted("result " + tensor::describe(root.data())),
+                           quoted("result " + tensor::describe(root.data()).text()),
                            ids_.at(root.gradient_edge().node.get()));
     return text + "}\n";
   }
@@ -105,7 +105,7 @@ class Drawing {
 std::string to_dot(const Variable& root, const std::vector<std::pair<std::string, Variable>>& names) {
   tensor::check(root.requires_grad(), ErrorKind::autograd,
                 "to_dot: {} has no graph: it does not depend on anything that requires a gradient",
-                root.defined() ? tensor::describe(root.data()) : "an undefined variable");
+                root.defined() ? tensor::describe(root.data()).text() : "an undefined variable");
   return Drawing(names).of(root);
 }
 

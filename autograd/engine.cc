@@ -37,7 +37,7 @@ class Engine {
   void add_root(const Variable& output, const Variable& gradient) {
     check(output.requires_grad(), ErrorKind::autograd,
           "backward: {} does not depend on anything that requires a gradient",
-          output.defined() ? tensor::describe(output.data()) : "an undefined variable");
+          output.defined() ? tensor::describe(output.data()).text() : "an undefined variable");
     Variable seed = gradient;
     if (!seed.defined()) {
       check(output.numel() == 1, ErrorKind::autograd,
@@ -46,7 +46,7 @@ class Engine {
       seed = Tensor::full(output.shape(), 1.0, output.dtype(), output.device());
     }
     check(seed.shape() == output.shape(), ErrorKind::shape, "backward: a gradient {} for an output {}",
-          to_string(seed.shape()), to_string(output.shape()));
+          seed.shape(), output.shape());
     check(seed.dtype() == output.dtype(), ErrorKind::dtype, "backward: a gradient {} for an output {}",
           tensor::describe(seed.data()), tensor::describe(output.data()));
     const Edge edge = output.gradient_edge();
@@ -190,12 +190,12 @@ Variables grad(const Variables& outputs, const Variables& inputs, const Variable
 Variable sum_to(const Variable& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const int lead = x.rank() - shape.rank();
-  check(lead >= 0, ErrorKind::shape, "sum_to: {} to {}", to_string(x.shape()), to_string(shape));
+  check(lead >= 0, ErrorKind::shape, "sum_to: {} to {}", x.shape(), to_string(shape));
   std::vector<int> dims;
   for (int d = 0; d < x.rank(); ++d) {
     const bool added = d < lead;
     check(added || shape[d - lead] == x.shape()[d] || shape[d - lead] == 1, ErrorKind::shape,
-          "sum_to: {} to {}", to_string(x.shape()), to_string(shape));
+          "sum_to: {} to {}", x.shape(), to_string(shape));
     if (added || shape[d - lead] != x.shape()[d]) dims.push_back(d);
   }
   const Variable summed = dims.empty() ? x : sum(x, dims, true);

@@ -56,7 +56,7 @@ const Variable& Variable::grad() const {
 void Variable::set_grad(Variable grad) {
   check(defined(), ErrorKind::argument, "grad: the variable is undefined");
   check(!grad.defined() || grad.shape() == shape(), ErrorKind::shape, "grad: a gradient {} for a variable {}",
-        grad.defined() ? to_string(grad.shape()) : "", to_string(shape()));
+        grad.defined() ? grad.shape() : Shape{}, shape());
   impl_->grad = std::move(grad);
 }
 

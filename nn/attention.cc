@@ -23,7 +23,7 @@ AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features)
   const Scope scope(*this);
   check(features.rank() == 3 && features.size(2) == feature_size_, ErrorKind::shape,
         "AdditiveAttention: features have to be (images, regions, {}), not {}", feature_size_,
-        to_string(features.shape()));
+        features.shape());
   const Variable& weight = attention_.weight();
   const int64_t columns = feature_size_ + hidden_size_;
   Prepared prepared;
@@ -38,7 +38,7 @@ autograd::Attention AdditiveAttention::forward(const Prepared& prepared, const V
                                                const Tensor& image) {
   const Scope scope(*this);
   check(hidden.rank() == 2 && hidden.size(1) == hidden_size_, ErrorKind::shape,
-        "AdditiveAttention: hidden has to be (queries, {}), not {}", hidden_size_, to_string(hidden.shape()));
+        "AdditiveAttention: hidden has to be (queries, {}), not {}", hidden_size_, hidden.shape());
   const Variable query = autograd::linear(hidden, prepared.query_weight);
   return (composed_ ? autograd::additive_attention_composed : autograd::additive_attention)(
       prepared.keys, prepared.features, query, image, prepared.v, attn_weights_.bias());
@@ -46,8 +46,8 @@ autograd::Attention AdditiveAttention::forward(const Prepared& prepared, const V
 
 autograd::Attention AdditiveAttention::forward(const Variable& features, const Variable& hidden) {
   check(features.rank() == 3 && hidden.rank() == 2 && features.size(0) == hidden.size(0), ErrorKind::shape,
-        "AdditiveAttention: features {} and hidden {} need the same first size", to_string(features.shape()),
-        to_string(hidden.shape()));
+        "AdditiveAttention: features {} and hidden {} need the same first size", features.shape(),
+        hidden.shape());
   return forward(prepare(features), hidden, Tensor::arange(hidden.size(0)).to(hidden.device()));
 }
 

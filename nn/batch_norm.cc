@@ -27,12 +27,12 @@ BatchNorm2d::BatchNorm2d(int64_t channels, const BatchNormOptions& options)
 
 Variable BatchNorm2d::forward(const Variable& x) {
   tensor::check(x.rank() >= 2 && x.size(1) == channels_, ErrorKind::shape,
-                "BatchNorm2d: input {} must be (n, {}, ...)", to_string(x.shape()), channels_);
+                "BatchNorm2d: input {} must be (n, {}, ...)", x.shape(), channels_);
   const bool tracked = running_mean_ != nullptr;
   const int64_t count = x.numel() / channels_;
   tensor::check(!training() || !tracked || count != 1, ErrorKind::shape,
                 "BatchNorm2d: input {} has one value a channel, which have no variance to train on",
-                to_string(x.shape()));
+                x.shape());
   if (!training() && tracked)
     return autograd::batch_norm(x, weight_, bias_, *running_mean_, *running_var_, false, options_.eps);
   autograd::BatchNormStatistics statistics;

@@ -17,8 +17,8 @@ Variable CrossEntropyLoss::forward(const Variable& logits, const Tensor& targets
   const int64_t classes = rows.back();
   rows.erase(rows.rank() - 1);
   tensor::check(targets.shape() == rows, ErrorKind::shape,
-                "CrossEntropyLoss: logits {} need targets of {}, not {}", to_string(logits.shape()),
-                to_string(rows), to_string(targets.shape()));
+                "CrossEntropyLoss: logits {} need targets of {}, not {}", logits.shape(), to_string(rows),
+                targets.shape());
   const Variable losses = autograd::cross_entropy(autograd::reshape(logits, {rows.numel(), classes}),
                                                   targets.reshape({rows.numel()}), options_.ignore_index,
                                                   options_.label_smoothing, options_.reduction, weight_);

@@ -99,7 +99,7 @@ Variable LSTM::drop(const Variable& x, size_t layer) {
 LSTM::Result LSTM::forward(const Variable& x, const LstmStates& states) {
   const Scope scope(*this);
   check(x.rank() == 3 && x.size(2) == input_size_ && x.size(0) > 0, ErrorKind::shape,
-        "LSTM: x has to be (t, n, {}) with t >= 1, not {}", input_size_, to_string(x.shape()));
+        "LSTM: x has to be (t, n, {}) with t >= 1, not {}", input_size_, x.shape());
   Result result{x, initial(states, x.size(1))};
   for (size_t k = 0; k < layers_.size(); ++k) {
     const Weights& w = layers_[k];
@@ -126,7 +126,7 @@ LSTM::Result LSTM::forward(const Variable& x, const LstmStates& states) {
 LstmStates LSTM::step(const Variable& x, const LstmStates& states) {
   const Scope scope(*this);
   check(x.rank() == 2 && x.size(1) == input_size_, ErrorKind::shape,
-        "LSTM: a step's x has to be (n, {}), not {}", input_size_, to_string(x.shape()));
+        "LSTM: a step's x has to be (n, {}), not {}", input_size_, x.shape());
   LstmStates next = initial(states, x.size(0));
   Variable input = x;
   for (size_t k = 0; k < layers_.size(); ++k) {

@@ -36,8 +36,6 @@ bool is_optional(const std::string& name) {
   return name == count || name.ends_with(tensor::format(".{}", count));
 }
 
-std::string describe_or_undefined(const Tensor& t) { return t.defined() ? tensor::describe(t) : "undefined"; }
-
 }  // namespace
 
 // --- registration
@@ -256,8 +254,7 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
     loaded.insert(&target(entry));
     if (!fits(target(entry), found->second))
       misfits.push_back(tensor::format("{}: {} in the module, {} in the state dict", entry.name,
-                                       tensor::describe(target(entry)),
-                                       describe_or_undefined(found->second)));
+                                       tensor::describe(target(entry)), tensor::describe(found->second)));
   }
   LoadReport report;
   for (const Entry& entry : own)

@@ -151,8 +151,7 @@ void Optimizer::load_state_dict(const State& state) {
         const Tensor& tensor = found->second;
         const Tensor& weight = variable.data();
         if (!tensor.defined() || tensor.shape() != weight.shape() || !tensor::is_floating(tensor.dtype()))
-          wrong(tensor::format("{} is {}, its parameter {}", key,
-                               tensor.defined() ? tensor::describe(tensor) : "undefined",
+          wrong(tensor::format("{} is {}, its parameter {}", key, tensor::describe(tensor),
                                tensor::describe(weight)));
         Tensor copy = Tensor::empty(weight.shape(), weight.dtype(), weight.device());
         copy.copy_(tensor.to(weight.device()));

@@ -140,6 +140,15 @@ using Plain = std::remove_cvref_t<T>;
 
 std::string format(std::string_view text, std::initializer_list<FormatValue> values);
 
+// A value with text() is made into text only here, so that it costs nothing in a check that holds.
+template <class T>
+decltype(auto) formatted(const T& value) {
+  if constexpr (requires { value.text(); })
+    return value.text();
+  else
+    return (value);
+}
+
 }  // namespace internal
 
 // A format string for values of these types: one field each ("{}", "{:.3f}", "{:>{}}", or "{0}" by number).
@@ -161,7 +170,7 @@ class FormatString {
 // The text with each field replaced by its value, as fmt::format gives it.
 template <class... Args>
 std::string format(FormatString<std::type_identity_t<Args>...> text, const Args&... args) {
-  return internal::format(text.text(), {internal::FormatValue(args)...});
+  return internal::format(text.text(), {internal::FormatValue(internal::formatted(args))...});
 }
 
 // The parts, each as "{}" gives it, with `separator` between them.

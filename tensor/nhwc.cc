@@ -15,8 +15,7 @@ NhwcBatch::NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& b
       border_(border) {}
 
 NhwcBatch NhwcBatch::from_nchw(const Tensor& x, const Border& border) {
-  check(x.rank() == 4, ErrorKind::shape, "channels last: input {} must be (n, c, h, w)",
-        to_string(x.shape()));
+  check(x.rank() == 4, ErrorKind::shape, "channels last: input {} must be (n, c, h, w)", x.shape());
   NhwcBatch result(x.size(0), x.size(2), x.size(3), x.size(1), border, x.device());
   kernels::nhwc_from_nchw(result, x);
   return result;

@@ -17,8 +17,7 @@ void PackedMatrix::multiply(Tensor& out, const Tensor& a, bool accumulate) const
     return;
   }
   check(a.size(1) == source_.size(0) && out.shape() == Shape{a.size(0), source_.size(1)}, ErrorKind::shape,
-        "packed matrix: {} x {} into {}", to_string(a.shape()), to_string(source_.shape()),
-        to_string(out.shape()));
+        "packed matrix: {} x {} into {}", a.shape(), source_.shape(), out.shape());
   check(out.dtype() == DType::f32 && (out.size(1) <= 1 || out.strides()[1] == 1), ErrorKind::argument,
         "packed matrix: the output {} has to be float32 with contiguous rows", describe(out));
   kernels::packed_matmul(out, a, packed_, accumulate);

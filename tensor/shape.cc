@@ -48,16 +48,15 @@ int64_t Shape::numel() const {
     if (size == 0) return 0;
     overflow = overflow || __builtin_mul_overflow(product, size, &product);
   }
-  check(!overflow, ErrorKind::shape, "shape: the number of elements of {} does not fit 64 bits",
-        to_string(*this));
+  check(!overflow, ErrorKind::shape, "shape: the number of elements of {} does not fit 64 bits", *this);
   return product;
 }
 
-std::string to_string(const Shape& shape) {
+std::string Shape::text() const {
   std::string text = "(";
-  for (int i = 0; i < shape.rank(); ++i) {
+  for (int i = 0; i < rank_; ++i) {
     if (i > 0) text += ", ";
-    text += std::to_string(shape[i]);
+    text += std::to_string((*this)[i]);
   }
   return text + ")";
 }
@@ -75,8 +74,7 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op) {
   for (int i = 1; i <= rank; ++i) {
     const int64_t x = i <= a.rank() ? a[a.rank() - i] : 1;
     const int64_t y = i <= b.rank() ? b[b.rank() - i] : 1;
-    check(x == y || x == 1 || y == 1, ErrorKind::shape, "{}: shapes do not broadcast: {} and {}", op,
-          to_string(a), to_string(b));
+    check(x == y || x == 1 || y == 1, ErrorKind::shape, "{}: shapes do not broadcast: {} and {}", op, a, b);
     out[rank - i] = x == 1 ? y : x;
   }
   return out;

@@ -38,14 +38,14 @@ class Shape {
 
   // The product of the sizes; 1 for rank 0. Throws a shape error when it does not fit int64.
   int64_t numel() const;
+  std::string text() const;  // "(2, 3)"; "()" for a scalar
 
  private:
   std::array<int64_t, kMaxRank> values_{};
   int rank_ = 0;
 };
 
-// "(2, 3)"; "()" for a scalar.
-std::string to_string(const Shape& shape);
+inline std::string to_string(const Shape& shape) { return shape.text(); }
 
 // Strides of a contiguous, row-major tensor.
 Shape contiguous_strides(const Shape& sizes);

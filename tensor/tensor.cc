@@ -344,8 +344,8 @@ void internal::devices_differ(const char* op, const Device& a, const Device& b) 
        to_string(b));
 }
 
-std::string describe(const Tensor& t) {
-  return t.defined() ? tensor::format("{} {}", to_string(t.shape()), name_of(t.dtype())) : "undefined";
+std::string TensorText::text() const {
+  return tensor.defined() ? tensor::format("{} {}", tensor.shape(), name_of(tensor.dtype())) : "undefined";
 }
 
 namespace {
@@ -376,7 +376,7 @@ std::string to_string(const Tensor& t) {
   if (!t.defined()) return "undefined";
   std::string text;
   print(text, t.to(Device::cpu()), 0);
-  return tensor::format("{} {} {}", text, to_string(t.shape()), name_of(t.dtype()));
+  return tensor::format("{} {} {}", text, t.shape(), name_of(t.dtype()));
 }
 
 }  // namespace tensor

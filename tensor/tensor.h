@@ -158,8 +158,12 @@ void expect_same_device(const Tensor& a, const Tensor& b, const char* op);
 namespace internal {
 [[noreturn]] void devices_differ(const char* op, const Device& a, const Device& b);
 }
-// "(2, 3) f32": for error messages.
-std::string describe(const Tensor& t);
+// "(2, 3) f32": for error messages, and made only when there is one.
+struct TensorText {
+  const Tensor& tensor;
+  std::string text() const;
+};
+inline TensorText describe(const Tensor& t) { return {t}; }
 // Values, in rows, with an ellipsis for what is too long: for people.
 std::string to_string(const Tensor& t);
 

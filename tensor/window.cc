@@ -15,8 +15,7 @@ void check_range(int64_t value, int64_t least, const char* name, const char* op)
 
 Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o, const char* op) {
   check(x.rank() == 4 && w.rank() == 4, ErrorKind::shape,
-        "{}: input {} and weight {} must be (n, c, h, w) and (o, c / groups, kh, kw)", op, to_string(x),
-        to_string(w));
+        "{}: input {} and weight {} must be (n, c, h, w) and (o, c / groups, kh, kw)", op, x, w);
   check_range(o.stride_h, 1, "stride", op);
   check_range(o.stride_w, 1, "stride", op);
   check_range(o.dilation_h, 1, "dilation", op);
@@ -26,18 +25,18 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o
     check_range(pad, 0, "padding", op);
   check(w[2] >= 1 && w[3] >= 1 && w[2] <= kMost && w[3] <= kMost, ErrorKind::shape,
         "{}: kernel {} x {} is empty", op, w[2], w[3]);
-  check(x[2] > 0 && x[3] > 0, ErrorKind::shape, "{}: the pictures of input {} are empty", op, to_string(x));
-  check(w[0] > 0, ErrorKind::shape, "{}: weight {} has no output channels", op, to_string(w));
+  check(x[2] > 0 && x[3] > 0, ErrorKind::shape, "{}: the pictures of input {} are empty", op, x);
+  check(w[0] > 0, ErrorKind::shape, "{}: weight {} has no output channels", op, w);
   check(x[1] % o.groups == 0 && w[0] % o.groups == 0 && w[1] == x[1] / o.groups, ErrorKind::shape,
         "{}: weight {} does not fit input {} in {} groups: the weight needs {} / {} input channels and a "
         "multiple of {} "
         "output channels",
-        op, to_string(w), to_string(x), o.groups, x[1], o.groups, o.groups);
+        op, w, x, o.groups, x[1], o.groups, o.groups);
   const auto extent = [&](int64_t size, int64_t pads, int64_t kernel, int64_t dilation, int64_t stride) {
     const int64_t room = size + pads - dilation * (kernel - 1) - 1;
     check(room >= 0, ErrorKind::shape,
-          "{}: the window of weight {} with dilation {} is larger than the padded input {}", op, to_string(w),
-          dilation, to_string(x));
+          "{}: the window of weight {} with dilation {} is larger than the padded input {}", op, w, dilation,
+          x);
     return room / stride + 1;
   };
   return {x[0], w[0], extent(x[2], o.pad_top + o.pad_bottom, w[2], o.dilation_h, o.stride_h),
@@ -45,8 +44,8 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o
 }
 
 Shape pool2d_output_shape(const Shape& x, const Pool2dOptions& o, const char* op) {
-  check(x.rank() == 4, ErrorKind::shape, "{}: input {} must be (n, c, h, w)", op, to_string(x));
-  check(x[1] > 0, ErrorKind::shape, "{}: input {} has no channels", op, to_string(x));
+  check(x.rank() == 4, ErrorKind::shape, "{}: input {} must be (n, c, h, w)", op, x);
+  check(x[1] > 0, ErrorKind::shape, "{}: input {} has no channels", op, x);
   for (const int64_t value : {o.kernel_h, o.kernel_w}) check_range(value, 1, "kernel", op);
   for (const int64_t value : {o.stride_h, o.stride_w}) check_range(value, 1, "stride", op);
   for (const int64_t value : {o.dilation_h, o.dilation_w}) check_range(value, 1, "dilation", op);
@@ -61,8 +60,7 @@ Shape pool2d_output_shape(const Shape& x, const Pool2dOptions& o, const char* op
     int64_t out = steps >= 0 ? steps / stride + 1 : 0;
     if (o.ceil_mode && (out - 1) * stride >= size + pad) --out;
     check(size > 0 && out > 0, ErrorKind::shape,
-          "{}: a kernel of {} with dilation {} is larger than the padded input {}", op, kernel, dilation,
-          to_string(x));
+          "{}: a kernel of {} with dilation {} is larger than the padded input {}", op, kernel, dilation, x);
     return out;
   };
   return {x[0], x[1], extent(x[2], o.pad_h, o.kernel_h, o.dilation_h, o.stride_h),

@@ -53,9 +53,8 @@ void expect_shapes(const char* op, const Variable& keys, const Variable& values,
       keys.rank() == 3 && values.rank() == 3 && query.rank() == 2 && keys.size(0) == values.size(0) &&
           keys.size(1) == values.size(1) && keys.size(2) == query.size(1),
       ErrorKind::shape, "{}: keys {}, values {} and query {} have to be (m, p, a), (m, p, d) and (n, a)", op,
-      to_string(keys.shape()), to_string(values.shape()), to_string(query.shape()));
-  tensor::check(keys.size(1) > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op,
-                to_string(keys.shape()));
+      keys.shape(), values.shape(), query.shape());
+  tensor::check(keys.size(1) > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op, keys.shape());
 }
 
 }  // namespace

@@ -46,15 +46,15 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
                     BatchNormStatistics* statistics) {
   expect_floats("batch_norm", {&x});
   expect_one_device("batch_norm", x, weight, bias, running_mean, running_var);
-  check(x.rank() >= 2, ErrorKind::shape, "batch_norm: input {} must be (n, c, ...)", to_string(x.shape()));
+  check(x.rank() >= 2, ErrorKind::shape, "batch_norm: input {} must be (n, c, ...)", x.shape());
   check(x.size(1) > 0 || !weight.defined(), ErrorKind::shape, "batch_norm: input {} has no channels",
-        to_string(x.shape()));
+        x.shape());
   const Shape channels{x.size(1)};
   for (const Variable* v : {&weight, &bias}) {
     if (!v->defined()) continue;
     if (!(tensor::is_half(x.dtype()) && v->dtype() == DType::f32)) expect_floats("batch_norm", {&x, v});
-    check(v->shape() == channels, ErrorKind::shape, "batch_norm: weight or bias {} for input {}",
-          to_string(v->shape()), to_string(x.shape()));
+    check(v->shape() == channels, ErrorKind::shape, "batch_norm: weight or bias {} for input {}", v->shape(),
+          x.shape());
   }
   const Tensor input = x.data().contiguous();
   const DType wide = tensor::is_half(x.dtype()) ? DType::f32 : x.dtype();
@@ -63,7 +63,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     int64_t count = x.size(0);  // 0 is fine: nothing to normalise
     for (int d = 2; d < x.rank(); ++d) count *= x.size(d);
     check(count != 1, ErrorKind::shape,
-          "batch_norm: training needs more than one value a channel, input is {}", to_string(x.shape()));
+          "batch_norm: training needs more than one value a channel, input is {}", x.shape());
     mean = Tensor::empty(channels, wide, x.device());
     variance = Tensor::empty(channels, wide, x.device());
     tensor::kernels::batch_norm_statistics(mean, variance, input);
@@ -71,8 +71,8 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     check(running_mean.defined() && running_var.defined(), ErrorKind::argument,
           "batch_norm: evaluation needs running statistics");
     check(running_mean.shape() == channels && running_var.shape() == channels, ErrorKind::shape,
-          "batch_norm: running statistics {} and {} for input {}", to_string(running_mean.shape()),
-          to_string(running_var.shape()), to_string(x.shape()));
+          "batch_norm: running statistics {} and {} for input {}", running_mean.shape(), running_var.shape(),
+          x.shape());
     // Copies: the running statistics may be updated before the backward pass.
     mean = running_mean.clone().to(wide);
     variance = running_var.to(wide).contiguous();

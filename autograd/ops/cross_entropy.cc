@@ -57,8 +57,8 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
   expect_floats("cross_entropy", {&logits});
   expect_one_device("cross_entropy", logits, targets, weight);
   check(logits.rank() == 2 && targets.rank() == 1 && logits.size(0) == targets.size(0), ErrorKind::shape,
-        "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}",
-        to_string(logits.shape()), to_string(targets.shape()));
+        "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}", logits.shape(),
+        targets.shape());
   check(label_smoothing >= 0 && label_smoothing <= 1, ErrorKind::argument,
         "cross_entropy: label smoothing {} is not between 0 and 1", label_smoothing);
   check(targets.dtype() == DType::i64, ErrorKind::dtype, "cross_entropy: the targets are {}, not i64",

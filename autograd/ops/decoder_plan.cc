@@ -9,8 +9,8 @@ namespace {
 
 void expect(const Variable& x, const Shape& shape, const char* what) {
   check(x.defined(), ErrorKind::argument, "decoder_sequence: {} is missing", what);
-  check(x.shape() == shape, ErrorKind::shape, "decoder_sequence: {} is {}, not {}", what,
-        to_string(x.shape()), to_string(shape));
+  check(x.shape() == shape, ErrorKind::shape, "decoder_sequence: {} is {}, not {}", what, x.shape(),
+        to_string(shape));
 }
 
 }  // namespace
@@ -32,8 +32,7 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
         describe(inputs.words));
   rows = inputs.words.size(0);
   steps = inputs.words.size(1);
-  check(rows > 0 && steps > 0, ErrorKind::shape, "decoder_sequence: no words in {}",
-        to_string(inputs.words.shape()));
+  check(rows > 0 && steps > 0, ErrorKind::shape, "decoder_sequence: no words in {}", inputs.words.shape());
   check(static_cast<int64_t>(inputs.rows.size()) == steps &&
             static_cast<int64_t>(inputs.teacher.size()) == steps,
         ErrorKind::argument, "decoder_sequence: {} row counts and {} coins for {} steps", inputs.rows.size(),

@@ -38,7 +38,7 @@ Variable embedding(const Variable& weight, const Tensor& ids) {
   expect_floats("embedding", {&weight});
   expect_one_device("embedding", weight, ids);
   check(weight.rank() == 2, ErrorKind::shape, "embedding: the weight has to be (words, width), not {}",
-        to_string(weight.shape()));
+        weight.shape());
   Shape shape = ids.shape();
   shape.push_back(weight.size(1));
   Tensor out = empty_like(weight.data(), shape);

@@ -31,18 +31,20 @@ struct Cell {
 
 void expect_cell(const char* op, int64_t rows, int64_t in, const LstmState& state, const Variable& weight_ih,
                  const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  check(weight_hh.defined() && weight_hh.rank() == 2 && weight_hh.size(0) == 4 * weight_hh.size(1),
-        ErrorKind::shape, "{}: weight_hh has to be (4h, h), not {}", op,
-        weight_hh.defined() ? to_string(weight_hh.shape()) : "undefined");
+  check(weight_hh.defined(), ErrorKind::shape, "{}: weight_hh has to be (4h, h), not undefined", op);
+  check(weight_hh.rank() == 2 && weight_hh.size(0) == 4 * weight_hh.size(1), ErrorKind::shape,
+        "{}: weight_hh has to be (4h, h), not {}", op, weight_hh.shape());
   const int64_t h = weight_hh.size(1);
   check(weight_ih.shape() == Shape{4 * h, in}, ErrorKind::shape,
-        "{}: weight_ih {} for input size {} and hidden size {}", op, to_string(weight_ih.shape()), in, h);
-  for (const Variable* s : {&state.h, &state.c})
-    check(s->defined() && s->shape() == Shape{rows, h}, ErrorKind::shape, "{}: a state {} where {} is needed",
-          op, s->defined() ? to_string(s->shape()) : "undefined", to_string(Shape{rows, h}));
+        "{}: weight_ih {} for input size {} and hidden size {}", op, weight_ih.shape(), in, h);
+  for (const Variable* s : {&state.h, &state.c}) {
+    check(s->defined(), ErrorKind::shape, "{}: a state undefined where {} is needed", op, Shape{rows, h});
+    check(s->shape() == Shape{rows, h}, ErrorKind::shape, "{}: a state {} where {} is needed", op, s->shape(),
+          Shape{rows, h});
+  }
   for (const Variable* b : {&bias_ih, &bias_hh})
     check(!b->defined() || b->shape() == Shape{4 * h}, ErrorKind::shape, "{}: a bias {} where {} is needed",
-          op, b->defined() ? to_string(b->shape()) : "", to_string(Shape{4 * h}));
+          op, b->defined() ? b->shape() : Shape{}, Shape{4 * h});
 }
 
 // rows of `out` = bias_ih + bias_hh
@@ -114,8 +116,7 @@ class LstmCellBackward final : public OnceDifferentiable {
 // tanh(c')
 LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& weight_ih,
                     const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  check(x.rank() == 2, ErrorKind::shape, "lstm_cell: the input has to be (n, in), not {}",
-        to_string(x.shape()));
+  check(x.rank() == 2, ErrorKind::shape, "lstm_cell: the input has to be (n, in), not {}", x.shape());
   expect_cell("lstm_cell", x.size(0), x.size(1), state, weight_ih, weight_hh, bias_ih, bias_hh);
   const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);
   cell.expect_types("lstm_cell");
@@ -191,7 +192,7 @@ class LstmSequenceBackward final : public OnceDifferentiable {
 LstmSequence lstm_sequence(const Variable& x, const LstmState& state, const Variable& weight_ih,
                            const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
   check(x.rank() == 3 && x.size(0) > 0, ErrorKind::shape,
-        "lstm_sequence: the input has to be (t, n, in), not {}", to_string(x.shape()));
+        "lstm_sequence: the input has to be (t, n, in), not {}", x.shape());
   const int64_t steps = x.size(0), n = x.size(1), in = x.size(2);
   expect_cell("lstm_sequence", n, in, state, weight_ih, weight_hh, bias_ih, bias_hh);
   const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);

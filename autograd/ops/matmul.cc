@@ -15,13 +15,12 @@ Shape with_matrix(Shape lead, int64_t rows, int64_t cols) {
 // The product of two matrices or of two stacks of them, on tensors.
 Tensor product(const Tensor& a, const Tensor& b) {
   check(a.rank() >= 2 && b.rank() >= 2, ErrorKind::shape,
-        "matmul: two dimensions or more are needed: {} x {}", to_string(a.shape()), to_string(b.shape()));
+        "matmul: two dimensions or more are needed: {} x {}", a.shape(), b.shape());
   check(a.dtype() == b.dtype(), ErrorKind::dtype, "matmul: {} x {}: cast one with to()", tensor::describe(a),
         tensor::describe(b));
   tensor::expect_same_device(a, b, "matmul");
   const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
-  check(b.size(-2) == k, ErrorKind::shape, "matmul: inner sizes differ: {} x {}", to_string(a.shape()),
-        to_string(b.shape()));
+  check(b.size(-2) == k, ErrorKind::shape, "matmul: inner sizes differ: {} x {}", a.shape(), b.shape());
   const Shape lead = tensor::broadcast(leading(a.shape()), leading(b.shape()), "matmul");
   Tensor out = Tensor::empty(with_matrix(lead, m, n), a.dtype(), a.device());
   if (lead.empty()) {
@@ -78,13 +77,12 @@ Variable linear(const Variable& given, const Variable& given_weight, const Varia
   const Variable x = autocast_lower(given), weight = autocast_lower(given_weight),
                  bias = autocast_lower(given_bias);
   check(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1), ErrorKind::shape,
-        "linear: input {} with weight {}: the last size has to be {}", to_string(x.shape()),
-        to_string(weight.shape()), weight.rank() == 2 ? weight.size(1) : -1);
+        "linear: input {} with weight {}: the last size has to be {}", x.shape(), weight.shape(),
+        weight.rank() == 2 ? weight.size(1) : -1);
   check(x.dtype() == weight.dtype(), ErrorKind::dtype, "linear: input {} with weight {}: cast one with to()",
         tensor::describe(x.data()), tensor::describe(weight.data()));
   check(!bias.defined() || bias.shape() == Shape{weight.size(0)}, ErrorKind::shape,
-        "linear: bias {} with weight {}", bias.defined() ? to_string(bias.shape()) : "",
-        to_string(weight.shape()));
+        "linear: bias {} with weight {}", bias.defined() ? bias.shape() : Shape{}, weight.shape());
   expect_one_device("linear", x, weight, bias);
   Shape shape = x.shape();
   shape[shape.rank() - 1] = weight.size(0);

@@ -52,8 +52,7 @@ Variable max_pool2d(const Variable& x, const tensor::Pool2dOptions& options) {
 // out[n, c, p, q] = the mean of x[n, c, i, j] over floor(p h / out_h) <= i < ceil((p + 1) h / out_h), j alike
 Variable adaptive_avg_pool2d(const Variable& x, int64_t out_h, int64_t out_w) {
   expect_floats("adaptive_avg_pool2d", {&x});
-  check(x.rank() == 4, ErrorKind::shape, "adaptive_avg_pool2d: input {} must be (n, c, h, w)",
-        to_string(x.shape()));
+  check(x.rank() == 4, ErrorKind::shape, "adaptive_avg_pool2d: input {} must be (n, c, h, w)", x.shape());
   check(out_h > 0 && out_w > 0, ErrorKind::argument,
         "adaptive_avg_pool2d: output size {} x {} must be positive", out_h, out_w);
   if (out_h == 1 && out_w == 1 && x.size(2) * x.size(3) == 0)

@@ -158,7 +158,7 @@ Tensor argmax(const Tensor& x, int dim) {
 TopK topk(const Tensor& x, int64_t k) {
   check(x.rank() > 0, ErrorKind::shape, "topk: a scalar has no last dimension");
   check(k >= 0 && k <= x.shape().back(), ErrorKind::argument,
-        "topk: k is {}, but the last dimension of {} has {}", k, to_string(x.shape()), x.shape().back());
+        "topk: k is {}, but the last dimension of {} has {}", k, x.shape(), x.shape().back());
   Shape shape = x.shape();
   shape[shape.rank() - 1] = k;
   TopK best{Tensor::empty(shape, x.dtype(), x.device()), Tensor::empty(shape, DType::i64, x.device())};

@@ -192,7 +192,7 @@ Variable cat(const Variables& parts, int dim) {
     Shape expected = first.shape();
     if (part.rank() == first.rank()) expected[d] = part.size(d);
     check(part.shape() == expected, ErrorKind::shape, "cat: {} and {} differ in more than dimension {}",
-          to_string(first.shape()), to_string(part.shape()), d);
+          first.shape(), part.shape(), d);
     sizes.push_back(part.size(d));
     shape[d] += part.size(d);
   }
@@ -212,8 +212,8 @@ Variable stack(const Variables& parts, int dim) {
   check(!parts.empty(), ErrorKind::argument, "stack: no tensors were given");
   Variables rows;
   for (const Variable& part : parts) {
-    check(part.shape() == parts[0].shape(), ErrorKind::shape, "stack: {} and {} differ",
-          to_string(parts[0].shape()), to_string(part.shape()));
+    check(part.shape() == parts[0].shape(), ErrorKind::shape, "stack: {} and {} differ", parts[0].shape(),
+          part.shape());
     rows.push_back(unsqueeze(part, dim));
   }
   return cat(rows, dim);

@@ -131,8 +131,7 @@ class Suite {
   void compare(DType dtype, const char* check, const std::string& what, const Tensor& got, const Shape& shape,
                const std::vector<double>& wanted, double bar, double* worst, double greatest = 0) {
     if (got.shape() != shape)
-      return fail(dtype, check,
-                  tensor::format("{} is {}, not {}", what, to_string(got.shape()), to_string(shape)));
+      return fail(dtype, check, tensor::format("{} is {}, not {}", what, got.shape(), to_string(shape)));
     const std::vector<double> values = got.to(DType::f64).to_vector<double>();
     for (const double v : wanted)
       if (std::isfinite(v)) greatest = std::max(greatest, std::abs(v));

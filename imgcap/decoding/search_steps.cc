@@ -17,8 +17,7 @@ using tensor::ErrorKind;
 void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
                       const char* op) {
   check(features.defined() && features.rank() == 3, ErrorKind::shape,
-        "{}: features {} where (images, places, channels) are needed", op,
-        features.defined() ? tensor::describe(features) : "undefined");
+        "{}: features {} where (images, places, channels) are needed", op, tensor::describe(features));
   check(decoder.config().vocabulary > kEos, ErrorKind::argument,
         "{}: a vocabulary of {} has no place for the special tokens", op, decoder.config().vocabulary);
   check(options.max_words >= 1 && options.max_words <= kMostWords, ErrorKind::argument,

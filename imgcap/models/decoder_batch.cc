@@ -15,7 +15,7 @@ using tensor::ErrorKind;
 void expect_batch(const CaptionBatch& batch, const DecoderConfig& config) {
   check(batch.features.defined() && batch.features.rank() == 3 && batch.features.size(2) == config.features,
         ErrorKind::shape, "decoder: features {} where (images, places, {}) is needed",
-        batch.features.defined() ? tensor::describe(batch.features.data()) : "undefined", config.features);
+        tensor::describe(batch.features.defined() ? batch.features.data() : Tensor()), config.features);
   const auto n = static_cast<int64_t>(batch.lengths.size());
   check(batch.words.defined() && batch.words.rank() == 2 && batch.words.size(0) == n && n > 0,
         ErrorKind::shape, "decoder: words {} for {} captions", tensor::describe(batch.words), n);

@@ -9,14 +9,14 @@ void expect_output(const Tensor& out, const Tensor& x, const Tensor& w, const Co
                    const char* op) {
   const Shape expected = conv2d_output_shape(x.shape(), w.shape(), options, op);
   check(out.shape() == expected, ErrorKind::shape, "{}: output {} must be {} for input {} and weight {}", op,
-        to_string(out.shape()), to_string(expected), to_string(x.shape()), to_string(w.shape()));
+        out.shape(), to_string(expected), x.shape(), w.shape());
   check(same_type(out, x) && same_type(out, w), ErrorKind::dtype, "{}: input {}, weight {} and output {}", op,
         describe(x), describe(w), describe(out));
 }
 
 void expect_nhwc(const NhwcBatch& out, const Shape& expected, const char* op) {
-  check(out.nchw_shape() == expected, ErrorKind::shape, "{}: the output {} must be {}", op,
-        to_string(out.nchw_shape()), to_string(expected));
+  check(out.nchw_shape() == expected, ErrorKind::shape, "{}: the output {} must be {}", op, out.nchw_shape(),
+        to_string(expected));
 }
 
 }  // namespace
@@ -27,8 +27,8 @@ void conv2d(Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, c
   expect_contiguous(x, "conv2d", "input");
   expect_contiguous(w, "conv2d", "weight");
   if (!bias.defined()) return;
-  check(bias.shape() == Shape{w.size(0)}, ErrorKind::shape, "conv2d: bias {} must be ({})",
-        to_string(bias.shape()), w.size(0));
+  check(bias.shape() == Shape{w.size(0)}, ErrorKind::shape, "conv2d: bias {} must be ({})", bias.shape(),
+        w.size(0));
   expect_contiguous(bias, "conv2d", "bias");
 }
 
@@ -58,10 +58,10 @@ void pack_conv2d(PackedConv2d& packed, const Tensor& weight, const std::vector<d
             static_cast<int64_t>(bias.size()) == weight.size(0),
         ErrorKind::shape,
         "packed conv2d: weight {} must be (o, c / groups, kh, kw), with o scales ({}) and biases ({})",
-        to_string(weight.shape()), scale.size(), bias.size());
+        weight.shape(), scale.size(), bias.size());
   check(packed.groups == 1 || (packed.groups == weight.size(0) && weight.size(1) == 1), ErrorKind::argument,
         "packed conv2d: {} groups for weight {}: only one group or a depthwise convolution", packed.groups,
-        to_string(weight.shape()));
+        weight.shape());
 }
 
 void conv2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight, const Conv2dOptions& options,

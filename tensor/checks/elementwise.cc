@@ -24,8 +24,7 @@ void expect_broadcast(const Tensor& out, const Tensor& x, const char* op) {
     const int64_t size = x.shape()[x.rank() - i];
     fits = size == 1 || size == out.shape()[out.rank() - i];
   }
-  check(fits, ErrorKind::shape, "{}: {} does not broadcast to the output {}", op, to_string(x.shape()),
-        to_string(out.shape()));
+  check(fits, ErrorKind::shape, "{}: {} does not broadcast to the output {}", op, x.shape(), out.shape());
 }
 
 void expect_same_type(const Tensor& a, const Tensor& b, const char* op) {
@@ -75,8 +74,7 @@ void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& 
 
 void add_inplace(Tensor& out, const Tensor& x, double) {
   expect_same_type(out, x, "add_inplace");
-  check(out.shape() == x.shape(), ErrorKind::shape, "add_inplace: {} into {}", to_string(x.shape()),
-        to_string(out.shape()));
+  check(out.shape() == x.shape(), ErrorKind::shape, "add_inplace: {} into {}", x.shape(), out.shape());
 }
 
 }  // namespace checks

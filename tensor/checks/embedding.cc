@@ -6,12 +6,12 @@ namespace {
 
 void expect_table(const Tensor& weight, const Tensor& ids, const Tensor& out) {
   check(weight.rank() == 2, ErrorKind::shape, "embedding: the weight has to be (words, width), not {}",
-        to_string(weight.shape()));
+        weight.shape());
   check(ids.dtype() == DType::i64, ErrorKind::dtype, "embedding: the ids are {}, not i64", describe(ids));
   Shape expected = ids.shape();
   expected.push_back(weight.size(1));
   check(out.shape() == expected, ErrorKind::shape, "embedding: ids {} of weight {} give {}, not {}",
-        to_string(ids.shape()), to_string(weight.shape()), to_string(expected), to_string(out.shape()));
+        ids.shape(), weight.shape(), to_string(expected), out.shape());
   check(same_type(out, weight), ErrorKind::dtype, "embedding: {} and {} do not mix", describe(weight),
         describe(out));
 }

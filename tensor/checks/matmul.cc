@@ -6,23 +6,21 @@ namespace tensor::checks {
 void matmul(Tensor& out, const Tensor& a, const Tensor& b, double, double) {
   const bool batched = out.rank() == 3;
   check((batched || out.rank() == 2) && a.rank() == out.rank() && b.rank() == out.rank(), ErrorKind::shape,
-        "matmul: {} x {} into {}: two matrices, or two with one batch dimension, are needed",
-        to_string(a.shape()), to_string(b.shape()), to_string(out.shape()));
+        "matmul: {} x {} into {}: two matrices, or two with one batch dimension, are needed", a.shape(),
+        b.shape(), out.shape());
   check(same_type(a, b) && same_type(a, out), ErrorKind::dtype, "matmul: {} x {} into {}", describe(a),
         describe(b), describe(out));
-  check(b.size(-2) == a.size(-1), ErrorKind::shape, "matmul: inner sizes differ: {} x {}",
-        to_string(a.shape()), to_string(b.shape()));
+  check(b.size(-2) == a.size(-1), ErrorKind::shape, "matmul: inner sizes differ: {} x {}", a.shape(),
+        b.shape());
   check(a.size(-2) == out.size(-2) && b.size(-1) == out.size(-1), ErrorKind::shape,
-        "matmul: {} x {} does not give {}", to_string(a.shape()), to_string(b.shape()),
-        to_string(out.shape()));
+        "matmul: {} x {} does not give {}", a.shape(), b.shape(), out.shape());
   check(out.size(-1) <= 1 || out.strides().at(-1) == 1, ErrorKind::argument,
         "matmul: the output's rows have to be contiguous");
   check(!out.may_overlap(a) && !out.may_overlap(b), ErrorKind::argument,
         "matmul: the output overlaps an input");
   for (const Tensor* x : {&a, &b})
     check(!batched || x->size(0) == out.size(0) || x->size(0) == 1, ErrorKind::shape,
-          "matmul: batches differ: {} x {} into {}", to_string(a.shape()), to_string(b.shape()),
-          to_string(out.shape()));
+          "matmul: batches differ: {} x {} into {}", a.shape(), b.shape(), out.shape());
 }
 
 void pack_matrix(Tensor&, const Tensor& b) {

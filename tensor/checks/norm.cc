@@ -5,14 +5,14 @@ namespace tensor::checks {
 namespace {
 
 void expect_input(const Tensor& x, const char* op) {
-  check(x.rank() >= 2, ErrorKind::shape, "{}: input {} must be (n, c, ...)", op, to_string(x.shape()));
+  check(x.rank() >= 2, ErrorKind::shape, "{}: input {} must be (n, c, ...)", op, x.shape());
   expect_contiguous(x, op, "input");
 }
 
 // One value per channel of x, or undefined where that may be.
 void expect_channels(const Tensor& t, const Tensor& x, const char* op, const char* name) {
   check(t.shape() == Shape{x.size(1)} && t.is_contiguous(), ErrorKind::shape,
-        "{}: {} {} must be ({}) and contiguous", op, name, to_string(t.shape()), x.size(1));
+        "{}: {} {} must be ({}) and contiguous", op, name, t.shape(), x.size(1));
   check(same_type(t, x), ErrorKind::dtype, "{}: {} {} for input {}", op, name, describe(t), describe(x));
 }
 

@@ -11,7 +11,7 @@ void expect_pair(const Tensor& small, const Tensor& large, const char* op) {
             small.size(3) > 0,
         ErrorKind::shape,
         "{}: {} cannot be pooled to {}: both are (n, c, h, w) with the same n and c, not empty", op,
-        to_string(large.shape()), to_string(small.shape()));
+        large.shape(), small.shape());
   check(same_type(small, large), ErrorKind::dtype, "{}: {} and {}", op, describe(small), describe(large));
   expect_contiguous(small, op, "output");
   expect_contiguous(large, op, "input");
@@ -22,8 +22,8 @@ void expect_pair(const Tensor& small, const Tensor& large, const char* op) {
 void max_pool2d(Tensor& out, Tensor& indices, const Tensor& x, const Pool2dOptions& options) {
   const Shape expected = pool2d_output_shape(x.shape(), options, "max_pool2d");
   check(out.shape() == expected && indices.shape() == expected, ErrorKind::shape,
-        "max_pool2d: output {} and indices {} must be {} for input {}", to_string(out.shape()),
-        to_string(indices.shape()), to_string(expected), to_string(x.shape()));
+        "max_pool2d: output {} and indices {} must be {} for input {}", out.shape(), indices.shape(),
+        to_string(expected), x.shape());
   check(same_type(out, x) && indices.dtype() == DType::i64, ErrorKind::dtype,
         "max_pool2d: {} into {} and indices {}", describe(x), describe(out), describe(indices));
   expect_contiguous(out, "max_pool2d", "output");
@@ -35,7 +35,7 @@ void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) 
   check(dx.rank() == 4 && dout.rank() == 4 && dout.shape() == indices.shape() && dx.size(0) == dout.size(0) &&
             dx.size(1) == dout.size(1),
         ErrorKind::shape, "max_pool2d_backward: gradient {} and indices {} do not fit the input {}",
-        to_string(dout.shape()), to_string(indices.shape()), to_string(dx.shape()));
+        dout.shape(), indices.shape(), dx.shape());
   check(same_type(dx, dout) && indices.dtype() == DType::i64, ErrorKind::dtype,
         "max_pool2d_backward: {} into {} with indices {}", describe(dout), describe(dx), describe(indices));
   expect_contiguous(dx, "max_pool2d_backward", "input gradient");

@@ -7,7 +7,7 @@ namespace {
 
 void expect_rows(const Tensor& x, int64_t n, int64_t columns, const char* op, const char* what) {
   check(x.rank() == 2 && x.size(0) == n && x.size(1) == columns, ErrorKind::shape, "{}: {} is {}, not {}", op,
-        what, to_string(x.shape()), to_string(Shape{n, columns}));
+        what, x.shape(), to_string(Shape{n, columns}));
   check(columns <= 1 || x.strides()[1] == 1, ErrorKind::argument,
         "{}: the columns of {} have to be contiguous", op, what);
 }
@@ -15,20 +15,17 @@ void expect_rows(const Tensor& x, int64_t n, int64_t columns, const char* op, co
 void expect_attention(const char* op, const Tensor& context, const Tensor& alpha, const Tensor& keys,
                       const Tensor& values, const Tensor& query, const Tensor& image, const Tensor& v) {
   check(keys.rank() == 3 && values.rank() == 3, ErrorKind::shape,
-        "{}: keys {} and values {} have to be (m, p, .)", op, to_string(keys.shape()),
-        to_string(values.shape()));
+        "{}: keys {} and values {} have to be (m, p, .)", op, keys.shape(), values.shape());
   check(values.size(0) == keys.size(0) && values.size(1) == keys.size(1), ErrorKind::shape,
-        "{}: keys {} with values {}", op, to_string(keys.shape()), to_string(values.shape()));
-  check(keys.size(1) > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op,
-        to_string(keys.shape()));
+        "{}: keys {} with values {}", op, keys.shape(), values.shape());
+  check(keys.size(1) > 0, ErrorKind::shape, "{}: no places to look at in keys {}", op, keys.shape());
   check(query.rank() == 2 && query.size(1) == keys.size(2) && v.shape() == Shape{keys.size(2)},
-        ErrorKind::shape, "{}: query {} and v {} with keys {}", op, to_string(query.shape()),
-        to_string(v.shape()), to_string(keys.shape()));
+        ErrorKind::shape, "{}: query {} and v {} with keys {}", op, query.shape(), v.shape(), keys.shape());
   const int64_t rows = query.size(0);
   check(image.shape() == Shape{rows} && context.shape() == Shape{rows, values.size(2)} &&
             alpha.shape() == Shape{rows, keys.size(1)},
-        ErrorKind::shape, "{}: image {}, context {} and alpha {} for {} queries", op,
-        to_string(image.shape()), to_string(context.shape()), to_string(alpha.shape()), rows);
+        ErrorKind::shape, "{}: image {}, context {} and alpha {} for {} queries", op, image.shape(),
+        context.shape(), alpha.shape(), rows);
   check(image.dtype() == DType::i64, ErrorKind::dtype, "{}: the images of rows are {}, not i64", op,
         describe(image));
   for (const Tensor* x : {&context, &alpha, &values, &query, &v})
@@ -40,8 +37,7 @@ void expect_attention(const char* op, const Tensor& context, const Tensor& alpha
 
 void dropout(Tensor& out, const Tensor& x, double p, uint64_t, uint64_t) {
   check(p >= 0 && p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1", p);
-  check(out.shape() == x.shape(), ErrorKind::shape, "dropout: {} into {}", to_string(x.shape()),
-        to_string(out.shape()));
+  check(out.shape() == x.shape(), ErrorKind::shape, "dropout: {} into {}", x.shape(), out.shape());
   check(same_type(out, x), ErrorKind::dtype, "dropout: {} into {}", describe(x), describe(out));
   check(out.is_contiguous() && x.is_contiguous(), ErrorKind::argument, "dropout: {} has to be contiguous",
         describe(x));

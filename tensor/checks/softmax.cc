@@ -5,8 +5,8 @@ namespace tensor::checks {
 namespace {
 
 void expect_rows(const Tensor& out, const Tensor& x, const char* op) {
-  check(x.rank() > 0 && out.shape() == x.shape(), ErrorKind::shape, "{}: {} into {}", op,
-        to_string(x.shape()), to_string(out.shape()));
+  check(x.rank() > 0 && out.shape() == x.shape(), ErrorKind::shape, "{}: {} into {}", op, x.shape(),
+        out.shape());
   check(x.is_contiguous() && out.is_contiguous(), ErrorKind::argument, "{}: {} has to be contiguous", op,
         describe(x));
   check(same_type(out, x), ErrorKind::dtype, "{}: {} into {}", op, describe(x), describe(out));
@@ -14,8 +14,8 @@ void expect_rows(const Tensor& out, const Tensor& x, const char* op) {
 
 void expect_targets(const Tensor& logits, const Tensor& targets, const Tensor& weight) {
   check(logits.rank() == 2 && targets.rank() == 1 && targets.size(0) == logits.size(0), ErrorKind::shape,
-        "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}",
-        to_string(logits.shape()), to_string(targets.shape()));
+        "cross_entropy: logits (rows, classes) and targets (rows) are needed, not {} and {}", logits.shape(),
+        targets.shape());
   check(targets.dtype() == DType::i64, ErrorKind::dtype, "cross_entropy: the targets are {}, not i64",
         describe(targets));
   check(logits.is_contiguous(), ErrorKind::argument, "cross_entropy: the logits {} have to be contiguous",

@@ -14,7 +14,7 @@ Tensor checked_targets(const Tensor& logits, const Tensor& targets, int64_t igno
   for (int64_t i = 0; i < rows.numel(); ++i)
     check(target[i] == ignore_index || (target[i] >= 0 && target[i] < classes), ErrorKind::index,
           "cross_entropy: target {} of row {} is outside the {} classes of logits {}", target[i], i, classes,
-          to_string(logits.shape()));
+          logits.shape());
   return rows;
 }
 

@@ -17,7 +17,7 @@ Tensor checked_ids(const Tensor& weight, const Tensor& ids) {
   for (int64_t i = 0; i < flat.numel(); ++i)
     check(id[i] >= 0 && id[i] < words, ErrorKind::index,
           "embedding: id {} at position {} of ids {} is outside the {} rows of weight {}", id[i], i,
-          to_string(ids.shape()), words, to_string(weight.shape()));
+          ids.shape(), words, weight.shape());
   return flat;
 }
 
