@@ -14,6 +14,23 @@ namespace {
 std::atomic<uint64_t> next_sequence_nr{0};
 std::atomic<int64_t> live_nodes{0};
 
+// Of a saved input in place of an output's number: the node holds the tensor, or knows where it was. What
+// requires no gradient may be a leaf's own gradient, and backward adds to that in place unless somebody holds
+// its tensor.
+constexpr int kHeld = -1, kSeen = -2;
+
+// Shape, type and place of a tensor, whose memory is not kept.
+Tensor without_memory(const Tensor& x) {
+  static const std::shared_ptr<const void>* const nobody =
+      new std::shared_ptr<const void>(std::make_shared<int>());
+  return Tensor::wrap(x.raw(), x.shape(), x.dtype(), *nobody, x.device());
+}
+
+bool is_same_place(const Tensor& now, const Tensor& then) {
+  return now.defined() && now.raw() == then.raw() && now.shape() == then.shape() &&
+         now.dtype() == then.dtype();
+}
+
 }  // namespace
 
 void release_iteratively(std::shared_ptr<void> part) noexcept {
@@ -69,13 +86,21 @@ void Node::add_output(const Tensor& output) {
 }
 
 int Node::save(const Variable& input) {
-  const Tensor data = input.defined() ? input.data() : Tensor();
-  saved_.push_back({input, data, 0, data.version()});
+  Saved& slot = saved_.emplace_back();
+  if (input.defined()) {
+    slot.input = input;
+    slot.version = input.data().version();
+    slot.number = input.requires_grad() ? kHeld : kSeen;
+    slot.data = input.requires_grad() ? input.data() : without_memory(input.data());
+  }
   return static_cast<int>(saved_.size()) - 1;
 }
 
 int Node::save_output(const Tensor& output, int number) {
-  saved_.push_back({{}, output, number, output.version()});
+  Saved& slot = saved_.emplace_back();
+  slot.data = output;
+  slot.number = number;
+  slot.version = output.version();
   return static_cast<int>(saved_.size()) - 1;
 }
 
@@ -87,17 +112,19 @@ Variable Node::saved(int i) const {
       name_);
   const Saved& slot = saved_[static_cast<size_t>(i)];
   if (!slot.data.defined()) return {};
+  const Tensor& data = slot.input.defined() ? slot.input.data() : slot.data;
   if (slot.input.defined())
     tensor::check(
-        is_same_view(slot.input.data(), slot.data), ErrorKind::autograd,
+        slot.number == kHeld ? is_same_view(data, slot.data) : is_same_place(data, slot.data),
+        ErrorKind::autograd,
         "{}: a variable that it saved for backward had a tensor {} and now has another one, {}; give it "
         "another (by mutable_data(), to() or a swap of averages) after backward",
-        name_, tensor::describe(slot.data), tensor::describe(slot.input.data()));
+        name_, tensor::describe(slot.data), tensor::describe(data));
   tensor::check(
-      slot.data.version() == slot.version, ErrorKind::autograd,
+      data.version() == slot.version, ErrorKind::autograd,
       "{}: a tensor {} that it saved for backward was changed in place (version {}, now {}); clone it before "
       "the change, or change it after backward",
-      name_, tensor::describe(slot.data), slot.version, slot.data.version());
+      name_, tensor::describe(data), slot.version, data.version());
   if (slot.input.defined()) return slot.input;
   return make_output(slot.data, const_cast<Node*>(this)->shared_from_this(), slot.number);
 }

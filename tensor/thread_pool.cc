@@ -143,6 +143,11 @@ std::mutex pool_mutex;
 Pool* pool = nullptr;
 const Pool* lost_pool = nullptr;  // of a parent process
 std::atomic<int> wanted_threads{0};
+#if defined(IMGCAP_TSAN)
+std::atomic<bool> alone{false};  // in a child: the thread sanitizer ends one that starts a thread
+#else
+constexpr bool alone = false;
+#endif
 
 // The workers stay with the parent: the child gets a pool of its own when it needs one. The old one cannot be
 // destroyed without them; it is kept where leak checkers see it.
@@ -150,7 +155,7 @@ void lose_pool() {
   if (pool != nullptr) lost_pool = pool;
   pool = nullptr;
 #if defined(IMGCAP_TSAN)
-  wanted_threads = 1;  // the thread sanitizer ends a child that starts one
+  alone = true;
 #endif
 }
 
@@ -195,7 +200,7 @@ void parallel_for(int64_t n, int64_t grain, RangeFunction function, void* contex
   if (n <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   const int64_t tiles = (n + grain - 1) / grain;
-  if (tiles > 1 && !inside_parallel && num_threads() > 1) {
+  if (tiles > 1 && !inside_parallel && !alone && num_threads() > 1) {
     Job job;
     job.function = function;
     job.context = context;

@@ -125,6 +125,12 @@ TEST_CASE("a saved variable that got another tensor is an error that names the o
   const Variable s = r * r;
   r.mutable_data() = Tensor::zeros({2}, DType::f64);
   check_error(ErrorKind::autograd, {"mul", "another"}, [&] { sum(s).backward(); });
+  // A constant.
+  const Variable w = leaf({3, 4}, {2});
+  Variable c(Tensor::from<double>({1, 2}, {2}));
+  const Variable p = w * c;
+  c.mutable_data() = Tensor::from<double>({1, 2}, {2});
+  check_error(ErrorKind::autograd, {"mul", "another"}, [&] { sum(p).backward(); });
   // What no op has saved may be replaced, by what its gradient fits.
   Variable u = leaf({1, 2}, {2});
   const Variable t = sum(u + 1.0);
