@@ -7,6 +7,8 @@
 #include <cmath>
 #include <vector>
 
+#include "tensor/error.h"
+
 using tensor::format;
 using tensor::join;
 
@@ -57,4 +59,22 @@ TEST_CASE("join: parts with a separator between them") {
   CHECK(join(std::vector<std::string>{"a", "b", "c"}, ", ") == "a, b, c");
   CHECK(join(std::vector<int>{1, 2}, "+") == "1+2");
   CHECK(join(std::vector<double>{}, "+").empty());
+}
+
+TEST_CASE("a value with text() becomes text only when a sentence is made of it") {
+  struct Counting {
+    int* made;
+    std::string text() const {
+      ++*made;
+      return "a dog";
+    }
+  };
+  int made = 0;
+  const Counting value{&made};
+  tensor::check(true, tensor::ErrorKind::argument, "{} runs", value);
+  CHECK(made == 0);
+  CHECK(format("{} runs", value) == "a dog runs");
+  CHECK_THROWS_WITH_AS(tensor::check(false, tensor::ErrorKind::argument, "{} runs", value), "a dog runs",
+                       tensor::Error);
+  CHECK(made == 2);
 }
