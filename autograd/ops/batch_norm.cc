@@ -54,7 +54,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     check(x.numel() > x.size(1), ErrorKind::shape,
           "batch_norm: training needs more than one value a channel, input is {}", to_string(x.shape()));
     mean = Tensor::empty(channels, wide, x.device());
-    variance = Tensor::empty(channels, wide, x.device());
+    variance = Tensor::empty(channels, DType::f64, x.device());  // squares of f32 numbers may not fit f32
     tensor::batch_norm_statistics(mean, variance, input);
   } else {
     check(running_mean.defined() && running_var.defined(), ErrorKind::argument,
@@ -66,14 +66,15 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     mean = running_mean.clone().to(wide);
     variance = running_var.to(wide).contiguous();
   }
-  Tensor rstd = Tensor::empty(channels, wide, x.device());
+  Tensor rstd = Tensor::empty(channels, variance.dtype(), x.device());
   tensor::affine(rstd, variance, 1, eps);
   tensor::unary(rstd, rstd, tensor::UnaryOp::rsqrt);
+  rstd = rstd.to(wide);
   Tensor out = empty_like(input, input.shape());
   tensor::batch_norm_apply(out, input, mean, rstd, weight.defined() ? weight.data().contiguous() : Tensor(),
                            bias.defined() ? bias.data().contiguous() : Tensor());
   if (statistics != nullptr)
-    *statistics = train ? BatchNormStatistics{mean, variance} : BatchNormStatistics{};
+    *statistics = train ? BatchNormStatistics{mean, variance.to(wide)} : BatchNormStatistics{};
   return record<BatchNormBackward>(out, {x, weight, bias}, x, weight, mean, rstd, train);
 }
 
