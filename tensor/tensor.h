@@ -84,8 +84,14 @@ class Tensor {
   }
   const std::byte* raw() const;
   std::byte* mutable_raw();
-  // The value of a tensor of one element.
+  // The value of a tensor of one element; an i64 past 2^53 is rounded: ask for item<int64_t>().
   double item() const;
+  // The same in the element type T, exactly; a dtype error when it is another.
+  template <class T>
+  T item() const {
+    check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", to_string(shape_));
+    return *data<T>();
+  }
   // The elements in row-major order.
   template <class T>
   std::vector<T> to_vector() const;
