@@ -21,15 +21,17 @@ Variable add(const Variable& a, const Variable& b);
 Variable sub(const Variable& a, const Variable& b);
 Variable mul(const Variable& a, const Variable& b);
 Variable div(const Variable& a, const Variable& b);
+Variable div_by(const Variable& x, double divisor);              // x / divisor, not x * (1 / divisor)
 Variable affine(const Variable& x, double scale, double shift);  // scale x + shift
 Variable neg(const Variable& x);
 Variable pow(const Variable& x, double exponent);
 Variable exp(const Variable& x);
-Variable log(const Variable& x);
+Variable log(const Variable& x);  // of subnormal numbers, too, which other ops take for 0 (docs/design.md)
 Variable sqrt(const Variable& x);
 Variable square(const Variable& x);
-Variable abs(const Variable& x);                         // gradient 0 at 0
-Variable maximum(const Variable& a, const Variable& b);  // equals: half of the gradient to each
+Variable abs(const Variable& x);  // gradient 0 at 0
+// Equals get half of the gradient each; where either is NaN both get all of it, as in PyTorch.
+Variable maximum(const Variable& a, const Variable& b);
 Variable minimum(const Variable& a, const Variable& b);
 Variable where(const Tensor& condition, const Variable& a, const Variable& b);  // condition: bool
 
@@ -44,7 +46,7 @@ inline Variable operator-(const Variable& x, double y) { return affine(x, 1, -y)
 inline Variable operator-(double y, const Variable& x) { return affine(x, -1, y); }
 inline Variable operator*(const Variable& x, double y) { return affine(x, y, 0); }
 inline Variable operator*(double y, const Variable& x) { return affine(x, y, 0); }
-inline Variable operator/(const Variable& x, double y) { return affine(x, 1 / y, 0); }
+inline Variable operator/(const Variable& x, double y) { return div_by(x, y); }
 
 // --- activation.cc
 Variable relu(const Variable& x);

@@ -111,7 +111,8 @@ IMGCAP_KERNEL(max_pool2d_backward, Tensor& dx, const Tensor& dout, const Tensor&
 IMGCAP_KERNEL(adaptive_avg_pool2d, Tensor& out, const Tensor& x)  // the output size is out's
 IMGCAP_KERNEL(adaptive_avg_pool2d_backward, Tensor& dx, const Tensor& dout)
 
-// --- norm.cc: x (n, c, ...) contiguous; all others (c). Statistics: mean and biased variance over all but c.
+// --- norm.cc: x (n, c, ...) contiguous; all others (c). Statistics: mean and biased variance over all but c;
+// the variance may be f64, since squares of f32 numbers need not fit f32.
 IMGCAP_KERNEL(batch_norm_statistics, Tensor& mean, Tensor& variance, const Tensor& x)
 // out = (x - mean) * rstd * weight + bias; weight and bias may be undefined
 IMGCAP_KERNEL(batch_norm_apply, Tensor& out, const Tensor& x, const Tensor& mean, const Tensor& rstd,

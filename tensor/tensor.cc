@@ -353,7 +353,12 @@ namespace {
 void print(std::string& text, const Tensor& t, int indent) {
   constexpr int64_t kEdge = 4;
   if (t.rank() == 0) {
-    text += tensor::format("{:.5g}", t.item());
+    text += dispatch_any(t.dtype(), "to_string", [&]<class T>() {
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+        return tensor::format("{}", t.item<T>());
+      else
+        return tensor::format("{:.5g}", t.item());
+    });
     return;
   }
   text += '[';

@@ -105,8 +105,15 @@ class Tensor {
   }
   const std::byte* device_raw() const;
   std::byte* mutable_device_raw();
-  // The value of a tensor of one element, wherever it lives.
+  // The value of a tensor of one element, wherever it lives; an i64 past 2^53 is rounded: ask for
+  // item<int64_t>().
   double item() const;
+  // The same in the element type T, exactly; a dtype error when it is another.
+  template <class T>
+  T item() const {
+    check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", shape_);
+    return *to(Device::cpu()).data<T>();
+  }
   // The elements in row-major order, wherever they live.
   template <class T>
   std::vector<T> to_vector() const;

@@ -23,12 +23,15 @@ Variable keep_where(const Tensor& x, BinaryOp comparison, double bound, const Va
 
 }  // namespace
 
-// y = max(x, 0): dx = y > 0 ? g : 0
+// y = max(x, 0): dx = y <= 0 ? 0 : g, which a NaN passes
 class ReluBackward final : public Node {
  public:
   explicit ReluBackward(const Tensor& y) : Node("relu") { save_output(y); }
   Variables apply(const Variables& g) override {
-    return {keep_where(saved(0).data(), BinaryOp::gt, 0, g[0])};
+    const Tensor y = saved(0).data();
+    Tensor off = Tensor::empty(y.shape(), DType::boolean, y.device());
+    tensor::kernels::binary(off, y, constant(0, y), BinaryOp::le);
+    return {where(off, constant(0, g[0].data()), g[0])};
   }
 };
 

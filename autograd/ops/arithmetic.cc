@@ -1,4 +1,7 @@
 // Element by element; shapes broadcast, and the engine sums the gradients back to the inputs' shapes.
+#include <cmath>
+#include <limits>
+
 #include "autograd/ops/common.h"
 
 namespace autograd {
@@ -102,6 +105,34 @@ class DivBackward final : public Node {
 Variable div(const Variable& a, const Variable& b) {
   if (const auto type = autocast_promoted({&a, &b})) return div(to(a, *type), to(b, *type));
   return record<DivBackward>(binary("div", a, b, BinaryOp::div), {a, b}, a, b);
+}
+
+// x / divisor, the divisor in the type that x is computed in. Kernels take a subnormal divisor for 0: it is
+// made larger by a power of two, and so is the quotient.
+Tensor divided(const Tensor& x, double divisor) {
+  const bool f64 = x.dtype() == DType::f64;
+  const double least = f64 ? std::numeric_limits<double>::min() : double{std::numeric_limits<float>::min()};
+  const double power = std::abs(divisor) < least && divisor != 0 ? (f64 ? 0x1p512 : 0x1p64) : 1;
+  Tensor out = empty_like(x, x.shape());
+  const Tensor y = Tensor::full({}, divisor * power, f64 ? DType::f64 : DType::f32, x.device());
+  tensor::kernels::binary(out, x, y, BinaryOp::div);
+  if (power != 1) tensor::kernels::affine(out, out, power, 0);
+  return out;
+}
+
+// x / c: dx = g / c
+class DivScalarBackward final : public Node {
+ public:
+  explicit DivScalarBackward(double divisor) : Node("div"), divisor_(divisor) {}
+  Variables apply(const Variables& g) override { return {div_by(g[0], divisor_)}; }
+
+ private:
+  double divisor_;
+};
+
+Variable div_by(const Variable& x, double divisor) {
+  expect_floats("div", {&x});
+  return record<DivScalarBackward>(divided(x.data(), divisor), {x}, divisor);
 }
 
 // s x + t: dx = s g
@@ -217,7 +248,8 @@ class AbsBackward final : public Node {
 
 Variable abs(const Variable& x) { return record<AbsBackward>(unary("abs", x, UnaryOp::abs), {x}, x); }
 
-// max(a, b) or min(a, b): the gradient goes to the one that won, and half of it to each of equals
+// max(a, b) or min(a, b): the gradient goes to all but the one that lost, half of it to each of equals. A
+// choice, not a product with 0 or 1: 0 * inf would be NaN.
 class ExtremumBackward final : public Node {
  public:
   ExtremumBackward(const char* name, const Variable& a, const Variable& b, BinaryOp wins)
@@ -227,10 +259,10 @@ class ExtremumBackward final : public Node {
   }
   Variables apply(const Variables& g) override {
     const Tensor a = saved(0).data(), b = saved(1).data();
-    Tensor share = compare(a, b, wins_).to(a.dtype());  // of a: 1, 1/2 or 0; constant almost everywhere
-    tensor::kernels::add_inplace(share, compare(a, b, BinaryOp::eq).to(a.dtype()), 0.5);
-    return {needs(0) ? mul(g[0], Variable(share)) : Variable(),
-            needs(1) ? mul(g[0], Variable(affine(share, -1, 1))) : Variable()};
+    const Variable zero = constant(0, g[0].data());
+    const Variable share = where(compare(a, b, BinaryOp::eq), affine(g[0], 0.5, 0), g[0]);
+    return {needs(0) ? where(compare(b, a, wins_), zero, share) : Variable(),
+            needs(1) ? where(compare(a, b, wins_), zero, share) : Variable()};
   }
 
  private:

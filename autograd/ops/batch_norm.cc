@@ -65,7 +65,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     check(count != 1, ErrorKind::shape,
           "batch_norm: training needs more than one value a channel, input is {}", x.shape());
     mean = Tensor::empty(channels, wide, x.device());
-    variance = Tensor::empty(channels, wide, x.device());
+    variance = Tensor::empty(channels, DType::f64, x.device());  // squares of f32 numbers may not fit f32
     tensor::kernels::batch_norm_statistics(mean, variance, input);
   } else {
     check(running_mean.defined() && running_var.defined(), ErrorKind::argument,
@@ -77,15 +77,16 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     mean = running_mean.clone().to(wide);
     variance = running_var.to(wide).contiguous();
   }
-  Tensor rstd = Tensor::empty(channels, wide, x.device());
+  Tensor rstd = Tensor::empty(channels, variance.dtype(), x.device());
   tensor::kernels::affine(rstd, variance, 1, eps);
   tensor::kernels::unary(rstd, rstd, tensor::UnaryOp::rsqrt);
+  rstd = rstd.to(wide);
   Tensor out = empty_like(input, input.shape());
   tensor::kernels::batch_norm_apply(out, input, mean, rstd,
                                     weight.defined() ? weight.data().contiguous() : Tensor(),
                                     bias.defined() ? bias.data().contiguous() : Tensor());
   if (statistics != nullptr)
-    *statistics = train ? BatchNormStatistics{mean, variance} : BatchNormStatistics{};
+    *statistics = train ? BatchNormStatistics{mean, variance.to(wide)} : BatchNormStatistics{};
   return record<BatchNormBackward>(out, {x, weight, bias}, x, weight, mean, rstd, train);
 }
 

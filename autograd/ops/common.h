@@ -22,6 +22,9 @@ inline Tensor constant(double value, const Tensor& like) {
   return Tensor::full({}, value, like.dtype(), like.device());
 }
 
+// x / divisor (arithmetic.cc).
+Tensor divided(const Tensor& x, double divisor);
+
 // Throws unless all inputs are defined, of one floating type, and on one device.
 inline void expect_floats(const char* op, std::initializer_list<const Variable*> inputs) {
   const Tensor& first = (*inputs.begin())->data();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/ops/common.h"
@@ -25,11 +26,11 @@ double total_weight(const Tensor& targets, int64_t ignore_index, const Tensor& w
 class CrossEntropyBackward final : public OnceDifferentiable {
  public:
   CrossEntropyBackward(const Variable& logits, const Tensor& targets, const Tensor& weight,
-                       int64_t ignore_index, double smoothing, double row_scale)
+                       int64_t ignore_index, double smoothing, double divisor)
       : OnceDifferentiable("cross_entropy"),
         ignore_index_(ignore_index),
         smoothing_(smoothing),
-        row_scale_(row_scale) {
+        divisor_(divisor) {
     save(logits);
     save(Variable(targets));
     save(Variable(weight));
@@ -38,7 +39,10 @@ class CrossEntropyBackward final : public OnceDifferentiable {
     const Tensor logits = saved(0).data(), targets = saved(1).data();
     const Variable weight = saved(2);
     Tensor row_gradient = empty_like(logits, targets.shape());
-    tensor::kernels::affine(row_gradient, g[0], row_scale_, 0);  // one for all rows broadcasts
+    if (divisor_ > 0)
+      row_gradient.copy_(divided(g[0], divisor_));  // one for all rows broadcasts
+    else
+      row_gradient.zero_();
     const Tensor x = logits.contiguous();
     Tensor dlogits = empty_like(x, x.shape());
     tensor::kernels::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),
@@ -48,7 +52,7 @@ class CrossEntropyBackward final : public OnceDifferentiable {
 
  private:
   int64_t ignore_index_;
-  double smoothing_, row_scale_;
+  double smoothing_, divisor_;
 };
 
 Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ignore_index,
@@ -66,19 +70,21 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
   Tensor losses = empty_like(logits.data(), targets.shape());
   tensor::kernels::cross_entropy(losses, logits.data().contiguous(), targets, weight,
                                  {ignore_index, label_smoothing});
-  double row_scale = 1;
+  double divisor = 1;  // 0: nothing counts
   if (reduction != Reduction::none) {
     Tensor total = empty_like(losses, {});
     tensor::kernels::reduce(total, losses, {0}, tensor::ReduceOp::sum);
     if (reduction == Reduction::mean) {
-      const double counted = total_weight(targets, ignore_index, weight);
-      row_scale = counted > 0 ? 1.0 / counted : 0.0;
-      tensor::kernels::affine(total, total, targets.numel() > 0 ? row_scale : NAN, 0);
+      divisor = std::max(0.0, total_weight(targets, ignore_index, weight));
+      if (divisor > 0)
+        total = divided(total, divisor);
+      else
+        tensor::kernels::affine(total, total, targets.numel() > 0 ? 0 : NAN, 0);
     }
     losses = total;
   }
   return record<CrossEntropyBackward>(losses, {logits}, logits, targets, weight, ignore_index,
-                                      label_smoothing, row_scale);
+                                      label_smoothing, divisor);
 }
 
 }  // namespace autograd

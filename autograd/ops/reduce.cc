@@ -40,19 +40,19 @@ Reduced reduce(const char* op, const Variable& x, std::vector<int> dims, bool ke
 
 }  // namespace
 
-// sum: dx = g, spread over what was summed; mean: divided by their number
+// sum: dx = g, spread over what was summed; mean: divided by their number `count`
 class SumBackward final : public Node {
  public:
-  SumBackward(const char* name, const Shape& shape, const Shape& kept, double scale)
-      : Node(name), shape_(shape), kept_(kept), scale_(scale) {}
+  SumBackward(const char* name, const Shape& shape, const Shape& kept, double count)
+      : Node(name), shape_(shape), kept_(kept), count_(count) {}
   Variables apply(const Variables& g) override {
-    const Variable scaled = scale_ == 1 ? g[0] : affine(g[0], scale_, 0);
-    return {expand(reshape(scaled, kept_), shape_)};
+    const Variable share = count_ == 1 ? g[0] : div_by(g[0], count_);
+    return {expand(reshape(share, kept_), shape_)};
   }
 
  private:
   Shape shape_, kept_;
-  double scale_;
+  double count_;
 };
 
 Variable sum(const Variable& given, const std::vector<int>& dims, bool keepdim) {
@@ -64,10 +64,11 @@ Variable sum(const Variable& given, const std::vector<int>& dims, bool keepdim) 
 Variable mean(const Variable& given, const std::vector<int>& dims, bool keepdim) {
   const Variable x = autocast_f32(given);
   const Reduced r = reduce("mean", x, dims, keepdim, ReduceOp::mean);
-  // Of each element in its mean; of none, anything but inf, which would make NaN of a second derivative.
-  const double share =
-      x.numel() > 0 ? static_cast<double>(r.out.numel()) / static_cast<double>(x.numel()) : 1;
-  return record<SumBackward>(r.out, {x}, "mean", x.shape(), r.kept, share);
+  double count = 1;
+  for (int d = 0; d < x.rank(); ++d)
+    if (r.kept[d] != x.size(d)) count *= static_cast<double>(x.size(d));
+  if (count == 0) count = 1;  // of nothing: inf would make NaN of a second derivative
+  return record<SumBackward>(r.out, {x}, "mean", x.shape(), r.kept, count);
 }
 
 // The gradient goes to the first of the greatest: dx[i] = i == argmax ? g : 0

@@ -21,7 +21,11 @@ void expect_channels(const Tensor& t, const Tensor& x, const char* op, const cha
 void batch_norm_statistics(Tensor& mean, Tensor& variance, const Tensor& x) {
   expect_input(x, "batch_norm_statistics");
   expect_channels(mean, x, "batch_norm_statistics", "mean");
-  expect_channels(variance, x, "batch_norm_statistics", "variance");
+  const char* op = "batch_norm_statistics";
+  check(variance.shape() == mean.shape() && variance.is_contiguous() &&
+            (variance.dtype() == DType::f64 || same_type(variance, x)),
+        ErrorKind::shape, "{}: variance {} must be ({}), of the input's type or f64, and contiguous", op,
+        describe(variance), x.size(1));
 }
 
 void batch_norm_apply(Tensor& out, const Tensor& x, const Tensor& mean, const Tensor& rstd,

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "tensor/cpu/vector_math.h"
+#include "tensor/cpu/softmax.h"
+#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -103,8 +104,10 @@ void additive_attention(AdditiveAttention arguments) {
         for (int64_t p = 0; p < s.places; ++p)
           w[p] = score(key + p * s.width, q + r * q_row, vv, s.width) + shift;
         const T top = *std::max_element(w, w + s.places);
-        T sum = 0;
-        for (int64_t p = 0; p < s.places; ++p) sum += w[p] = fast_exp(w[p] - top);
+        BlockSum<T> total{};
+        for (int64_t p = 0; p < s.places; p += kRowBlock)
+          total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
+        const T sum = static_cast<T>(static_cast<double>(total));
         for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
         std::fill(o, o + s.features, T(0));
         for (int64_t p = 0; p < s.places; ++p) {
@@ -138,44 +141,56 @@ void additive_attention_backward(AdditiveAttentionBackward arguments) {
     const int64_t dq_row = dquery.strides()[0];
     const RowsByImage groups(ids, s);
     // Every image has its own part of dv and dv_bias; they are added in order of the images afterwards.
-    Tensor dv_parts = Tensor::zeros({s.images, s.width + 1}, dquery.dtype());
-    T* parts = dv_parts.mutable_device_data<T>();
+    Tensor dv_parts = Tensor::zeros({s.images, s.width + 1}, DType::f64);
+    double* parts = dv_parts.mutable_device_data<double>();
     parallel_for(s.images, 1, [&](int64_t begin, int64_t end) {
       std::vector<T> de(static_cast<size_t>(s.places));
+      WideSum<T> dq_sum(s.width), dv_sum(s.width), dk_sum;
       for (int64_t m = begin; m < end; ++m) {
         const T *key = k + m * s.places * s.width, *value = f + m * s.places * s.features;
-        T *dkey = dk + m * s.places * s.width, *part = parts + m * (s.width + 1);
-        for (int64_t i = groups.start[static_cast<size_t>(m)]; i < groups.start[static_cast<size_t>(m) + 1];
-             ++i) {
+        T* dkey = dk + m * s.places * s.width;
+        double* part = parts + m * (s.width + 1);
+        const int64_t first = groups.start[static_cast<size_t>(m)],
+                      last = groups.start[static_cast<size_t>(m) + 1];
+        const bool many = last - first > 32;  // more than may be added in f32
+        if (many) dk_sum = WideSum<T>(s.places * s.width);
+        for (int64_t i = first; i < last; ++i) {
           const int64_t r = groups.rows[static_cast<size_t>(i)];
           const T *gr = g + r * g_row, *wr = w + r * s.places, *qr = q + r * q_row;
-          T mean = 0;
-          for (int64_t p = 0; p < s.places; ++p) {
-            const auto at = static_cast<size_t>(p);
-            de[at] = dot(gr, value + p * s.features, s.features) + (ga ? ga[r * s.places + p] : T(0));
-            mean += wr[p] * de[at];
-          }
-          T* dqr = dq + r * dq_row;
-          std::fill(dqr, dqr + s.width, T(0));
+          for (int64_t p = 0; p < s.places; ++p)
+            de[static_cast<size_t>(p)] =
+                dot(gr, value + p * s.features, s.features) + (ga ? ga[r * s.places + p] : T(0));
+          const auto term = [&](int64_t p) { return wr[p] * de[static_cast<size_t>(p)]; };
+          const T mean = static_cast<T>(wide_sum(0, s.places, term));
+          T *dqr = dq + r * dq_row, *dkey_r = many ? dk_sum.room() : dkey;
           for (int64_t p = 0; p < s.places; ++p) {
             const T e = wr[p] * (de[static_cast<size_t>(p)] - mean);  // d loss / d e_p
-            score_backward(e, key + p * s.width, qr, vv, dkey + p * s.width, dqr, part, s.width);
-            part[s.width] += e;
+            score_backward(e, key + p * s.width, qr, vv, dkey_r + p * s.width, dq_sum.room(), dv_sum.room(),
+                           s.width);
+            part[s.width] += static_cast<double>(e);
             if (df != nullptr) {
               T* dvalue = df + (m * s.places + p) * s.features;
               const T a = wr[p];
               for (int64_t j = 0; j < s.features; ++j) dvalue[j] += a * gr[j];
             }
           }
+          std::fill(dqr, dqr + s.width, T(0));
+          dq_sum.move_to(dqr);
         }
+        dv_sum.move_to(part);
+        if (many) dk_sum.move_to(dkey);
       }
     });
     T* total = dv.mutable_device_data<T>();
-    for (int64_t m = 0; m < s.images; ++m)
-      for (int64_t j = 0; j < s.width; ++j) total[j] += parts[m * (s.width + 1) + j];
+    const auto over_images = [&](int64_t j) {
+      const auto term = [&](int64_t m) { return parts[m * (s.width + 1) + j]; };
+      return wide_sum(0, s.images, term);
+    };
+    for (int64_t j = 0; j < s.width; ++j)
+      total[j] = static_cast<T>(static_cast<double>(total[j]) + over_images(j));
     if (dv_bias.defined()) {
       T* bias = dv_bias.mutable_device_data<T>();
-      for (int64_t m = 0; m < s.images; ++m) *bias += parts[m * (s.width + 1) + s.width];
+      *bias = static_cast<T>(static_cast<double>(*bias) + over_images(s.width));
     }
   });
 }

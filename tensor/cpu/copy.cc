@@ -4,6 +4,7 @@
 #endif
 
 #include "tensor/cpu/strided.h"
+#include "tensor/cpu/subnormal.h"
 #include "tensor/kernels.h"
 
 namespace tensor::cpu {
@@ -34,10 +35,29 @@ To convert(From value) {
     return To(odd_double(value));
   else if constexpr (is_half_type<To>)
     return To(static_cast<double>(value));
+  else if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, bool>)
+    return (std::bit_cast<typename Binary<From>::Bits>(value) & ~sign_bit<From>) != 0;
+  else if constexpr (std::is_same_v<To, double> && std::is_same_v<From, float>)
+    return widened(value);
+  else if constexpr (std::is_same_v<To, float> && std::is_same_v<From, double>)
+    return narrowed(value);
   else if constexpr (std::is_same_v<To, bool>)
     return value != From(0);
   else
     return static_cast<To>(value);
+}
+
+// Whether there is a number that is subnormal as a float.
+template <class From>
+bool any_subnormal(const From* in, int64_t n) {
+  int64_t found = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if constexpr (std::is_same_v<From, float>)
+      found |= static_cast<int64_t>(is_subnormal(in[i]));
+    else
+      found |= static_cast<int64_t>(narrows_to_subnormal(in[i]));
+  }
+  return found != 0;
 }
 
 template <class To, class From>
@@ -53,6 +73,17 @@ void convert_run(To* out, const From* in, int64_t n) {
       _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
   }
 #endif
+  if constexpr (std::is_floating_point_v<To> && std::is_floating_point_v<From>) {
+    // The processor's conversion, which flushes subnormals, where there are none.
+    constexpr int64_t kBlock = 64;
+    for (; i + kBlock <= n; i += kBlock) {
+      if (any_subnormal(in + i, kBlock)) {
+        for (int64_t k = i; k < i + kBlock; ++k) out[k] = convert<To>(in[k]);
+      } else {
+        for (int64_t k = i; k < i + kBlock; ++k) out[k] = static_cast<To>(in[k]);
+      }
+    }
+  }
   for (; i < n; ++i) out[i] = convert<To>(in[i]);
 }
 

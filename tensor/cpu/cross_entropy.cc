@@ -21,14 +21,7 @@ Tensor checked_targets(const Tensor& logits, const Tensor& targets, int64_t igno
 // The mean of term(i) over 0 ... n - 1.
 template <class F>
 double row_mean(int64_t n, F term) {
-  double lanes[kRowLanes] = {};
-  int64_t i = 0;
-  for (; i + kRowLanes <= n; i += kRowLanes)
-    for (int k = 0; k < kRowLanes; ++k) lanes[k] += term(i + k);
-  for (; i < n; ++i) lanes[0] += term(i);
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum / static_cast<double>(n);
+  return wide_sum(0, n, term) / static_cast<double>(n);
 }
 
 }  // namespace

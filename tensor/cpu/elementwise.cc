@@ -1,4 +1,5 @@
 #include "tensor/cpu/strided.h"
+#include "tensor/cpu/subnormal.h"
 #include "tensor/cpu/vector_math.h"
 #include "tensor/kernels.h"
 
@@ -87,7 +88,7 @@ void arithmetic(Tensor& out, const Tensor& a, const Tensor& b, BinaryOp op, cons
       case BinaryOp::div:
         return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x / y; });
       case BinaryOp::pow:
-        return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return std::pow(x, y); });
+        return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return std::pow(flushed(x), flushed(y)); });
       case BinaryOp::maximum:  // NaN wins
         return binary_loop<T, T>(out, a, b, loop, [](T x, T y) { return x > y || x != x ? x : y; });
       default:
@@ -136,7 +137,7 @@ void unary(Tensor& out, const Tensor& x, UnaryOp op) {
       case UnaryOp::exp:
         return unary_loop<T>(out, source, loop, [](T v) { return fast_exp(v); });
       case UnaryOp::log:
-        return unary_loop<T>(out, source, loop, [](T v) { return std::log(v); });
+        return unary_loop<T>(out, source, loop, [](T v) { return exact_log(v); });
       case UnaryOp::sqrt:
         return unary_loop<T>(out, source, loop, [](T v) { return std::sqrt(v); });
       case UnaryOp::rsqrt:

@@ -1,15 +1,16 @@
 // Batch normalisation over all dimensions but the second (Ioffe and Szegedy 2015). A channel belongs to one
 // tile.
 #include <algorithm>
-#include <array>
+#include <cmath>
+#include <utility>
 
+#include "tensor/cpu/sums.h"
+#include "tensor/cpu/vector_math.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {
 namespace {
-
-constexpr int kLanes = 16;  // partial sums of a row: vectorised, in one order
 
 struct Geometry {
   int64_t n, c, inner;  // x seen as (n, c, inner)
@@ -23,24 +24,118 @@ struct Geometry {
   int64_t row(int64_t image, int64_t channel) const { return (image * c + channel) * inner; }
 };
 
-// Sums of `term(i)` over a row, in the element type by lanes; rows are then added in double.
-template <class T, class Term>
-double row_sum(int64_t begin, int64_t count, Term term) {
-  std::array<T, kLanes> lanes{};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) lanes[static_cast<size_t>(l)] += term(begin + i + l);
-  for (int l = 0; i + l < count; ++l) lanes[static_cast<size_t>(l)] += term(begin + i + l);
-  double sum = 0;
-  for (const T lane : lanes) sum += static_cast<double>(lane);
-  return sum;
+// Two sums over the same elements.
+struct Sums {
+  double first = 0, second = 0;
+  Sums operator+(const Sums& other) const { return {first + other.first, second + other.second}; }
+};
+
+// V is a number or a vector of numbers; so many are read at p.
+template <class V, class From>
+V read(const From* p) {
+  if constexpr (std::is_arithmetic_v<V>) {
+    return static_cast<V>(*p);
+  } else if constexpr (std::is_same_v<V, typename Lanes<From>::Vector>) {
+    V v;
+    std::memcpy(&v, p, sizeof(v));
+    return v;
+  } else {
+    V v;
+    for (size_t k = 0; k < sizeof(V) / sizeof(v[0]); ++k)
+      v[k] = static_cast<std::decay_t<decltype(v[0])>>(p[k]);
+    return v;
+  }
 }
 
+// The sums of the two terms at [begin, end): in T, by lanes of 16 numbers at most, then pairwise in f64
+// (sums.h). term.template at<V>(i) gives those of as many elements as V holds.
 template <class T, class Term>
-double channel_sum(const Geometry& g, int64_t channel, Term term) {
-  double sum = 0;
-  for (int64_t image = 0; image < g.n; ++image) sum += row_sum<T>(g.row(image, channel), g.inner, term);
-  return sum;
+Sums row_sums(int64_t begin, int64_t end, const Term& term) {
+  if (end - begin > kSumBlock) {
+    const int64_t half = ((end - begin) / 2 + kSumLanes - 1) / kSumLanes * kSumLanes;
+    const Sums left = row_sums<T>(begin, begin + half, term);
+    return left + row_sums<T>(begin + half, end, term);
+  }
+  using V = typename Lanes<T>::Vector;
+  constexpr int64_t kWidth = Lanes<T>::kCount, kVectors = 4;
+  V first[kVectors] = {}, second[kVectors] = {};
+  const auto add = [&](int64_t vector, int64_t i) {
+    const auto [a, b] = term.template at<V>(i);
+    first[vector] += a;
+    second[vector] += b;
+  };
+  int64_t i = begin;
+  for (; i + kVectors * kWidth <= end; i += kVectors * kWidth)
+    for (int64_t k = 0; k < kVectors; ++k) add(k, i + k * kWidth);
+  for (int64_t k = 0; i + kWidth <= end; i += kWidth, ++k) add(k, i);
+  const V a = (first[0] + first[1]) + (first[2] + first[3]),
+          b = (second[0] + second[1]) + (second[2] + second[3]);
+  Sums sums;
+  for (int64_t k = 0; k < kWidth; ++k)
+    sums = sums + Sums{static_cast<double>(a[k]), static_cast<double>(b[k])};
+  for (; i < end; ++i) {
+    const auto [u, v] = term.template at<T>(i);
+    sums = sums + Sums{static_cast<double>(u), static_cast<double>(v)};
+  }
+  return sums;
+}
+
+// The same over a channel of images [begin, end).
+template <class T, class Term>
+Sums channel_sums(const Geometry& g, int64_t channel, int64_t begin, int64_t end, const Term& term) {
+  constexpr int64_t kImages = 32;
+  if (end - begin > kImages) {
+    const int64_t middle = begin + (end - begin) / 2;
+    const Sums left = channel_sums<T>(g, channel, begin, middle, term);
+    return left + channel_sums<T>(g, channel, middle, end, term);
+  }
+  Sums sums;
+  for (int64_t image = begin; image < end; ++image) {
+    const int64_t row = g.row(image, channel);
+    sums = sums + row_sums<T>(row, row + g.inner, term);
+  }
+  return sums;
+}
+
+// Of x - shift, computed in Wide. The shift is one of the values, or near them, so that little cancels in the
+// difference: not more than a factor of the number of values.
+struct Moments {
+  double mean, variance;
+};
+
+template <class T, class Wide>
+struct Deviations {
+  const T* x;
+  Wide shift;
+
+  template <class V>
+  std::pair<V, V> at(int64_t i) const {
+    const V d = read<V>(x + i) - shift;
+    return {d, d * d};
+  }
+};
+
+template <class Wide, class T>
+Moments moments(const Geometry& g, int64_t channel, const T* x, Wide shift) {
+  const auto count = static_cast<double>(g.count());
+  const Deviations<T, Wide> term{x, shift};
+  const Sums sums = channel_sums<Wide>(g, channel, 0, g.n, term);
+  const double mean = sums.first / count, variance = sums.second / count - mean * mean;
+  return {static_cast<double>(shift) + mean, variance < 0 ? 0 : variance};
+}
+
+template <class T>
+Moments channel_moments(const Geometry& g, int64_t channel, const T* x) {
+  T shift = g.count() > 0 ? x[g.row(0, channel)] : T(0);
+  if (!std::isfinite(shift)) shift = 0;
+  const Moments first = moments<T>(g, channel, x, shift);
+  const double distance = first.mean - static_cast<double>(shift);
+  const bool is_constant = distance == 0 && first.variance == 0;
+  const bool is_near = std::isfinite(first.variance) && distance * distance <= 4 * first.variance;
+  if (is_constant || (std::is_same_v<T, float> && is_near)) return first;
+  // Again in f64, around the mean itself: where squares are too large for f32, where the first value is far
+  // from the others, and where the values are f64 and have no digits to spare.
+  return moments<double>(g, channel, x, std::isfinite(first.mean) ? first.mean : 0.0);
 }
 
 }  // namespace
@@ -49,20 +144,18 @@ void batch_norm_statistics(Tensor& mean, Tensor& variance, const Tensor& x) {
   const Geometry g(x);
   dispatch_float(x.dtype(), "batch_norm_statistics", [&]<class T>() {
     const T* in = x.device_data<T>();
-    T *mean_out = mean.mutable_device_data<T>(), *variance_out = variance.mutable_device_data<T>();
+    const bool wide = variance.dtype() == DType::f64;
+    T *mean_out = mean.mutable_device_data<T>(),
+      *variance_out = wide ? nullptr : variance.mutable_device_data<T>();
+    double* wide_variance = wide ? variance.mutable_device_data<double>() : nullptr;
     parallel_for(g.c, g.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
-        const auto count = static_cast<double>(g.count());
-        const double m = channel_sum<T>(g, c, [&](int64_t i) { return in[i]; }) / count;
-        // Two passes: the mean of squares minus the square of the mean cancels when the mean is large. The
-        // last term takes out what rounding the mean to T put in.
-        const T centre = static_cast<T>(m);
-        const double squares =
-            channel_sum<T>(g, c, [&](int64_t i) { return (in[i] - centre) * (in[i] - centre); });
-        const double shift = m - static_cast<double>(centre);
-        mean_out[c] = centre;
-        variance_out[c] = static_cast<T>(std::max(0.0, squares / count - shift * shift));
-        if (squares != squares) variance_out[c] = static_cast<T>(squares);  // max() would hide a NaN
+        const Moments m = channel_moments(g, c, in);
+        mean_out[c] = static_cast<T>(m.mean);
+        if (wide_variance != nullptr)
+          wide_variance[c] = m.variance;
+        else
+          variance_out[c] = static_cast<T>(m.variance);
       }
     });
   });
@@ -89,6 +182,22 @@ void batch_norm_apply(Tensor& out, const Tensor& x, const Tensor& mean, const Te
   });
 }
 
+namespace {
+
+template <class T>
+struct GradientTerms {  // dout, dout x^
+  const T *gradient, *x;
+  T mean, rstd;
+
+  template <class V>
+  std::pair<V, V> at(int64_t i) const {
+    const V g = read<V>(gradient + i);
+    return {g, g * ((read<V>(x + i) - mean) * rstd)};
+  }
+};
+
+}  // namespace
+
 // With x^ = (x - mean) rstd and N values a channel: dbias = sum dout, dweight = sum dout x^, and
 // dx = weight rstd (dout - (dbias + x^ dweight) / N) in training, weight rstd dout with fixed statistics.
 void batch_norm_backward(BatchNormBackward a) {
@@ -105,9 +214,8 @@ void batch_norm_backward(BatchNormBackward a) {
     parallel_for(g.c, g.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         const T centre = m[c], rs = r[c], scale = w != nullptr ? rs * w[c] : rs;
-        const double sum = channel_sum<T>(g, c, [&](int64_t i) { return grad[i]; });
-        const double product =
-            channel_sum<T>(g, c, [&](int64_t i) { return grad[i] * ((in[i] - centre) * rs); });
+        const GradientTerms<T> term{grad, in, centre, rs};
+        const auto [sum, product] = channel_sums<T>(g, c, 0, g.n, term);
         db[c] = static_cast<T>(sum);
         dw[c] = static_cast<T>(product);
         const auto count = static_cast<double>(std::max<int64_t>(1, g.count()));

@@ -59,6 +59,7 @@ void adamw_of(AdamStep& p) {
   const T scale = static_cast<T>(p.gradient_scale);
   const T keep = static_cast<T>(p.decoupled ? 1 - p.lr * p.weight_decay : 1);
   const T added = static_cast<T>(p.decoupled ? 0 : p.weight_decay);
+  const bool adds = !p.decoupled && p.weight_decay != 0;  // 0 times an infinite weight would be NaN
   const T beta1 = static_cast<T>(p.beta1), rest1 = static_cast<T>(1 - p.beta1);
   const T beta2 = static_cast<T>(p.beta2), rest2 = static_cast<T>(1 - p.beta2);
   const T step_size = static_cast<T>(p.lr / correction1);
@@ -72,13 +73,14 @@ void adamw_of(AdamStep& p) {
     T* __restrict second = slot.b;
     for (int64_t i = begin; i < end; ++i) {
       const T weight = w[i] * keep;
-      const T gradient = g[i] * scale + added * w[i];
+      T gradient = g[i] * scale;
+      if (adds) gradient += added * w[i];
       const T difference = gradient - first[i];
       const T mean = near ? first[i] + rest1 * difference : gradient - difference * beta1;
-      const T square = second[i] * beta2 + rest2 * (gradient * gradient);
+      const T square = second[i] * beta2 + (rest2 * gradient) * gradient;
       first[i] = mean;
       second[i] = square;
-      w[i] = weight - step_size * (mean / (std::sqrt(square) / root2 + eps));
+      w[i] = weight - step_size * mean / (std::sqrt(square) / root2 + eps);
     }
   });
 }
@@ -90,23 +92,25 @@ void sgd_of(SgdStep& p) {
   // The first buffer is the gradient itself.
   const bool is_first = p.first;
   const T kept = is_first ? T(0) : mu, taken = is_first ? T(1) : static_cast<T>(1 - p.dampening);
-  // weight -= lr (gradient * own + buffer * past)
-  const T own = p.nesterov ? T(1) : T(0), past = p.nesterov ? mu : T(1);
-  const bool has_buffer = p.momentum != 0;
+  const bool has_buffer = p.momentum != 0, nesterov = p.nesterov;
+  // Terms that do not count are left out: 0 times infinity would be NaN.
+  const auto decayed = [=](T gradient, T weight) {
+    return decay != T(0) ? gradient * scale + decay * weight : gradient * scale;
+  };
   for_each_tile<T>(p.weights, p.gradients, has_buffer ? &p.buffers : nullptr, nullptr,
                    [&](const Slot<T>& slot, int64_t begin, int64_t end) {
                      T* __restrict w = slot.weight;
                      const T* __restrict g = slot.gradient;
                      T* __restrict b = slot.a;
                      if (!has_buffer) {
-                       for (int64_t i = begin; i < end; ++i) w[i] -= lr * (g[i] * scale + decay * w[i]);
+                       for (int64_t i = begin; i < end; ++i) w[i] -= lr * decayed(g[i], w[i]);
                        return;
                      }
                      if (is_first) std::fill(b + begin, b + end, T(0));  // it may hold anything, NaN included
                      for (int64_t i = begin; i < end; ++i) {
-                       const T gradient = g[i] * scale + decay * w[i];
+                       const T gradient = decayed(g[i], w[i]);
                        b[i] = b[i] * kept + taken * gradient;
-                       w[i] -= lr * (gradient * own + past * b[i]);
+                       w[i] -= lr * (nesterov ? gradient + mu * b[i] : b[i]);
                      }
                    });
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -17,6 +18,45 @@ struct Cell {
   Cell(int64_t i, int64_t in, int64_t out) : begin(i * in / out), end(((i + 1) * in + out - 1) / out) {}
   int64_t size() const { return end - begin; }
 };
+
+template <class T>
+double rectangle_sum(const T* plane, int64_t width, const Cell& rows, const Cell& columns) {
+  if (columns.size() == width) {
+    const auto term = [plane](int64_t i) { return plane[i]; };
+    return wide_sum(rows.begin * width, rows.end * width, term);
+  }
+  RunningSum sum;
+  for (int64_t i = rows.begin; i < rows.end; ++i) {
+    const auto term = [plane](int64_t j) { return plane[j]; };
+    sum += wide_sum(i * width + columns.begin, i * width + columns.end, term);
+  }
+  return static_cast<double>(sum);
+}
+
+// The gradient of each input from the cells that it is in, for more cells than inputs: then many are. Those
+// of input i are a Cell, too, with the sizes exchanged.
+template <class T>
+void gather_shares(T* to, const T* from, int64_t planes, int64_t h, int64_t w, int64_t oh, int64_t ow) {
+  parallel_for(planes * h, plane_grain(w + (oh * ow) / h), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const T* gradient = from + row / h * oh * ow;
+      const Cell rows(row % h, oh, h);
+      for (int64_t j = 0; j < w; ++j) {
+        const Cell columns(j, ow, w);
+        RunningSum sum;
+        for (int64_t y = rows.begin; y < rows.end; ++y) {
+          const auto height = static_cast<double>(Cell(y, h, oh).size());
+          const auto term = [&](int64_t q) {
+            return static_cast<double>(gradient[y * ow + q]) /
+                   (height * static_cast<double>(Cell(q, w, ow).size()));
+          };
+          sum += wide_sum(columns.begin, columns.end, term);
+        }
+        to[row * w + j] = static_cast<T>(static_cast<double>(sum));
+      }
+    }
+  });
+}
 
 }  // namespace
 
@@ -84,10 +124,7 @@ void adaptive_avg_pool2d(Tensor& out, const Tensor& x) {
           const Cell rows(y, h, oh);
           for (int64_t q = 0; q < ow; ++q) {
             const Cell columns(q, w, ow);
-            double sum = 0;
-            for (int64_t i = rows.begin; i < rows.end; ++i)
-              for (int64_t j = columns.begin; j < columns.end; ++j)
-                sum += static_cast<double>(input[(plane * h + i) * w + j]);
+            const double sum = rectangle_sum(input + plane * h * w, w, rows, columns);
             output[(plane * oh + y) * ow + q] =
                 static_cast<T>(sum / static_cast<double>(rows.size() * columns.size()));
           }
@@ -102,6 +139,7 @@ void adaptive_avg_pool2d_backward(Tensor& dx, const Tensor& dout) {
   dispatch_float(dx.dtype(), "adaptive_avg_pool2d_backward", [&]<class T>() {
     T* to = dx.mutable_device_data<T>();
     const T* from = dout.device_data<T>();
+    if (oh > h || ow > w) return gather_shares(to, from, dx.size(0) * dx.size(1), h, w, oh, ow);
     parallel_for(dx.size(0) * dx.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
       std::fill(to + begin * h * w, to + end * h * w, T(0));
       for (int64_t plane = begin; plane < end; ++plane) {

@@ -4,17 +4,20 @@
 #include <vector>
 
 #include "tensor/cpu/strided.h"
+#include "tensor/cpu/sums.h"
 #include "tensor/cpu/vector_math.h"
 #include "tensor/kernels.h"
 
 // Sums are made in double, in tiles whose bounds depend on the shape alone; the tiles' results are added in
-// their order. So a sum is exact to a rounding or two for f32, and the same with any number of threads.
+// their order. So a sum is exact to a rounding or two for f32, and the same with any number of threads. For
+// f64 what is longer than kSumBlock is added pairwise, which gives it a few units in the last place.
 namespace tensor::cpu {
 namespace {
 
 constexpr int64_t kTile = 16384;  // elements a tile
 constexpr int kLanes = 16;        // independent sums of a run, so that the loop becomes vector code
 constexpr int64_t kColumns = 512;
+constexpr int64_t kRowBlock = 32, kFoldedRows = 16;  // that are added up before their sum is added to another
 
 struct Sum {
   static constexpr double start = 0;
@@ -30,13 +33,43 @@ struct Min {
 };
 
 template <class Op, class T>
+constexpr bool is_pairwise = std::is_same_v<Op, Sum>&& std::is_same_v<T, double>;
+
+// Adds `rows` rows of kLanes numbers to the lanes, which are zero, pairwise.
+inline void add_rows(double* lanes, const double* x, int64_t rows) {
+  if (rows > kRowBlock) {
+    double others[kLanes] = {};
+    const int64_t half = rows / 2;
+    add_rows(lanes, x, half);
+    add_rows(others, x + half * kLanes, rows - half);
+    for (int k = 0; k < kLanes; ++k) lanes[k] += others[k];
+    return;
+  }
+  double sums[kLanes] = {};
+  for (int64_t r = 0; r < rows; ++r)
+    for (int k = 0; k < kLanes; ++k) sums[k] += x[r * kLanes + k];
+  std::copy(sums, sums + kLanes, lanes);
+}
+
+template <class Op, class T>
 double reduce_run(const T* x, int64_t n, int64_t stride) {
+  if constexpr (is_pairwise<Op, T>)
+    if (n > kSumBlock / 2 && stride != 1) {
+      const int64_t half = (n / 2 + kLanes - 1) / kLanes * kLanes;
+      const double first = reduce_run<Op>(x, half, stride);
+      return first + reduce_run<Op>(x + half * stride, n - half, stride);
+    }
   if constexpr (!std::is_same_v<Op, Sum>)
     if (stride == 1) return static_cast<double>(extreme<std::is_same_v<Op, Min>>(x, n));
   double lanes[kLanes];
   std::fill(lanes, lanes + kLanes, Op::start);
   int64_t i = 0;
-  if (stride == 1) {
+  if constexpr (is_pairwise<Op, T>) {
+    if (stride == 1) {
+      add_rows(lanes, x, n / kLanes);
+      i = n / kLanes * kLanes;
+    }
+  } else if (stride == 1) {
     for (; i + kLanes <= n; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] = Op::join(lanes[k], static_cast<double>(x[i + k]));
   }
@@ -91,6 +124,12 @@ template <class Op, class T>
 double reduce_range(const T* x, const Plan& plan, int64_t begin, int64_t end) {
   const int inner = plan.reduced.rank() - 1;
   const int64_t length = plan.reduced[inner], stride = plan.reduced_strides[inner];
+  if constexpr (is_pairwise<Op, T>)
+    if (end - begin > 16 * length) {
+      const int64_t middle = begin + (end - begin) / 2;
+      const double first = reduce_range<Op>(x, plan, begin, middle);
+      return first + reduce_range<Op>(x, plan, middle, end);
+    }
   double total = Op::start;
   while (begin < end) {
     const int64_t at = begin % length, n = std::min(length - at, end - begin);
@@ -134,28 +173,46 @@ void reduce_columns(T* out, const T* x, const Plan& plan, double divisor) {
   const int64_t width = std::min(columns, kColumns), blocks = (columns + width - 1) / width;
   const int64_t rows = std::max<int64_t>(16, kTile / width), tiles = (plan.count + rows - 1) / rows;
   std::vector<double> partial(tiles > 1 ? static_cast<size_t>(tiles * plan.outputs) : 0);
-  parallel_for(outer * blocks * tiles, std::max<int64_t>(1, kTile / (width * std::min(rows, plan.count))),
-               [&](int64_t begin, int64_t end) {
-                 double sums[kColumns];
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t tile = i % tiles, block = i / tiles % blocks, o = i / tiles / blocks;
-                   const int64_t first = block * width, n = std::min(width, columns - first);
-                   const T* source = x + offset_of(o, plan.kept, plan.kept_strides, inner) + first;
-                   std::fill(sums, sums + n, Op::start);
-                   for (int64_t r = tile * rows; r < std::min(plan.count, (tile + 1) * rows); ++r) {
-                     const T* row =
-                         source + offset_of(r, plan.reduced, plan.reduced_strides, plan.reduced.rank());
-                     for (int64_t k = 0; k < n; ++k) sums[k] = Op::join(sums[k], static_cast<double>(row[k]));
-                   }
-                   const int64_t at = o * columns + first;
-                   for (int64_t k = 0; k < n; ++k) {
-                     if (tiles > 1)
-                       partial[static_cast<size_t>(tile * plan.outputs + at + k)] = sums[k];
-                     else
-                       out[at + k] = static_cast<T>(sums[k] / divisor);
-                   }
-                 }
-               });
+  parallel_for(
+      outer * blocks * tiles, std::max<int64_t>(1, kTile / (width * std::min(rows, plan.count))),
+      [&](int64_t begin, int64_t end) {
+        double sums[kColumns], totals[kColumns], lost[kColumns];  // totals: of whole blocks of rows, for f64
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t tile = i % tiles, block = i / tiles % blocks, o = i / tiles / blocks;
+          const int64_t first = block * width, n = std::min(width, columns - first);
+          const T* source = x + offset_of(o, plan.kept, plan.kept_strides, inner) + first;
+          std::fill(sums, sums + n, Op::start);
+          if constexpr (is_pairwise<Op, T>) {
+            std::fill(totals, totals + n, 0.0);
+            std::fill(lost, lost + n, 0.0);
+          }
+          const auto fold = [&] {
+            for (int64_t k = 0; k < n; ++k) {
+              const TwoSum next(totals[k], sums[k]);
+              totals[k] = next.sum;
+              lost[k] += next.lost;
+              sums[k] = 0;
+            }
+          };
+          for (int64_t r = tile * rows; r < std::min(plan.count, (tile + 1) * rows); ++r) {
+            if constexpr (is_pairwise<Op, T>)
+              if (r % kFoldedRows == 0) fold();
+            const T* row = source + offset_of(r, plan.reduced, plan.reduced_strides, plan.reduced.rank());
+            for (int64_t k = 0; k < n; ++k) sums[k] = Op::join(sums[k], static_cast<double>(row[k]));
+          }
+          if constexpr (is_pairwise<Op, T>) {
+            fold();
+            for (int64_t k = 0; k < n; ++k) sums[k] = totals[k] + lost[k];
+          }
+          const int64_t at = o * columns + first;
+          for (int64_t k = 0; k < n; ++k) {
+            if (tiles > 1)
+              partial[static_cast<size_t>(tile * plan.outputs + at + k)] = sums[k];
+            else
+              out[at + k] = static_cast<T>(sums[k] / divisor);
+          }
+        }
+      });
   if (tiles == 1) return;
   parallel_for(plan.outputs, std::max<int64_t>(1, kTile / tiles), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o)
@@ -302,9 +359,15 @@ void cumsum(Tensor& out, const Tensor& x) {
     parallel_for(rows.count, std::max<int64_t>(1, kTile / rows.length), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* row = rows[i];
-        double sum = 0;
-        for (int64_t j = 0; j < rows.length; ++j)
-          target[i * rows.length + j] = static_cast<T>(sum += static_cast<double>(row[j]));
+        T* to = target + i * rows.length;
+        if constexpr (std::is_same_v<T, float>) {
+          double sum = 0;
+          for (int64_t j = 0; j < rows.length; ++j)
+            to[j] = static_cast<T>(sum += static_cast<double>(row[j]));
+        } else {
+          RunningSum sum;  // f64's own rounding errors would add up
+          for (int64_t j = 0; j < rows.length; ++j) to[j] = static_cast<double>(sum += row[j]);
+        }
       }
     });
   });
@@ -329,15 +392,11 @@ void sum_squares(Tensor& out, const std::vector<Tensor>& tensors) {
       const int64_t n = std::min(kTile, tensor->numel() - first);
       partial[static_cast<size_t>(p)] = dispatch_float(tensor->dtype(), "sum_squares", [&]<class T>() {
         const T* x = tensor->device_data<T>() + first;
-        double lanes[kLanes] = {};
-        int64_t i = 0;
-        for (; i + kLanes <= n; i += kLanes)
-          for (int k = 0; k < kLanes; ++k) {
-            const double v = static_cast<double>(x[i + k]);
-            lanes[k] += v * v;
-          }
-        for (; i < n; ++i) lanes[i % kLanes] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-        return reduce_run<Sum>(lanes, kLanes, 1);
+        const auto square = [x](int64_t i) {
+          const double v = static_cast<double>(x[i]);
+          return v * v;
+        };
+        return wide_sum(0, n, square);
       });
     }
   });

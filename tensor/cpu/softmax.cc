@@ -27,12 +27,12 @@ void for_rows(Tensor& out, const Tensor& x, const char* op, F f) {
 void softmax(Tensor& out, const Tensor& x) {
   for_rows(out, x, "softmax", []<class T>(T* y, const T* row, int64_t n) {
     const T top = extreme<false>(row, n);
-    double sum = 0;
+    BlockSum<T> sum{};
     for (int64_t first = 0; first < n; first += kRowBlock)
       sum += exp_block(y + first, row + first, std::min(kRowBlock, n - first), top);
-    const T scale = static_cast<T>(1.0 / sum);
+    const T divisor = static_cast<T>(static_cast<double>(sum));
     IMGCAP_VECTORIZE
-    for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+    for (int64_t i = 0; i < n; ++i) y[i] /= divisor;
   });
 }
 

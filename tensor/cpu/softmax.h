@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
+#include "tensor/cpu/sums.h"
 #include "tensor/cpu/vector_math.h"
 
 namespace tensor::cpu {
@@ -26,6 +28,10 @@ double exp_block(T* y, const T* x, int64_t n, T shift) {
   return static_cast<double>(lanes[0]);
 }
 
+// The sum of a row's blocks: f32 has digits to spare.
+template <class T>
+using BlockSum = std::conditional_t<std::is_same_v<T, float>, double, RunningSum>;
+
 template <class T>
 struct RowStatistics {
   T max = -std::numeric_limits<T>::infinity();
@@ -36,17 +42,25 @@ template <class T>
 RowStatistics<T> row_statistics(const T* x, int64_t n) {
   T scratch[kRowBlock];
   RowStatistics<T> row;
+  BlockSum<T> sum{};
+  constexpr bool one_pass =
+      std::is_same_v<T, float>;  // rescaling rounds, which f64 has no digits to spare for
+  if constexpr (!one_pass)
+    if (const T top = extreme<false>(x, n); top > row.max) row.max = top;
   for (int64_t first = 0; first < n; first += kRowBlock) {
     const int64_t count = std::min(kRowBlock, n - first);
-    const T top = extreme<false>(x + first, count);  // NaN compares false, and makes the sum NaN
-    if (top > row.max) {
-      row.sum *= std::exp(static_cast<double>(row.max) - static_cast<double>(top));
-      row.max = top;
+    if constexpr (one_pass) {
+      const T top = extreme<false>(x + first, count);  // NaN compares false, and makes the sum NaN
+      if (top > row.max) {
+        sum *= std::exp(static_cast<double>(row.max) - static_cast<double>(top));
+        row.max = top;
+      }
     }
     // A block of nothing but -inf before the first finite number adds nothing.
     const T shift = row.max == -std::numeric_limits<T>::infinity() ? T(0) : row.max;
-    row.sum += exp_block(scratch, x + first, count, shift);
+    sum += exp_block(scratch, x + first, count, shift);
   }
+  row.sum = static_cast<double>(sum);
   return row;
 }
 

@@ -17,6 +17,21 @@ using tests::check_error;
 using tests::made;
 using tests::relative_error;
 
+TEST_CASE("batch norm: a constant plane is 0, values of 1e30 are normalised") {
+  BatchNorm2d flat(1, {.momentum = 1.0});
+  const Variable y = flat(Variable(Tensor::full({1, 1, 256, 256}, 100.3)));
+  for (const double v : tests::values(y.data())) REQUIRE(v == 0);
+  CHECK(flat.running_mean().item() == static_cast<double>(100.3f));
+  CHECK(flat.running_var().item() == 0);
+  // (x - mean) / std of 1, 2, 3, 4; PyTorch 2.11 has 0, as its variance is infinite.
+  BatchNorm2d large(1);
+  const Variable x(Tensor::from(std::vector<float>{1e30f, 2e30f, 3e30f, 4e30f}, {1, 1, 2, 2}), true);
+  const Variable z = large(x);
+  const double expected[] = {-1.3416408, -0.4472136, 0.4472136, 1.3416408};
+  for (size_t i = 0; i < 4; ++i)
+    CHECK(tests::values(z.data())[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+}
+
 // torch.nn.BatchNorm2d over three training steps, then evaluation: see make_cnn.py.
 TEST_CASE("BatchNorm2d equals PyTorch in training, evaluation and running statistics") {
   const auto all = tests::golden("cnn");

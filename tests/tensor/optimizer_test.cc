@@ -148,6 +148,27 @@ TEST_CASE("sgd: each element is as the formula says") {
   }
 }
 
+// w = torch.tensor([inf, 1.]); g = torch.tensor([1., inf]); one step of torch.optim.SGD([w], 0.1), the same
+// with momentum 0.9: [inf, -inf]; of Adam with g = 1: [inf, .9]
+TEST_CASE(
+    "what does not count is left out, not multiplied by 0: infinite weights and gradients give no NaN") {
+  const auto vector = [](float a, float b) {
+    return std::vector<Tensor>{Tensor::from(std::vector<float>{a, b}, {2})};
+  };
+  const float inf = INFINITY;
+  for (const double momentum : {0.0, 0.9}) {
+    std::vector<Tensor> w = vector(inf, 1), b = vector(0, 0);
+    sgd(sgd_settings(0.1, momentum, 0, 0, false, true), w, vector(1, inf), b);
+    CHECK(w[0].to_vector<float>() == std::vector<float>{inf, -inf});
+  }
+  for (const bool decoupled : {false, true}) {
+    std::vector<Tensor> w = vector(inf, 1), m = vector(0, 0), v = vector(0, 0);
+    adamw(adam_settings(0.1, 0.9, 0.999, 1e-8, 0, decoupled, 1), w, vector(1, 1), m, v);
+    CHECK(w[0].to_vector<float>()[0] == inf);
+    CHECK(static_cast<double>(w[0].to_vector<float>()[1]) == doctest::Approx(0.9));
+  }
+}
+
 TEST_CASE("optimiser kernels give the same bits with any number of threads, and count as writes") {
   const int before = tensor::num_threads();
   std::vector<std::vector<double>> runs;

@@ -226,8 +226,11 @@ TEST_CASE("cumsum and sum_squares equal plain loops") {
       std::vector<double> want = values(x);
       double squares = 0;
       for (const double v : want) squares += v * v;
-      for (size_t i = 0; i < want.size(); ++i)
-        if (i % 50 != 0) want[i] += want[i - 1];
+      long double sum = 0;  // f64's sums are more exact than a plain f64 loop
+      for (size_t i = 0; i < want.size(); ++i) {
+        sum = static_cast<long double>(want[i]) + (i % 50 != 0 ? sum : 0.0L);
+        want[i] = static_cast<double>(sum);
+      }
       CHECK_MESSAGE(worst_relative(values(out), want, 1) <= (dtype == DType::f32 ? 1e-7 : 1e-15), name);
       Tensor total = Tensor::empty({1}, DType::f64);
       tensor::kernels::sum_squares(total, {x, Tensor::full({5}, 2, DType::f32), Tensor::empty({0})});

@@ -1,6 +1,7 @@
 // Views, copies, storage, the allocator and the random numbers.
 #include "tensor/tensor.h"
 
+#include <limits>
 #include <numeric>
 
 #include "tensor/allocator.h"
@@ -65,6 +66,24 @@ TEST_CASE("copies convert, broadcast and may overlap") {
   Tensor shifted = Tensor::arange(5);
   shifted.slice(0, 1, 5).copy_(shifted.slice(0, 0, 4));
   CHECK(values(shifted) == std::vector<double>{0, 0, 1, 2, 3});
+}
+
+TEST_CASE("whole numbers print as whole numbers, and item<T>() gives them exactly") {
+  const int64_t greatest = std::numeric_limits<int64_t>::max(), odd = (int64_t{1} << 53) + 1;
+  const Tensor x = Tensor::from(std::vector<int64_t>{525076, 123456789012345, -greatest - 1, odd}, {4});
+  CHECK(tensor::to_string(x) == "[525076, 123456789012345, -9223372036854775808, 9007199254740993] (4) i64");
+  CHECK(tensor::to_string(Tensor::from(std::vector<int32_t>{-2147483647, 1234567}, {2})) ==
+        "[-2147483647, 1234567] (2) i32");
+  CHECK(tensor::to_string(Tensor::full({}, 200, DType::u8)) == "200 () u8");
+  CHECK(tensor::to_string(Tensor::full({1}, 1, DType::boolean)) == "[1] (1) bool");
+  CHECK(tensor::to_string(Tensor::full({1}, 0.123456789)) == "[0.12346] (1) f32");  // as before
+  CHECK(x.select(0, 3).item<int64_t>() == odd);
+  CHECK(x.select(0, 3).item() == 0x1p53);
+  check_error(ErrorKind::shape, {"item", "(4)"}, [&] { x.item<int64_t>(); });
+  check_error(ErrorKind::dtype, {"i64", "f32"}, [&] { x.select(0, 3).item<float>(); });
+  // Copies do not go through a double.
+  CHECK(x.slice(0, 2, 4).clone().select(0, 1).item<int64_t>() == odd);
+  CHECK(Tensor::from(std::vector<int32_t>{-7}, {}).to(DType::i64).item<int64_t>() == -7);
 }
 
 TEST_CASE("16-bit floats round to nearest even and keep what is special") {

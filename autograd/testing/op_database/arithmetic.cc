@@ -100,6 +100,8 @@ void add_arithmetic(std::vector<OpRecord>& all) {
   all.push_back(binary(
       "div", div, [](double a, double b) { return a / b; }, -2, 2));
   all.push_back(unary(
+      "div_by", [](const Variable& x) { return div_by(x, 3); }, [](double x) { return x / 3; }, {}, -2, 2));
+  all.push_back(unary(
       "affine", [](const Variable& x) { return affine(x, 1.5, -0.25); },
       [](double x) { return 1.5 * x - 0.25; }, {}, -2, 2));
   all.push_back(unary(
