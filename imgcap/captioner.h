@@ -56,7 +56,7 @@ struct CaptionRequest {
   std::function<void(const std::string& text)> on_word{};
 };
 
-struct Caption {
+struct PhotoCaption {
   std::string text;
   double log_probability = 0;  // Hypothesis::log_probability
   bool finished = false;       // not cut off by max_words, the rules or a stop
@@ -65,7 +65,7 @@ struct Caption {
 
 struct CaptionResult {
   // The best first, then the alternatives: as many as `nbest` or `samples` say, seldom fewer, never none.
-  std::vector<Caption> captions;
+  std::vector<PhotoCaption> captions;
   bool stopped = false;  // the stop flag was set before the end: the captions are what there was by then
 };
 

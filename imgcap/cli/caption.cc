@@ -28,12 +28,12 @@ struct Options {
   std::string format = "text";
 };
 
-void add_to(Json& json, const Caption& caption) {
+void add_to(Json& json, const PhotoCaption& caption) {
   json["caption"] = caption.text;
   json["log_probability"] = caption.log_probability;
 }
 
-Json json_of(const Photo& photo, const std::vector<Caption>& captions, double milliseconds,
+Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
              bool alternatives) {
   Json json = Json::object({{"image", photo.name}});
   add_to(json, captions.front());
@@ -47,7 +47,7 @@ Json json_of(const Photo& photo, const std::vector<Caption>& captions, double mi
   return json;
 }
 
-std::string text_lines(const Photo& photo, const std::vector<Caption>& captions, double milliseconds) {
+std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds) {
   std::string text =
       tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name), captions.front().text, milliseconds);
   for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", captions[k].text);
@@ -97,9 +97,9 @@ void run(const Options& o, Program& program) {
   CaptionResults list(o.format == "coco" ? CaptionResults::Format::coco : CaptionResults::Format::csv);
   const auto caption = [&](const Photo& photo) {
     request.image = &photo.image;
-    const std::vector<Caption> captions = captioner.caption(request).captions;
+    const std::vector<PhotoCaption> captions = captioner.caption(request).captions;
     const double milliseconds = milliseconds_since(photo.start);
-    const Caption& best = captions.front();
+    const PhotoCaption& best = captions.front();
     if (search.attention) {
       const AttentionMaps& maps = best.attention;
       write_png(sheet_file(o.attention, photo.name, sheets),

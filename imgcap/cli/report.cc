@@ -183,9 +183,10 @@ class Work {
     search.rules = rules;
     search.attention = captioner.info().decoder.kind == DecoderKind::attention;
     const auto start = std::chrono::steady_clock::now();
-    Caption best =
-        std::move(captioner.caption({.features = features.rows({*row}).select(0, 0), .search = search})
-                      .captions.front());
+    CaptionRequest request;
+    request.features = features.rows({*row}).select(0, 0);
+    request.search = search;
+    PhotoCaption best = std::move(captioner.caption(request).captions.front());
     ReportCaption caption;
     caption.milliseconds = milliseconds_since(start);
     caption.model = report_.models.size() - 1;

@@ -81,7 +81,7 @@ void check_equal(const CaptionResult& a, const CaptionResult& b) {
   CHECK(a.stopped == b.stopped);
   REQUIRE(a.captions.size() == b.captions.size());
   for (size_t k = 0; k < a.captions.size(); ++k) {
-    const Caption &x = a.captions[k], &y = b.captions[k];
+    const PhotoCaption &x = a.captions[k], &y = b.captions[k];
     CHECK(x.text == y.text);
     CHECK(x.log_probability == y.log_probability);
     CHECK(x.finished == y.finished);
@@ -139,7 +139,7 @@ TEST_CASE("a caption can be read while it grows, and stopped") {
   request.search = options;
   std::vector<std::string> told;
   request.on_word = [&](const std::string& text) { told.push_back(text); };
-  const Caption whole = captioner.caption(request).captions.front();
+  const PhotoCaption whole = captioner.caption(request).captions.front();
   REQUIRE(told.size() >= 3);
   CHECK(told.back() == whole.text);
   for (size_t i = 1; i < told.size(); ++i) CHECK(told[i].starts_with(told[i - 1] + " "));
