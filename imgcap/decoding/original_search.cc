@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "autograd/ops.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/search_steps.h"
 #include "tensor/error.h"
@@ -25,9 +24,7 @@ class OriginalSteps final : public internal::Search {
   // The plain model's first token, <sos>, comes from the state that the image has left; nothing is fed.
   Tensor feed(DecodingState& state, const std::vector<int64_t>& tokens) override {
     if (steps() > 0 || decoder().config().kind != DecoderKind::plain) return Search::feed(state, tokens);
-    return autograd::linear(state.h.back(), decoder().parameter("fc.weight").data(),
-                            decoder().parameter("fc.bias").data())
-        .data();
+    return decoder().logits(state.h.back());
   }
 };
 
