@@ -10,8 +10,6 @@
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/data/utf8.h"
-#include "imgcap/decoding/beam_search.h"
-#include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -30,38 +28,30 @@ struct Options {
   std::string format = "text";
 };
 
-void add_to(Json& json, const Hypothesis& caption, const Vocabulary& vocabulary, bool compat) {
-  json["caption"] = text_of(caption, vocabulary, compat);
+void add_to(Json& json, const PhotoCaption& caption) {
+  json["caption"] = caption.text;
   json["log_probability"] = caption.log_probability;
 }
 
-Json json_of(const Photo& photo, const std::vector<Hypothesis>& captions, const Vocabulary& vocabulary,
-             double milliseconds, const BeamOptions& search) {
+Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
+             bool alternatives) {
   Json json = Json::object({{"image", photo.name}});
-  add_to(json, captions.front(), vocabulary, search.compat_original);
+  add_to(json, captions.front());
   json["milliseconds"] = std::round(10 * milliseconds) / 10;
-  if (search.nbest > 1) json["alternatives"] = Json::array();
+  if (alternatives) json["alternatives"] = Json::array();
   for (size_t k = 1; k < captions.size(); ++k) {
     Json other;
-    add_to(other, captions[k], vocabulary, search.compat_original);
+    add_to(other, captions[k]);
     json["alternatives"].push_back(std::move(other));
   }
   return json;
 }
 
-std::string text_lines(const Photo& photo, const std::vector<Hypothesis>& captions,
-                       const Vocabulary& vocabulary, double milliseconds, bool compat) {
-  std::string text = tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
-                                    text_of(captions.front(), vocabulary, compat), milliseconds);
-  for (size_t k = 1; k < captions.size(); ++k)
-    text += tensor::format("  {}\n", text_of(captions[k], vocabulary, compat));
+std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds) {
+  std::string text =
+      tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name), captions.front().text, milliseconds);
+  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", captions[k].text);
   return text;
-}
-
-// What the original's page shows its model: it takes the red of a photo for blue.
-Image red_and_blue_swapped(Image image) {
-  for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
-  return image;
 }
 
 // OUT.png for the first photo, OUT_PHOTO.png for each further one, with a number where two have one name.
@@ -84,38 +74,43 @@ void run(const Options& o, Program& program) {
                 "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
   tensor::check(!o.sample || o.compat == "none", ErrorKind::argument,
                 "caption: --sample: the original program draws no words; leave out --compat");
-  LoadedModel model = load_model(o.model, o.weights);
+  const Captioner captioner(load_model(o.model, o.weights));
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
   search.compat_original = o.compat == "original";
-  search.rules = rules_of(o.rules, model.vocabulary, search.max_words, search.compat_original, "caption");
-  tensor::check(!search.attention || model.info.decoder.kind == DecoderKind::attention, ErrorKind::argument,
-                "caption: --attention: the model {} has no attention", o.model);
+  search.rules =
+      rules_of(o.rules, captioner.vocabulary(), search.max_words, search.compat_original, "caption");
+  tensor::check(!search.attention || captioner.info().decoder.kind == DecoderKind::attention,
+                ErrorKind::argument, "caption: --attention: the model {} has no attention", o.model);
   if (search.attention) expect_writable(o.attention);
-  SamplingOptions sampling = o.sampling;
-  static_cast<DecodingOptions&>(sampling) = search;
-  sampling.samples = search.nbest;
   tensor::Generator generator(program.seed);
+  CaptionRequest request;
+  request.search = search;
+  request.generator = &generator;
+  if (o.sample) {
+    SamplingOptions sampling = o.sampling;
+    static_cast<DecodingOptions&>(sampling) = search;
+    sampling.samples = search.nbest;
+    request.search = sampling;
+  }
   std::set<std::string> sheets;
   CaptionResults list(o.format == "coco" ? CaptionResults::Format::coco : CaptionResults::Format::csv);
   const auto caption = [&](const Photo& photo) {
-    const tensor::Tensor features = encode_images(
-        model.encoder, {search.compat_original ? red_and_blue_swapped(photo.image) : photo.image});
-    const std::vector<Hypothesis> captions =
-        o.sample ? sample(*model.decoder, features, sampling, generator).front()
-                 : beam_search(*model.decoder, features, search).front();
+    request.image = &photo.image;
+    const std::vector<PhotoCaption> captions = captioner.caption(request).captions;
     const double milliseconds = milliseconds_since(photo.start);
+    const PhotoCaption& best = captions.front();
     if (search.attention) {
-      const AttentionMaps maps = attention_maps(captions.front(), model);
+      const AttentionMaps& maps = best.attention;
       write_png(sheet_file(o.attention, photo.name, sheets),
                 attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
     }
     if (results)
-      list.add(photo.name, text_of(captions.front(), model.vocabulary, search.compat_original));
+      list.add(photo.name, best.text);
     else if (json)
-      print_line(json_of(photo, captions, model.vocabulary, milliseconds, search));
+      print_line(json_of(photo, captions, milliseconds, search.nbest > 1));
     else
-      print(text_lines(photo, captions, model.vocabulary, milliseconds, search.compat_original));
+      print(text_lines(photo, captions, milliseconds));
   };
   try {
     for_each_photo(o.images, json, program, caption);

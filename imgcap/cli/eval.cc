@@ -28,21 +28,22 @@ void run(const Options& o) {
   score_options.protocol = o.compat == "original" ? Protocol::original : protocol_of(o.protocol);
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
-  const LoadedModel model = load_model(o.checkpoint, o.weights);
+  const Captioner captioner(load_model(o.checkpoint, o.weights));
+  const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules =
-      rules_of(o.rules, model.vocabulary, o.max_words, score_options.protocol == Protocol::original, "eval");
+      rules_of(o.rules, vocabulary, o.max_words, score_options.protocol == Protocol::original, "eval");
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const std::vector<std::string> names = o.photos.names(splits);
-  const FeatureCache features = load_features(model.encoder, o.images, names, o.features);
-  const Dataset data = make_dataset(captions, names, features, model.vocabulary);
+  const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features);
+  const Dataset data = make_dataset(captions, names, features, vocabulary);
   report_without_captions(data);
   SearchOptions search;
   search.beam = o.beam;
   search.max_words = o.max_words;
   search.length_exponent = o.length_exponent;
   const auto [candidates, scores] =
-      evaluate(*model.decoder, data, features, model.vocabulary, search, score_options, rules);
+      evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
   if (!o.out.empty()) {
     Json results = Json::object({{"scores", to_json(scores)}, {"beam", o.beam}});
     for (const auto& [name, text] : candidates)
@@ -53,8 +54,8 @@ void run(const Options& o) {
     print_line(to_json(scores));
     return;
   }
-  ScoreRow row{to_string(model.info.decoder.kind), {}, static_cast<int>(o.beam), scores};
-  if (const auto epoch = model.info.notes.find("epoch"); epoch != model.info.notes.end())
+  ScoreRow row{to_string(captioner.info().decoder.kind), {}, static_cast<int>(o.beam), scores};
+  if (const auto epoch = captioner.info().notes.find("epoch"); epoch != captioner.info().notes.end())
     row.epoch = std::atoi(epoch->second.c_str());
   print(score_table({&row, 1}));
 }

@@ -8,7 +8,6 @@
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
-#include "imgcap/decoding/beam_search.h"
 #include "imgcap/report/report.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
@@ -102,10 +101,11 @@ class Work {
 
   // Scores the model and captions the photos that are shown.
   void add(const std::string& file, const std::string& name) {
-    LoadedModel model = load_model(file, o_.weights);
-    const CaptionRules rules = rules_of(o_.rules, model.vocabulary, o_.max_words, false, "report");
-    const FeatureCache& features = features_of(model.encoder);
-    const Dataset data = make_dataset(captions_, names_, features, model.vocabulary);
+    const Captioner captioner(load_model(file, o_.weights));
+    const Vocabulary& vocabulary = captioner.vocabulary();
+    const CaptionRules rules = rules_of(o_.rules, vocabulary, o_.max_words, false, "report");
+    const FeatureCache& features = features_of(captioner.encoder());
+    const Dataset data = make_dataset(captions_, names_, features, vocabulary);
     if (report_.models.empty()) choose_photos(data, features);
     SearchOptions search;
     search.beam = o_.beam;
@@ -116,16 +116,16 @@ class Work {
     ReportModel entry;
     entry.name = name;
     entry.file = file;
-    entry.kind = to_string(model.info.decoder.kind);
-    entry.encoder = model.info.encoder;
-    entry.parameters = model.decoder->parameter_count();
-    entry.encoder_parameters = model.encoder.encoder->parameter_count();
-    entry.vocabulary = model.vocabulary.size();
-    entry.notes = model.info.notes;
+    entry.kind = to_string(captioner.info().decoder.kind);
+    entry.encoder = captioner.info().encoder;
+    entry.parameters = captioner.decoder().parameter_count();
+    entry.encoder_parameters = captioner.encoder().encoder->parameter_count();
+    entry.vocabulary = vocabulary.size();
+    entry.notes = captioner.info().notes;
     entry.scores =
-        evaluate(*model.decoder, data, features, model.vocabulary, search, score_options, rules).scores;
+        evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules).scores;
     report_.models.push_back(std::move(entry));
-    for (ReportPhoto& photo : report_.photos) caption(photo, model, features, rules);
+    for (ReportPhoto& photo : report_.photos) caption(photo, captioner, features, rules);
   }
 
   const Report& report() const { return report_; }
@@ -172,7 +172,7 @@ class Work {
           "report: no photo can be shown; the first: {}", problem);
   }
 
-  void caption(ReportPhoto& photo, LoadedModel& model, const FeatureCache& features,
+  void caption(ReportPhoto& photo, const Captioner& captioner, const FeatureCache& features,
                const CaptionRules& rules) const {
     const auto row = features.find(photo.name);
     if (!row) return;
@@ -181,15 +181,18 @@ class Work {
     search.max_words = o_.max_words;
     search.length_exponent = o_.length_exponent;
     search.rules = rules;
-    search.attention = model.info.decoder.kind == DecoderKind::attention;
+    search.attention = captioner.info().decoder.kind == DecoderKind::attention;
     const auto start = std::chrono::steady_clock::now();
-    const Hypothesis best = beam_search(*model.decoder, features.rows({*row}), search).front().front();
+    CaptionRequest request;
+    request.features = features.rows({*row}).select(0, 0);
+    request.search = search;
+    PhotoCaption best = std::move(captioner.caption(request).captions.front());
     ReportCaption caption;
     caption.milliseconds = milliseconds_since(start);
     caption.model = report_.models.size() - 1;
-    caption.text = text_of(best, model.vocabulary);
+    caption.text = std::move(best.text);
     caption.log_probability = best.log_probability;
-    if (search.attention) caption.attention = attention_maps(best, model);
+    caption.attention = std::move(best.attention);
     photo.captions.push_back(std::move(caption));
   }
 

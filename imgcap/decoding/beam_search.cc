@@ -1,30 +1,19 @@
 #include "imgcap/decoding/beam_search.h"
 
 #include <algorithm>
-#include <cmath>
+#include <functional>
 
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/search_steps.h"
-#include "tensor/error.h"
 
 namespace imgcap {
 namespace {
 
+using internal::Beam;
+using internal::Candidate;
 using internal::kNoNode;
 using internal::Likely;
 using internal::Search;
-
-struct Beam {
-  int64_t node = kNoNode;
-  double log_probability = 0;
-  int64_t row = 0;  // in the batch: before a step its place there, after one its parent's
-};
-
-struct Candidate {
-  int64_t beam;  // rank of the parent
-  Likely next;
-  double log_probability;
-};
 
 // One image's search. The open beams are always in order of rank.
 class ImageSearch {
@@ -36,51 +25,9 @@ class ImageSearch {
 
   bool done() const { return done_; }
   std::vector<Beam>& open() { return open_; }
-  bool ended(const Beam& beam) const { return beam.node != kNoNode && search_.token(beam.node) == kEos; }
 
   // likely[row]: how the beam in that row of the batch can go on.
   void advance(const std::vector<std::vector<Likely>>& likely) {
-    options_.compat_original ? advance_as_original(likely) : advance_beams(likely);
-  }
-
-  std::vector<Hypothesis> results() const {
-    std::vector<Hypothesis> list = hypotheses(finished_);
-    const auto wanted = static_cast<size_t>(options_.nbest);
-    if (options_.compat_original ? list.empty() : list.size() < wanted) {
-      std::vector<Hypothesis> rest = hypotheses(options_.compat_original ? open_ : unfinished_);
-      std::move(rest.begin(), rest.end(), std::back_inserter(list));
-    }
-    if (list.size() > wanted) list.resize(wanted);
-    return list;
-  }
-
- private:
-  std::vector<Hypothesis> hypotheses(const std::vector<Beam>& beams) const {
-    std::vector<Hypothesis> list;
-    for (const Beam& beam : beams) list.push_back(search_.hypothesis(beam.node, beam.log_probability));
-    std::stable_sort(list.begin(), list.end(),
-                     [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
-    return list;
-  }
-
-  // Every continuation of every open beam, in the order of the beams.
-  std::vector<Candidate> candidates(const std::vector<std::vector<Likely>>& likely) const {
-    std::vector<Candidate> all;
-    for (size_t b = 0; b < open_.size(); ++b) {
-      if (ended(open_[b])) continue;
-      for (const Likely& next : likely[static_cast<size_t>(open_[b].row)])
-        all.push_back({static_cast<int64_t>(b), next, open_[b].log_probability + next.log_probability});
-    }
-    return all;
-  }
-
-  Beam extend(const Candidate& candidate) {
-    const Beam& parent = open_[static_cast<size_t>(candidate.beam)];
-    return {search_.add(parent.node, candidate.next.token, parent.row), candidate.log_probability,
-            parent.row};
-  }
-
-  void advance_beams(const std::vector<std::vector<Likely>>& likely) {
     std::vector<Candidate> ranked = candidates(likely);
     const auto better = [](const Candidate& a, const Candidate& b) {
       if (a.log_probability != b.log_probability) return a.log_probability > b.log_probability;
@@ -113,6 +60,45 @@ class ImageSearch {
     done_ = open_.empty() || finished_.size() >= width || cannot_improve();
   }
 
+  // Ends it here: what is open are captions when there are no better.
+  void stop() {
+    unfinished_.insert(unfinished_.end(), open_.begin(), open_.end());
+    done_ = true;
+  }
+
+  std::vector<Hypothesis> results() const {
+    std::vector<Hypothesis> list = search_.ranked(finished_);
+    const auto wanted = static_cast<size_t>(options_.nbest);
+    if (list.size() < wanted) {
+      std::vector<Hypothesis> rest = search_.ranked(unfinished_);
+      std::move(rest.begin(), rest.end(), std::back_inserter(list));
+    }
+    if (list.size() > wanted) list.resize(wanted);
+    return list;
+  }
+
+  std::vector<int64_t> leading() const {
+    std::vector<Beam> all = finished_;
+    if (!open_.empty()) all.push_back(open_.front());
+    return search_.ranked(all.empty() ? unfinished_ : all).front().words;
+  }
+
+ private:
+  // Every continuation of every open beam, in the order of the beams.
+  std::vector<Candidate> candidates(const std::vector<std::vector<Likely>>& likely) const {
+    std::vector<Candidate> all;
+    for (size_t b = 0; b < open_.size(); ++b)
+      for (const Likely& next : likely[static_cast<size_t>(open_[b].row)])
+        all.push_back({static_cast<int64_t>(b), next, open_[b].log_probability + next.log_probability});
+    return all;
+  }
+
+  Beam extend(const Candidate& candidate) {
+    const Beam& parent = open_[static_cast<size_t>(candidate.beam)];
+    return {search_.add(parent.node, candidate.next.token, parent.row), candidate.log_probability,
+            parent.row};
+  }
+
   // No open beam can come to a score above the nbest finished ones: log-probabilities only fall and the
   // longest caption divides them by most. Equals come later and so stand behind.
   bool cannot_improve() {
@@ -122,25 +108,6 @@ class ImageSearch {
     const double bound = internal::score_of(std::min(open_.front().log_probability, 0.0),
                                             internal::step_limit(options_), options_);
     return bound <= scores_[wanted - 1];
-  }
-
-  void advance_as_original(const std::vector<std::vector<Likely>>& likely) {
-    for (const Beam& beam : open_)
-      if (ended(beam)) finished_.push_back(beam);
-    std::vector<Candidate> ranked = candidates(likely);
-    if (ranked.empty()) {
-      done_ = true;
-      return;
-    }
-    std::stable_sort(ranked.begin(), ranked.end(), [](const Candidate& a, const Candidate& b) {
-      return a.log_probability > b.log_probability;
-    });
-    const size_t width = std::min(ranked.size(), static_cast<size_t>(options_.beam));
-    std::vector<Beam> next;
-    for (size_t rank = 0; rank < width; ++rank) next.push_back(extend(ranked[rank]));
-    open_ = std::move(next);
-    done_ =
-        finished_.size() >= static_cast<size_t>(options_.beam) || search_.steps() == internal::kOriginalSteps;
   }
 
   Search& search_;
@@ -153,41 +120,34 @@ class ImageSearch {
 }  // namespace
 
 std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor& features,
-                                                 const BeamOptions& options) {
-  using tensor::check;
-  using tensor::ErrorKind;
+                                                 const BeamOptions& options, const SearchWatch& watch) {
   internal::expect_decodable(decoder, features, options, "beam_search");
-  check(options.beam >= 1 && options.beam <= decoder.config().vocabulary, ErrorKind::argument,
-        "beam_search: beam is {}; it has to be from 1 to the vocabulary's {}", options.beam,
-        decoder.config().vocabulary);
-  check(options.nbest >= 1 && options.nbest <= options.beam, ErrorKind::argument,
-        "beam_search: nbest is {}; it has to be from 1 to the beam's {}", options.nbest, options.beam);
+  internal::expect_beam(options, decoder.config().vocabulary, "beam_search");
   if (features.size(0) == 0) return {};
 
   Search search(decoder, features, options, "beam_search");
   std::vector<ImageSearch> images;
   for (int64_t image = 0; image < features.size(0); ++image) images.emplace_back(search, options, image);
-  // One more than the beam, for an <eos> that takes no place among the open ones.
-  const int64_t count = options.compat_original ? options.beam : options.beam + 1;
+  const std::vector<int64_t> forbidden = internal::forbidden(options);
   while (true) {
     std::vector<int64_t> parents, nodes;
-    for (ImageSearch& image : images) {
-      if (image.done()) continue;
-      for (Beam& beam : image.open()) {
-        if (image.ended(beam)) continue;
+    for (size_t i = 0; i < images.size(); ++i) {
+      if (!images[i].done() && watch.stop && watch.stop(static_cast<int64_t>(i))) images[i].stop();
+      if (images[i].done()) continue;
+      for (Beam& beam : images[i].open()) {
         parents.push_back(beam.row);
         nodes.push_back(beam.node);
         beam.row = static_cast<int64_t>(parents.size()) - 1;
       }
     }
-    std::vector<std::vector<Likely>> likely;
-    if (!parents.empty()) likely = internal::likeliest(search.next(parents, nodes), count, options);
-    bool all_done = true;
-    for (ImageSearch& image : images) {
-      if (!image.done()) image.advance(likely);
-      all_done = all_done && image.done();
+    if (parents.empty()) break;
+    // One more than the beam, for an <eos> that takes no place among the open ones.
+    const auto likely = internal::likeliest(search.next(parents, nodes), options.beam + 1, forbidden);
+    for (size_t i = 0; i < images.size(); ++i) {
+      if (images[i].done()) continue;
+      images[i].advance(likely);
+      if (watch.leading) watch.leading(static_cast<int64_t>(i), images[i].leading());
     }
-    if (all_done) break;
   }
   std::vector<std::vector<Hypothesis>> captions;
   for (const ImageSearch& image : images) captions.push_back(image.results());

@@ -12,6 +12,7 @@ namespace imgcap {
 struct BeamOptions : DecodingOptions {
   int64_t beam = 5;   // open hypotheses an image; 1 is greedy()
   int64_t nbest = 1;  // captions an image, at most beam
+  bool operator==(const BeamOptions&) const = default;
 };
 
 // The captions of each image, the best score first and equals as they were finished; never none, seldom fewer
@@ -23,13 +24,11 @@ struct BeamOptions : DecodingOptions {
 // image is done with `beam` finished ones, or as soon as no open one can come to a score above the nbest that
 // it has. What is open after max_words words fills up the list behind the finished ones.
 //
-// With compat_original, as the original program: a finished hypothesis keeps its place among the `beam` for
-// one step and is counted in the next; the image is done when `beam` are counted or after 100 steps, and what
-// is open or not yet counted then is lost, unless there is nothing else.
-//
 // Kind argument: beam < 1 or over the vocabulary, nbest < 1 or over beam, max_words < 1, length_exponent < 0,
-// a decoder in training mode. Kind shape: features of another rank. Kind data: the decoder gives NaN.
+// a decoder in training mode, compat_original. Kind shape: features of another rank. Kind data: the decoder
+// gives NaN.
 std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor& features,
-                                                 const BeamOptions& options = {});
+                                                 const BeamOptions& options = {},
+                                                 const SearchWatch& watch = {});
 
 }  // namespace imgcap

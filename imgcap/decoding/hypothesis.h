@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "imgcap/decoding/caption_rules.h"
@@ -10,8 +11,7 @@ namespace imgcap {
 
 struct Hypothesis {
   std::vector<int64_t> words;  // without <sos> and <eos>
-  // As a line of text would show it: <sos>, words, <eos> where it is finished. With compat_original, what the
-  // original prints: the plain model has to emit <sos> itself.
+  // As a line of text would show it: <sos>, words, <eos> where it is finished.
   std::vector<int64_t> ids;
   double log_probability = 0;  // the model's, natural logarithm: of the words and, where finished, <eos>
   // log_probability / length^length_exponent; the length counts the words and, where finished, <eos>, and is
@@ -21,6 +21,16 @@ struct Hypothesis {
   std::vector<std::vector<float>> attention;  // a word: weights of the p places, when asked; empty without
 };
 
+// How a search is followed, and ended, from outside while it runs; on the thread that searches.
+struct SearchWatch {
+  // Asked before each step of an image; true ends it with what it has.
+  std::function<bool(int64_t image)> stop{};
+  // After each step of an image: the words of the hypothesis that leads, the one of best score, finished or
+  // open. With a beam over 1 another one may lead after the next step; when words are drawn, it is the first
+  // caption.
+  std::function<void(int64_t image, const std::vector<int64_t>& words)> leading{};
+};
+
 struct DecodingOptions {
   int64_t max_words = 30;      // without <sos> and <eos>
   double length_exponent = 1;  // 0: the plain sum, which favours short captions; 1: the mean of a word
@@ -28,10 +38,8 @@ struct DecodingOptions {
   bool allow_unknown = false;  // <unk> may be produced; <pad> and <sos> never are
   // Log-probabilities stay the model's, the prefix's included. A caption that cannot go on stays unfinished.
   CaptionRules rules;
-  // As the original program: every token may be produced, the plain model emits <sos> itself, scores are
-  // sums, and there are 100 steps; max_words, length_exponent and allow_unknown are not read, and rules are
-  // an error.
-  bool compat_original = false;
+  bool compat_original = false;  // as the original program: original_search.h; find_captions() looks at it
+  bool operator==(const DecodingOptions&) const = default;
 };
 
 }  // namespace imgcap

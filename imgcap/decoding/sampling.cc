@@ -18,12 +18,14 @@ using tensor::check;
 using tensor::DType;
 using tensor::ErrorKind;
 
-// The next token of each row of log-probabilities (n, vocabulary); nothing where none can be produced.
-using Chooser = std::function<std::vector<std::optional<Likely>>(const Tensor&)>;
+// The next token of each row of log-probabilities (n, vocabulary); nothing where none can be produced. The
+// second argument has the rows' images.
+using Chooser = std::function<std::vector<std::optional<Likely>>(const Tensor&, const std::vector<size_t>&)>;
 
-// m * copies captions, an image's side by side.
-std::vector<Hypothesis> decode(internal::Search& search, int64_t images, int64_t copies,
-                               const DecodingOptions& options, const Chooser& choose) {
+// images * copies captions, an image's side by side.
+std::vector<Hypothesis> decode(internal::Search& search, size_t images, size_t copies,
+                               const DecodingOptions& options, const Chooser& choose,
+                               const SearchWatch& watch) {
   struct Row {
     int64_t node = kNoNode;
     double log_probability = 0;
@@ -31,29 +33,48 @@ std::vector<Hypothesis> decode(internal::Search& search, int64_t images, int64_t
   };
   std::vector<Row> rows;
   std::vector<size_t> open;
-  for (int64_t image = 0; image < images; ++image)
-    for (int64_t copy = 0; copy < copies; ++copy) {
+  for (size_t image = 0; image < images; ++image)
+    for (size_t copy = 0; copy < copies; ++copy) {
       open.push_back(rows.size());
-      rows.push_back({kNoNode, 0, image});
+      rows.push_back({kNoNode, 0, static_cast<int64_t>(image)});
     }
-  // A word after the last allowed one is only looked at: the caption is finished if it is <eos>.
-  for (int64_t left = internal::step_limit(options); left > 0 && !open.empty(); --left) {
-    const bool last = left == 1 && !options.compat_original;
+  const auto image_of = [&](size_t row) { return row / copies; };
+  const auto each_image = [&](const std::vector<size_t>& of, const auto& call) {
+    for (size_t i = 0; i < of.size(); ++i)
+      if (i == 0 || image_of(of[i]) != image_of(of[i - 1])) call(image_of(of[i]));
+  };
+  const auto end_stopped = [&] {
+    std::vector<bool> stopped(images, false);
+    each_image(open, [&](size_t image) { stopped[image] = watch.stop(static_cast<int64_t>(image)); });
+    std::erase_if(open, [&](size_t row) { return stopped[image_of(row)]; });
+  };
+  for (int64_t left = internal::step_limit(options); left > 0; --left) {
+    if (watch.stop) end_stopped();
+    if (open.empty()) break;
     std::vector<int64_t> parents, nodes;
+    std::vector<size_t> at;
     for (const size_t i : open) {
       parents.push_back(rows[i].row);
       nodes.push_back(rows[i].node);
+      at.push_back(image_of(i));
     }
-    const auto chosen = choose(search.next(parents, nodes));
+    const auto chosen = choose(search.next(parents, nodes), at);
     std::vector<size_t> still;
     for (size_t r = 0; r < open.size(); ++r) {
-      if (!chosen[r] || (last && chosen[r]->token != kEos)) continue;
+      // A word after the last allowed one is only looked at: the caption is finished if it is <eos>.
+      if (!chosen[r] || (left == 1 && chosen[r]->token != kEos)) continue;
       Row& row = rows[open[r]];
       row.row = static_cast<int64_t>(r);
       row.node = search.add(row.node, chosen[r]->token, row.row);
       row.log_probability += chosen[r]->log_probability;
       if (chosen[r]->token != kEos) still.push_back(open[r]);
     }
+    if (watch.leading)
+      each_image(open, [&](size_t image) {
+        const Row& first = rows[image * copies];
+        watch.leading(static_cast<int64_t>(image),
+                      search.hypothesis(first.node, first.log_probability).words);
+      });
     open = std::move(still);
   }
   std::vector<Hypothesis> captions;
@@ -109,7 +130,8 @@ std::optional<Likely> draw(const std::vector<Likely>& row, const SamplingOptions
 }
 
 // All tokens of each row that may be produced, in order of number.
-std::vector<std::vector<Likely>> everything(const Tensor& log_probabilities, const DecodingOptions& options) {
+std::vector<std::vector<Likely>> everything(const Tensor& log_probabilities,
+                                            const std::vector<int64_t>& forbidden) {
   const std::vector<double> values = log_probabilities.to(DType::f64).to_vector<double>();
   const auto vocabulary = static_cast<size_t>(log_probabilities.size(1));
   std::vector<std::vector<Likely>> rows(static_cast<size_t>(log_probabilities.size(0)));
@@ -119,7 +141,8 @@ std::vector<std::vector<Likely>> everything(const Tensor& log_probabilities, con
     for (size_t token = 0; token < vocabulary; ++token) {
       const double value = values[r * vocabulary + token];
       const auto id = static_cast<int64_t>(token);
-      if (value != -INFINITY && internal::allowed(id, options)) rows[r].push_back({id, value});
+      if (value != -INFINITY && std::find(forbidden.begin(), forbidden.end(), id) == forbidden.end())
+        rows[r].push_back({id, value});
     }
   }
   return rows;
@@ -131,16 +154,20 @@ std::vector<Hypothesis> greedy(Decoder& decoder, const Tensor& features, const D
   internal::expect_decodable(decoder, features, options, "greedy");
   if (features.size(0) == 0) return {};
   internal::Search search(decoder, features, options, "greedy");
-  return decode(search, features.size(0), 1, options, [&](const Tensor& log_probabilities) {
+  const std::vector<int64_t> forbidden = internal::forbidden(options);
+  const Chooser likeliest = [&](const Tensor& log_probabilities, const std::vector<size_t>&) {
     std::vector<std::optional<Likely>> chosen;
-    for (const auto& row : internal::likeliest(log_probabilities, 1, options))
+    for (const auto& row : internal::likeliest(log_probabilities, 1, forbidden))
       chosen.push_back(row.empty() ? std::nullopt : std::optional(row.front()));
     return chosen;
-  });
+  };
+  return decode(search, static_cast<size_t>(features.size(0)), 1, options, likeliest, {});
 }
 
 std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
-                                            const SamplingOptions& options, tensor::Generator& generator) {
+                                            const SamplingOptions& options,
+                                            const std::vector<tensor::Generator*>& generators,
+                                            const SearchWatch& watch) {
   internal::expect_decodable(decoder, features, options, "sample");
   check(std::isfinite(options.temperature) && options.temperature > 0, ErrorKind::argument,
         "sample: temperature is {}; it has to be over 0 (greedy() always takes the likeliest word)",
@@ -151,22 +178,33 @@ std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& feat
         "sample: top_p is {}; it has to be over 0 and at most 1", options.top_p);
   check(options.samples >= 1, ErrorKind::argument, "sample: samples is {}; it has to be at least 1",
         options.samples);
-  const int64_t images = features.size(0);
+  const auto images = static_cast<size_t>(features.size(0));
+  check(generators.size() == images, ErrorKind::argument, "sample: {} generators for {} images",
+        generators.size(), images);
   if (images == 0) return {};
   internal::Search search(decoder, features, options, "sample");
-  const auto captions =
-      decode(search, images, options.samples, options, [&](const Tensor& log_probabilities) {
-        const bool all = options.top_k == 0 || options.top_k >= log_probabilities.size(1);
-        const auto rows = all ? everything(log_probabilities, options)
-                              : internal::likeliest(log_probabilities, options.top_k, options);
-        std::vector<std::optional<Likely>> chosen;
-        for (const auto& row : rows) chosen.push_back(draw(row, options, generator.uniform()));
-        return chosen;
-      });
-  std::vector<std::vector<Hypothesis>> lists(static_cast<size_t>(images));
+  const std::vector<int64_t> forbidden = internal::forbidden(options);
+  const Chooser drawn = [&](const Tensor& log_probabilities, const std::vector<size_t>& image) {
+    const bool all = options.top_k == 0 || options.top_k >= log_probabilities.size(1);
+    const auto rows = all ? everything(log_probabilities, forbidden)
+                          : internal::likeliest(log_probabilities, options.top_k, forbidden);
+    std::vector<std::optional<Likely>> chosen;
+    for (size_t r = 0; r < rows.size(); ++r)
+      chosen.push_back(draw(rows[r], options, generators[image[r]]->uniform()));
+    return chosen;
+  };
+  const auto captions = decode(search, images, static_cast<size_t>(options.samples), options, drawn, watch);
+  std::vector<std::vector<Hypothesis>> lists(images);
   for (size_t i = 0; i < captions.size(); ++i)
     lists[i / static_cast<size_t>(options.samples)].push_back(captions[i]);
   return lists;
+}
+
+std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
+                                            const SamplingOptions& options, tensor::Generator& generator) {
+  const auto images = features.defined() && features.rank() > 0 ? features.size(0) : 0;
+  return sample(decoder, features, options,
+                std::vector<tensor::Generator*>(static_cast<size_t>(images), &generator));
 }
 
 }  // namespace imgcap

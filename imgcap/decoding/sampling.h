@@ -21,13 +21,20 @@ struct SamplingOptions : DecodingOptions {
   int64_t top_k = 0;
   double top_p = 1;
   int64_t samples = 1;  // captions an image
+  bool operator==(const SamplingOptions&) const = default;
 };
 
 // m lists of `samples` captions, in the order they were drawn. Hypothesis::log_probability is the model's
-// own, whatever the settings. A row takes one number of the generator a step, so what is drawn depends on the
-// other images of the batch, too.
+// own, whatever the settings. A caption takes one number of its image's generator a step. Images may share
+// one: then what is drawn depends on the other images of the batch, too.
 //
-// Kind argument: temperature not over 0, top_k < 0, top_p not in (0, 1], samples < 1, and as beam_search.
+// Kind argument: temperature not over 0, top_k < 0, top_p not in (0, 1], samples < 1, not a generator an
+// image, and as beam_search.
+std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
+                                            const SamplingOptions& options,
+                                            const std::vector<tensor::Generator*>& generators,
+                                            const SearchWatch& watch = {});
+// With one generator for all.
 std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
                                             const SamplingOptions& options, tensor::Generator& generator);
 

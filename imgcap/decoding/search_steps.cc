@@ -14,41 +14,45 @@ using tensor::check;
 using tensor::DType;
 using tensor::ErrorKind;
 
-void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
-                      const char* op) {
+void expect_decoder(const Decoder& decoder, const Tensor& features, const char* op) {
   check(features.defined() && features.rank() == 3, ErrorKind::shape,
         "{}: features {} where (images, places, channels) are needed", op, tensor::describe(features));
   check(decoder.config().vocabulary > kEos, ErrorKind::argument,
         "{}: a vocabulary of {} has no place for the special tokens", op, decoder.config().vocabulary);
-  check(options.max_words >= 1 && options.max_words <= kMostWords, ErrorKind::argument,
-        "{}: max_words is {}; it has to be from 1 to {}", op, options.max_words, kMostWords);
-  check(std::isfinite(options.length_exponent) && options.length_exponent >= 0, ErrorKind::argument,
-        "{}: length_exponent is {}; it has to be a number from 0 on", op, options.length_exponent);
-  check(!options.compat_original || !options.rules.given(), ErrorKind::argument,
-        "{}: the original's search has no rules of what captions say", op);
-  validate(options.rules, decoder.config().vocabulary, options.max_words, op);
   check(!decoder.training(), ErrorKind::argument,
         "{}: the decoder is in training mode and would drop out; call eval() first", op);
 }
 
-int64_t step_limit(const DecodingOptions& options) {
-  return options.compat_original ? kOriginalSteps : options.max_words + 1;
+void expect_beam(const BeamOptions& options, int64_t vocabulary, const char* op) {
+  check(options.beam >= 1 && options.beam <= vocabulary, ErrorKind::argument,
+        "{}: beam is {}; it has to be from 1 to the vocabulary's {}", op, options.beam, vocabulary);
+  check(options.nbest >= 1 && options.nbest <= options.beam, ErrorKind::argument,
+        "{}: nbest is {}; it has to be from 1 to the beam's {}", op, options.nbest, options.beam);
 }
 
+void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
+                      const char* op) {
+  check(!options.compat_original, ErrorKind::argument,
+        "{}: compat_original is for find_captions(), which chooses the search", op);
+  expect_decoder(decoder, features, op);
+  check(options.max_words >= 1 && options.max_words <= kMostWords, ErrorKind::argument,
+        "{}: max_words is {}; it has to be from 1 to {}", op, options.max_words, kMostWords);
+  check(std::isfinite(options.length_exponent) && options.length_exponent >= 0, ErrorKind::argument,
+        "{}: length_exponent is {}; it has to be a number from 0 on", op, options.length_exponent);
+  validate(options.rules, decoder.config().vocabulary, options.max_words, op);
+}
+
+int64_t step_limit(const DecodingOptions& options) { return options.max_words + 1; }
+
 double score_of(double log_probability, int64_t length, const DecodingOptions& options) {
-  if (options.compat_original) return log_probability;
   return log_probability /
          std::pow(static_cast<double>(std::max<int64_t>(length, 1)), options.length_exponent);
 }
 
-bool allowed(int64_t token, const DecodingOptions& options) {
-  if (options.compat_original) return true;
-  return token != kPad && token != kSos && (options.allow_unknown || token != kUnk);
-}
-
-int64_t banned(const DecodingOptions& options) {
-  if (options.compat_original) return 0;
-  return options.allow_unknown ? 2 : 3;
+std::vector<int64_t> forbidden(const DecodingOptions& options) {
+  std::vector<int64_t> tokens = {kPad, kSos};
+  if (!options.allow_unknown) tokens.push_back(kUnk);
+  return tokens;
 }
 
 Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, const char* op)
@@ -67,17 +71,9 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   for (int64_t i = 0; same && i < n; ++i) same = parents[static_cast<size_t>(i)] == i;
   if (!same) state_ = Decoder::select(state_, Tensor::from(parents, {n}));
   rows_ = n;
-  Tensor logits;
-  if (steps_ == 0 && options_.compat_original && decoder_.config().kind == DecoderKind::plain) {
-    // The image has been fed; the original takes the first token, <sos>, from there.
-    logits = autograd::linear(state_.h.back(), decoder_.parameter("fc.weight").data(),
-                              decoder_.parameter("fc.bias").data())
-                 .data();
-  } else {
-    std::vector<int64_t> tokens;
-    for (const int64_t node : nodes) tokens.push_back(node == kNoNode ? int64_t{kSos} : token(node));
-    logits = decoder_.step(state_, Tensor::from(tokens, {n}));
-  }
+  std::vector<int64_t> tokens;
+  for (const int64_t node : nodes) tokens.push_back(node == kNoNode ? int64_t{kSos} : token(node));
+  const Tensor logits = feed(state_, tokens);
   check(logits.rank() == 2 && logits.size(0) == n && logits.size(1) == decoder_.config().vocabulary,
         ErrorKind::internal, "{}: the decoder gave {} where ({}, {}) is needed", op_,
         tensor::describe(logits), n, decoder_.config().vocabulary);
@@ -87,6 +83,10 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
                                              : Tensor());
   const Tensor result = autograd::log_softmax(logits).data().to(tensor::Device{}).contiguous();
   return rules_ ? keep_rules(result, nodes) : result;
+}
+
+Tensor Search::feed(DecodingState& state, const std::vector<int64_t>& tokens) {
+  return decoder_.step(state, Tensor::from(tokens, {static_cast<int64_t>(tokens.size())}));
 }
 
 Tensor Search::keep_rules(const Tensor& log_probabilities, const std::vector<int64_t>& nodes) const {
@@ -125,7 +125,7 @@ Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
   result.log_probability = log_probability;
   result.score = score_of(log_probability, static_cast<int64_t>(path.size()), options_);
   result.finished = !path.empty() && path.back()->token == kEos;
-  if (!(options_.compat_original && decoder_.config().kind == DecoderKind::plain)) result.ids.push_back(kSos);
+  result.ids.push_back(kSos);
   for (size_t step = 0; step < path.size(); ++step) {
     const int64_t token = path[step]->token;
     result.ids.push_back(token);
@@ -145,8 +145,8 @@ void expect_number(double log_probability) {
 }
 
 std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int64_t count,
-                                           const DecodingOptions& options) {
-  const int64_t k = std::min(count + banned(options), log_probabilities.size(1));
+                                           const std::vector<int64_t>& forbidden) {
+  const int64_t k = std::min(count + static_cast<int64_t>(forbidden.size()), log_probabilities.size(1));
   const autograd::TopK top = autograd::topk(log_probabilities, k);
   const std::vector<double> values = top.values.to(DType::f64).to_vector<double>();
   const int64_t* tokens = top.indices.data<int64_t>();
@@ -157,7 +157,8 @@ std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int6
       const size_t i = r * static_cast<size_t>(k) + static_cast<size_t>(j);
       expect_number(values[i]);
       if (values[i] == -INFINITY) break;
-      if (allowed(tokens[i], options)) rows[r].push_back({tokens[i], values[i]});
+      if (std::find(forbidden.begin(), forbidden.end(), tokens[i]) == forbidden.end())
+        rows[r].push_back({tokens[i], values[i]});
     }
   }
   return rows;

@@ -1,19 +1,22 @@
 // What the ways of decoding share: running the decoder over rows of hypotheses, and their tree.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
-#include "imgcap/decoding/hypothesis.h"
+#include "imgcap/decoding/beam_search.h"
 #include "imgcap/models/decoder.h"
 
 namespace imgcap::internal {
 
-inline constexpr int64_t kOriginalSteps = 100;  // of compat_original
 inline constexpr int64_t kMostWords = 100'000;
 inline constexpr int64_t kNoNode = -1;
 
 // Argument and shape errors begin with `op`. The decoder has to be in evaluation mode.
+void expect_decoder(const Decoder& decoder, const Tensor& features, const char* op);
+void expect_beam(const BeamOptions& options, int64_t vocabulary, const char* op);
+// The decoder and the options that the searches of this program have.
 void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
                       const char* op);
 
@@ -22,10 +25,8 @@ int64_t step_limit(const DecodingOptions& options);
 
 double score_of(double log_probability, int64_t length, const DecodingOptions& options);
 
-// Whether the search may produce the token.
-bool allowed(int64_t token, const DecodingOptions& options);
-// How many tokens it may not.
-int64_t banned(const DecodingOptions& options);
+// The tokens that a search never produces.
+std::vector<int64_t> forbidden(const DecodingOptions& options);
 
 // A token of a hypothesis; a hypothesis is the way from a node to the root. Beams that begin alike share
 // nodes.
@@ -35,11 +36,12 @@ struct Node {
   int64_t row = 0;  // of the step's batch: where the attention is
 };
 
-// Runs the decoder, one step a call, and keeps the tree.
+// Runs the decoder, one step a call, and keeps the tree. One way of decoding may feed the decoder otherwise.
 class Search {
  public:
   // `op` begins the error texts.
   Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, const char* op);
+  virtual ~Search() = default;
 
   int64_t steps() const { return steps_; }  // that have been run
 
@@ -53,6 +55,20 @@ class Search {
 
   // The hypothesis that ends in `node` (kNoNode: the empty one).
   Hypothesis hypothesis(int64_t node, double log_probability) const;
+  // The best score first, equals in the order given.
+  template <class Beam>
+  std::vector<Hypothesis> ranked(const std::vector<Beam>& beams) const {
+    std::vector<Hypothesis> list;
+    for (const Beam& beam : beams) list.push_back(hypothesis(beam.node, beam.log_probability));
+    std::stable_sort(list.begin(), list.end(),
+                     [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
+    return list;
+  }
+
+ protected:
+  // The logits (n, vocabulary) after these tokens; `state` becomes the next one.
+  virtual Tensor feed(DecodingState& state, const std::vector<int64_t>& tokens);
+  Decoder& decoder() { return decoder_; }
 
  private:
   std::vector<const Node*> path(int64_t node) const;  // from the root
@@ -76,9 +92,23 @@ struct Likely {
   int64_t token;
   double log_probability;
 };
-// A row's tokens that may be produced, the likeliest first, equals by token; at most `count` of them and none
-// of probability 0. Kind data where one is NaN.
+// A row's tokens without those that are `forbidden`, the likeliest first, equals by token; at most `count` of
+// them and none of probability 0. Kind data where one is NaN.
 std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int64_t count,
-                                           const DecodingOptions& options);
+                                           const std::vector<int64_t>& forbidden);
+
+// A hypothesis that is open or finished, while a search runs.
+struct Beam {
+  int64_t node = kNoNode;
+  double log_probability = 0;
+  int64_t row = 0;  // in the batch: before a step its place there, after one its parent's
+};
+
+// A beam gone on by a token.
+struct Candidate {
+  int64_t beam;  // rank of the parent
+  Likely next;
+  double log_probability;
+};
 
 }  // namespace imgcap::internal

@@ -23,8 +23,9 @@ class AttentionDecoder final : public Decoder {
   Tensor step(DecodingState& state, const Tensor& words) override;
 
  private:
-  // h0 and c0 as (layers, m, hidden), or undefined.
-  autograd::LstmState initial_state(const Variable& features);
+  // h0 and c0 as (layers, m, hidden), or undefined. apply(name, layer, x) is the layer's product.
+  template <class Apply>
+  autograd::LstmState initial_state(const Variable& features, const Apply& apply);
   autograd::DecoderWeights weights();
 
   nn::Embedding embedding_;

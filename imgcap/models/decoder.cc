@@ -31,6 +31,10 @@ DecodingState Decoder::select(const DecodingState& state, const Tensor& rows) {
   return selected;
 }
 
+Tensor Decoder::logits(const Tensor& hidden) {
+  return packed_.linear("fc", hidden, parameter("fc.weight").data(), parameter("fc.bias").data());
+}
+
 std::string Decoder::describe() const {
   return config_.kind == DecoderKind::attention ? "AttentionDecoder" : "PlainDecoder";
 }

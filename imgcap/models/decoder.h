@@ -8,6 +8,8 @@
 
 #include "autograd/decoder_sequence.h"
 #include "imgcap/models/decoder_config.h"
+#include "imgcap/models/packed_weights.h"
+#include "nn/linear.h"
 #include "nn/module.h"
 #include "tensor/random.h"
 
@@ -63,13 +65,25 @@ class Decoder : public nn::Module {
 
   // One row an image, ready for step() with <sos>. features (m, p, d). No graph.
   virtual DecodingState start(const Tensor& features) = 0;
-  // Feeds one word a row; the logits (n, vocabulary) of the next. No graph, evaluation arithmetic.
+  // Feeds one word a row; the logits (n, vocabulary) of the next. No graph, evaluation arithmetic. In f32 the
+  // bits of a row depend on that row alone, here and in start(), and several threads may call both at once
+  // with states of their own.
   virtual Tensor step(DecodingState& state, const Tensor& words) = 0;
+  // What step() ends with: the logits of rows (n, hidden) of the top layer.
+  Tensor logits(const Tensor& hidden);
 
   // The state with the given rows, in that order; a row may be there any number of times.
   static DecodingState select(const DecodingState& state, const Tensor& rows);
 
   std::string describe() const override;
+
+ protected:
+  // The same as the layer without a graph, by its packed weights. `name` is the layer's.
+  Tensor product(const std::string& name, nn::Linear& layer, const Tensor& x) {
+    return packed_.linear(name, x, layer.weight().data(), layer.bias().data());
+  }
+
+  PackedWeights packed_;  // of start() and step()
 
  private:
   DecoderConfig config_;

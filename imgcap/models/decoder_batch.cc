@@ -5,6 +5,7 @@
 #include "autograd/ops.h"
 #include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 
 namespace imgcap::internal {
 
@@ -88,18 +89,27 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
   return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
 }
 
-Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x) {
+Tensor lstm_step(nn::LSTM& lstm, PackedWeights& packed, DecodingState& state, const Tensor& x) {
   const nn::Scope scope(lstm);
-  Variable input = x;
+  Tensor input = x;
   for (size_t l = 0; l < state.h.size(); ++l) {
     const nn::LSTM::Weights& w = lstm.weights(static_cast<int64_t>(l));
-    const autograd::LstmState next =
-        autograd::lstm_cell(input, {state.h[l], state.c[l]}, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
-    state.h[l] = next.h.data();
-    state.c[l] = next.c.data();
-    input = next.h;
+    Tensor &h = state.h[l], &c = state.c[l];
+    if (input.dtype() != DType::f32) {
+      const autograd::LstmState next =
+          autograd::lstm_cell(input, {h, c}, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
+      h = next.h.data(), c = next.c.data();
+    } else {
+      Tensor gates = packed.linear(tensor::format("lstm.input.{}", l), input, w.weight_ih.data(),
+                                   (w.bias_ih + w.bias_hh).data());
+      packed.add_product(tensor::format("lstm.state.{}", l), gates, h, w.weight_hh.data());
+      Tensor next_h = Tensor::empty(h.shape(), DType::f32), next_c = Tensor::empty(c.shape(), DType::f32);
+      tensor::kernels::lstm_cell(next_h, next_c, gates, gates, c.contiguous());
+      h = next_h, c = next_c;
+    }
+    input = h;
   }
-  return input.data();
+  return input;
 }
 
 std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {

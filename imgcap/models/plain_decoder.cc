@@ -13,11 +13,12 @@ PlainDecoder::Head::Head(int64_t features, int64_t width, tensor::Generator& gen
   register_module("3", second_);
 }
 
-Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& generator) {
+template <class Apply>
+Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& generator, const Apply& apply) {
   const nn::Scope scope(*this);
   constexpr double kDropout = 0.5;
-  return autograd::relu(
-      second_(autograd::dropout(autograd::relu(first_(x)), kDropout, training(), generator)));
+  const Variable inner = autograd::relu(apply("head.0", first_, x));
+  return autograd::relu(apply("head.3", second_, autograd::dropout(inner, kDropout, training(), generator)));
 }
 
 PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& generator)
@@ -45,10 +46,12 @@ PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& gener
   }
 }
 
-Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& generator) {
+template <class Apply>
+Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& generator,
+                                   const Apply& apply) {
   const Variable mean = autograd::mean(features, {1});
-  if (image_) return autograd::tanh((*image_)(mean));
-  return (*projection_)(head_->forward(mean, generator));
+  if (image_) return autograd::tanh(apply("image", *image_, mean));
+  return apply("projection", *projection_, head_->forward(mean, generator, apply));
 }
 
 autograd::DecoderWeights PlainDecoder::weights() {
@@ -65,7 +68,8 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
   autograd::DecoderInputs inputs;
-  inputs.first_input = autograd::embedding(image_input(batch.features, generator), batch.image);
+  const auto apply = [](const char*, nn::Linear& layer, const Variable& x) { return layer(x); };
+  inputs.first_input = autograd::embedding(image_input(batch.features, generator, apply), batch.image);
   inputs.rows = internal::rows_at_steps(batch.lengths, 0);
   const auto steps = static_cast<int64_t>(inputs.rows.size());
   // Step k >= 1 is fed word k - 1; step 0 is the image and its column is not read.
@@ -91,10 +95,6 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
           targets.numel()};
 }
 
-Tensor PlainDecoder::advance(DecodingState& state, const Variable& x) {
-  return internal::lstm_step(lstm_, state, x);
-}
-
 DecodingState PlainDecoder::start(const Tensor& features) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
@@ -108,14 +108,18 @@ DecodingState PlainDecoder::start(const Tensor& features) {
     state.c.push_back(Tensor::zeros({images, config().hidden}, features.dtype()));
   }
   state.image = Tensor::arange(images);
-  advance(state, image_input(features, tensor::default_generator()));
+  const Variable input = image_input(features, tensor::default_generator(),
+                                     [&](const char* name, nn::Linear& layer, const Variable& x) {
+                                       return Variable(product(name, layer, x.data()));
+                                     });
+  internal::lstm_step(lstm_, packed_, state, input.data());
   return state;
 }
 
 Tensor PlainDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
-  return fc_(advance(state, embedding_(words))).data();
+  return product("fc", fc_, internal::lstm_step(lstm_, packed_, state, embedding_(words).data()));
 }
 
 }  // namespace imgcap

@@ -28,15 +28,17 @@ class PlainDecoder final : public Decoder {
   class Head final : public nn::Module {
    public:
     Head(int64_t features, int64_t width, tensor::Generator& generator);
-    Variable forward(const Variable& x, tensor::Generator& generator);
+    // apply(name, layer, x) is a layer's product.
+    template <class Apply>
+    Variable forward(const Variable& x, tensor::Generator& generator, const Apply& apply);
     std::string describe() const override { return "Head"; }
 
    private:
     nn::Linear first_, second_;
   };
 
-  Variable image_input(const Variable& features, tensor::Generator& generator);
-  Tensor advance(DecodingState& state, const Variable& x);
+  template <class Apply>
+  Variable image_input(const Variable& features, tensor::Generator& generator, const Apply& apply);
   autograd::DecoderWeights weights();
 
   // Either image_, or head_ and projection_, turn the image into an input.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "imgcap/data/image.h"
+#include "imgcap/decoding/caption_search.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/report/training_log.h"
 
@@ -20,14 +21,6 @@ struct ReportModel {
   int64_t parameters = 0, encoder_parameters = 0, vocabulary = 0;
   std::map<std::string, std::string> notes;  // the checkpoint's
   Scores scores;
-};
-
-// The words of a caption and, for each, rows x columns weights of where the model looked. Without attention:
-// both are empty.
-struct AttentionMaps {
-  std::vector<std::string> words;
-  std::vector<std::vector<float>> maps;
-  int64_t rows = 0, columns = 0;
 };
 
 struct ReportCaption {

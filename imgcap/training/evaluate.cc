@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "autograd/grad_mode.h"
-#include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/caption_search.h"
 
 namespace imgcap {
 namespace {
@@ -35,14 +35,11 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
     std::vector<int64_t> rows;
     for (const int64_t p : group) rows.push_back(data.photos[static_cast<size_t>(p)].row);
-    const auto found = beam_search(decoder, features.rows(rows), beam);
-    for (size_t i = 0; i < group.size(); ++i) {
-      const Hypothesis& best = found[i].front();
-      const std::vector<int32_t> words(best.words.begin(), best.words.end()),
-          ids(best.ids.begin(), best.ids.end());
+    const auto found = find_captions(decoder, features.rows(rows),
+                                     std::vector<SearchRequest>(group.size(), {.search = beam}));
+    for (size_t i = 0; i < group.size(); ++i)
       captions[data.photos[static_cast<size_t>(group[i])].name] =
-          options.compat_original ? vocabulary.decode_original(ids) : vocabulary.decode(words);
-    }
+          text_of(found[i].front(), vocabulary, options.compat_original);
   }
   return captions;
 }

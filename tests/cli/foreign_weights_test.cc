@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "imgcap/cli/model_options.h"
-#include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/original_search.h"
 #include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
 #include "tests/cli/refused.h"
@@ -47,7 +47,7 @@ TEST_CASE("the original's checkpoints become models that caption as PyTorch does
     CHECK(info.at("metadata").at("decoder").at("features") == 2048);
 
     // The searches themselves, token by token, and the text that the program prints.
-    const imgcap::cli::LoadedModel loaded = imgcap::cli::load_model(model, "");
+    const imgcap::LoadedModel loaded = imgcap::cli::load_model(model, "");
     CHECK(Json(loaded.vocabulary.tokens()) == expected.at("tokens"));
     imgcap::Image picture = imgcap::read_image(golden("encoder_resnet50.png")), swapped = picture;
     for (size_t i = 0; i + 2 < swapped.pixels.size(); i += 3)
@@ -56,10 +56,13 @@ TEST_CASE("the original's checkpoints become models that caption as PyTorch does
       const Json& want = expected.at(kind).at(search);
       CAPTURE(search);
       imgcap::BeamOptions options;
-      options.compat_original = search.starts_with("original");
+      const bool original = search.starts_with("original");
       options.beam = search.ends_with("3") ? 3 : 1;
-      const auto features = encode_images(loaded.encoder, {options.compat_original ? swapped : picture});
-      const imgcap::Hypothesis best = beam_search(*loaded.decoder, features, options).front().front();
+      const auto features = encode_images(loaded.encoder, {original ? swapped : picture});
+      const imgcap::Hypothesis best =
+          (original ? imgcap::original_search : imgcap::beam_search)(*loaded.decoder, features, options, {})
+              .front()
+              .front();
       CHECK(Json(best.ids) == want.at("ids"));
       if (const Json* expected_log = want.find("log_probability"))
         CHECK(std::abs(best.log_probability - expected_log->as_double()) < 1e-4);
@@ -70,9 +73,9 @@ TEST_CASE("the original's checkpoints become models that caption as PyTorch does
                                             std::to_string(options.beam),
                                             "--json",
                                             golden("encoder_resnet50.png")};
-      if (options.compat_original) arguments.insert(arguments.end(), {"--compat", "original"});
+      if (original) arguments.insert(arguments.end(), {"--compat", "original"});
       CHECK(read_json(run(arguments).out).at("caption") ==
-            imgcap::cli::text_of(best, loaded.vocabulary, options.compat_original));
+            imgcap::text_of(best, loaded.vocabulary, original));
     }
   }
   check_refused(run({"convert", golden("encoder_resnet50.pth"), folder / "x.safetensors", "--vocab",

@@ -150,18 +150,17 @@ TEST_CASE("caption: every option counts") {
 
   // As the original's page: its search and strings, and red for blue.
   BeamOptions original = beam_options(5, 1, 30, 1);
-  original.compat_original = true;
   const auto compat = with({"--compat", "original"});
   for (size_t i = 0; i < 2; ++i) {
     Image swapped = photos[i];
     for (size_t k = 0; k < swapped.pixels.size(); k += 3) std::swap(swapped.pixels[k], swapped.pixels[k + 2]);
     const Hypothesis h =
-        beam_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
+        original_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
     CHECK(compat.at(i).at("caption") ==
           model.vocabulary.decode_original(std::vector<int32_t>(h.ids.begin(), h.ids.end())));
     CHECK(compat[i].at("log_probability") == h.log_probability);
     CHECK(h.log_probability !=
-          beam_search(*model.decoder, features[i], original).front().front().log_probability);
+          original_search(*model.decoder, features[i], original).front().front().log_probability);
   }
   given.elsewhere({"--format"});  // caption_files_test.cc
   CHECK(given.left() == "");

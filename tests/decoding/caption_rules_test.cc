@@ -393,11 +393,10 @@ TEST_CASE("a damaged decoder is found behind the rules, too") {
 TEST_CASE("rules that make no sense are refused by every search") {
   const Vocabulary vocabulary = small_vocabulary({" a", " b", " ", "a", "b"});
   ToyDecoder decoder(9, first_words(9, 5, 1));
-  const auto refused = [&](const std::function<void(CaptionRules&)>& change, bool compat = false) {
+  const auto refused = [&](const std::function<void(CaptionRules&)>& change) {
     BeamOptions options;
     options.beam = 1;
     options.max_words = 4;
-    options.compat_original = compat;
     options.rules.tokens = vocabulary.tokens();
     change(options.rules);
     SamplingOptions sampling;
@@ -449,9 +448,6 @@ TEST_CASE("rules that make no sense are refused by every search") {
   CHECK(refused([](Rules& r) { r.prefix = {6, 7}, r.suppressed = {"a"}; }) == word);
   CHECK(refused([](Rules& r) { r.prefix = {6, 7, 8}, r.suppressed = {"a"}; }) == "");
   CHECK(refused([](Rules& r) { r.prefix = {6, 7, 5}, r.suppressed = {"a"}; }) == word);
-  CHECK(refused([](Rules& r) { r.min_words = 1; }, true) ==
-        "the original's search has no rules of what captions say");
-  CHECK(refused([](Rules&) {}, true) == "");
 }
 
 TEST_CASE("a prefix from text: the vocabulary's words, or letters where it spells") {

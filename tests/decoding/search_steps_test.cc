@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/original_search.h"
 #include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
 #include "toy_decoder.h"
@@ -89,25 +90,14 @@ TEST_CASE("a score is the log-probability over the length to the power of the ex
   CHECK(internal::score_of(-6, 4, options) == -0.375);
   options.length_exponent = 0.5;
   CHECK(internal::score_of(-6, 4, options) == -3);
-  options.compat_original = true;
-  CHECK(internal::score_of(-6, 4, options) == -6);
 }
 
 TEST_CASE("what may be produced: no <pad> and no <sos>, <unk> only where it is allowed") {
-  for (const bool compat : {false, true})
-    for (const bool unknown : {false, true}) {
-      DecodingOptions options;
-      options.compat_original = compat;
-      options.allow_unknown = unknown;
-      int64_t banned = 0;
-      for (int64_t token = 0; token < 7; ++token) {
-        const bool expected = compat || token >= kEos || (unknown && token == kUnk);
-        CHECK(internal::allowed(token, options) == expected);
-        banned += !expected;
-      }
-      CHECK(internal::banned(options) == banned);
-      CHECK(internal::step_limit(options) == (compat ? 100 : 31));
-    }
+  DecodingOptions options;
+  CHECK(internal::forbidden(options) == Ints{kPad, kSos, kUnk});
+  options.allow_unknown = true;
+  CHECK(internal::forbidden(options) == Ints{kPad, kSos});
+  CHECK(internal::step_limit(options) == 31);
 }
 
 TEST_CASE("a row's likeliest tokens: by probability, equals by token, never one that is impossible") {
@@ -116,9 +106,9 @@ TEST_CASE("a row's likeliest tokens: by probability, equals by token, never one 
                                                        no,   -0.2, no,   no, -2, no, no, -5,  //
                                                        no,   -0.1, -0.1, no, no, no, no, no},
                                    {3, 8});
-  const auto of = [&](int64_t count, const DecodingOptions& options) {
+  const auto of = [&](int64_t count, const Ints& forbidden) {
     std::vector<Ints> tokens;
-    for (const auto& row : internal::likeliest(rows, count, options)) {
+    for (const auto& row : internal::likeliest(rows, count, forbidden)) {
       tokens.emplace_back();
       for (const Likely& next : row) {
         tokens.back().push_back(next.token);
@@ -128,16 +118,14 @@ TEST_CASE("a row's likeliest tokens: by probability, equals by token, never one 
     }
     return tokens;
   };
-  DecodingOptions options;
+  const Ints options = {kUnk, kPad, kSos};
   CHECK(of(1, options) == std::vector<Ints>{{6}, {4}, {}});
   CHECK(of(2, options) == std::vector<Ints>{{6, 4}, {4, 7}, {}});
   CHECK(of(3, options) == std::vector<Ints>{{6, 4, 5}, {4, 7}, {}});
   CHECK(of(4, options) == std::vector<Ints>{{6, 4, 5, 3}, {4, 7}, {}});
   CHECK(of(9, options) == std::vector<Ints>{{6, 4, 5, 3}, {4, 7}, {}});
-  options.allow_unknown = true;
-  CHECK(of(2, options) == std::vector<Ints>{{0, 6}, {4, 7}, {}});
-  options.compat_original = true;
-  CHECK(of(2, options) == std::vector<Ints>{{0, 1}, {1, 4}, {1, 2}});
+  CHECK(of(2, {kPad, kSos}) == std::vector<Ints>{{0, 6}, {4, 7}, {}});
+  CHECK(of(2, {}) == std::vector<Ints>{{0, 1}, {1, 4}, {1, 2}});
   const Tensor bad = Tensor::from(std::vector<double>{NAN, NAN, NAN, NAN, NAN}, {1, 5});
   CHECK_THROWS_WITH_AS(internal::likeliest(bad, 1, {}), doctest::Contains("not a number"), tensor::Error);
 }
@@ -165,6 +153,8 @@ TEST_CASE("every way of decoding refuses the same, in its own name") {
       CHECK(text.find("where (images, places, channels) are needed") != std::string::npos);
   ToyDecoder least(4, dense_table(4, 1)), less(3, dense_table(4, 1));
   CHECK(refusals(least, one, {}) == kNone);
+  CHECK(with([](auto& o) { o.compat_original = true; }) ==
+        by_all("compat_original is for find_captions(), which chooses the search"));
   CHECK(refusals(less, one, {}) == by_all("a vocabulary of 3 has no place for the special tokens"));
   decoder.train();
   CHECK(refusals(decoder, one, {}) ==
@@ -302,7 +292,7 @@ TEST_CASE("a search goes on while something open can be better than the worst of
   CHECK(found[1].words == Ints{4, 6});
 }
 
-TEST_CASE("in the compatible mode what is open is lost, unless there is nothing else") {
+TEST_CASE("in the original's search what is open is lost, unless there is nothing else") {
   // After <sos> the word 4; from then on <eos> with 0.4, 4 with 0.6.
   ToyDecoder decoder(8, [](int64_t, int64_t, int64_t last) {
     std::vector<double> logits(8, -INFINITY);
@@ -311,11 +301,10 @@ TEST_CASE("in the compatible mode what is open is lost, unless there is nothing 
     return logits;
   });
   BeamOptions options;
-  options.compat_original = true;
   options.beam = options.nbest = 3;
   options.max_words = 1;  // not read
   options.length_exponent = 2;
-  const auto found = beam_search(decoder, images({0}), options)[0];
+  const auto found = original_search(decoder, images({0}), options)[0];
   REQUIRE(found.size() == 3);
   for (size_t i = 0; i < 3; ++i) {
     CHECK(found[i].finished);
@@ -327,10 +316,9 @@ TEST_CASE("in the compatible mode what is open is lost, unless there is nothing 
   // Nothing ends within 100 steps.
   ToyDecoder endless(8, fixed(8, {{4, 0.75}, {5, 0.25}}));
   options.nbest = 2;
-  const auto open = beam_search(endless, images({0}), options)[0];
+  const auto open = original_search(endless, images({0}), options)[0];
   REQUIRE(open.size() == 2);
   CHECK(endless.steps == 100);
   CHECK(open[0].words == Ints(100, 4));
   CHECK_FALSE(open[0].finished);
-  CHECK(greedy(endless, images({0}), options)[0].words == Ints(100, 4));
 }

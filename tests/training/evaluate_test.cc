@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/original_search.h"
 #include "tensor/error.h"
 #include "tests/training/toy.h"
 
@@ -116,10 +116,11 @@ TEST_CASE("photos are captioned as each is alone, with the settings of the searc
     beam.beam = c.beam;
     beam.max_words = c.max_words;
     beam.length_exponent = c.exponent;
-    beam.compat_original = c.original;
     std::map<std::string, std::string> expected;
     for (const Dataset::Photo& photo : toy.data.photos) {
-      const Hypothesis best = beam_search(*decoder, toy.features.rows({photo.row}), beam)[0][0];
+      const Tensor features = toy.features.rows({photo.row});
+      const Hypothesis best =
+          (c.original ? original_search : beam_search)(*decoder, features, beam, {})[0][0];
       const auto& ids = c.original ? best.ids : best.words;
       const std::vector<int32_t> tokens(ids.begin(), ids.end());
       expected[photo.name] =

@@ -1,0 +1,131 @@
+#include "imgcap/captioner.h"
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <utility>
+
+#include "tensor/error.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets) {
+  const bool in_box = model == "attention" || model == "plain";
+  const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
+  check(!in_box || std::filesystem::exists(file), ErrorKind::io,
+        "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
+  Checkpoint info = load_checkpoint(file);
+  std::unique_ptr<Decoder> decoder = tensor::about_file(file, [&] { return info.make_decoder(); });
+  decoder->eval();
+  Vocabulary vocabulary = info.make_vocabulary();
+  const bool own = !info.encoder_weights.empty();
+  check(!own || weights.empty(), ErrorKind::argument,
+        "{}: it has the weights of its encoder, which was trained with it; leave out --weights", file);
+  const std::string in_the_box = assets + "/model/" + info.encoder + ".safetensors";
+  check(
+      own || !weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
+      "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
+      file, info.encoder);
+  LoadedEncoder encoder = own ? load_encoder(info.encoder, std::move(info.encoder_weights), file)
+                              : load_encoder(info.encoder, weights.empty() ? in_the_box : weights);
+  check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
+        "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
+        info.encoder, encoder.encoder->feature_channels());
+  encoder.preprocessing = info.preprocessing;
+  info.weights.clear();
+  info.encoder_weights.clear();
+  return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
+}
+
+AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model) {
+  AttentionMaps result;
+  // There is a map for <eos>, too, and none without attention.
+  for (size_t i = 0; i < std::min(caption.words.size(), caption.attention.size()); ++i) {
+    std::string word = model.vocabulary.decode(std::vector<int32_t>{static_cast<int32_t>(caption.words[i])});
+    if (word.empty()) continue;
+    result.words.push_back(std::move(word));
+    result.maps.push_back(caption.attention[i]);
+  }
+  // The encoders halve the picture five times, rounding up.
+  const Preprocessing& p = model.encoder.preprocessing;
+  result.rows = (p.height + 31) / 32;
+  result.columns = (p.width + 31) / 32;
+  return result;
+}
+
+namespace {
+
+// What the original's page shows its model.
+Image red_and_blue_swapped(Image image) {
+  for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
+  return image;
+}
+
+}  // namespace
+
+Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const {
+  std::vector<Image> photos;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].features.defined()) continue;
+    check(requests[i].image != nullptr, ErrorKind::argument, "captioner: request {} has no photo", i);
+    photos.push_back(common_options(requests[i].search).compat_original
+                         ? red_and_blue_swapped(*requests[i].image)
+                         : *requests[i].image);
+  }
+  const Tensor encoded = photos.empty() ? Tensor() : encode_images(model_.encoder, photos);
+  if (photos.size() == requests.size()) return encoded;
+  std::vector<Tensor> each;
+  for (int64_t next = 0; const CaptionRequest& request : requests)
+    each.push_back(request.features.defined() ? request.features : encoded.select(0, next++));
+  Tensor all;
+  for (size_t i = 0; i < each.size(); ++i) {
+    check(each[i].rank() == 2 && each[i].shape() == each.front().shape() &&
+              each[i].dtype() == tensor::DType::f32,
+          ErrorKind::shape, "captioner: features {} beside {}; (places, channels) f32 are needed",
+          tensor::describe(each[i]), tensor::describe(each.front()));
+    if (i == 0) all = Tensor::empty({static_cast<int64_t>(each.size()), each[0].size(0), each[0].size(1)});
+    all.select(0, static_cast<int64_t>(i)).copy_(each[i]);
+  }
+  return all;
+}
+
+std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>& requests) const {
+  if (requests.empty()) return {};
+  std::vector<CaptionResult> results(requests.size());
+  std::vector<SearchRequest> searches;
+  std::deque<tensor::Generator> generators;
+  for (const CaptionRequest& request : requests) {
+    SearchRequest& search = searches.emplace_back();
+    search.search = request.search;
+    search.generator = request.generator ? request.generator : &generators.emplace_back(request.seed);
+    search.stop = request.stop;
+    if (request.on_word)
+      search.on_step = [&, shown = std::string()](const std::vector<int64_t>& words) mutable {
+        Hypothesis leading;
+        leading.words = words;
+        std::string text = text_of(leading, model_.vocabulary);
+        if (text == shown) return;
+        shown = std::move(text);
+        request.on_word(shown);
+      };
+  }
+  const auto found = find_captions(*model_.decoder, features_of(requests), searches);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const DecodingOptions& options = common_options(requests[i].search);
+    for (const Hypothesis& each : found[i])
+      results[i].captions.push_back({text_of(each, model_.vocabulary, options.compat_original),
+                                     each.log_probability, each.finished,
+                                     options.attention ? attention_maps(each, model_) : AttentionMaps()});
+    results[i].stopped = requests[i].stop != nullptr && *requests[i].stop;
+  }
+  return results;
+}
+
+CaptionResult Captioner::caption(const CaptionRequest& request) const {
+  return std::move(caption(std::vector<CaptionRequest>{request}).front());
+}
+
+}  // namespace imgcap

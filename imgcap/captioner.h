@@ -1,0 +1,97 @@
+// From photos to captions: a trained model with its encoder, loaded once and asked from as many threads as
+// there are.
+//
+//   const Captioner captioner(load_model("attention", "", "assets"));
+//   const Image photo = read_image("dog.jpg");
+//   std::puts(captioner.caption({.image = &photo}).captions.front().text.c_str());
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "imgcap/decoding/caption_search.h"
+#include "imgcap/training/checkpoint.h"
+#include "imgcap/training/encode.h"
+
+namespace imgcap {
+
+struct LoadedModel {
+  Checkpoint info;                   // its weights are the decoder's and the encoder's now
+  std::unique_ptr<Decoder> decoder;  // in evaluation mode
+  Vocabulary vocabulary;
+  LoadedEncoder encoder;
+};
+
+// `model` is a checkpoint's file, which `imgcap convert` makes of the original's, too, or "attention" or
+// "plain": the models in the box, whose files are in `assets`/model. `weights` may be empty: then the
+// checkpoint's own encoder is used when it has one (it was trained with the decoder), else the one in the
+// box. What there is to say about the encoder's file is in encoder.remarks. Argument error for `weights`
+// beside a checkpoint's own. Data error when the encoder's channels are not the decoder's. Other weights of
+// the same encoder are taken as they are: the same ones in 16 bits have another key.
+LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets);
+
+// Of a caption that was searched with its attention; tokens that are blanks are left out.
+AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model);
+
+// One photo and what is wanted of it.
+struct CaptionRequest {
+  // The photo, held by the caller until the call returns; or, where they are defined, its features (p, d)
+  // f32, as encode_images() and a cache of this encoder have them.
+  const Image* image = nullptr;
+  Tensor features{};
+  // With compat_original the photo's red is taken for blue, as the original's page does.
+  CaptionSearch search = BeamOptions{};
+  // Where words that are drawn come from; it goes on from call to call. Without one: a new one of `seed`.
+  tensor::Generator* generator = nullptr;
+  uint64_t seed = 1;
+  // True ends the search of this photo before its next step. It may be set from any thread, at any time.
+  const std::atomic<bool>* stop = nullptr;
+  // The caption so far, for showing it while it grows: called after each step that changed the text, on the
+  // thread that asked. With a beam of 1, and where words are drawn, each text goes on from the one before,
+  // word by word; a wider beam shows the hypothesis that leads, which may be another one each time, and the
+  // caption that is returned may be another one again. What it throws ends the call.
+  std::function<void(const std::string& text)> on_word{};
+};
+
+struct PhotoCaption {
+  std::string text;
+  double log_probability = 0;  // Hypothesis::log_probability
+  bool finished = false;       // not cut off by max_words, the rules or a stop
+  AttentionMaps attention;     // where the search asks for it and the model has some
+};
+
+struct CaptionResult {
+  // The best first, then the alternatives: as many as `nbest` or `samples` say, seldom fewer, never none.
+  std::vector<PhotoCaption> captions;
+  bool stopped = false;  // the stop flag was set before the end: the captions are what there was by then
+};
+
+class Captioner {
+ public:
+  explicit Captioner(LoadedModel model) : model_(std::move(model)) {}
+
+  // A result for each request. All photos go through the encoder as one batch, and searches of equal settings
+  // are one batch, too: a few dozen requests a call are a good number. A result depends on its request alone:
+  // it has the same bits in any batch and from any thread. May be called by several threads at once.
+  //
+  // Kind argument: a request without a photo, and what the search's settings must not be (beam_search.h,
+  // original_search.h, sampling.h). Kind shape: features of another shape. Kind data: the model gives NaN.
+  // An error of one request ends the call.
+  std::vector<CaptionResult> caption(const std::vector<CaptionRequest>& requests) const;
+  CaptionResult caption(const CaptionRequest& request) const;
+
+  const Checkpoint& info() const { return model_.info; }
+  const Vocabulary& vocabulary() const { return model_.vocabulary; }
+  const LoadedEncoder& encoder() const { return model_.encoder; }
+  Decoder& decoder() const { return *model_.decoder; }
+
+ private:
+  Tensor features_of(const std::vector<CaptionRequest>& requests) const;
+
+  LoadedModel model_;
+};
+
+}  // namespace imgcap

@@ -1,0 +1,90 @@
+#include "imgcap/decoding/caption_search.h"
+
+#include "imgcap/decoding/original_search.h"
+#include "tensor/error.h"
+
+namespace imgcap {
+namespace {
+
+using tensor::check;
+using tensor::ErrorKind;
+
+Tensor rows_of(const Tensor& features, const std::vector<size_t>& which) {
+  if (which.size() == static_cast<size_t>(features.size(0))) return features;
+  Tensor rows = Tensor::empty({static_cast<int64_t>(which.size()), features.size(1), features.size(2)},
+                              features.dtype(), features.device());
+  for (size_t i = 0; i < which.size(); ++i) {
+    const auto to = static_cast<int64_t>(i), from = static_cast<int64_t>(which[i]);
+    rows.slice(0, to, to + 1).copy_(features.slice(0, from, from + 1));
+  }
+  return rows;
+}
+
+// The requests `which`, all of one search.
+std::vector<std::vector<Hypothesis>> find_equals(Decoder& decoder, const Tensor& features,
+                                                 const std::vector<SearchRequest>& requests,
+                                                 const std::vector<size_t>& which) {
+  const auto request = [&](int64_t image) -> const SearchRequest& {
+    return requests[which[static_cast<size_t>(image)]];
+  };
+  SearchWatch watch;
+  for (const size_t i : which) {
+    if (requests[i].stop != nullptr)
+      watch.stop = [&](int64_t image) { return request(image).stop != nullptr && *request(image).stop; };
+    if (requests[i].on_step)
+      watch.leading = [&](int64_t image, const std::vector<int64_t>& words) {
+        if (request(image).on_step) request(image).on_step(words);
+      };
+  }
+  const CaptionSearch& search = requests[which.front()].search;
+  if (const auto* drawn = std::get_if<SamplingOptions>(&search)) {
+    std::vector<tensor::Generator*> generators;
+    for (const size_t i : which) {
+      check(requests[i].generator != nullptr, ErrorKind::argument,
+            "find_captions: request {} draws words and has no generator", i);
+      generators.push_back(requests[i].generator);
+    }
+    return sample(decoder, features, *drawn, generators, watch);
+  }
+  const auto& beam = std::get<BeamOptions>(search);
+  return beam.compat_original ? original_search(decoder, features, beam, watch)
+                              : beam_search(decoder, features, beam, watch);
+}
+
+}  // namespace
+
+const DecodingOptions& common_options(const CaptionSearch& search) {
+  return std::visit([](const auto& options) -> const DecodingOptions& { return options; }, search);
+}
+
+std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tensor& features,
+                                                   const std::vector<SearchRequest>& requests) {
+  check(
+      features.defined() && features.rank() == 3 && features.size(0) == static_cast<int64_t>(requests.size()),
+      ErrorKind::shape, "find_captions: features {} for {} requests",
+      features.defined() ? tensor::describe(features) : "undefined", requests.size());
+  std::vector<std::vector<Hypothesis>> captions(requests.size());
+  std::vector<bool> found(requests.size(), false);
+  for (size_t first = 0; first < requests.size(); ++first) {
+    if (found[first]) continue;
+    std::vector<size_t> equals;
+    for (size_t i = first; i < requests.size(); ++i) {
+      if (found[i] || requests[i].search != requests[first].search) continue;
+      found[i] = true;
+      equals.push_back(i);
+    }
+    auto lists = find_equals(decoder, rows_of(features, equals), requests, equals);
+    for (size_t i = 0; i < equals.size(); ++i) captions[equals[i]] = std::move(lists[i]);
+  }
+  return captions;
+}
+
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat_original) {
+  const auto text = [](const std::vector<int64_t>& tokens) {
+    return std::vector<int32_t>(tokens.begin(), tokens.end());
+  };
+  return compat_original ? vocabulary.decode_original(text(caption.ids))
+                         : vocabulary.decode(text(caption.words));
+}
+
+}  // namespace imgcap

@@ -1,0 +1,48 @@
+// Captions of a batch whose images want different searches, and what is shown of them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/sampling.h"
+
+namespace imgcap {
+
+// A beam search, the original's where compat_original says so, or words that are drawn.
+using CaptionSearch = std::variant<BeamOptions, SamplingOptions>;
+
+const DecodingOptions& common_options(const CaptionSearch& search);
+
+struct SearchRequest {
+  CaptionSearch search = BeamOptions{};
+  tensor::Generator* generator = nullptr;   // of words that are drawn; no other request's
+  const std::atomic<bool>* stop = nullptr;  // true ends the search before its next step, with what there is
+  std::function<void(const std::vector<int64_t>& words)> on_step{};  // SearchWatch::leading
+};
+
+// The captions of each image, as beam_search(), original_search() and sample() give them for requests[i].
+// features (m, p, d), a request an image. Images of equal settings are searched as one batch. What is found
+// for one depends on no other.
+//
+// Errors as those searches have them, and kind argument for another number of requests, for words to be drawn
+// without a generator or as the original. An error of one request ends the call.
+std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tensor& features,
+                                                   const std::vector<SearchRequest>& requests);
+
+// With compat_original as the original prints it, <sos> and <eos> included.
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat_original = false);
+
+// The words of a caption and, for each, rows x columns weights of where the model looked. Without attention:
+// both are empty.
+struct AttentionMaps {
+  std::vector<std::string> words;
+  std::vector<std::vector<float>> maps;
+  int64_t rows = 0, columns = 0;
+};
+
+}  // namespace imgcap
