@@ -61,8 +61,8 @@ std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tenso
                                                    const std::vector<SearchRequest>& requests) {
   check(
       features.defined() && features.rank() == 3 && features.size(0) == static_cast<int64_t>(requests.size()),
-      ErrorKind::shape, "find_captions: features {} for {} requests",
-      features.defined() ? tensor::describe(features) : "undefined", requests.size());
+      ErrorKind::shape, "find_captions: features {} for {} requests", tensor::describe(features),
+      requests.size());
   std::vector<std::vector<Hypothesis>> captions(requests.size());
   std::vector<bool> found(requests.size(), false);
   for (size_t first = 0; first < requests.size(); ++first) {
