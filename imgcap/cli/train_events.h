@@ -4,12 +4,12 @@
 #include <filesystem>
 #include <optional>
 
-#include "imgcap/training/trainer.h"
+#include "imgcap/training/reports.h"
 #include "tensor/io/events.h"
 
 namespace imgcap::cli {
 
-// The original's names (report/event_log.h), by training step as in log.jsonl. When the file cannot be
+// The original's names (training/event_log.h), by training step as in log.jsonl. When the file cannot be
 // written any more (a full disk), one sentence on stderr says so and the run goes on without it.
 class TrainEvents {
  public:
