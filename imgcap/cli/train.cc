@@ -3,10 +3,10 @@
 #include <memory>
 #include <optional>
 
+#include "imgcap/cli/data_options.h"
 #include "imgcap/cli/run_folder.h"
 #include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
-#include "imgcap/cli/training_features.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
@@ -198,7 +198,7 @@ void run(Options o, const Verb& verb, Program& program) {
   if (o.resume) trainer.resume();
   std::optional<TrainEvents> events;
   if (events_folder) {
-    events.emplace(o.tensorboard);
+    events.emplace(o.tensorboard, o.resume ? std::optional(trainer.step() + 1) : std::nullopt);
     events_folder->accept();
   }
   folder.accept();

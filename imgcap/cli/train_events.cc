@@ -10,7 +10,9 @@ namespace imgcap::cli {
 
 namespace names = scalar_names;
 
-TrainEvents::TrainEvents(const std::filesystem::path& folder) { writer_.emplace(folder); }
+TrainEvents::TrainEvents(const std::filesystem::path& folder, std::optional<int64_t> first_step) {
+  writer_.emplace(folder, first_step);
+}
 
 void TrainEvents::add(const StepReport& r) {
   const auto f = [](double value) { return static_cast<float>(value); };

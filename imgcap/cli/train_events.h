@@ -13,8 +13,10 @@ namespace imgcap::cli {
 // written any more (a full disk), one sentence on stderr says so and the run goes on without it.
 class TrainEvents {
  public:
-  // Io error: the file cannot be made.
-  explicit TrainEvents(const std::filesystem::path& folder);
+  // `first_step`: of a run that goes on; TensorBoard drops what an earlier part of it has from there on. (A
+  // validation that is made again after the step before it is there twice, with equal values.) Io error: the
+  // file cannot be made.
+  explicit TrainEvents(const std::filesystem::path& folder, std::optional<int64_t> first_step = {});
 
   void add(const StepReport& report);
   void add(const ValidationReport& report);
