@@ -152,8 +152,7 @@ void TrainingLogWriter::rewind(int64_t step, int64_t validated) const {
   if (!std::filesystem::is_regular_file(file_)) return;
   const std::string text = tensor::io::read_file(file_, std::numeric_limits<int64_t>::max());
   std::vector<LogLine> lines = lines_of(text);
-  // From the end on, since what is later takes back what is before it.
-  // Steps from here on are made again.
+  // Steps from here on are made again. A later line takes back those before it: from the end on.
   int64_t made_again = std::min(step, kMostTrainingSteps) + 1;
   int64_t validated_again = std::min(validated, kMostTrainingSteps) + 1;
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {

@@ -1,8 +1,8 @@
 // The log of a training run, written and read: log.jsonl. TensorBoard's event files are read as one, too.
 //
-// JSON Lines: a line a step with "step" (from 1), "epoch" (from 0), "loss" (nats per token), "gradient_norm"
+// JSON Lines. A step's line has "step" (from 1), "epoch" (from 0), "loss" (nats per token), "gradient_norm"
 // (null when it is not finite), "lr", "teacher_forcing" and "captions_per_second"; in f16 "loss_scale",
-// "skipped_steps" and "skipped"; self-critical "reward". A line a validation with "validation": true, "step",
+// "skipped_steps" and "skipped"; self-critical "reward". A validation's has "validation": true, "step",
 // "epoch", "loss", the scores (to_json of metrics/scores.h), "beam" and "best".
 #pragma once
 
@@ -61,7 +61,7 @@ struct TrainingLog {
 inline constexpr int64_t kMaxTrainingLogBytes = int64_t{256} << 20;
 inline constexpr int64_t kMostTrainingSteps = int64_t{1} << 50;  // far over any real run's
 
-// A line a step needs "step" and "loss", a line a validation "validation": true, "step", "loss", "BLEU-4",
+// Of a step's line "step" and "loss" are read, of a validation's "validation", "step", "loss", "BLEU-4",
 // "CIDEr" and "best"; other keys are ignored, blank lines too. Or an event file, which its content tells
 // (event_log.h), or a folder of event files: those of one run that was resumed, in the order of the times in
 // their names. Kind io: the file cannot be read. Kind data: it is over kMaxTrainingLogBytes; "file:line: ..."
