@@ -55,14 +55,12 @@ std::optional<DType> widest(const Variable* const* begin, const Variable* const*
 
 }  // namespace
 
-AutocastGuard::AutocastGuard(std::optional<DType> dtype) : previous_(state.dtype) {
-  check(!dtype || tensor::is_half(*dtype), ErrorKind::dtype, "autocast: to f16 or bf16, not to {}",
-        dtype ? tensor::name_of(*dtype) : "");
-  state.dtype = dtype;
+AutocastGuard::AutocastGuard(DType dtype) : previous_(state.dtype) {
+  check(tensor::is_half(dtype) || dtype == DType::f32, ErrorKind::dtype,
+        "autocast: to f16 or bf16, or f32 for none, not to {}", tensor::name_of(dtype));
+  state.dtype = dtype == DType::f32 ? std::nullopt : std::optional(dtype);
   ++state.depth;
 }
-
-AutocastGuard::AutocastGuard(DType dtype) : AutocastGuard(std::optional<DType>(dtype)) {}
 
 AutocastGuard::~AutocastGuard() {
   state.dtype = previous_;

@@ -26,18 +26,19 @@
 namespace autograd {
 
 // Autocast to f16 or bf16 on this thread for the guard's lifetime; guards nest, the innermost one counts.
-// A backward pass runs without it, on whatever types the forward pass had. Dtype error for another type.
+// A backward pass runs without it, on whatever types the forward pass had. f32 is no autocast, as
+// torch.autocast(enabled=False) is: ops compute in what they are given, inside of an outer guard, too. So a
+// training step needs no branch on its precision. Dtype error for another type.
 class AutocastGuard {
  public:
   explicit AutocastGuard(DType dtype);
-  // No autocast inside of an outer guard: `const AutocastGuard exact = AutocastGuard::off();`
-  static AutocastGuard off() { return AutocastGuard(std::nullopt); }
+  // `const AutocastGuard exact = AutocastGuard::off();` where f32 is meant and not chosen.
+  static AutocastGuard off() { return AutocastGuard(DType::f32); }
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;
 
  private:
-  explicit AutocastGuard(std::optional<DType> dtype);
   std::optional<DType> previous_;
 };
 

@@ -1,4 +1,4 @@
-#include "imgcap/report/training_log.h"
+#include "imgcap/training/training_log.h"
 
 #include "fuzz/fuzz.h"
 

@@ -59,7 +59,8 @@ double element(const Tensor& x, int64_t index) {
 }  // namespace
 
 GradScaler::GradScaler(const GradScalerOptions& options)
-    : options_(options), scale_(static_cast<float>(options.init_scale)) {
+    : options_(options), scale_(options.enabled ? static_cast<float>(options.init_scale) : 1) {
+  if (!options_.enabled) return;
   check(std::isfinite(scale_) && scale_ > 0, ErrorKind::argument,
         "GradScaler: the first scale has to be over 0 and finite in f32, not {}", options.init_scale);
   check(std::isfinite(options.growth_factor) && options.growth_factor > 1, ErrorKind::argument,
@@ -81,6 +82,7 @@ GradScaler::~GradScaler() {
 }
 
 Variable GradScaler::scale(const Variable& loss) {
+  if (!options_.enabled) return loss;
   check(loss.defined() && loss.requires_grad(), ErrorKind::autograd,
         "GradScaler: the loss does not depend on anything that requires a gradient");
   Leaves leaves;
@@ -96,6 +98,7 @@ Variable GradScaler::scale(const Variable& loss) {
 }
 
 void GradScaler::unscale_(Optimizer& optimizer) {
+  if (!options_.enabled) return;
   PerOptimizer& state = optimizers_[&optimizer];
   check(state.stage != Stage::unscaled, ErrorKind::autograd,
         "GradScaler: unscale_() a second time on one optimiser: the gradients would be divided twice; call "
@@ -139,6 +142,10 @@ void GradScaler::unscale_(Optimizer& optimizer) {
 }
 
 bool GradScaler::step(Optimizer& optimizer, double gradient_scale) {
+  if (!options_.enabled) {
+    optimizer.step(gradient_scale);
+    return true;
+  }
   PerOptimizer& state = optimizers_[&optimizer];
   check(state.stage != Stage::stepped, ErrorKind::autograd,
         "GradScaler: step() a second time on one optimiser; call update() first");
@@ -149,6 +156,7 @@ bool GradScaler::step(Optimizer& optimizer, double gradient_scale) {
 }
 
 void GradScaler::update() {
+  if (!options_.enabled) return;
   bool any = false, found = false;
   for (const auto& [optimizer, state] : optimizers_) {
     any = any || state.stage != Stage::ready;
@@ -187,6 +195,7 @@ bool GradScaler::found_inf(const Optimizer& optimizer) const {
 
 State GradScaler::state_dict() const {
   State state;
+  if (!options_.enabled) return state;
   state.scalars["scale"] = static_cast<double>(scale_);
   state.scalars["growth_tracker"] = static_cast<double>(growth_tracker_);
   state.scalars["skipped"] = static_cast<double>(skipped_);
@@ -195,6 +204,7 @@ State GradScaler::state_dict() const {
 }
 
 void GradScaler::load_state_dict(const State& state) {
+  if (!options_.enabled) return;
   const auto scalar = [&](const char* key, bool whole) {
     const auto found = state.scalars.find(key);
     check(found != state.scalars.end(), ErrorKind::data, "GradScaler: the state has no '{}'", key);

@@ -1,7 +1,8 @@
 // Loss scaling for float16, whose least number is 2^-24: gradients below it would be zero. The loss is
 // multiplied by a scale, so that they are not, and the gradients are divided by it before the step; a scale
 // that makes them overflow is halved, and that step is skipped. As torch.amp.GradScaler (Micikevicius et al.
-// 2018). bfloat16 has float32's range and needs none.
+// 2018). bfloat16 has float32's range and needs none: a scaler that is not enabled lets the same loop run
+// without one.
 //
 //   optim::GradScaler scaler;
 //   for (...) {
@@ -39,6 +40,9 @@ struct GradScalerOptions {
   // A run whose gradients overflow even at this scale is broken: update() says so instead of skipping for
   // ever.
   double min_scale = 1;
+  // If not, scale() gives the loss back, unscale_() and update() do nothing, step() is the optimiser's, and
+  // no other option counts. As PyTorch's `enabled`.
+  bool enabled = true;
 };
 
 class GradScaler {
@@ -67,15 +71,17 @@ class GradScaler {
   // that names the first bad parameter when the scale would fall under min_scale.
   void update();
 
-  double scale() const { return static_cast<double>(scale_); }
-  int64_t growth_tracker() const { return growth_tracker_; }  // good updates in a row
-  int64_t skipped() const { return skipped_; }                // updates that found an inf or NaN, in all
+  bool is_enabled() const { return options_.enabled; }
+  double scale() const { return static_cast<double>(scale_); }  // 1 when not enabled
+  int64_t growth_tracker() const { return growth_tracker_; }    // good updates in a row
+  int64_t skipped() const { return skipped_; }                  // updates that found an inf or NaN, in all
   // Of the last unscale_ of this optimiser since the last update().
   bool found_inf(const Optimizer& optimizer) const;
   // "encoder.weight: element 3 is inf", of the newest skipped step; empty: there was none.
   const std::string& first_bad() const { return first_bad_; }
 
-  // Scale, tracker and number of skipped updates. Not the options. Data error when the state is not one.
+  // Scale, tracker and number of skipped updates. Not the options. Data error when the state is not one. When
+  // not enabled, the state is empty and none is looked at, as in PyTorch: a run may change its precision.
   State state_dict() const;
   void load_state_dict(const State& state);
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Whether TensorBoard itself reads what `imgcap train --tensorboard` writes, value by value.
 
-Trains the demo's model on the photos in assets/ for a few steps, goes on with --resume, and compares what
-TensorBoard's reader finds in the event files with log.jsonl. Needs a build (scripts/build.sh) and the PyPI package
+Trains the demo's model on the photos in assets/ for a few steps, goes on with --resume, goes on again from the same
+checkpoint, as a run that was killed in between does, and compares what TensorBoard's reader finds in the event files with log.jsonl. Needs a build (scripts/build.sh) and the PyPI package
 tensorboard; without it the check is skipped.
 
   scripts/check_tensorboard.py [--build build]
@@ -51,13 +51,16 @@ def main():
         work = pathlib.Path(folder)
         program = arguments.build / "bin/imgcap"
         train(program, work, "--steps", "12")
+        saved = (work / "run/last.safetensors").read_bytes()
+        train(program, work, "--steps", "16", "--resume")
+        (work / "run/last.safetensors").write_bytes(saved)
         train(program, work, "--steps", "20", "--resume")
         files = sorted((work / "board").iterdir())
         wanted = logged(work / "run/log.jsonl")
         board = EventAccumulator(str(work / "board"), size_guidance={"scalars": 0})
         board.Reload()
         found = {tag: [(event.step, event.value) for event in board.Scalars(tag)] for tag in board.Tags()["scalars"]}
-    bad = len(files) != 2 or set(found) != set(wanted)
+    bad = len(files) != 3 or set(found) != set(wanted)
     for tag in sorted(set(found) & set(wanted)):
         same = [f[0] == w[0] and abs(f[1] - w[1]) <= 1e-6 * abs(w[1]) for f, w in zip(found[tag], wanted[tag])]
         good = all(same) and len(found[tag]) == len(wanted[tag]) > 0

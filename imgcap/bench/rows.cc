@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "autograd/autocast.h"
 #include "imgcap/data/vocabulary.h"
@@ -51,10 +50,13 @@ CaptionBatch random_batch(int64_t captions, int64_t tokens, int64_t vocabulary,
   return batch;
 }
 
+DType dtype_of(const std::string& precision) {
+  return precision == "f16" ? DType::f16 : precision == "bf16" ? DType::bf16 : DType::f32;
+}
+
 autograd::Variable step_loss(Decoder& decoder, const CaptionBatch& batch, const LossOptions& options,
-                             const std::string& precision) {
-  std::optional<autograd::AutocastGuard> autocast;
-  if (precision != "f32") autocast.emplace(precision == "f16" ? DType::f16 : DType::bf16);
+                             DType precision) {
+  const autograd::AutocastGuard autocast(precision);
   return decoder.loss(batch, options).loss;
 }
 
@@ -70,8 +72,8 @@ Row train_step(DecoderKind kind, int64_t calls, const std::string& precision) {
   LossOptions options;
   options.teacher_forcing = 0.9;
   options.generator = &generator;
-  optim::GradScaler scaler;
-  const bool scaled = precision == "f16";
+  const DType dtype = dtype_of(precision);
+  optim::GradScaler scaler({.enabled = dtype == DType::f16});
   Row row;
   row.what = tensor::format("training step, 128 captions of 20 tokens, 128 images, original widths, {}",
                             precision == "f32" ? "float32" : "autocast to " + precision);
@@ -80,16 +82,10 @@ Row train_step(DecoderKind kind, int64_t calls, const std::string& precision) {
   row.timing = measure(
       [&] {
         decoder->zero_grad();
-        const autograd::Variable loss = step_loss(*decoder, batch, options, precision);
-        (scaled ? scaler.scale(loss) : loss).backward();
-        if (scaled) scaler.unscale_(optimizer);
-        const double clip = optim::clip_coefficient(optim::grad_norm(decoder->parameters()), 1);
-        if (scaled) {
-          scaler.step(optimizer, clip);
-          scaler.update();
-        } else {
-          optimizer.step(clip);
-        }
+        scaler.scale(step_loss(*decoder, batch, options, dtype)).backward();
+        scaler.unscale_(optimizer);
+        scaler.step(optimizer, optim::clip_coefficient(optim::grad_norm(decoder->parameters()), 1));
+        scaler.update();
       },
       2, calls);
   return row;

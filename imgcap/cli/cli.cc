@@ -74,15 +74,6 @@ void ProgressLine::clear() {
   shown_ = false;
 }
 
-void expect_writable(const std::filesystem::path& file) {
-  std::error_code error;
-  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  tensor::check(std::filesystem::is_directory(folder, error), tensor::ErrorKind::io,
-                "{}: there is no folder {}", file.string(), folder.string());
-  tensor::check(!std::filesystem::is_directory(file, error), tensor::ErrorKind::io, "{}: is a folder",
-                file.string());
-}
-
 void say(const std::vector<std::string>& sentences) {
   for (const std::string& sentence : sentences)
     std::fprintf(stderr, "imgcap: %s\n", printable(sentence).c_str());

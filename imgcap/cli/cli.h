@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "imgcap/cli/verb.h"
+#include "tensor/io/atomic_file.h"
 #include "tensor/io/json.h"
 
 namespace imgcap::cli {
@@ -72,8 +73,7 @@ class ProgressLine {
   bool terminal_, shown_ = false;
 };
 
-// Kind io when the file's folder is not there or the file is a folder: found out before the work, not after.
-void expect_writable(const std::filesystem::path& file);
+using tensor::io::expect_writable;
 
 // Each sentence as a line on stderr, escaped for a terminal.
 void say(const std::vector<std::string>& sentences);

@@ -19,6 +19,16 @@ void say(const std::vector<std::string>& photos, const char* what) {
                  printable(photos.front()).c_str());
 }
 
+void print_report(const EncodeReport& report) {
+  for (const auto& [name, warning] : report.warned)
+    std::fprintf(stderr, "%s: warning: %s\n", printable(name).c_str(), printable(warning).c_str());
+  for (size_t i = 0; i < std::min<size_t>(report.skipped.size(), 10); ++i)
+    std::fprintf(stderr, "skipped %s: %s\n", printable(report.skipped[i].first).c_str(),
+                 printable(report.skipped[i].second).c_str());
+  if (!report.skipped.empty())
+    std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", report.skipped.size());
+}
+
 }  // namespace
 
 void add_splits(const CaptionFile& captions, const std::string& file, PhotosBySplit& splits) {
@@ -110,173 +120,48 @@ PhotoNames known_photos(const std::vector<std::string>& images, const std::strin
 
 namespace {
 
-// Of the names, those whose photos the cache lacks. A row that two names mean is of one photo among several
-// of one name: nobody knows which.
-std::set<std::string> not_cached(const FeatureCache& cache, const std::vector<std::string>& names) {
-  std::vector<std::set<std::string>> users(static_cast<size_t>(cache.size()));
-  for (const std::string& name : names)
-    if (const auto row = cache.find(name)) users[static_cast<size_t>(*row)].insert(name);
-  std::set<std::string> lacking;
-  for (const std::string& name : names)
-    if (const auto row = cache.find(name); !row || users[static_cast<size_t>(*row)].size() > 1)
-      lacking.insert(name);
-  return lacking;
-}
-
-// Whether today's reader gives other pixels for a photo than those of `then`. What cannot be read or found
-// for sure stays as it is.
-bool reads_otherwise(const ImageSource& source, const std::string& name, const ReaderVersions& then) {
-  constexpr int64_t kHead = int64_t{64} << 10;  // holds what stands before the first scan of most JPEGs
+// What `load` gives, with all that it tells its listener on stderr; Ctrl-C ends it while photos are encoded.
+template <class Load>
+auto printing(EncodeReport* report, Load&& load) {
+  ProgressLine line;
+  std::optional<StopSignals> signals;
+  FeatureListener listener;
+  listener.opened = report_passed_over;
+  listener.remark = [](const std::string& sentence) {
+    std::fprintf(stderr, "%s\n", printable(sentence).c_str());
+  };
+  listener.begins = [&] { signals.emplace(); };
+  listener.ends = [&] { signals.reset(); };
+  listener.progress = [&](int64_t done, int64_t total) {
+    line.show(tensor::format("encoding photos: {} of {}", done, total));
+  };
+  listener.encoded = [&](const EncodeReport& result) {
+    line.clear();
+    print_report(result);
+    if (report != nullptr) *report = result;
+  };
+  listener.stop = &stop_flag();
   try {
-    const auto index = source.find(name);
-    if (!index) return false;
-    const auto head = source.read_head(*index, kHead);
-    const Reading reading = compare_readings(head, std::ssize(head) < kHead, then);
-    if (reading != Reading::undecided) return reading == Reading::changed;
-    return compare_readings(source.read(*index), true, then) == Reading::changed;
-  } catch (const tensor::Error&) {
-    return false;
+    return load(listener);
+  } catch (const LoadingStopped&) {
+    throw Interrupted{};
   }
-}
-
-// What the cache calls the photo.
-std::string key_of(const FeatureCache& cache, const std::string& name) {
-  const auto row = cache.find(name);
-  return row ? cache.names()[static_cast<size_t>(*row)] : name;
-}
-
-// What a run does about a cache that older readers of pictures have made.
-struct Renewal {
-  CacheReaders readers;
-  std::set<std::string> again;  // photos to be encoded again, as the cache calls them
-};
-
-Renewal renew(const FeatureCache& cache, const ImageSource& source, const std::vector<std::string>& names) {
-  Renewal renewal{cache.readers_until_today(), {}};
-  std::set<std::string>& older = renewal.readers.older;
-  for (const std::string& name : names) {
-    const std::string key = key_of(cache, name);
-    if (!older.contains(key) || !cache.find(name)) continue;
-    if (reads_otherwise(source, name, renewal.readers.older_versions))
-      renewal.again.insert(key);
-    else
-      older.erase(key);
-  }
-  return renewal;
-}
-
-// Positions in the source of the named photos that the cache, where there is one, lacks or has from older
-// readers, and that may be read now. Those that are not there, and those that still cannot be read, are
-// counted on stderr.
-std::vector<int64_t> find_photos(const ImageSource& source, const std::vector<std::string>& names,
-                                 const FeatureCache* cache, const Renewal& renewal) {
-  std::vector<int64_t> which;
-  std::set<int64_t> chosen;
-  std::vector<std::string> missing, unreadable;
-  NamesOfFile photos(source.photos(), "images");
-  const std::set<std::string> lacking = cache ? not_cached(*cache, names) : std::set<std::string>();
-  for (const std::string& name : names) {
-    if (cache && !lacking.contains(name) && !renewal.again.contains(key_of(*cache, name))) continue;
-    const auto index = photos.find(name);
-    if (!index) {
-      missing.push_back(name);
-      continue;
-    }
-    // A file of another size may have been mended, and so may today's readers.
-    const auto* known = cache ? cache->find_unreadable(source.name(*index)) : nullptr;
-    if (known != nullptr && known->second == file_bytes(source, *index) &&
-        !renewal.readers.older.contains(known->first)) {
-      unreadable.push_back(name);
-      continue;
-    }
-    if (chosen.insert(*index).second) which.push_back(*index);
-  }
-  say(missing, "are missing");
-  say(unreadable, "cannot be read and are skipped");
-  tensor::check(names.empty() || missing.size() + unreadable.size() < names.size(), tensor::ErrorKind::data,
-                "images: none of {} photos is there and can be read (first: {})", names.size(),
-                names.empty() ? "" : names.front());
-  return which;
-}
-
-bool can_open(const std::vector<std::string>& images) {
-  try {
-    open_images(images);
-    return true;
-  } catch (const tensor::Error&) {
-    return false;
-  }
-}
-
-// Whether some of the named photos were read by older readers, so that it takes a look at them.
-bool has_older(const FeatureCache& cache, const std::vector<std::string>& names) {
-  const CacheReaders readers = cache.readers_until_today();
-  return std::any_of(names.begin(), names.end(),
-                     [&](const auto& name) { return readers.older.contains(key_of(cache, name)); });
 }
 
 }  // namespace
 
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
-                           EncodeOptions options, EncodeReport* report) {
-  if (!cache_file.empty()) expect_writable(cache_file);
-  std::optional<FeatureCache> cache;
-  // What an encoder in training mode made of a batch belongs to that batch, and to the run.
-  const bool renewable = options.batch_statistics == 0;
-  if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
-    cache = FeatureCache::open(cache_file);
-    tensor::check(
-        cache->key() == feature_key(encoder, options), tensor::ErrorKind::data,
-        "{}: these features are of another encoder, other weights or another way to make photos ready; "
-        "name another file, or remove this one",
-        cache_file);
-    if (!names.empty() && not_cached(*cache, names).empty()) {
-      if (!renewable || !has_older(*cache, names)) return *std::move(cache);
-      if (!can_open(images)) {
-        std::fprintf(stderr, "%s: made by an earlier version, and used as it is: the photos are not there\n",
-                     cache_file.c_str());
-        return *std::move(cache);
-      }
-    }
-  }
-  const ImageSource source = open_images(images);
-  const std::vector<std::string> wanted = names.empty() ? source.photos().keys() : names;
-  Renewal renewal;
-  if (cache) renewal = renewable ? renew(*cache, source, wanted) : Renewal{cache->readers(), {}};
-  const std::vector<int64_t> which = find_photos(source, wanted, cache ? &*cache : nullptr, renewal);
-  if (cache && which.empty()) return *std::move(cache);
-  if (!renewal.again.empty())
-    std::fprintf(stderr,
-                 "%s: %zu photos are read otherwise than by the version that encoded them, and are "
-                 "encoded again (first: %s)\n",
-                 cache_file.c_str(), renewal.again.size(), printable(*renewal.again.begin()).c_str());
-  if (cache && which.size() > renewal.again.size())
-    std::fprintf(stderr, "%s: %zu photos are added\n", cache_file.c_str(),
-                 which.size() - renewal.again.size());
-  options.again = renewal.again;
-  options.readers = renewal.readers;
-  ProgressLine line;
-  EncodeReport own;
-  EncodeReport& result = report == nullptr ? own : *report;
-  options.known = cache ? &*cache : nullptr;
-  options.progress = [&](int64_t done, int64_t total) {
-    line.show(tensor::format("encoding photos: {} of {}", done, total));
-  };
-  options.stop = &stop_flag();
-  const StopSignals signals;
-  FeatureCache encoded = encode_photos(encoder, source, which, result, options);
-  line.clear();
-  for (const auto& [name, warning] : result.warned)
-    std::fprintf(stderr, "%s: warning: %s\n", printable(name).c_str(), printable(warning).c_str());
-  for (size_t i = 0; i < std::min<size_t>(result.skipped.size(), 10); ++i)
-    std::fprintf(stderr, "skipped %s: %s\n", printable(result.skipped[i].first).c_str(),
-                 printable(result.skipped[i].second).c_str());
-  if (!result.skipped.empty())
-    std::fprintf(stderr, "%zu photos cannot be read and are skipped\n", result.skipped.size());
-  if (!cache_file.empty() && encoded.size() > 0) encoded.save(cache_file);
-  if (result.stopped) throw Interrupted{};
-  return encoded;
+                           const EncodeOptions& options, EncodeReport* report) {
+  return printing(report, [&](const FeatureListener& listener) {
+    return load_or_encode_features(encoder, images, names, cache_file, options, listener);
+  });
+}
+
+TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& request) {
+  return printing(nullptr, [&](const FeatureListener& listener) {
+    return imgcap::load_training_features(encoder, request, listener);
+  });
 }
 
 }  // namespace imgcap::cli

@@ -8,6 +8,7 @@
 #include "imgcap/data/captions.h"
 #include "imgcap/training/dataset.h"
 #include "imgcap/training/encode.h"
+#include "imgcap/training/training_features.h"
 
 namespace imgcap::cli {
 
@@ -32,14 +33,14 @@ struct PhotoChoice {
   std::string label() const;  // for what is printed: "test.txt" or "test"
 };
 
-// Features of the named photos (of all when none is named): from `cache_file` as far as it has them, else
-// made and added to it, when a file is named. Kind data: the file is of another encoder. Photos that are
-// missing or cannot be read are counted on stderr; those that were tried now are in `report`, where it is
-// given, with the reasons. Ctrl-C keeps what is encoded and throws Interrupted. Of the options, augmentation
-// and batch statistics are the caller's.
+// load_or_encode_features (training/feature_loading.h), with what it tells on stderr: what is missing, added
+// and skipped, with the reasons, and how far it is. Those photos that were tried now and cannot be read are
+// in `report`, too, where it is given. Ctrl-C keeps what is encoded and throws Interrupted.
 FeatureCache load_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                            const std::vector<std::string>& names, const std::string& cache_file,
-                           EncodeOptions options = {}, EncodeReport* report = nullptr);
+                           const EncodeOptions& options = {}, EncodeReport* report = nullptr);
+// The same for all that a training run takes turns with (training/training_features.h).
+TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& request);
 
 // Says on stderr how many photos of the list have no captions.
 void report_without_captions(const Dataset& data);

@@ -3,10 +3,10 @@
 #include <memory>
 #include <optional>
 
+#include "imgcap/cli/data_options.h"
 #include "imgcap/cli/run_folder.h"
 #include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
-#include "imgcap/cli/training_features.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
@@ -28,8 +28,7 @@ struct Options {
 };
 
 // `events` may be null.
-TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string& profile,
-                            TrainEvents* events) {
+TrainListener make_listener(ProgressLine& line, const std::string& profile, TrainEvents* events) {
   TrainListener listener;
   if (!profile.empty())
     listener.profile = [&line, profile](const autograd::Profile& p) {
@@ -45,10 +44,10 @@ TrainListener make_listener(ProgressLine& line, int64_t beam, const std::string&
     else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
       print(step_line(r) + "\n");
   };
-  listener.validation = [&line, beam, events, told = false](const ValidationReport& r) mutable {
+  listener.validation = [&line, events, told = false](const ValidationReport& r) mutable {
     line.clear();
     if (events != nullptr) events->add(r);
-    if (!told) print(tensor::format("validation: {}, beam {}\n", describe(r.scores), beam));
+    if (!told) print(tensor::format("validation: {}, beam {}\n", describe(r.scores), r.beam));
     told = true;
     print(validation_line(r) + "\n");
   };
@@ -199,7 +198,7 @@ void run(Options o, const Verb& verb, Program& program) {
   if (o.resume) trainer.resume();
   std::optional<TrainEvents> events;
   if (events_folder) {
-    events.emplace(o.tensorboard);
+    events.emplace(o.tensorboard, o.resume ? std::optional(trainer.step() + 1) : std::nullopt);
     events_folder->accept();
   }
   folder.accept();
@@ -207,8 +206,8 @@ void run(Options o, const Verb& verb, Program& program) {
   if (o.resume) print(tensor::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
-  const Trainer::End end = trainer.run(
-      make_listener(line, o.train.validation.beam, o.profile, events ? &*events : nullptr), stop_flag());
+  const Trainer::End end =
+      trainer.run(make_listener(line, o.profile, events ? &*events : nullptr), stop_flag());
   line.clear();
   if (end == Trainer::End::interrupted) {
     print(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));

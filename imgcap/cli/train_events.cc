@@ -3,20 +3,22 @@
 #include <cstdio>
 
 #include "imgcap/data/utf8.h"
-#include "imgcap/report/event_log.h"
+#include "imgcap/training/event_log.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
 
 namespace names = scalar_names;
 
-TrainEvents::TrainEvents(const std::filesystem::path& folder) { writer_.emplace(folder); }
+TrainEvents::TrainEvents(const std::filesystem::path& folder, std::optional<int64_t> first_step) {
+  writer_.emplace(folder, first_step);
+}
 
 void TrainEvents::add(const StepReport& r) {
   const auto f = [](double value) { return static_cast<float>(value); };
   tensor::io::Scalars scalars = {
       {names::kLoss, f(r.loss)}, {names::kGradientNorm, f(r.gradient_norm)}, {names::kLearningRate, f(r.lr)}};
-  if (r.reward > 0) scalars.emplace_back(names::kReward, f(r.reward));
+  if (r.reward > 0) scalars.emplace_back(names::kReward, f(*r.reward));
   add(r.step, scalars);
 }
 

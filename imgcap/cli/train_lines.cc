@@ -11,7 +11,7 @@ std::string duration(double seconds) {
 
 std::string step_line(const StepReport& r) {
   const std::string aim =
-      r.reward > 0 ? tensor::format("reward {:.4f}", r.reward) : tensor::format("loss {:.4f}", r.loss);
+      r.reward > 0 ? tensor::format("reward {:.4f}", *r.reward) : tensor::format("loss {:.4f}", r.loss);
   const std::string scale =
       r.loss_scale > 0 ? tensor::format(" scale {:g} skipped {}", r.loss_scale, r.skipped) : "";
   return tensor::format("epoch {} step {}/{} {} grad {:.3f} lr {:.2e}{} {:.0f} captions/s {} left",

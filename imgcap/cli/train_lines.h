@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "imgcap/training/trainer.h"
+#include "imgcap/training/reports.h"
 
 namespace imgcap::cli {
 

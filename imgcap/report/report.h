@@ -11,7 +11,7 @@
 #include "imgcap/data/image.h"
 #include "imgcap/decoding/caption_search.h"
 #include "imgcap/metrics/scores.h"
-#include "imgcap/report/training_log.h"
+#include "imgcap/training/training_log.h"
 
 namespace imgcap {
 

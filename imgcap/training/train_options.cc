@@ -1,6 +1,7 @@
+#include "imgcap/training/train_options.h"
+
 #include <cmath>
 
-#include "imgcap/training/trainer.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 

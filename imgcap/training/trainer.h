@@ -1,95 +1,22 @@
-// The training loop: batches, loss, gradients, clip, step, schedule, average, validation, checkpoints.
+// The training loop: each epoch's batches, a step for each, validation, checkpoints.
 #pragma once
 
 #include <atomic>
 #include <filesystem>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
+#include <utility>
+#include <vector>
 
-#include "autograd/profiler.h"
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/dataset.h"
-#include "imgcap/training/evaluate.h"
 #include "imgcap/training/finetune.h"
-#include "imgcap/training/self_critical.h"
-#include "optim/average.h"
-#include "optim/grad_scaler.h"
-#include "optim/optimizer.h"
-#include "optim/scheduler.h"
+#include "imgcap/training/reports.h"
+#include "imgcap/training/run_state.h"
+#include "imgcap/training/train_options.h"
+#include "imgcap/training/train_step.h"
+#include "imgcap/training/training_log.h"
+#include "imgcap/training/validation.h"
 
 namespace imgcap {
-
-struct TrainOptions {
-  int64_t epochs = 8;
-  int64_t max_steps = 0;            // stops there even inside an epoch; 0: no limit
-  int64_t batch_photos = 16;        // photos a batch, each with all its captions
-  std::string optimizer = "adamw";  // adam, adamw or sgd
-  double lr = 4e-4;
-  double weight_decay = 1e-4;
-  std::string schedule = "constant";  // constant, cosine (with warm-up), plateau (on the validation's CIDEr)
-  int64_t warmup_steps = 0;
-  double min_lr = 0;
-  double clip_norm = 1;   // of all gradients together; 0: off
-  double clip_value = 0;  // of each element; 0: off
-  double teacher_forcing = 0.9;
-  double teacher_forcing_fall = 0;  // an epoch: scheduled sampling that grows (Bengio et al. 2015)
-  double teacher_forcing_least = 0;
-  double label_smoothing = 0;
-  // cross-entropy of the captions, or self-critical: CIDEr of the model's own (self_critical.h)
-  std::string objective = "cross-entropy";
-  int64_t samples = 5;           // a photo, self-critical
-  std::string augment = "none";  // none, mirror, mild, original: of the training photos (encode.h)
-  int64_t augment_views = 1;     // of `mild` and `original`, taken in turn by epoch
-  int64_t finetune = 0;          // the encoder's last stages that are trained, too (finetune.h)
-  double finetune_lr = 1e-5;     // their learning rate; `schedule` goes for it, too
-  // Of the products in the forward and backward pass: f32, f16 or bf16 (autograd/autocast.h). Weights, their
-  // gradients and validation are f32 whatever it is.
-  std::string precision = "f32";
-  double loss_scale = 65536;       // the first one, f16 only (optim/grad_scaler.h)
-  double average_decay = 0;        // of the exponential average that is validated and kept; 0: off
-  int64_t max_tokens = 0;          // longer captions are cut; 0: no limit
-  int64_t validate_every = 1;      // epochs
-  int64_t patience = 0;            // validations without a better CIDEr before it stops; 0: never
-  int64_t checkpoint_every = 500;  // steps
-  uint64_t seed = 1;
-  // The original's loss and, whatever validation.compat_original says, its search and scores.
-  bool compat_original = false;
-  SearchOptions validation;
-
-  bool operator==(const TrainOptions&) const = default;
-};
-
-// Argument errors name the setting.
-void validate(const TrainOptions& options);
-std::string to_json(const TrainOptions& options);
-TrainOptions train_options_from_json(const std::string& text);
-
-struct StepReport {
-  int64_t epoch = 0, step = 0, step_in_epoch = 0, steps_in_epoch = 0, total_steps = 0;
-  double loss = 0, gradient_norm = 0, lr = 0, teacher_forcing = 0, captions_per_second = 0, seconds_left = 0;
-  double loss_scale = 0;     // after the step; 0: none is used
-  int64_t skipped = 0;       // steps whose scaled gradients overflowed, so far
-  bool was_skipped = false;  // this one: then gradient_norm is not finite
-  double reward = 0;         // mean CIDEr of the drawn captions, self-critical
-};
-
-struct ValidationReport {
-  int64_t epoch = 0, step = 0;
-  double loss = 0;  // with the captions' words fed throughout
-  Scores scores;
-  bool best = false;
-  double seconds = 0;
-};
-
-// What a run tells while it goes on; each may be empty.
-struct TrainListener {
-  std::function<void(const StepReport&)> step;
-  std::function<void(const ValidationReport&)> validation;
-  // When there is one, a step is measured for it: the third of this run, or the last if that comes earlier.
-  std::function<void(const autograd::Profile&)> profile;
-};
 
 class Trainer {
  public:
@@ -104,61 +31,42 @@ class Trainer {
 
   // Validates on these features in place of the constructor's, in turn by epoch: changed photos, as the
   // original did. They have to outlive the trainer.
-  void validate_on(std::vector<const FeatureCache*> views) { validation_views_ = std::move(views); }
+  void validate_on(std::vector<const FeatureCache*> views) { validation_.take_turns(std::move(views)); }
 
   // Looks through all results and gradients of all steps for NaN and infinities: see autograd/anomaly.h.
   void detect_anomaly(bool on) { detect_anomaly_ = on; }
 
-  // Continues a run from FOLDER/last.safetensors, to the bit. Data errors: no such file, another data set or
-  // other settings than this trainer's.
+  // Continues a run from FOLDER/last.safetensors, to the bit; what its log says of later steps is taken back
+  // when run() begins. Data errors: no such file, another data set or other settings than this trainer's.
   void resume();
 
   enum class End { finished, interrupted, patience };
   // Trains until the options' end or until `stop` is set; then the step is finished and the run saved.
   End run(const TrainListener& listener, const std::atomic<bool>& stop);
 
-  Decoder& decoder() { return *decoder_; }
-  int64_t step() const { return step_; }
-  double best_score() const { return best_; }
+  Decoder& decoder() { return *state_.decoder; }
+  int64_t step() const { return state_.step; }
+  double best_score() const { return state_.best; }
 
  private:
-  // A batch of photos as a step takes it. The encoder's pictures are in place of features when it is trained.
-  struct Batch {
-    CaptionBatch captions;
-    Tensor pictures;
-  };
-
-  Batch read_batch(const std::vector<int64_t>& photos) const;
-  StepReport train_step(Batch& batch, const std::vector<int64_t>& photos);
-  // Forward pass in the chosen precision.
-  CaptionLoss forward(Batch& batch, const std::vector<int64_t>& photos, StepReport& report);
-  CaptionLoss step_loss(const CaptionBatch& batch, const std::vector<int64_t>& photos, StepReport& report);
+  TrainingBatch read_batch(const std::vector<int64_t>& photos, int64_t epoch) const;
+  StepReport make_step(TrainingBatch& batch);
   ValidationReport validate_now();
-  Checkpoint snapshot() const;
   void save_last() const;
-  void log(const std::string& line) const;
-  double teacher_forcing() const;
+  void save_best(const ValidationReport& report) const;
   int64_t total_steps() const;
+  bool is_out_of_patience() const;
 
   Checkpoint info_;
-  const FeatureCache& features_;
-  std::vector<const FeatureCache*> views_, validation_views_;
-  TrainedEncoder* encoder_;
-  const Dataset &training_, &validation_;
+  const Dataset& training_;
   TrainOptions options_;
   std::filesystem::path folder_;
-  Vocabulary vocabulary_;
-  tensor::Generator generator_;
-  std::unique_ptr<Decoder> decoder_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
-  std::unique_ptr<optim::Scheduler> scheduler_;
-  std::unique_ptr<optim::ParameterAverage> average_;
-  std::optional<optim::GradScaler> scaler_;  // f16 only: bf16 has the range of f32
-  std::optional<SelfCritical> self_critical_;
-  int64_t epoch_ = 0, batch_ = 0, step_ = 0, worse_ = 0;
-  int64_t validated_ = 0;  // the step after which the last validation was
-  double best_ = -1;
-  bool detect_anomaly_ = false;
+  std::vector<const FeatureCache*> views_;
+  RunState state_;
+  TrainStep step_;
+  Validation validation_;
+  TrainingLogWriter log_;
+  bool detect_anomaly_ = false, resumed_ = false;
 };
 
 }  // namespace imgcap

@@ -186,6 +186,14 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, [&](FileWriter& writer) { writer.write(text); });
 }
 
+void expect_writable(const std::filesystem::path& file) {
+  std::error_code error;
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  check(std::filesystem::is_directory(folder, error), ErrorKind::io, "{}: there is no folder {}",
+        file.string(), folder.string());
+  check(!std::filesystem::is_directory(file, error), ErrorKind::io, "{}: is a folder", file.string());
+}
+
 void remove_stale_temporaries(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> stale;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,8 +18,10 @@ using Scalars = std::vector<std::pair<std::string, float>>;  // tag, value
 // TensorBoard can follow. Every error is an io error with the file and the reason.
 class EventWriter {
  public:
-  // Makes FOLDER/events.out.tfevents.SECONDS.HOST.PROCESS.COUNT, a new file each time, and the folder.
-  explicit EventWriter(const std::filesystem::path& folder);
+  // Makes FOLDER/events.out.tfevents.SECONDS.HOST.PROCESS.COUNT, a new file each time, and the folder. With
+  // `first_step`, TensorBoard drops what the folder's older files have from that step on: for a run that goes
+  // on from a checkpoint and makes steps again. (PyTorch's SummaryWriter calls it purge_step.)
+  explicit EventWriter(const std::filesystem::path& folder, std::optional<int64_t> first_step = {});
   ~EventWriter();
   EventWriter(const EventWriter&) = delete;
   EventWriter& operator=(const EventWriter&) = delete;

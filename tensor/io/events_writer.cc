@@ -15,6 +15,8 @@
 namespace tensor::io {
 namespace {
 
+constexpr int64_t kSessionStart = 1;  // SessionLog.START of event.proto
+
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -34,7 +36,7 @@ std::string host() {
 
 }  // namespace
 
-EventWriter::EventWriter(const std::filesystem::path& folder) {
+EventWriter::EventWriter(const std::filesystem::path& folder, std::optional<int64_t> first_step) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   check(!error, ErrorKind::io, "{}: cannot be made: {}", folder.string(), error.message());
@@ -51,6 +53,14 @@ EventWriter::EventWriter(const std::filesystem::path& folder) {
   event.bytes(3, "brain.Event:2");
   try {
     write(event.data());
+    if (first_step) {
+      ProtobufWriter session, start;
+      session.varint(1, kSessionStart);
+      start.fixed64(1, now());
+      start.varint(2, *first_step);
+      start.message(7, session);
+      write(start.data());
+    }
   } catch (...) {
     ::close(fd_);
     ::unlink(file_.c_str());

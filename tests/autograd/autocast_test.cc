@@ -202,7 +202,38 @@ TEST_CASE("autocast: f64 is left alone, and other types than 16-bit floats are r
   CHECK_THROWS_AS(add(random({2, 2}, DType::f64, 1), random({2, 2}, DType::f32, 1)), tensor::Error);
   CHECK(add(random({2}, DType::f32, 1).to(DType::f16), random({2}, DType::f32, 1).to(DType::bf16)).dtype() ==
         DType::f32);
-  CHECK_THROWS_WITH_AS(AutocastGuard(DType::f32), "autocast: to f16 or bf16, not to f32", tensor::Error);
+  for (const DType other : {DType::f64, DType::i64, DType::u8})
+    CHECK_THROWS_WITH_AS(
+        AutocastGuard{other},
+        tensor::format("autocast: to f16 or bf16, or f32 for none, not to {}", tensor::name_of(other))
+            .c_str(),
+        tensor::Error);
+  CHECK(autocast_dtype() == DType::f16);  // a refused guard has changed nothing
+}
+
+// As in PyTorch:
+//   with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False): (a @ b).dtype   # torch.float32
+TEST_CASE("autocast: a guard to f32 does nothing alone, and is none inside of another") {
+  const Variable a = leaf({2, 3}, 1), b = leaf({3, 2}, 2);
+  const std::vector<float> exact = matmul(a, b).data().to_vector<float>();
+  {
+    const AutocastGuard none(DType::f32);
+    CHECK(!autocast_dtype());
+    const Variable product = matmul(a, b);
+    CHECK(product.dtype() == DType::f32);
+    CHECK(product.data().to_vector<float>() == exact);
+    // It is no autocast to f32 either: 16-bit floats that are given stay so.
+    CHECK(exp(random({2}, DType::f32, 1).to(DType::f16)).dtype() == DType::f16);
+    CHECK(autocast_cache_size() == 0);
+  }
+  const AutocastGuard outer(DType::f16);
+  CHECK(matmul(a, b).dtype() == DType::f16);
+  {
+    const AutocastGuard none(DType::f32);
+    CHECK(matmul(a, b).data().to_vector<float>() == exact);
+  }
+  CHECK(autocast_dtype() == DType::f16);
+  CHECK(autocast_cache_size() == 2);  // the inner guard's end clears nothing
 }
 
 TEST_CASE("autocast: guards nest, are one thread's, and are off in a backward pass") {

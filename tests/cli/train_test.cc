@@ -300,6 +300,21 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     CHECK(saved_step("fresh") == 60);
     for (const auto& entry : std::filesystem::directory_iterator(folder / "fresh"))
       CHECK_FALSE(entry.path().extension() == ".tmp");
+    // Killed some steps behind its last checkpoint, that of an epoch's end: what is made again is in the log
+    // once.
+    std::vector<std::string> far =
+        train("far", {"--epochs", "5000", "--validate-every", "5000", "--checkpoint-every", "1000"});
+    tests::Program lost(far);
+    CHECK(wait_for(lost, "step 50/"));
+    lost.send(SIGKILL);
+    CHECK(lost.wait().code == 128 + SIGKILL);
+    const int64_t kept = saved_step("far");
+    far.insert(far.end(), {"--resume", "--steps", std::to_string(kept + 20)});
+    CHECK(has(run(far).out, tensor::format("goes on after step {}\n", kept)));
+    int64_t next = 0;
+    for (const Json& line : tests::json_lines(tests::read_text(folder / "far/log.jsonl")))
+      CHECK(line.at("step") == (line.find("validation") == nullptr ? ++next : kept + 20));
+    CHECK(next == kept + 20);
     tests::Program again(train("stopped", on));
     CHECK(wait_for(again, " loss "));
     again.send(SIGINT);

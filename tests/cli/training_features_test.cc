@@ -1,5 +1,5 @@
 // What a training run takes turns with.
-#include "imgcap/cli/training_features.h"
+#include "imgcap/cli/data_options.h"
 
 #include <doctest/doctest.h>
 

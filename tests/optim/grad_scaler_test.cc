@@ -269,3 +269,46 @@ TEST_CASE("GradScaler: update() lets go of all parameters, those of no optimiser
   }
   CHECK(autograd::live_node_count() == before);
 }
+
+// As PyTorch 2's:
+//   s = torch.amp.GradScaler("cpu", enabled=False)
+//   s.scale(loss) is loss, s.get_scale(), s.state_dict()   # True, 1.0, {}
+//   s.unscale_(o); s.unscale_(o); s.step(o); s.step(o); s.update(); s.update(); s.load_state_dict({"scale":
+//   0})
+TEST_CASE("GradScaler: one that is not enabled leaves loss, gradients and steps as they are without it") {
+  Model model, plain;
+  GradScaler scaler({.init_scale = 0, .growth_factor = 0, .growth_interval = 0, .enabled = false});
+  CHECK(!scaler.is_enabled());
+  CHECK(GradScaler().is_enabled());
+  CHECK(scaler.scale() == 1);
+  for (int step = 0; step < 3; ++step) {
+    model.optimizer->zero_grad();
+    plain.optimizer->zero_grad();
+    const Variable loss = model.loss(3);
+    const Variable scaled = scaler.scale(loss);
+    CHECK(scaled.gradient_edge().node == loss.gradient_edge().node);  // the loss itself
+    scaled.backward();
+    plain.loss(3).backward();
+    CHECK(optim::grad_norm({model.weight}) == optim::grad_norm({plain.weight}));  // unscaled already
+    scaler.unscale_(*model.optimizer);
+    scaler.unscale_(*model.optimizer);
+    CHECK(scaler.step(*model.optimizer, 0.5));
+    plain.optimizer->step(0.5);
+    scaler.update();
+    scaler.update();
+    CHECK(model.weight.data().to_vector<float>() == plain.weight.data().to_vector<float>());
+  }
+  CHECK(model.middle() == 1 - 3 * 0.125 * 0.5 * 3);
+  // Infinities are the optimiser's: nothing is skipped.
+  model.set_gradient(INFINITY, 1);
+  CHECK(scaler.step(*model.optimizer));
+  CHECK(!scaler.found_inf(*model.optimizer));
+  CHECK(!std::isfinite(model.middle()));
+  CHECK(scaler.skipped() == 0);
+  CHECK(scaler.growth_tracker() == 0);
+  CHECK(scaler.state_dict().scalars.empty());
+  CHECK(scaler.state_dict().tensors.empty());
+  scaler.load_state_dict(GradScaler({.init_scale = 8}).state_dict());
+  scaler.load_state_dict({});
+  CHECK(scaler.scale() == 1);
+}

@@ -122,6 +122,26 @@ TEST_CASE("events: what is written is read") {
   CHECK_THROWS_WITH_AS(EventWriter("/proc/imgcap/events"), doctest::Contains("/proc/imgcap"), Error);
 }
 
+TEST_CASE("events: a run that goes on says from which step on older files do not count") {
+  // python: from tensorboard.compat.proto.event_pb2 import Event, SessionLog            (tensorboard 2.21.0)
+  //         Event(wall_time=1, step=13,
+  //         session_log=SessionLog(status=SessionLog.START)).SerializeToString().hex()
+  const std::string expected = "09000000000000f03f100d3a020801";
+  const tests::TemporaryFolder folder("events_on");
+  EventWriter writer(folder.path, 13);
+  writer.add(13, {{"a", 1}});
+  const std::string bytes = io::read_file(writer.file());
+  io::TfrecordReader reader(bytes, "input");
+  CHECK(reader.next()->ends_with("brain.Event:2"));
+  std::string hex;
+  for (const char c : *reader.next()) hex += tensor::format("{:02x}", static_cast<unsigned char>(c));
+  CHECK(hex.substr(0, 2) == expected.substr(0, 2));
+  CHECK(hex.substr(18) == expected.substr(18));  // behind the time
+  const EventLog log = parse_events(bytes, "input");
+  REQUIRE(log.scalars.size() == 1);
+  CHECK(log.scalars[0].step == 13);
+}
+
 TEST_CASE("events: a file that is still being written ends inside of an event") {
   const std::string head = version_record() + scalar_record(1, "a", 1);
   const std::string all = head + scalar_record(2, "b", 2);

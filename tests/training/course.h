@@ -83,8 +83,8 @@ inline Course follow(Trainer& trainer, const std::filesystem::path& folder, int6
   const std::filesystem::path file = folder / "last.safetensors";
   listener.step = [&](const StepReport& r) {
     course.steps.push_back({r.epoch, r.step_in_epoch, r.steps_in_epoch, r.total_steps, r.loss,
-                            r.gradient_norm, r.lr, r.teacher_forcing, r.reward, r.loss_scale, r.was_skipped,
-                            training_of(file).at("step").as_int64()});
+                            r.gradient_norm, r.lr, r.teacher_forcing, r.reward.value_or(0), r.loss_scale,
+                            r.was_skipped, training_of(file).at("step").as_int64()});
     stop = r.step == last;
   };
   listener.validation = [&](const ValidationReport& r) {

@@ -16,78 +16,13 @@
 #include "tensor/io/safetensors.h"
 #include "tests/data_dir.h"
 #include "tests/folder.h"
+#include "tests/training/eye.h"
 
 using namespace imgcap;
 using tensor::DType;
 using tensor::Tensor;
 using Kind = Augmentation::Kind;
 using Names = std::vector<std::string>;
-
-namespace {
-
-// An encoder whose features are the picture's own pixels.
-class Eye final : public Encoder {
- public:
-  std::string name() const override { return "eye"; }
-  std::string describe() const override { return "Eye"; }
-  Preprocessing preprocessing() const override { return {}; }
-  int64_t feature_channels() const override { return 3; }
-  int64_t classes() const override { return 1; }
-  Variable forward_features(const Variable& x) override {
-    pictures.push_back(x.size(0));
-    return x;
-  }
-  Variable forward_head(const Variable& x) override { return x; }
-  void build(CnnBuilder&) const override {}
-
-  std::vector<int64_t> pictures;  // of each batch
-
- protected:
-  std::vector<std::vector<nn::Module*>> stages() override { return {}; }
-  nn::Module& head() override { return *this; }
-};
-
-LoadedEncoder make_eye() {
-  LoadedEncoder eye;
-  eye.encoder = std::make_unique<Eye>();
-  eye.preprocessing = {1, 2, PixelScale::byte, {0, 0, 0}, {1, 1, 1}};
-  eye.key = "eye";
-  return eye;
-}
-
-// A photo of two pixels that says which it is.
-Image photo_of(int number) {
-  Image image(1, 2);
-  for (size_t i = 0; i < 6; ++i) image.pixels[i] = static_cast<uint8_t>(10 * number + static_cast<int>(i));
-  return image;
-}
-
-void write(const std::filesystem::path& file, const std::string& bytes) {
-  std::ofstream(file, std::ios::binary) << bytes;
-}
-
-std::string name_of(int number) { return std::to_string(100 + number) + ".png"; }
-
-// 20 photos, "100.png" to "119.png": more than one batch.
-struct Photos {
-  tests::TemporaryFolder folder{"features"};
-  Photos() {
-    for (int i = 0; i < 20; ++i) write(file(i), encode_png(photo_of(i)));
-  }
-  std::filesystem::path file(int number) const { return folder.path / name_of(number); }
-  ImageSource source() const { return ImageSource({folder.path}); }
-};
-
-// Row `row` of the cache is the photo with this number.
-void check_row(const FeatureCache& cache, int64_t row, int number) {
-  CAPTURE(number);
-  CHECK(cache.names()[static_cast<size_t>(row)] == name_of(number));
-  const auto got = cache.rows({row}).to_vector<float>();
-  const Image want = photo_of(number);
-  CHECK(std::vector<float>(want.pixels.begin(), want.pixels.end()) == got);
-}
-
-}  // namespace
 
 TEST_CASE("changed photos have keys that tell kind, view and seed apart") {
   const auto key = [](Kind kind, int64_t view, uint64_t seed) {

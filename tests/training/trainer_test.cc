@@ -188,7 +188,7 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
         expected.back()["skipped_steps"] = r.skipped;
         expected.back()["skipped"] = r.was_skipped;
       }
-      if (kind == "self-critical") expected.back()["reward"] = r.reward;
+      if (kind == "self-critical") expected.back()["reward"] = r.reward.value();
     };
     listener.validation = [&](const ValidationReport& r) {
       CHECK(r.seconds > 0);

@@ -1,11 +1,15 @@
-#include "imgcap/report/training_log.h"
+#include "imgcap/training/training_log.h"
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <cmath>
 #include <fstream>
 
 #include "tensor/error.h"
+#include "tensor/io/atomic_file.h"
 #include "tests/folder.h"
+#include "tests/json.h"
 
 using namespace imgcap;
 
@@ -33,7 +37,106 @@ void check_refused(const std::string& text, const std::string& message) {
   }
 }
 
+std::string text_of(const std::filesystem::path& file) { return tensor::io::read_file(file); }
+
+void write(const std::filesystem::path& file, const std::string& text) {
+  tensor::io::write_file_atomically(file, text);
+}
+
 }  // namespace
+
+TEST_CASE("what is written is read") {
+  const tests::TemporaryFolder folder("log_written");
+  const TrainingLogWriter writer(folder.path / "log.jsonl");
+  StepReport first;
+  first.step = 1;
+  first.loss = 5.25;
+  first.gradient_norm = INFINITY;  // of a step that was skipped: JSON has no number for it
+  first.loss_scale = 1024;
+  first.was_skipped = true;
+  writer.add(first);
+  StepReport second;
+  second.step = 2;
+  second.epoch = 1;
+  second.loss = -0.5;
+  second.reward = 0;
+  writer.add(second);
+  ValidationReport validation;
+  validation.step = 2;
+  validation.loss = 1.75;
+  validation.scores.bleu[3] = 0.125;
+  validation.scores.cider = 0.5;
+  validation.best = true;
+  validation.beam = 3;
+  writer.add(validation);
+
+  const TrainingLog log = read_training_log(folder.path / "log.jsonl");
+  REQUIRE(log.steps.size() == 2);
+  CHECK(log.steps[0].step == 1);
+  CHECK(log.steps[0].loss == 5.25);
+  CHECK(log.steps[1].loss == -0.5);
+  REQUIRE(log.validations.size() == 1);
+  CHECK(log.validations[0].step == 2);
+  CHECK(log.validations[0].loss == 1.75);
+  CHECK(log.validations[0].bleu4 == 0.125);
+  CHECK(log.validations[0].cider == 0.5);
+  CHECK(log.validations[0].best);
+
+  const auto lines = tests::json_lines(text_of(folder.path / "log.jsonl"));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].at("gradient_norm") == tensor::io::Json());
+  CHECK(lines[0].at("loss_scale") == 1024);
+  CHECK(lines[0].at("skipped") == true);
+  CHECK(lines[0].find("reward") == nullptr);
+  CHECK(lines[1].find("loss_scale") == nullptr);
+  CHECK(lines[1].at("reward") == 0);  // a reward of nothing is one, too
+  CHECK(lines[2].at("beam") == 3);
+
+  CHECK_THROWS_WITH_AS(TrainingLogWriter("/nowhere/log.jsonl").add(first),
+                       "/nowhere/log.jsonl: cannot be written", tensor::Error);
+}
+
+TEST_CASE("a log is taken back to a checkpoint: what is made again is there once, all else stays") {
+  const tests::TemporaryFolder folder("log_rewound");
+  const std::filesystem::path file = folder.path / "log.jsonl";
+  const TrainingLogWriter writer(file);
+  const auto rewound = [&](const std::string& text, int64_t step, int64_t validated) {
+    write(file, text);
+    writer.rewind(step, validated);
+    return text_of(file);
+  };
+  const std::string to_two = step(1, 5) + step(2, 4) + validation(2, 0.1);
+  CHECK(rewound(to_two + step(3, 3) + step(4, 2) + validation(4, 0.2), 2, 2) == to_two);
+  CHECK(rewound(to_two, 2, 2) == to_two);
+  CHECK(rewound(to_two, 5, 2) == to_two);  // a log that lacks lines
+  CHECK(rewound(to_two, 0, 0).empty());
+  // The checkpoint was saved after the step and before its validation.
+  CHECK(rewound(to_two, 2, 0) == step(1, 5) + step(2, 4));
+  // What a write that was cut short has left; the end of a whole line may be what is missing.
+  const std::string cut = step(3, 3);
+  for (size_t size = 0; size + 1 < cut.size(); ++size)
+    CHECK(rewound(to_two + cut.substr(0, size), 3, 2) == to_two);
+  CHECK(rewound(to_two + cut.substr(0, cut.size() - 1), 3, 2) == to_two + cut);
+  CHECK(rewound(to_two + cut.substr(0, cut.size() - 1), 2, 2) == to_two);
+  // Logs of earlier versions have steps twice.
+  CHECK(rewound(to_two + step(3, 9) + step(4, 9) + validation(4, 0.9) + step(3, 3) + step(4, 2) + step(5, 1),
+                4, 2) == to_two + step(3, 3) + step(4, 2));
+  CHECK(rewound(to_two + validation(2, 0.2), 2, 2) == step(1, 5) + step(2, 4) + validation(2, 0.2));
+  // Lines of others, and such as this version does not know, are none of its business.
+  const std::string others = "# my notes\n\n{\"step\":\"7\"}\n{\"step\":-7}\n{\"step\":1e30}\r\n[7]\n\xff\n";
+  CHECK(rewound(others + to_two + others + step(3, 3) + others, 2, 2) == others + to_two + others + others);
+  CHECK(rewound(to_two, INT64_MAX, INT64_MAX) == to_two);
+
+  // Nothing is written where nothing changes, and no file is made.
+  write(file, to_two);
+  const auto before = std::filesystem::last_write_time(file) - std::chrono::hours(1);
+  std::filesystem::last_write_time(file, before);
+  writer.rewind(2, 2);
+  CHECK(std::filesystem::last_write_time(file) == before);
+  std::filesystem::remove(file);
+  writer.rewind(2, 2);
+  CHECK_FALSE(std::filesystem::exists(file));
+}
 
 TEST_CASE("a log of steps and validations") {
   const TrainingLog log =

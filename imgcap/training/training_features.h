@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "imgcap/cli/data_options.h"
+#include "imgcap/training/feature_loading.h"
 
-namespace imgcap::cli {
+namespace imgcap {
 
 // What training takes turns with, by --augment: the photos (unless they are the original's) and changed ones.
 std::vector<Augmentation> training_views(const std::string& augment, int64_t views, uint64_t seed);
@@ -36,6 +36,8 @@ struct FeatureRequest {
   bool batch_statistics = false;
 };
 
-TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& request);
+// Loads or makes them, one cache after the other (load_or_encode_features): errors and listener are its.
+TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& request,
+                                        const FeatureListener& listener);
 
-}  // namespace imgcap::cli
+}  // namespace imgcap

@@ -1,4 +1,4 @@
-#include "imgcap/report/event_log.h"
+#include "imgcap/training/event_log.h"
 
 #include <doctest/doctest.h>
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "imgcap/report/training_log.h"
+#include "imgcap/training/training_log.h"
 #include "tensor/io/events.h"
 
 namespace imgcap {

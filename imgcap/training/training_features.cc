@@ -1,4 +1,4 @@
-#include "imgcap/cli/training_features.h"
+#include "imgcap/training/training_features.h"
 
 #include <filesystem>
 #include <set>
@@ -6,7 +6,7 @@
 #include "tensor/format.h"
 #include "tensor/io/safetensors.h"
 
-namespace imgcap::cli {
+namespace imgcap {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,7 +33,8 @@ std::string suffix_of(const Augmentation& view) {
 
 // The training photos by an encoder in training mode, view after view, and the encoder that has moved by
 // then; from the folder where it has all of them.
-void load_moved(const LoadedEncoder& encoder, const FeatureRequest& r, TrainingFeatures& result) {
+void load_moved(const LoadedEncoder& encoder, const FeatureRequest& r, const FeatureListener& listener,
+                TrainingFeatures& result) {
   const std::string moved = r.out + "/encoder.safetensors";
   EncodeOptions options;
   options.batch_statistics = kOriginalBatch;
@@ -43,7 +44,7 @@ void load_moved(const LoadedEncoder& encoder, const FeatureRequest& r, TrainingF
     const std::string file = r.out + "/training_features" + suffix_of(view) + ".safetensors";
     if (!whole) fs::remove(file);
     options.augmentation = view;
-    result.training.push_back(load_features(encoder, r.images, r.train, file, options));
+    result.training.push_back(load_or_encode_features(encoder, r.images, r.train, file, options, listener));
   }
   if (!whole) tensor::io::write_safetensors(moved, encoder.encoder->state_dict(), {});
   result.moved = load_encoder(r.encoder_name, moved);
@@ -76,22 +77,25 @@ std::vector<const FeatureCache*> TrainingFeatures::validation_views() const {
   return all;
 }
 
-TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& r) {
+TrainingFeatures load_training_features(const LoadedEncoder& encoder, const FeatureRequest& r,
+                                        const FeatureListener& listener) {
   const FeatureCache none({}, tensor::Tensor::empty({0, 1, 1}, tensor::DType::f16), "");
   TrainingFeatures parts{none, {}, {}, {}, true};
   EncodeOptions options;
   if (r.batch_statistics) {
-    load_moved(encoder, r, parts);
-    parts.plain = load_features(*parts.moved, r.images, r.val, r.out + "/validation_features.safetensors");
+    load_moved(encoder, r, listener, parts);
+    parts.plain = load_or_encode_features(*parts.moved, r.images, r.val,
+                                          r.out + "/validation_features.safetensors", {}, listener);
   } else {
     std::set<std::string> names(r.train.begin(), r.train.end());
     names.insert(r.val.begin(), r.val.end());
-    parts.plain = load_features(encoder, r.images, {names.begin(), names.end()}, r.cache);
+    parts.plain =
+        load_or_encode_features(encoder, r.images, {names.begin(), names.end()}, r.cache, {}, listener);
     for (const Augmentation& view : r.views) {
       if (view.kind == Augmentation::Kind::none) continue;
       options.augmentation = view;
-      parts.training.push_back(
-          load_features(encoder, r.images, r.train, file_of(r.cache, suffix_of(view)), options));
+      parts.training.push_back(load_or_encode_features(encoder, r.images, r.train,
+                                                       file_of(r.cache, suffix_of(view)), options, listener));
     }
     parts.plain_is_a_view = r.views.front().kind == Augmentation::Kind::none;
   }
@@ -99,10 +103,10 @@ TrainingFeatures load_training_features(const LoadedEncoder& encoder, const Feat
   for (const Augmentation& view : r.views) {
     options.augmentation = view;
     const std::string file = r.out + "/validation_features" + suffix_of(view) + ".safetensors";
-    parts.changed_validation.push_back(
-        load_features(parts.moved ? *parts.moved : encoder, r.images, r.val, file, options));
+    parts.changed_validation.push_back(load_or_encode_features(parts.moved ? *parts.moved : encoder, r.images,
+                                                               r.val, file, options, listener));
   }
   return parts;
 }
 
-}  // namespace imgcap::cli
+}  // namespace imgcap

@@ -1,10 +1,13 @@
-#include "imgcap/report/training_log.h"
+#include "imgcap/training/training_log.h"
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <limits>
+#include <optional>
 
 #include "imgcap/data/text_file.h"
-#include "imgcap/report/event_log.h"
+#include "imgcap/training/event_log.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/json.h"
@@ -18,16 +21,24 @@ using tensor::io::Json;
 
 constexpr double kLargest = 1e100;  // keeps sums finite
 
+// What a line is told by, and what both sides know of it; the scores' own names come from to_json.
+constexpr const char *kStep = "step", *kLoss = "loss", *kValidation = "validation", *kBest = "best",
+                     *kBleu4 = "BLEU-4", *kCider = "CIDEr";
+
+std::optional<int64_t> step_number(const Json& value) {
+  const bool is_one = value.is_integer() && value.as_double() >= 0 && value.as_double() <= kMostTrainingSteps;
+  return is_one ? std::optional(value.as_int64()) : std::nullopt;
+}
+
 // Reads the members of one line; each failure names the place.
 class Line {
  public:
   Line(Json object, std::string place) : json_(std::move(object)), place_(std::move(place)) {}
 
   int64_t step() const {
-    const Json& value = member("step");
-    check(value.is_integer() && value.as_double() >= 0 && value.as_double() <= kMostTrainingSteps,
-          ErrorKind::data, "{}: \"step\" is no step number", place_);
-    return value.as_int64();
+    const std::optional<int64_t> step = step_number(member(kStep));
+    check(step.has_value(), ErrorKind::data, "{}: \"step\" is no step number", place_);
+    return *step;
   }
   double number(const char* name) const {
     const Json& value = member(name);
@@ -80,7 +91,84 @@ TrainingLog with_entries(TrainingLog log, const std::string& name) {
   return log;
 }
 
+// A line of a log as `rewind` sees it: what it does not understand has no step.
+struct LogLine {
+  std::string_view text;  // with its end, but for a last one that has none
+  std::optional<int64_t> step;
+  bool is_validation = false;
+};
+
+std::vector<LogLine> lines_of(std::string_view text) {
+  std::vector<LogLine> lines;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
+    text.remove_prefix(line.size());
+    LogLine& entry = lines.emplace_back(LogLine{line, {}, false});
+    const Json object = Json::try_parse(line, 2).value_or(Json());
+    if (!object.is_object()) continue;
+    if (const Json* step = object.find(kStep); step != nullptr) entry.step = step_number(*step);
+    const Json* validation = object.find(kValidation);
+    entry.is_validation = validation != nullptr && validation->is_bool() && validation->as_bool();
+  }
+  return lines;
+}
+
 }  // namespace
+
+void TrainingLogWriter::add(const StepReport& r) const {
+  Json line = Json::object({{kStep, r.step},
+                            {"epoch", r.epoch},
+                            {kLoss, r.loss},
+                            {"gradient_norm", r.gradient_norm},
+                            {"lr", r.lr},
+                            {"teacher_forcing", r.teacher_forcing},
+                            {"captions_per_second", r.captions_per_second}});
+  if (r.loss_scale > 0) {
+    line["loss_scale"] = r.loss_scale;
+    line["skipped_steps"] = r.skipped;
+    line["skipped"] = r.was_skipped;  // then the norm is null
+  }
+  if (r.reward) line["reward"] = *r.reward;
+  write(line.dump());
+}
+
+void TrainingLogWriter::add(const ValidationReport& r) const {
+  Json line = Json::object({{kValidation, true}, {kStep, r.step}, {"epoch", r.epoch}, {kLoss, r.loss}});
+  const Json scores = to_json(r.scores);
+  for (const std::string& key : scores.keys()) line[key] = scores.at(key);
+  line["beam"] = r.beam;
+  line[kBest] = r.best;
+  write(line.dump());
+}
+
+void TrainingLogWriter::write(const std::string& line) const {
+  std::ofstream file(file_, std::ios::app);
+  file << line << '\n';
+  file.flush();
+  check(file.good(), ErrorKind::io, "{}: cannot be written", file_.string());
+}
+
+void TrainingLogWriter::rewind(int64_t step, int64_t validated) const {
+  if (!std::filesystem::is_regular_file(file_)) return;
+  const std::string text = tensor::io::read_file(file_, std::numeric_limits<int64_t>::max());
+  std::vector<LogLine> lines = lines_of(text);
+  // Steps from here on are made again. A later line takes back those before it: from the end on.
+  int64_t made_again = std::min(step, kMostTrainingSteps) + 1;
+  int64_t validated_again = std::min(validated, kMostTrainingSteps) + 1;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    bool stays = line->step.has_value() || line->text.ends_with('\n');
+    if (line->step) {
+      int64_t& again = line->is_validation ? validated_again : made_again;
+      stays = *line->step < std::min(again, made_again);
+      again = std::min(again, *line->step);
+    }
+    if (!stays) line->text = {};
+  }
+  std::string kept;
+  for (const LogLine& line : lines) kept += line.text;
+  if (!kept.empty() && kept.back() != '\n') kept += '\n';
+  if (kept != text) tensor::io::write_file_atomically(file_, kept);
+}
 
 void TrainingLog::add(const Step& step) {
   rewind(steps, step.step);
@@ -111,11 +199,11 @@ TrainingLog parse_training_log(std::string_view text, const std::string& name) {
           place);
     const Line entry(std::move(object), place);
     const int64_t step = entry.step();
-    if (entry.flag("validation")) {
-      log.add(TrainingLog::Validation{step, entry.number("loss"), entry.number("BLEU-4"),
-                                      entry.number("CIDEr"), entry.flag("best")});
+    if (entry.flag(kValidation)) {
+      log.add(TrainingLog::Validation{step, entry.number(kLoss), entry.number(kBleu4), entry.number(kCider),
+                                      entry.flag(kBest)});
     } else {
-      log.add(TrainingLog::Step{step, entry.number("loss")});
+      log.add(TrainingLog::Step{step, entry.number(kLoss)});
     }
   }
   check(!log.steps.empty() || !log.validations.empty(), ErrorKind::data, "{}: no line of a training run",
