@@ -32,10 +32,10 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& o, const De
                                                  const TrainedEncoder* encoder) {
   std::vector<optim::GroupOptions> groups = {{decoder.named_parameters()}};
   if (encoder != nullptr) groups.push_back({encoder->parameters(), o.finetune_lr});
-  if (o.optimizer == "adam")
+  if (o.optimizer == OptimizerKind::adam)
     return std::make_unique<optim::Adam>(std::move(groups),
                                          optim::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
-  if (o.optimizer == "adamw")
+  if (o.optimizer == OptimizerKind::adamw)
     return std::make_unique<optim::AdamW>(std::move(groups),
                                           optim::AdamWOptions{.lr = o.lr, .weight_decay = o.weight_decay});
   return std::make_unique<optim::SGD>(std::move(groups),
@@ -52,12 +52,12 @@ optim::NamedParameters all_parameters(const optim::Optimizer& optimizer) {
 
 std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::Optimizer& optimizer,
                                                  int64_t total) {
-  if (o.schedule == "cosine")
+  if (o.schedule == Schedule::cosine)
     return std::make_unique<optim::WarmupCosineLR>(
         optimizer, optim::WarmupCosineOptions{.warmup_steps = o.warmup_steps,
                                               .total_steps = std::max(total, o.warmup_steps + 1),
                                               .min_lr = o.min_lr});
-  if (o.schedule == "plateau") {
+  if (o.schedule == Schedule::plateau) {
     optim::PlateauOptions plateau;
     // The original's waits for a lower loss.
     plateau.mode = o.compat_original ? optim::PlateauOptions::Mode::min : optim::PlateauOptions::Mode::max;
@@ -151,10 +151,10 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
   if (!info_.weights.empty()) decoder_->load_state_dict(info_.weights);
   optimizer_ = make_optimizer(options_, *decoder_, encoder_);
   scheduler_ = make_scheduler(options_, *optimizer_, total_steps());
-  if (options_.objective == "self-critical")
+  if (options_.objective == Objective::self_critical)
     self_critical_.emplace(training_, options_.samples,
                            options_.max_tokens > 0 ? options_.max_tokens : options_.validation.max_words);
-  if (options_.precision == "f16")
+  if (options_.precision == Precision::f16)
     scaler_.emplace(optim::GradScalerOptions{.init_scale = options_.loss_scale,
                                              .min_scale = std::min(1.0, options_.loss_scale)});
   if (options_.average_decay > 0)
@@ -202,8 +202,7 @@ Trainer::Batch Trainer::read_batch(const std::vector<int64_t>& photos) const {
 
 CaptionLoss Trainer::forward(Batch& batch, const std::vector<int64_t>& photos, StepReport& report) {
   std::optional<autograd::AutocastGuard> autocast;
-  if (options_.precision != "f32")
-    autocast.emplace(options_.precision == "f16" ? tensor::DType::f16 : tensor::DType::bf16);
+  if (const auto dtype = autocast_dtype(options_.precision)) autocast.emplace(*dtype);
   if (encoder_ != nullptr) batch.captions.features = encoder_->forward(batch.pictures);
   return step_loss(batch.captions, photos, report);
 }
@@ -232,7 +231,7 @@ StepReport Trainer::train_step(Batch& batch, const std::vector<int64_t>& photos)
   } else {
     optimizer_->step(coefficient);
   }
-  if (options_.schedule == "cosine" && !report.was_skipped) scheduler_->step();
+  if (options_.schedule == Schedule::cosine && !report.was_skipped) scheduler_->step();
   if (average_ && !report.was_skipped) average_->update();
   ++step_;
   report.step = step_;
@@ -308,7 +307,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
     if (step_ >= total || (epoch_ + 1) % options_.validate_every == 0) {
       const ValidationReport report = validate_now();
       if (listener.validation) listener.validation(report);
-      if (options_.schedule == "plateau")
+      if (options_.schedule == Schedule::plateau)
         scheduler_->step(options_.compat_original ? report.loss : report.scores.cider);
     }
     if (!whole) break;

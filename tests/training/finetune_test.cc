@@ -44,7 +44,7 @@ TrainOptions small_options() {
   options.lr = 1e-2;
   options.finetune = 1;
   options.finetune_lr = 1e-3;
-  options.schedule = "cosine";
+  options.schedule = Schedule::cosine;
   options.average_decay = 0.5;
   options.validation.beam = 2;
   options.validation.max_words = 6;
@@ -239,7 +239,7 @@ TEST_CASE("fine-tuning goes together with self-critical training in every precis
     const Folder folder("critical");
     TrainOptions options = small_options();
     options.precision = precision;
-    options.objective = "self-critical";
+    options.objective = Objective::self_critical;
     options.teacher_forcing = 1;
     options.samples = 3;
     options.epochs = 1;
@@ -297,9 +297,9 @@ TEST_CASE("the encoder's weights have a learning rate and a schedule of their ow
   const std::atomic<bool> go{false};
   const auto changes = [&](const std::function<void(TrainOptions&)>& change) {
     TrainOptions options = small_options();
-    options.optimizer = "sgd";
+    options.optimizer = OptimizerKind::sgd;
     options.weight_decay = 0;
-    options.schedule = "constant";
+    options.schedule = Schedule::constant;
     options.max_steps = 1;
     options.average_decay = 0;
     change(options);
@@ -330,7 +330,8 @@ TEST_CASE("the encoder's weights have a learning rate and a schedule of their ow
   CHECK(as_before == encoder);
   CHECK(faster == doctest::Approx(2 * decoder).epsilon(1e-3));
   // A warm-up begins with a thousandth of both.
-  const auto [slow, slow_decoder] = changes([](auto& o) { o.schedule = "cosine", o.warmup_steps = 9; });
+  const auto [slow, slow_decoder] =
+      changes([](auto& o) { o.schedule = Schedule::cosine, o.warmup_steps = 9; });
   CHECK(slow == doctest::Approx(1e-3 * encoder).epsilon(0.05));
   CHECK(slow_decoder == doctest::Approx(1e-3 * decoder).epsilon(0.05));
   const auto [decayed, decayed_decoder] = changes([](auto& o) { o.weight_decay = 50; });
@@ -406,12 +407,12 @@ TEST_CASE("what cannot be fine-tuned is refused") {
                        tensor::Error);
 
   TrainOptions options = small_options();
-  options.augment = "mirror";
+  options.augment = Augmentation::Kind::mirror;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("does not go with --finetune"), tensor::Error);
   options = small_options();
   options.min_lr = 2e-3;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("is over the encoder's"), tensor::Error);
-  options.schedule = "constant";
+  options.schedule = Schedule::constant;
   CHECK_NOTHROW(validate(options));
   options = small_options();
   options.finetune = -1;

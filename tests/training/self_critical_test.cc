@@ -234,7 +234,7 @@ TEST_CASE("a sharpened model divides its logits by the temperature") {
 TEST_CASE("a self-critical run resumes to the bit, in 32 and in 16 bits") {
   const Toy toy;
   TrainOptions options = toy_options();
-  options.objective = "self-critical";
+  options.objective = Objective::self_critical;
   options.teacher_forcing = 1;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("neither --label-smoothing"), tensor::Error);
   options.label_smoothing = 0;
