@@ -218,10 +218,10 @@ TEST_CASE("photo by photo: what cannot be read is named, and the others are done
     if (as_json) {
       const auto lines = tests::json_lines(said.out);
       REQUIRE(lines.size() == 3);
-      CHECK(lines[0]["image"] == "a.jpg");
-      CHECK(has(lines[0]["error"], "a.jpg: "));
-      CHECK(lines[1]["image"] == folder / "missing/");
-      CHECK(lines[2]["image"] == folder / "missing.jpg");
+      CHECK(lines[0].at("image") == "a.jpg");
+      CHECK(has(lines[0].at("error").as_text(), "a.jpg: "));
+      CHECK(lines[1].at("image") == folder / "missing/");
+      CHECK(lines[2].at("image") == folder / "missing.jpg");
     } else {
       CHECK(said.out.empty());
     }
