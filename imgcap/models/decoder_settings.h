@@ -13,6 +13,7 @@ template <>
 inline constexpr auto kSettings<DecoderConfig> =
     Table{"model",
           "the decoder's configuration",
+          "setting '{}' of the decoder's configuration",
           Setting{"kind", "--model", &DecoderConfig::kind, anything(), "attention or plain",
                   "{} is neither attention nor plain"},
           Setting{"vocabulary", no_flag, &DecoderConfig::vocabulary, layer_size()},

@@ -37,8 +37,8 @@ S settings_from_json(const tensor::io::Json& json) {
     const tensor::io::Json* given = json.find(row.name);
     if (given == nullptr) return;
     ++known;
-    check(given->is<Stored>(), kData, "{}: setting '{}' of {} has the wrong type", table.owner, row.name,
-          table.title);
+    check(given->is<Stored>(), kData, "{}: {} has the wrong type", table.owner,
+          internal::filled(table.one, row.name));
     if constexpr (NamedEnum<T>)
       value = value_of<T>(table.owner, row, given->as_text());
     else

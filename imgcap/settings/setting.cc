@@ -9,9 +9,8 @@ namespace {
 
 // `called` with the value in its {}, or with what else there is to say.
 std::string sentence(const Row& row, const std::string& value, const std::string& else_says) {
-  std::string text = row.called;
-  const size_t field = text.find("{}");
-  return field == std::string::npos ? text + else_says : text.replace(field, 2, value);
+  const std::string text = row.called;
+  return text.find("{}") == std::string::npos ? text + else_says : filled(text, value);
 }
 
 std::string range(const Bounds& b, bool whole) {
@@ -34,6 +33,10 @@ void refuse_name(const char* owner, const Row& row, const std::string& name,
   const std::string quoted = tensor::io::in_quotes(name);
   tensor::fail(tensor::ErrorKind::argument, "{}: {}", owner,
                sentence(row, quoted, " " + quoted + " is none of " + tensor::join(names, ", ")));
+}
+
+std::string filled(std::string text, const std::string& value) {
+  return text.replace(text.find("{}"), 2, value);
 }
 
 std::string text_of(int64_t value) { return tensor::format("{}", value); }

@@ -79,10 +79,11 @@ template <class... Rows>
 struct Table {
   const char* owner;  // what errors begin with
   const char* title;  // what they call all settings together
+  const char* one;    // and one of them, with a {} for its name
   std::tuple<Rows...> rows;
 
-  constexpr Table(const char* owner_, const char* title_, Rows... rows_)
-      : owner(owner_), title(title_), rows(rows_...) {}
+  constexpr Table(const char* owner_, const char* title_, const char* one_, Rows... rows_)
+      : owner(owner_), title(title_), one(one_), rows(rows_...) {}
 };
 
 // A struct's table, to be specialised beside it.
@@ -107,6 +108,7 @@ void visit_rows(const Rows& rows, S& settings, F& f) {
 [[noreturn]] void refuse_number(const char* owner, const Row& row, const std::string& value, bool whole);
 [[noreturn]] void refuse_name(const char* owner, const Row& row, const std::string& name,
                               const std::vector<std::string>& names);
+std::string filled(std::string text, const std::string& value);  // with `value` in place of its {}
 std::string text_of(int64_t value);
 std::string text_of(double value);
 

@@ -13,7 +13,7 @@ constexpr const char* kBadCount =
 // In the order of the JSON that checkpoints have.
 template <>
 inline constexpr auto kSettings<TrainOptions> = Table{
-    "train", "the run's configuration",
+    "train", "the run's configuration", "option '{}'",
     Setting{"epochs", "--epochs", &TrainOptions::epochs, at_least(1), "Passes over the training photos"},
     Setting{"max_steps", "--steps", &TrainOptions::max_steps, at_least(0),
             "Stop after so many steps (0: by epochs)", kBadCount},

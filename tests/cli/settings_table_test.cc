@@ -133,7 +133,7 @@ void check_table() {
     const Json one = Json::object({{name, settings_to_json(changed<S>(name)).at(name)}});
     CHECK(json_of(settings_from_json<S>(one)) == json_of(changed<S>(name)));
     CHECK_THROWS_WITH_AS(settings_from_json<S>(Json::object({{name, Json::array()}})),
-                         doctest::Contains(("setting '" + name + "'").c_str()), tensor::Error);
+                         doctest::Contains(("'" + name + "'").c_str()), tensor::Error);
     if constexpr (std::same_as<T, int64_t>) {
       check_bounds_of<S>(name, row.bounds.low, row.bounds.low - 1);
       if (row.bounds.high != kGreatest) check_bounds_of<S>(name, row.bounds.high, row.bounds.high + 1);

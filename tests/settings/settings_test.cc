@@ -41,6 +41,7 @@ template <>
 inline constexpr auto kSettings<Room> =
     Table{"house",
           "the room",
+          "setting '{}' of the room",
           Setting{"doors", "--doors", &Room::doors, at_least(1), "Doors"},
           Setting{"width", "--width", &Room::width, between(0.5, 10), "Width", "the width"},
           Setting{"share", "--share", &Room::share, share_below_one(), "Share", "a share of {} is odd"},

@@ -196,9 +196,9 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
     const Folder folder("shapes");
     return unsaturated_decoder(Run(folder.path).info());
   }();
-  std::map<std::string, std::vector<StepReport>> steps;
-  for (const std::string precision : {"f32", "f16", "bf16"}) {
-    CAPTURE(precision);
+  std::map<Precision, std::vector<StepReport>> steps;
+  for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
+    CAPTURE(to_string(precision));
     const Folder folder("rounded");
     TrainOptions options = small_options();
     options.precision = precision;
@@ -218,24 +218,25 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
     CHECK(steps[precision].back().skipped == 0);
   }
   // Over six seeds the largest were: of a loss 8e-5 and 8e-4, of the first gradient's norm 1.3e-3 and 1.4e-2.
-  for (const auto& [precision, bar] : std::map<std::string, double>{{"f16", 5e-4}, {"bf16", 5e-3}}) {
-    CAPTURE(precision);
+  for (const auto& [precision, bar] :
+       std::map<Precision, double>{{Precision::f16, 5e-4}, {Precision::bf16, 5e-3}}) {
+    CAPTURE(to_string(precision));
     for (size_t k = 0; k < 2; ++k) {
       CAPTURE(k);
-      const StepReport &exact = steps["f32"][k], &rounded = steps[precision][k];
+      const StepReport &exact = steps[Precision::f32][k], &rounded = steps[precision][k];
       CHECK(rounded.gradient_norm != exact.gradient_norm);
       CHECK(rounded.loss == doctest::Approx(exact.loss).epsilon(bar).scale(0));
     }
     CHECK(steps[precision][0].gradient_norm ==
-          doctest::Approx(steps["f32"][0].gradient_norm).epsilon(10 * bar).scale(0));
+          doctest::Approx(steps[Precision::f32][0].gradient_norm).epsilon(10 * bar).scale(0));
   }
 }
 
 TEST_CASE("fine-tuning goes together with self-critical training in every precision") {
   const std::atomic<bool> go{false};
-  std::map<std::string, StepReport> first;
-  for (const std::string precision : {"f32", "f16", "bf16"}) {
-    CAPTURE(precision);
+  std::map<Precision, StepReport> first;
+  for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
+    CAPTURE(to_string(precision));
     const Folder folder("critical");
     TrainOptions options = small_options();
     options.precision = precision;
