@@ -17,14 +17,12 @@ inline constexpr Setting<S, double> kLengthExponent{"length_exponent", "--length
                                                     "Log-probability is divided by length to this power"};
 
 template <class S>
-inline constexpr auto kSearchSettings =
-    Table{"search", "the search", "setting '{}' of the search", kBeam<S>, kMaxWords<S>, kLengthExponent<S>};
+inline constexpr auto kSearchSettings = Table{"search", {}, kBeam<S>, kMaxWords<S>, kLengthExponent<S>};
 
 template <>
 inline constexpr auto kSettings<BeamOptions> =
     Table{"search",
-          "the search",
-          "setting '{}' of the search",
+          {},
           kBeam<BeamOptions>,
           Setting{"nbest", "--nbest", &BeamOptions::nbest, between(1, 1000),
                   "Captions a photo, at most --beam (with --sample: any number)"},

@@ -29,8 +29,8 @@ std::string to_json(const DecoderConfig& config) { return settings_to_json(confi
 DecoderConfig decoder_config_from_json(const std::string& text) {
   const Json json = Json::try_parse(text).value_or(Json());
   const Json* kind = json.find("kind");
-  check(kind != nullptr && kind->is_text(), ErrorKind::data,
-        "model: the decoder's configuration is not a JSON object with a kind");
+  const auto& table = kSettings<DecoderConfig>;
+  check(kind != nullptr && kind->is_text(), ErrorKind::data, "{}: {}", table.owner, table.json.no_object);
   const auto config = settings_from_json<DecoderConfig>(json);
   validate(config);
   return config;

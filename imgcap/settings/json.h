@@ -29,7 +29,7 @@ S settings_from_json(const tensor::io::Json& json) {
   using tensor::check;
   constexpr auto kData = tensor::ErrorKind::data;
   const auto& table = kSettings<S>;
-  check(json.is_object(), kData, "{}: {} is not a JSON object", table.owner, table.title);
+  check(json.is_object(), kData, "{}: {}", table.owner, table.json.no_object);
   S settings;
   size_t known = 0;
   for_each_setting(settings, [&]<class T>(const Row& row, T& value) {
@@ -37,15 +37,15 @@ S settings_from_json(const tensor::io::Json& json) {
     const tensor::io::Json* given = json.find(row.name);
     if (given == nullptr) return;
     ++known;
-    check(given->is<Stored>(), kData, "{}: {} has the wrong type", table.owner,
-          internal::filled(table.one, row.name));
+    check(given->is<Stored>(), kData, "{}: {}", table.owner,
+          internal::filled(table.json.wrong_type, row.name));
     if constexpr (NamedEnum<T>)
       value = value_of<T>(table.owner, row, given->as_text());
     else
       value = given->as<T>();
   });
-  check(known == json.size(), kData, "{}: {} has settings this version does not know", table.owner,
-        table.title);
+  check(known == json.size(), kData, "{}: {}", table.owner,
+        internal::filled(table.json.unknown, json.dump()));
   return settings;
 }
 

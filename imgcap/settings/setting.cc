@@ -7,10 +7,8 @@
 namespace imgcap::internal {
 namespace {
 
-// `called` with the value in its {}, or with what else there is to say.
-std::string sentence(const Row& row, const std::string& value, const std::string& else_says) {
-  const std::string text = row.called;
-  return text.find("{}") == std::string::npos ? text + else_says : filled(text, value);
+std::string refusal(const Row& row, const std::string& value, const std::string& else_says) {
+  return row.sentence != nullptr ? filled(row.sentence, value) : row.called + else_says;
 }
 
 std::string range(const Bounds& b, bool whole) {
@@ -25,18 +23,19 @@ std::string range(const Bounds& b, bool whole) {
 
 void refuse_number(const char* owner, const Row& row, const std::string& value, bool whole) {
   tensor::fail(tensor::ErrorKind::argument, "{}: {}", owner,
-               sentence(row, value, " is " + value + "; it has to be " + range(row.bounds, whole)));
+               refusal(row, value, " is " + value + "; it has to be " + range(row.bounds, whole)));
 }
 
 void refuse_name(const char* owner, const Row& row, const std::string& name,
                  const std::vector<std::string>& names) {
   const std::string quoted = tensor::io::in_quotes(name);
   tensor::fail(tensor::ErrorKind::argument, "{}: {}", owner,
-               sentence(row, quoted, " " + quoted + " is none of " + tensor::join(names, ", ")));
+               refusal(row, quoted, " " + quoted + " is none of " + tensor::join(names, ", ")));
 }
 
 std::string filled(std::string text, const std::string& value) {
-  return text.replace(text.find("{}"), 2, value);
+  const size_t field = text.find("{}");
+  return field == std::string::npos ? text : text.replace(field, 2, value);
 }
 
 std::string text_of(int64_t value) { return tensor::format("{}", value); }

@@ -46,9 +46,18 @@ struct Row {
   const char* flag;  // null: the command line has none
   Bounds bounds;
   const char* help;
-  // What a refusal calls the value, where that is not the name; a whole sentence when it has a {} for it.
+  // What a refusal calls the value, and its whole sentence where there is one, which may have a {} for it.
   const char* called;
+  const char* sentence;
 };
+
+// The end of a row whose name is not what refusals say.
+struct Words {
+  const char* called = nullptr;
+  const char* sentence = nullptr;
+};
+constexpr Words called(const char* text) { return {.called = text}; }
+constexpr Words refused_as(const char* text) { return {.sentence = text}; }
 
 constexpr const char* no_flag = nullptr;
 
@@ -58,12 +67,15 @@ struct Setting : Row {
   T S::*member;
 
   constexpr Setting(const char* name_, const char* flag_, T S::*member_, Bounds bounds_,
-                    const char* help_ = "", const char* called_ = nullptr)
-      : Row{name_, flag_, bounds_, help_, called_ != nullptr ? called_ : name_}, member(member_) {}
+                    const char* help_ = "", Words words = {})
+      : Row{name_, flag_, bounds_, help_, words.called != nullptr ? words.called : name_, words.sentence},
+        member(member_) {}
 
   // The same setting where it means something more special, or where it cannot be given.
-  constexpr Setting with_help(const char* text) const { return {name, flag, member, bounds, text, called}; }
-  constexpr Setting without_flag() const { return {name, no_flag, member, bounds, help, called}; }
+  constexpr Setting with_help(const char* text) const {
+    return {name, flag, member, bounds, text, {called, sentence}};
+  }
+  constexpr Setting without_flag() const { return {name, no_flag, member, bounds, help, {called, sentence}}; }
 };
 
 // The settings of a member that is a struct itself: their rows stand among the others'.
@@ -75,15 +87,21 @@ struct Part {
   constexpr explicit Part(P S::*member_, Rows... rows_) : member(member_), rows(rows_...) {}
 };
 
+// How JSON that is no settings is refused.
+struct JsonWords {
+  const char* no_object = "the settings are not a JSON object";
+  const char* wrong_type = "setting '{}' has the wrong type";
+  const char* unknown = "a setting that this version does not know in {}";  // the whole JSON
+};
+
 template <class... Rows>
 struct Table {
   const char* owner;  // what errors begin with
-  const char* title;  // what they call all settings together
-  const char* one;    // and one of them, with a {} for its name
+  JsonWords json;
   std::tuple<Rows...> rows;
 
-  constexpr Table(const char* owner_, const char* title_, const char* one_, Rows... rows_)
-      : owner(owner_), title(title_), one(one_), rows(rows_...) {}
+  constexpr Table(const char* owner_, const JsonWords& json_, Rows... rows_)
+      : owner(owner_), json(json_), rows(rows_...) {}
 };
 
 // A struct's table, to be specialised beside it.
@@ -108,7 +126,7 @@ void visit_rows(const Rows& rows, S& settings, F& f) {
 [[noreturn]] void refuse_number(const char* owner, const Row& row, const std::string& value, bool whole);
 [[noreturn]] void refuse_name(const char* owner, const Row& row, const std::string& name,
                               const std::vector<std::string>& names);
-std::string filled(std::string text, const std::string& value);  // with `value` in place of its {}
+std::string filled(std::string text, const std::string& value);  // with `value` in place of its {}, if any
 std::string text_of(int64_t value);
 std::string text_of(double value);
 

@@ -30,6 +30,7 @@ struct Room {
   bool light = false;
   uint64_t seed = 1;
   Colour colour = Colour::red;
+  int64_t windows = 2;
   Lamp lamp;
 };
 
@@ -38,19 +39,19 @@ struct Room {
 namespace imgcap {
 
 template <>
-inline constexpr auto kSettings<Room> =
-    Table{"house",
-          "the room",
-          "setting '{}' of the room",
-          Setting{"doors", "--doors", &Room::doors, at_least(1), "Doors"},
-          Setting{"width", "--width", &Room::width, between(0.5, 10), "Width", "the width"},
-          Setting{"share", "--share", &Room::share, share_below_one(), "Share", "a share of {} is odd"},
-          Setting{"heat", "--heat", &Room::heat, positive_up_to(30), "Heat"},
-          Setting{"light", "--light", &Room::light, anything(), "Light"},
-          Setting{"seed", no_flag, &Room::seed, anything()},
-          Setting{"colour", "--colour", &Room::colour, anything(), "red or dark-blue"},
-          Part{&Room::lamp, Setting{"watts", no_flag, &Lamp::watts, between(1, 100)},
-               Setting{"height", no_flag, &Lamp::height, not_negative()}}};
+inline constexpr auto kSettings<Room> = Table{
+    "house",
+    {},
+    Setting{"doors", "--doors", &Room::doors, at_least(1), "Doors"},
+    Setting{"width", "--width", &Room::width, between(0.5, 10), "Width", called("the width")},
+    Setting{"share", "--share", &Room::share, share_below_one(), "Share", refused_as("a share of {} is odd")},
+    Setting{"heat", "--heat", &Room::heat, positive_up_to(30), "Heat"},
+    Setting{"light", "--light", &Room::light, anything(), "Light"},
+    Setting{"seed", no_flag, &Room::seed, anything()},
+    Setting{"colour", "--colour", &Room::colour, anything(), "red or dark-blue"},
+    Setting{"windows", no_flag, &Room::windows, at_least(0), "", refused_as("windows are counted")},
+    Part{&Room::lamp, Setting{"watts", no_flag, &Lamp::watts, between(1, 100)},
+         Setting{"height", no_flag, &Lamp::height, not_negative()}}};
 
 }  // namespace imgcap
 
@@ -85,7 +86,7 @@ TEST_CASE("settings are visited in the table's order, a part's among them, and c
     names += std::string(row.name) + " ";
     if constexpr (std::same_as<T, int64_t>) value += 2;
   });
-  CHECK(names == "doors width share heat light seed colour watts height ");
+  CHECK(names == "doors width share heat light seed colour windows watts height ");
   CHECK(room.doors == 3);
   CHECK(room.lamp.watts == 42);
 }
@@ -94,6 +95,7 @@ TEST_CASE("values out of their bounds are refused by their name, with what they 
   CHECK(with([](Room&) {}) == "");
   CHECK(with([](Room& r) { r.doors = INT64_MAX; }) == "");
   CHECK(with([](Room& r) { r.doors = 0; }) == "house: doors is 0; it has to be at least 1");
+  CHECK(with([](Room& r) { r.windows = -1; }) == "house: windows are counted");
   for (const double good : {0.5, 10.0}) CHECK(with([&](Room& r) { r.width = good; }) == "");
   const std::string width = "; it has to be in [0.5, 10]";
   CHECK(with([](Room& r) { r.width = 0.25; }) == "house: the width is 0.25" + width);
@@ -115,20 +117,22 @@ TEST_CASE("values out of their bounds are refused by their name, with what they 
 }
 
 TEST_CASE("settings come and go by their names in JSON") {
-  CHECK(settings_to_json(Room{}).dump() ==
-        R"({"doors":1,"width":3.0,"share":0.0,"heat":1.0,"light":false,"seed":1,"colour":"red","watts":40,)"
-        R"("height":0.5})");
+  CHECK(
+      settings_to_json(Room{}).dump() ==
+      R"({"doors":1,"width":3.0,"share":0.0,"heat":1.0,"light":false,"seed":1,"colour":"red","windows":2,"watts":40,)"
+      R"("height":0.5})");
   const std::string text =
       R"({"doors":2,"width":4.0,"share":0.25,"heat":5.0,"light":true,"seed":18446744073709551615,)"
-      R"("colour":"dark-blue","watts":60,"height":1.5})";
+      R"("colour":"dark-blue","windows":3,"watts":60,"height":1.5})";
   CHECK(settings_to_json(settings_from_json<Room>(read_json(text))).dump() == text);
   CHECK(settings_from_json<Room>(read_json("{}")).doors == 1);
-  CHECK(of_json("[1]") == "house: the room is not a JSON object");
-  CHECK(of_json(R"({"doors":1,"door":1})") == "house: the room has settings this version does not know");
+  CHECK(of_json("[1]") == "house: the settings are not a JSON object");
+  CHECK(of_json(R"({"doors":1,"door":1})") ==
+        R"(house: a setting that this version does not know in {"doors":1,"door":1})");
   for (const char* bad : {R"({"doors":1.5})", R"({"doors":"1"})", R"({"doors":null})"})
-    CHECK(of_json(bad) == "house: setting 'doors' of the room has the wrong type");
-  CHECK(of_json(R"({"colour":1})") == "house: setting 'colour' of the room has the wrong type");
-  CHECK(of_json(R"({"light":1})") == "house: setting 'light' of the room has the wrong type");
+    CHECK(of_json(bad) == "house: setting 'doors' has the wrong type");
+  CHECK(of_json(R"({"colour":1})") == "house: setting 'colour' has the wrong type");
+  CHECK(of_json(R"({"light":1})") == "house: setting 'light' has the wrong type");
   CHECK(of_json(R"({"colour":"green"})", ErrorKind::argument) ==
         "house: colour 'green' is none of red, dark-blue");
 }
