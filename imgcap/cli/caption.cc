@@ -9,7 +9,9 @@
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
+#include "imgcap/cli/settings.h"
 #include "imgcap/data/utf8.h"
+#include "imgcap/decoding/search_settings.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -129,18 +131,12 @@ void add_caption(Verb& app, Program& program) {
   verb.option("images", o->images, "Photos, folders or .tar archives").required();
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
-  const Option beam = verb.option("--beam", o->search.beam, "Beam width").range(1, 1000);
-  verb.option("--nbest", o->search.nbest, "Captions a photo, at most --beam (with --sample: any number)")
-      .range(1, 1000);
-  verb.option("--max-words", o->search.max_words, "Longest caption, in tokens (a leading blank is one)")
-      .range(1, 1000);
-  verb.option("--length-exponent", o->search.length_exponent,
-              "Log-probability is divided by length to this power")
-      .range(0.0, 10.0);
+  add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
+  verb.at("--nbest").range(1, 1000);
   add_rule_options(verb, o->rules);
   const Option sample =
       verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)")
-          .excludes(beam);
+          .excludes(verb.at("--beam"));
   verb.option("--temperature", o->sampling.temperature, "Words are drawn from softmax(logits / temperature)")
       .positive()
       .needs(sample);

@@ -3,6 +3,8 @@
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
+#include "imgcap/cli/settings.h"
+#include "imgcap/decoding/search_settings.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -72,10 +74,7 @@ void add_eval(Verb& app, Program& program) {
   verb.option("--captions", o->captions, "Caption files: the references").required();
   o->photos.add_options(verb, "The photos");
   verb.option("--features", o->features, "Feature cache to use or to make");
-  verb.option("--beam", o->beam, "Beam width").range(1, 100);
-  verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);
-  verb.option("--length-exponent", o->length_exponent, "Log-probability is divided by length to this power")
-      .range(0.0, 10.0);
+  add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   const Option protocol =
       verb.option("--protocol", o->protocol, "standard, or original: its search, strings and scores")

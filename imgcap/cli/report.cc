@@ -8,6 +8,8 @@
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
+#include "imgcap/cli/settings.h"
+#include "imgcap/decoding/search_settings.h"
 #include "imgcap/report/report.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
@@ -235,10 +237,7 @@ void add_report(Verb& app, Program& program) {
       "a resumed run's event files");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--features", o->features, "Feature cache to use or to make, of the first model's encoder");
-  verb.option("--beam", o->beam, "Beam width").range(1, 100);
-  verb.option("--max-words", o->max_words, "Longest caption").range(1, 1000);
-  verb.option("--length-exponent", o->length_exponent, "Log-probability is divided by length to this power")
-      .range(0.0, 10.0);
+  add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   verb.option("--photos", o->photos, "Photos that are shown, the first of the list").range(0, 1000);
   verb.option("--title", o->title, "The page's heading");

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/settings.h"
 #include "imgcap/data/captions_write.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/metrics/scores.h"
@@ -12,7 +13,8 @@ namespace {
 
 struct Options {
   std::vector<std::string> references;
-  std::string candidates, protocol = "standard", tokenizer, per_image;
+  std::string candidates, tokenizer, per_image;
+  Protocol protocol = Protocol::standard;
   PhotoChoice photos;
   bool json = false;
 };
@@ -59,7 +61,7 @@ std::string text_of(const std::vector<ImageScore>& scores, const std::string& fi
 
 void run(const Options& o) {
   ScoreOptions options;
-  options.protocol = protocol_of(o.protocol);
+  options.protocol = o.protocol;
   if (!o.tokenizer.empty()) options.tokenizer = score_tokenizer_of(o.tokenizer);
   options.split =
       o.photos.given() ? o.photos.label() : std::filesystem::path(o.references.front()).filename().string();
@@ -105,9 +107,9 @@ void add_score(Verb& app, Program& program) {
   o->photos.add_options(verb, "The photos to score (default: all)");
   verb.option("--per-image", o->per_image,
               "A file for each photo's scores: CSV where it is called .csv, else JSON lines");
-  verb.option("--protocol", o->protocol, "standard or original").one_of({"standard", "original"});
+  add_choice(verb, "--protocol", o->protocol, "standard or original");
   verb.option("--tokenizer", o->tokenizer, "ptb or none (default: ptb; with the original protocol none)")
-      .one_of({"ptb", "none"});
+      .one_of(all_names<ScoreTokenizer>());
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o] { run(*o); });
 }

@@ -5,9 +5,12 @@
 
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/run_folder.h"
+#include "imgcap/cli/settings.h"
 #include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_split.h"
+#include "imgcap/models/decoder_settings.h"
+#include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -15,11 +18,19 @@
 namespace imgcap::cli {
 namespace {
 
+enum class Compat { none, original };
+constexpr std::array<const char*, 2> names_of(Compat) { return {"none", "original"}; }
+
+// Of the frozen encoder's batch norm.
+enum class EncoderMode { eval, train };
+constexpr std::array<const char*, 2> names_of(EncoderMode) { return {"eval", "train"}; }
+
 struct Options {
   std::vector<std::string> captions, images;
-  std::string train_list, val_list, model = "attention", encoder = "efficientnet_lite2", weights, out,
-                                    features;
-  std::string init, vocabulary, compat = "none", encoder_mode = "eval", profile, tensorboard;
+  std::string train_list, val_list, encoder = "efficientnet_lite2", weights, out, features;
+  std::string init, vocabulary, profile, tensorboard;
+  Compat compat = Compat::none;
+  EncoderMode encoder_mode = EncoderMode::eval;
   int64_t max_words = 4065, min_frequency = 5;
   double init_temperature = 1;
   bool no_characters = false, resume = false, detect_anomaly = false;
@@ -56,12 +67,16 @@ TrainListener make_listener(ProgressLine& line, const std::string& profile, Trai
 
 // What an --init checkpoint decides cannot be given beside it.
 void expect_free_of_model_options(const Verb& verb) {
-  for (const char* name :
-       {"--model", "--vocabulary", "--max-vocabulary", "--min-frequency", "--no-characters", "--embedding",
-        "--hidden", "--attention-width", "--layers", "--layer-dropout", "--embedding-dropout",
-        "--output-dropout", "--gate", "--initial-state", "--tanh-image", "--tie-weights"})
-    tensor::check(!verb.given(name), tensor::ErrorKind::argument,
-                  "train: {} is what the checkpoint of --init says; leave it out", name);
+  const auto expect_open = [&](const char* flag) {
+    tensor::check(!verb.given(flag), tensor::ErrorKind::argument,
+                  "train: {} is what the checkpoint of --init says; leave it out", flag);
+  };
+  for (const char* flag : {"--vocabulary", "--max-vocabulary", "--min-frequency", "--no-characters"})
+    expect_open(flag);
+  const DecoderConfig model;
+  for_each_setting(model, [&](const Row& row, const auto&) {
+    if (row.flag != no_flag) expect_open(row.flag);
+  });
 }
 
 std::string cache_of(const Options& o) {
@@ -88,11 +103,12 @@ void set_original_defaults(Options& o, const Verb& verb) {
   // photos as they are, its attention model changed ones; it validates with a greedy search; its encoder's
   // batch norm is in training mode.
   if (!verb.given("--clip-norm")) o.train.clip_norm = 0;
-  if (!verb.given("--teacher-forcing") && o.model == "plain") o.train.teacher_forcing = 1;
+  const bool plain = o.decoder.kind == DecoderKind::plain;
+  if (!verb.given("--teacher-forcing") && plain) o.train.teacher_forcing = 1;
   if (!verb.given("--beam")) o.train.validation.beam = 1;
-  if (!verb.given("--augment") && o.model == "attention" && o.train.finetune == 0)
-    o.train.augment = "original";
-  if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = "train";
+  if (!verb.given("--augment") && !plain && o.train.finetune == 0)
+    o.train.augment = Augmentation::Kind::original;
+  if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = EncoderMode::train;
 }
 
 // The model, vocabulary and encoder that the run begins from.
@@ -124,7 +140,6 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
   }
   if (o.init.empty()) {
     info.decoder = o.decoder;
-    info.decoder.kind = decoder_kind(o.model);
     info.decoder.vocabulary = static_cast<int64_t>(info.vocabulary.size());
     info.decoder.features = encoder.encoder->feature_channels();
     validate(info.decoder);
@@ -137,12 +152,13 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
 
 void run(Options o, const Verb& verb, Program& program) {
   o.train.seed = program.seed;
-  const bool as_original = o.compat == "original";
+  const bool as_original = o.compat == Compat::original;
   if (as_original) set_original_defaults(o, verb);
   validate(o.train);
-  tensor::check(o.train.precision == "f16" || !verb.given("--loss-scale"), tensor::ErrorKind::argument,
-                "train: --loss-scale is for --precision f16; {} needs none", o.train.precision);
-  tensor::check(o.encoder_mode == "eval" || o.train.finetune == 0, tensor::ErrorKind::argument,
+  tensor::check(o.train.precision == Precision::f16 || !verb.given("--loss-scale"),
+                tensor::ErrorKind::argument, "train: --loss-scale is for --precision f16; {} needs none",
+                to_string(o.train.precision));
+  tensor::check(o.encoder_mode == EncoderMode::eval || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
   RunFolder folder(o.out, o.resume);
@@ -168,8 +184,8 @@ void run(Options o, const Verb& verb, Program& program) {
                          .train = split.train,
                          .val = split.val,
                          .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
-  request.change_validation = as_original && o.train.augment == "original";
-  request.batch_statistics = o.encoder_mode == "train";
+  request.change_validation = as_original && o.train.augment == Augmentation::Kind::original;
+  request.batch_statistics = o.encoder_mode == EncoderMode::train;
   const TrainingFeatures features = load_training_features(encoder, request);
 
   if (features.moved) info.encoder_weights = features.moved->encoder->state_dict();
@@ -229,23 +245,22 @@ void add_train(Verb& app, Program& program) {
   verb.option("--train-list", o->train_list,
               "Photos to train on, a name a line (default: the captions' own split, or else 80 % by photo)");
   verb.option("--val-list", o->val_list, "Photos to validate on");
-  verb.option("--model", o->model, "attention or plain").one_of({"attention", "plain"});
+  add_settings(verb, o->decoder, "", "kind", "kind");
+  verb.at("--model").one_of(all_names<DecoderKind>());
   verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
   verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
   verb.option("--out", o->out, "Folder for checkpoints, log and features").required();
   verb.option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
-  verb.option("--compat", o->compat,
-              "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
-              "has the words of both parts, validation is its greedy search (its beam search with --beam) "
-              "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-              "--teacher-forcing 1, the attention model's --augment original (validation photos, too), "
-              "--encoder-mode train, and "
-              "in place of the lists 90/10 by caption")
-      .one_of({"none", "original"});
-  verb.option("--encoder-mode", o->encoder_mode,
-              "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
-              "running ones move (the original's mistake)")
-      .one_of({"eval", "train"});
+  add_choice(verb, "--compat", o->compat,
+             "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
+             "has the words of both parts, validation is its greedy search (its beam search with --beam) "
+             "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
+             "--teacher-forcing 1, the attention model's --augment original (validation photos, too), "
+             "--encoder-mode train, and "
+             "in place of the lists 90/10 by caption");
+  add_choice(verb, "--encoder-mode", o->encoder_mode,
+             "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
+             "running ones move (the original's mistake)");
   verb.option("--init", o->init,
               "A checkpoint to begin from: its weights, vocabulary and model options count");
   verb.option("--init-temperature", o->init_temperature,
@@ -257,73 +272,14 @@ void add_train(Verb& app, Program& program) {
   verb.option("--max-vocabulary", o->max_words, "Most words of the vocabulary (0: no limit)");
   verb.option("--min-frequency", o->min_frequency, "Rarer words are left out");
   verb.flag("--no-characters", o->no_characters, "Unknown words become <unk>, they are not spelled");
-  DecoderConfig& d = o->decoder;
-  verb.option("--embedding", d.embedding, "Width of the word embedding").group("Model");
-  verb.option("--hidden", d.hidden, "Width of the LSTM").group("Model");
-  verb.option("--attention-width", d.attention, "Width of the attention layer").group("Model");
-  verb.option("--layers", d.layers, "LSTM layers").group("Model");
-  verb.option("--layer-dropout", d.layer_dropout, "Dropout between LSTM layers").group("Model");
-  verb.option("--embedding-dropout", d.embedding_dropout, "Dropout on word embeddings").group("Model");
-  verb.option("--output-dropout", d.output_dropout, "Dropout before the vocabulary layer").group("Model");
-  verb.flag("--gate", d.gate, "A gate on the attention's context").group("Model");
-  verb.flag("--initial-state", d.initial_state, "Initial state from the mean feature").group("Model");
-  verb.flag("--tanh-image", d.tanh_image, "The image as tanh of one linear layer (plain model)")
-      .group("Model");
-  verb.flag("--tie-weights", d.tie_weights, "One matrix for embedding and vocabulary layer").group("Model");
-  TrainOptions& t = o->train;
-  verb.option("--epochs", t.epochs, "Passes over the training photos").group("Training");
-  verb.option("--steps", t.max_steps, "Stop after so many steps (0: by epochs)").group("Training");
-  verb.option("--batch", t.batch_photos, "Photos a batch, each with all its captions").group("Training");
-  verb.option("--optimizer", t.optimizer, "adam, adamw or sgd").group("Training");
-  verb.option("--lr", t.lr, "Learning rate").group("Training");
-  verb.option("--weight-decay", t.weight_decay, "Weight decay").group("Training");
-  verb.option(
-          "--schedule", t.schedule,
-          "constant, cosine, or plateau: halved when two validations bring no better CIDEr (with --compat "
-          "original: six no lower loss)")
-      .group("Training");
-  verb.option("--warmup-steps", t.warmup_steps, "Steps of linear warm-up (cosine)").group("Training");
-  verb.option("--min-lr", t.min_lr, "The least learning rate").group("Training");
-  verb.option("--clip-norm", t.clip_norm, "Clip the gradients' norm (0: off)").group("Training");
-  verb.option("--clip-value", t.clip_value, "Clip each gradient element (0: off)").group("Training");
-  verb.option("--teacher-forcing", t.teacher_forcing, "Share of steps fed by the caption").group("Training");
-  verb.option("--teacher-forcing-fall", t.teacher_forcing_fall, "Its fall an epoch").group("Training");
-  verb.option("--teacher-forcing-least", t.teacher_forcing_least, "Its least value").group("Training");
-  verb.option("--label-smoothing", t.label_smoothing, "Label smoothing").group("Training");
-  verb.option("--precision", t.precision,
-              "Of the products in training: f32, f16 (with a loss scale) or bf16. On a processor the 16-bit "
-              "ones are emulated: f32's time and more, for trying out what a GPU would give")
-      .one_of({"f32", "f16", "bf16"})
-      .group("Training");
-  verb.option("--loss-scale", t.loss_scale,
-              "The first loss scale (f16); it is halved when gradients overflow")
-      .positive()
-      .group("Training");
-  verb.option("--average-decay", t.average_decay, "Decay of the averaged weights (0: off)").group("Training");
-  verb.option("--objective", t.objective,
-              "cross-entropy of the captions, or self-critical: CIDEr of captions that the model draws "
-              "(Rennie et al. 2017; begin from a trained model, --init)")
-      .group("Training");
-  verb.option("--samples", t.samples, "Captions drawn a photo (self-critical)").group("Training");
-  verb.option("--augment", t.augment,
-              "Changed training photos beside the true ones: none, mirror, mild (parts of 60 % and "
-              "more, mirrored "
-              "or not, colours), or in their place: original (rotation, small crop, colours)")
-      .group("Training");
-  verb.option("--augment-views", t.augment_views, "Changed copies of each photo (mild, original)")
-      .group("Training");
-  const Option finetune =
-      verb.option("--finetune", t.finetune,
-                  "Train the encoder's last stages, too (0: none); its batch norm keeps its statistics")
-          .group("Training");
-  verb.option("--finetune-lr", t.finetune_lr, "Learning rate of the encoder's stages")
-      .needs(finetune)
-      .group("Training");
-  verb.option("--max-tokens", t.max_tokens, "Cut longer captions (0: no limit)").group("Training");
-  verb.option("--validate-every", t.validate_every, "Epochs between validations").group("Training");
-  verb.option("--patience", t.patience, "Validations without a better CIDEr (0: no limit)").group("Training");
-  verb.option("--checkpoint-every", t.checkpoint_every, "Steps between checkpoints").group("Training");
-  verb.option("--beam", t.validation.beam, "Beam width of the validation").group("Training");
+  add_settings(verb, o->decoder, "Model");
+  // --help has the precision before the objective, JSON behind it.
+  add_settings(verb, o->train, "Training", "epochs", "label_smoothing");
+  add_settings(verb, o->train, "Training", "precision", "average_decay");
+  add_settings(verb, o->train, "Training");
+  verb.at("--precision").one_of(all_names<Precision>());
+  verb.at("--loss-scale").positive();
+  verb.at("--finetune-lr").needs(verb.at("--finetune"));
   verb.flag("--detect-anomaly", o->detect_anomaly,
             "Stop at the first op whose result or gradient has a NaN or an infinity, and name it (slow)")
       .group("Diagnosis");

@@ -124,6 +124,10 @@ Option Verb::option(const std::string& name, double& value, const std::string& h
 Option Verb::option(const std::string& name, std::vector<std::string>& values, const std::string& help) {
   return add(app_, name, values, help);
 }
+Option Verb::option(const std::string& name, const std::string& shown,
+                    const std::function<void(const std::string&)>& take, const std::string& help) {
+  return Option(app_->add_option_function<std::string>(name, take, help)->default_str(shown));
+}
 Option Verb::flag(const std::string& name, bool& value, const std::string& help) {
   return Option(app_->add_flag(name, value, help));
 }
@@ -134,6 +138,8 @@ void Verb::config_option() {
       "Options from a file (name = value lines); flags go on top");
 }
 
+bool Verb::has(const std::string& option) const { return app_->get_option_no_throw(option) != nullptr; }
+Option Verb::at(const std::string& option) const { return Option(app_->get_option(option)); }
 bool Verb::given(const std::string& option) const { return app_->get_option(option)->count() > 0; }
 void Verb::on_parsed(const std::function<void()>& ready) { app_->parse_complete_callback(ready); }
 void Verb::on_run(const std::function<void()>& run) { app_->callback(run); }

@@ -50,7 +50,12 @@ class Verb {
   Option option(const std::string& name, int& value, const std::string& help);
   Option option(const std::string& name, double& value, const std::string& help);
   Option option(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  // One that `take` makes of a text; `shown` is the default in --help.
+  Option option(const std::string& name, const std::string& shown,
+                const std::function<void(const std::string&)>& take, const std::string& help);
   Option flag(const std::string& name, bool& value, const std::string& help);
+  bool has(const std::string& option) const;
+  Option at(const std::string& option) const;  // one that there is
   // --config FILE: values for options that the command line leaves open. To be added before them.
   void config_option();
 

@@ -8,6 +8,7 @@
 #include "imgcap/metrics/ptb_tokenizer.h"
 #include "imgcap/metrics/rouge.h"
 #include "imgcap/metrics/words.h"
+#include "imgcap/settings/names.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -59,15 +60,15 @@ std::string references_text(const Scores& scores) {
 }  // namespace
 
 Protocol protocol_of(std::string_view name) {
-  check(name == "standard" || name == "original", ErrorKind::argument,
-        "protocol: \"{}\" is neither standard nor original", name);
-  return name == "standard" ? Protocol::standard : Protocol::original;
+  const auto protocol = value_named<Protocol>(name);
+  check(protocol.has_value(), ErrorKind::argument, "protocol: \"{}\" is neither standard nor original", name);
+  return *protocol;
 }
 
 ScoreTokenizer score_tokenizer_of(std::string_view name) {
-  check(name == "ptb" || name == "none", ErrorKind::argument, "tokenizer: \"{}\" is neither ptb nor none",
-        name);
-  return name == "ptb" ? ScoreTokenizer::ptb : ScoreTokenizer::none;
+  const auto tokenizer = value_named<ScoreTokenizer>(name);
+  check(tokenizer.has_value(), ErrorKind::argument, "tokenizer: \"{}\" is neither ptb nor none", name);
+  return *tokenizer;
 }
 
 Candidates candidates_of(const std::vector<Caption>& captions, const std::vector<std::string>* images) {
@@ -115,8 +116,8 @@ Scores compute(const Candidates& candidates, const References& references, const
   check(!candidates.empty(), ErrorKind::data, "score: no images with a candidate");
 
   Scores scores;
-  scores.protocol = original ? "original" : "standard";
-  scores.tokenizer = original ? "as-is" : options.tokenizer == ScoreTokenizer::none ? "none" : "ptb";
+  scores.protocol = to_string(options.protocol);
+  scores.tokenizer = original ? "as-is" : to_string(options.tokenizer.value_or(ScoreTokenizer::ptb));
   scores.split = options.split;
   scores.images = static_cast<int64_t>(candidates.size());
 

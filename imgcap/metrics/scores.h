@@ -24,7 +24,9 @@ namespace imgcap {
 //           torcheval's BLEU; CIDEr with candidate and reference exchanged, each pair an image. Its ROUGE-L
 //           (the original had none) is pycocoevalcap's on the same words.
 enum class Protocol { standard, original };
+constexpr std::array<const char*, 2> names_of(Protocol) { return {"standard", "original"}; }
 enum class ScoreTokenizer { ptb, none };
+constexpr std::array<const char*, 2> names_of(ScoreTokenizer) { return {"ptb", "none"}; }
 
 Protocol protocol_of(std::string_view name);               // kind argument: neither "standard" nor "original"
 ScoreTokenizer score_tokenizer_of(std::string_view name);  // kind argument: neither "ptb" nor "none"

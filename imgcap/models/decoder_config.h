@@ -1,14 +1,17 @@
 // What a decoder is made of: kept in every checkpoint.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+
+#include "imgcap/settings/names.h"
 
 namespace imgcap {
 
 enum class DecoderKind { attention, plain };
+constexpr std::array<const char*, 2> names_of(DecoderKind) { return {"attention", "plain"}; }
 
-std::string to_string(DecoderKind kind);            // "attention", "plain"
 DecoderKind decoder_kind(const std::string& name);  // argument error for another name
 
 // The defaults are the original's widths. What the original does not have is off.
@@ -33,7 +36,8 @@ struct DecoderConfig {
   bool operator==(const DecoderConfig&) const = default;
 };
 
-// Argument errors name the setting: sizes have to be positive, dropouts in [0, 1).
+// Argument errors name the setting: out of its bounds (decoder_settings.h), or beside one that it does not go
+// with.
 void validate(const DecoderConfig& config);
 
 // A JSON object with the members' names; from_json refuses unknown keys, wrong types and values out of range.

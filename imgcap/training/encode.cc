@@ -7,6 +7,7 @@
 #include <set>
 
 #include "imgcap/data/utf8.h"
+#include "imgcap/settings/names.h"
 #include "imgcap/training/fingerprint.h"
 #include "imgcap/training/weights_file.h"
 #include "tensor/error.h"
@@ -104,8 +105,7 @@ Image Augmentation::operator()(const Image& image, int64_t index) const {
 std::string Augmentation::key() const {
   if (kind == Kind::none) return "";
   if (kind == Kind::mirror) return " mirror";
-  return tensor::format(" {} augmentation {} of seed {}", kind == Kind::mild ? "mild" : "original", view,
-                        seed);
+  return tensor::format(" {} augmentation {} of seed {}", to_string(kind), view, seed);
 }
 
 int64_t file_bytes(const ImageSource& source, int64_t index) {

@@ -1,6 +1,7 @@
 // From photos to a feature cache: read, decode, resize, encode.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <functional>
@@ -60,6 +61,9 @@ struct Augmentation {
   Image operator()(const Image& image, int64_t index) const;
   std::string key() const;  // "" for none; made part of the cache's key
 };
+constexpr std::array<const char*, 4> names_of(Augmentation::Kind) {
+  return {"none", "mirror", "mild", "original"};
+}
 
 // The bytes of a photo's file; -1 when it cannot be read.
 int64_t file_bytes(const ImageSource& source, int64_t index);

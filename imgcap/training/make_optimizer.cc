@@ -11,10 +11,10 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& o, const De
                                                  const TrainedEncoder* encoder) {
   std::vector<optim::GroupOptions> groups = {{decoder.named_parameters()}};
   if (encoder != nullptr) groups.push_back({encoder->parameters(), o.finetune_lr});
-  if (o.optimizer == "adam")
+  if (o.optimizer == OptimizerKind::adam)
     return std::make_unique<optim::Adam>(std::move(groups),
                                          optim::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
-  if (o.optimizer == "adamw")
+  if (o.optimizer == OptimizerKind::adamw)
     return std::make_unique<optim::AdamW>(std::move(groups),
                                           optim::AdamWOptions{.lr = o.lr, .weight_decay = o.weight_decay});
   return std::make_unique<optim::SGD>(std::move(groups),
@@ -30,12 +30,12 @@ optim::NamedParameters all_parameters(const optim::Optimizer& optimizer) {
 
 std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::Optimizer& optimizer,
                                                  int64_t total_steps) {
-  if (o.schedule == "cosine")
+  if (o.schedule == Schedule::cosine)
     return std::make_unique<optim::WarmupCosineLR>(
         optimizer, optim::WarmupCosineOptions{.warmup_steps = o.warmup_steps,
                                               .total_steps = std::max(total_steps, o.warmup_steps + 1),
                                               .min_lr = o.min_lr});
-  if (o.schedule == "plateau") {
+  if (o.schedule == Schedule::plateau) {
     optim::PlateauOptions plateau;
     // The original's waits for a lower loss.
     plateau.mode = o.compat_original ? optim::PlateauOptions::Mode::min : optim::PlateauOptions::Mode::max;
@@ -48,24 +48,18 @@ std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::O
 }
 
 void schedule_after_step(const TrainOptions& o, optim::Scheduler& scheduler) {
-  if (o.schedule == "cosine") scheduler.step();
+  if (o.schedule == Schedule::cosine) scheduler.step();
 }
 
 void schedule_after_validation(const TrainOptions& o, optim::Scheduler& scheduler, double loss,
                                double cider) {
-  if (o.schedule == "plateau") scheduler.step(o.compat_original ? loss : cider);
-}
-
-tensor::DType precision_of(const TrainOptions& o) {
-  if (o.precision == "f16") return tensor::DType::f16;
-  if (o.precision == "bf16") return tensor::DType::bf16;
-  return tensor::DType::f32;
+  if (o.schedule == Schedule::plateau) scheduler.step(o.compat_original ? loss : cider);
 }
 
 optim::GradScalerOptions scaler_options(const TrainOptions& o) {
   return {.init_scale = o.loss_scale,
           .min_scale = std::min(1.0, o.loss_scale),
-          .enabled = precision_of(o) == tensor::DType::f16};
+          .enabled = o.precision == Precision::f16};
 }
 
 }  // namespace imgcap

@@ -1,4 +1,4 @@
-// The optimiser, the schedule and the precision that a run's settings ask for.
+// The optimiser, the schedule and the loss scaling that a run's settings ask for.
 #pragma once
 
 #include <memory>
@@ -25,8 +25,6 @@ void schedule_after_step(const TrainOptions& options, optim::Scheduler& schedule
 void schedule_after_validation(const TrainOptions& options, optim::Scheduler& scheduler, double loss,
                                double cider);
 
-// What the products of the forward pass are computed in (autograd/autocast.h).
-tensor::DType precision_of(const TrainOptions& options);
 // Not enabled but for f16: bf16 has the range of f32.
 optim::GradScalerOptions scaler_options(const TrainOptions& options);
 

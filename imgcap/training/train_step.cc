@@ -17,7 +17,7 @@ double teacher_forcing(const TrainOptions& o, int64_t epoch) {
 
 TrainStep::TrainStep(const TrainOptions& options, const Dataset& training, RunState& state)
     : options_(options), state_(state) {
-  if (options.objective == "self-critical")
+  if (options.objective == Objective::self_critical)
     self_critical_.emplace(training, options.samples,
                            options.max_tokens > 0 ? options.max_tokens : options.validation.max_words);
 }
@@ -51,7 +51,7 @@ StepReport TrainStep::operator()(TrainingBatch& batch) {
 
 // Encode and decode, in the precision of the run.
 CaptionLoss TrainStep::forward(TrainingBatch& batch, StepReport& report) {
-  const autograd::AutocastGuard autocast(precision_of(options_));
+  const autograd::AutocastGuard autocast(dtype_of(options_.precision));
   if (state_.encoder != nullptr) batch.captions.features = state_.encoder->forward(batch.pictures);
   report.teacher_forcing = teacher_forcing(options_, state_.epoch);
   return self_critical_ ? self_critical_loss(batch, report) : cross_entropy_loss(batch, report);

@@ -53,14 +53,13 @@ void load_moved(const LoadedEncoder& encoder, const FeatureRequest& r, const Fea
 
 }  // namespace
 
-std::vector<Augmentation> training_views(const std::string& augment, int64_t views, uint64_t seed) {
+std::vector<Augmentation> training_views(Augmentation::Kind augment, int64_t views, uint64_t seed) {
   using Kind = Augmentation::Kind;
   std::vector<Augmentation> all;
-  if (augment != "original") all.push_back({});
-  if (augment == "mirror") all.push_back({.kind = Kind::mirror});
-  if (augment == "mild" || augment == "original")
-    for (int64_t view = 0; view < views; ++view)
-      all.push_back({.kind = augment == "mild" ? Kind::mild : Kind::original, .view = view, .seed = seed});
+  if (augment != Kind::original) all.push_back({});
+  if (augment == Kind::mirror) all.push_back({.kind = augment});
+  if (augment == Kind::mild || augment == Kind::original)
+    for (int64_t view = 0; view < views; ++view) all.push_back({.kind = augment, .view = view, .seed = seed});
   return all;
 }
 

@@ -10,7 +10,7 @@
 namespace imgcap {
 
 // What training takes turns with, by --augment: the photos (unless they are the original's) and changed ones.
-std::vector<Augmentation> training_views(const std::string& augment, int64_t views, uint64_t seed);
+std::vector<Augmentation> training_views(Augmentation::Kind augment, int64_t views, uint64_t seed);
 
 struct TrainingFeatures {
   FeatureCache plain;                  // of photos as they are: all, or, beside `moved`, the validation's

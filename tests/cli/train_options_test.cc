@@ -244,10 +244,10 @@ TEST_CASE("train: every option counts") {
   o.epochs = 6;
   o.max_steps = 7;
   o.batch_photos = 2;
-  o.optimizer = "adam";
+  o.optimizer = OptimizerKind::adam;
   o.lr = 3e-3;
   o.weight_decay = 2e-2;
-  o.schedule = "cosine";
+  o.schedule = Schedule::cosine;
   o.warmup_steps = 4;
   o.min_lr = 1e-3;
   o.clip_norm = 0.5;
@@ -256,11 +256,11 @@ TEST_CASE("train: every option counts") {
   o.teacher_forcing_fall = 0.15;
   o.teacher_forcing_least = 0.4;
   o.label_smoothing = 0.14;
-  o.precision = "f16";
+  o.precision = Precision::f16;
   o.loss_scale = 1024;
   o.average_decay = 0.9;
   o.samples = 8;
-  o.augment = "mild";
+  o.augment = Augmentation::Kind::mild;
   o.augment_views = 3;
   o.max_tokens = 9;
   o.validate_every = 10;
@@ -336,7 +336,7 @@ TEST_CASE("train: every option counts") {
     for (int64_t i = 0; i < tensor.numel(); ++i) tensor.mutable_data<float>()[i] *= 2;
   }
   o = {};
-  o.objective = "self-critical";
+  o.objective = Objective::self_critical;
   o.samples = 4;
   o.teacher_forcing = 1;
   o.batch_photos = 1;

@@ -39,7 +39,7 @@ struct Request {
                          .images = {tests::assets() + "/photos"},
                          .train = {kSkier, kBear},
                          .val = {kField},
-                         .views = training_views("original", 2, 7)};
+                         .views = training_views(Augmentation::Kind::original, 2, 7)};
 
   Request() { fs::create_directory(folder / "run"); }
   TrainingFeatures load(std::string* said = nullptr) const {
@@ -59,8 +59,10 @@ struct Request {
 }  // namespace
 
 TEST_CASE("views by the kind of augmentation: changed photos beside the true ones, or in their place") {
-  const auto none = training_views("none", 3, 5), mirror = training_views("mirror", 3, 5),
-             mild = training_views("mild", 2, 5), original = training_views("original", 2, 5);
+  const auto none = training_views(Augmentation::Kind::none, 3, 5),
+             mirror = training_views(Augmentation::Kind::mirror, 3, 5),
+             mild = training_views(Augmentation::Kind::mild, 2, 5),
+             original = training_views(Augmentation::Kind::original, 2, 5);
   REQUIRE(none.size() == 1);
   check_view(none[0], Kind::none, 0, 0);
   REQUIRE(mirror.size() == 2);
@@ -116,7 +118,7 @@ TEST_CASE("features of changed photos, and of changed validation photos where th
   }
   CHECK(FeatureCache::open(r.folder / "cache.safetensors").size() == 3);
   r.request.change_validation = false;
-  r.request.views = training_views("mirror", 1, 7);
+  r.request.views = training_views(Augmentation::Kind::mirror, 1, 7);
   const TrainingFeatures mirrored = r.load();
   CHECK(mirrored.changed_validation.empty());
   CHECK(mirrored.plain_is_a_view);

@@ -112,15 +112,15 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
   if (!toy.info.weights.empty()) decoder->load_state_dict(toy.info.weights);
   const optim::NamedParameters parameters = decoder->named_parameters();
   std::unique_ptr<optim::Optimizer> optimizer;
-  if (o.optimizer == "adam")
+  if (o.optimizer == OptimizerKind::adam)
     optimizer = std::make_unique<optim::Adam>(parameters, optim::AdamOptions{.weight_decay = o.weight_decay});
-  if (o.optimizer == "adamw")
+  if (o.optimizer == OptimizerKind::adamw)
     optimizer =
         std::make_unique<optim::AdamW>(parameters, optim::AdamWOptions{.weight_decay = o.weight_decay});
-  if (o.optimizer == "sgd")
+  if (o.optimizer == OptimizerKind::sgd)
     optimizer = std::make_unique<optim::SGD>(parameters, optim::SgdOptions{.weight_decay = o.weight_decay});
   std::optional<SelfCritical> critic;
-  if (o.objective == "self-critical")
+  if (o.objective == Objective::self_critical)
     critic.emplace(toy.data, o.samples, o.max_tokens > 0 ? o.max_tokens : o.validation.max_words);
 
   const auto photos = static_cast<int64_t>(toy.data.photos.size());
@@ -129,7 +129,7 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
   const auto rate = [&](int64_t step) {
     const auto t = static_cast<double>(step), w = static_cast<double>(o.warmup_steps),
                end = static_cast<double>(std::max(total, o.warmup_steps + 1));
-    if (o.schedule != "cosine") return o.lr;
+    if (o.schedule != Schedule::cosine) return o.lr;
     if (t < w) return o.lr * (1e-3 + (1 - 1e-3) * t / w);
     return o.min_lr + (o.lr - o.min_lr) * (1 + std::cos(std::numbers::pi * (t - w) / (end - w))) / 2;
   };
@@ -137,7 +137,7 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
   Course course;
   std::map<std::string, std::vector<double>> average;
   int64_t step = 0, made = 0, saved = 0, worse = 0, updates = 0;
-  double best = -1, scale = o.precision == "f16" ? o.loss_scale : 0;
+  double best = -1, scale = o.precision == Precision::f16 ? o.loss_scale : 0;
 
   const auto validate = [&](int64_t epoch) {
     Checkpoint model = toy.info;
@@ -191,8 +191,8 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
         std::optional<autograd::AutocastGuard> autocast;
         std::optional<SampledCaptions> drawn;
         if (critic) drawn = critic->draw(*decoder, batch.features, numbers, generator);
-        if (o.precision == "f16") autocast.emplace(tensor::DType::f16);
-        if (o.precision == "bf16") autocast.emplace(tensor::DType::bf16);
+        if (o.precision == Precision::f16) autocast.emplace(tensor::DType::f16);
+        if (o.precision == Precision::bf16) autocast.emplace(tensor::DType::bf16);
         if (drawn) {
           s.reward = drawn->reward;
           loss = SelfCritical::loss(*decoder, *drawn, generator).loss;

@@ -44,7 +44,7 @@ TrainOptions small_options() {
   options.lr = 1e-2;
   options.finetune = 1;
   options.finetune_lr = 1e-3;
-  options.schedule = "cosine";
+  options.schedule = Schedule::cosine;
   options.average_decay = 0.5;
   options.validation.beam = 2;
   options.validation.max_words = 6;
@@ -196,9 +196,9 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
     const Folder folder("shapes");
     return unsaturated_decoder(Run(folder.path).info());
   }();
-  std::map<std::string, std::vector<StepReport>> steps;
-  for (const std::string precision : {"f32", "f16", "bf16"}) {
-    CAPTURE(precision);
+  std::map<Precision, std::vector<StepReport>> steps;
+  for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
+    CAPTURE(to_string(precision));
     const Folder folder("rounded");
     TrainOptions options = small_options();
     options.precision = precision;
@@ -218,28 +218,29 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
     CHECK(steps[precision].back().skipped == 0);
   }
   // Over six seeds the largest were: of a loss 8e-5 and 8e-4, of the first gradient's norm 1.3e-3 and 1.4e-2.
-  for (const auto& [precision, bar] : std::map<std::string, double>{{"f16", 5e-4}, {"bf16", 5e-3}}) {
-    CAPTURE(precision);
+  for (const auto& [precision, bar] :
+       std::map<Precision, double>{{Precision::f16, 5e-4}, {Precision::bf16, 5e-3}}) {
+    CAPTURE(to_string(precision));
     for (size_t k = 0; k < 2; ++k) {
       CAPTURE(k);
-      const StepReport &exact = steps["f32"][k], &rounded = steps[precision][k];
+      const StepReport &exact = steps[Precision::f32][k], &rounded = steps[precision][k];
       CHECK(rounded.gradient_norm != exact.gradient_norm);
       CHECK(rounded.loss == doctest::Approx(exact.loss).epsilon(bar).scale(0));
     }
     CHECK(steps[precision][0].gradient_norm ==
-          doctest::Approx(steps["f32"][0].gradient_norm).epsilon(10 * bar).scale(0));
+          doctest::Approx(steps[Precision::f32][0].gradient_norm).epsilon(10 * bar).scale(0));
   }
 }
 
 TEST_CASE("fine-tuning goes together with self-critical training in every precision") {
   const std::atomic<bool> go{false};
-  std::map<std::string, StepReport> first;
-  for (const std::string precision : {"f32", "f16", "bf16"}) {
-    CAPTURE(precision);
+  std::map<Precision, StepReport> first;
+  for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
+    CAPTURE(to_string(precision));
     const Folder folder("critical");
     TrainOptions options = small_options();
     options.precision = precision;
-    options.objective = "self-critical";
+    options.objective = Objective::self_critical;
     options.teacher_forcing = 1;
     options.samples = 3;
     options.epochs = 1;
@@ -297,9 +298,9 @@ TEST_CASE("the encoder's weights have a learning rate and a schedule of their ow
   const std::atomic<bool> go{false};
   const auto changes = [&](const std::function<void(TrainOptions&)>& change) {
     TrainOptions options = small_options();
-    options.optimizer = "sgd";
+    options.optimizer = OptimizerKind::sgd;
     options.weight_decay = 0;
-    options.schedule = "constant";
+    options.schedule = Schedule::constant;
     options.max_steps = 1;
     options.average_decay = 0;
     change(options);
@@ -330,7 +331,8 @@ TEST_CASE("the encoder's weights have a learning rate and a schedule of their ow
   CHECK(as_before == encoder);
   CHECK(faster == doctest::Approx(2 * decoder).epsilon(1e-3));
   // A warm-up begins with a thousandth of both.
-  const auto [slow, slow_decoder] = changes([](auto& o) { o.schedule = "cosine", o.warmup_steps = 9; });
+  const auto [slow, slow_decoder] =
+      changes([](auto& o) { o.schedule = Schedule::cosine, o.warmup_steps = 9; });
   CHECK(slow == doctest::Approx(1e-3 * encoder).epsilon(0.05));
   CHECK(slow_decoder == doctest::Approx(1e-3 * decoder).epsilon(0.05));
   const auto [decayed, decayed_decoder] = changes([](auto& o) { o.weight_decay = 50; });
@@ -406,12 +408,12 @@ TEST_CASE("what cannot be fine-tuned is refused") {
                        tensor::Error);
 
   TrainOptions options = small_options();
-  options.augment = "mirror";
+  options.augment = Augmentation::Kind::mirror;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("does not go with --finetune"), tensor::Error);
   options = small_options();
   options.min_lr = 2e-3;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("is over the encoder's"), tensor::Error);
-  options.schedule = "constant";
+  options.schedule = Schedule::constant;
   CHECK_NOTHROW(validate(options));
   options = small_options();
   options.finetune = -1;

@@ -29,7 +29,7 @@ std::string bytes_of(const fs::path& file) {
 // that fall, coins, dropout, averages.
 TrainOptions eventful_options() {
   TrainOptions options = toy_options();
-  options.precision = "f16";
+  options.precision = Precision::f16;
   options.loss_scale = 0x1p21;  // the first steps overflow
   options.epochs = 5;
   options.lr = 3e-3;
@@ -44,7 +44,7 @@ struct Ups {
 
   TrainOptions options() const {
     TrainOptions options = toy_options();
-    options.schedule = "plateau";
+    options.schedule = Schedule::plateau;
     options.average_decay = 0;
     options.teacher_forcing = 1;
     options.epochs = 7;
@@ -258,10 +258,10 @@ TEST_CASE("a run goes on with settings that change nothing of what is trained, a
   };
   const std::map<std::string, Change> fixed = {
       {"batch_photos", [](auto& o) { o.batch_photos = 4; }},
-      {"optimizer", [](auto& o) { o.optimizer = "adam"; }},
+      {"optimizer", [](auto& o) { o.optimizer = OptimizerKind::adam; }},
       {"lr", [](auto& o) { o.lr = 2e-2; }},
       {"weight_decay", [](auto& o) { o.weight_decay = 0; }},
-      {"schedule", [](auto& o) { o.schedule = "constant"; }},
+      {"schedule", [](auto& o) { o.schedule = Schedule::constant; }},
       {"warmup_steps", [](auto& o) { o.warmup_steps = 1; }},
       {"min_lr", [](auto& o) { o.min_lr = 1e-3; }},
       {"clip_norm", [](auto& o) { o.clip_norm = 2; }},
@@ -271,12 +271,12 @@ TEST_CASE("a run goes on with settings that change nothing of what is trained, a
       {"teacher_forcing_least", [](auto& o) { o.teacher_forcing_least = 0.1; }},
       {"label_smoothing", [](auto& o) { o.label_smoothing = 0; }},
       {"objective",
-       [](auto& o) { o.objective = "self-critical", o.teacher_forcing = 1, o.label_smoothing = 0; }},
+       [](auto& o) { o.objective = Objective::self_critical, o.teacher_forcing = 1, o.label_smoothing = 0; }},
       {"samples", [](auto& o) { o.samples = 6; }},
-      {"augment", [](auto& o) { o.augment = "mirror"; }},
+      {"augment", [](auto& o) { o.augment = Augmentation::Kind::mirror; }},
       {"augment_views", [](auto& o) { o.augment_views = 2; }},
       {"finetune_lr", [](auto& o) { o.finetune_lr = 1e-4; }},
-      {"precision", [](auto& o) { o.precision = "bf16"; }},
+      {"precision", [](auto& o) { o.precision = Precision::bf16; }},
       {"loss_scale", [](auto& o) { o.loss_scale = 2; }},
       {"average_decay", [](auto& o) { o.average_decay = 0.8; }},
       {"max_tokens", [](auto& o) { o.max_tokens = 9; }},

@@ -234,16 +234,16 @@ TEST_CASE("a sharpened model divides its logits by the temperature") {
 TEST_CASE("a self-critical run resumes to the bit, in 32 and in 16 bits") {
   const Toy toy;
   TrainOptions options = toy_options();
-  options.objective = "self-critical";
+  options.objective = Objective::self_critical;
   options.teacher_forcing = 1;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("neither --label-smoothing"), tensor::Error);
   options.label_smoothing = 0;
   options.samples = 3;
   options.epochs = 2;
   const std::atomic<bool> go{false};
-  std::map<std::string, StepReport> first_steps;
-  for (const std::string precision : {"f32", "f16", "bf16"}) {
-    CAPTURE(precision);
+  std::map<Precision, StepReport> first_steps;
+  for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
+    CAPTURE(to_string(precision));
     options.precision = precision;
     const Folder whole("critical_whole"), broken("critical_broken");
     Trainer straight(toy.info, toy.features, toy.data, toy.data, options, whole.path);
@@ -266,9 +266,10 @@ TEST_CASE("a self-critical run resumes to the bit, in 32 and in 16 bits") {
     CHECK(weights_of(second.decoder()) == weights_of(straight.decoder()));
   }
   // The captions are drawn in f32, so that the first are the same; the step on them is rounded.
-  const StepReport& exact = first_steps["f32"];
-  for (const auto& [precision, bar] : std::map<std::string, double>{{"f16", 2e-3}, {"bf16", 2e-2}}) {
-    CAPTURE(precision);
+  const StepReport& exact = first_steps[Precision::f32];
+  for (const auto& [precision, bar] :
+       std::map<Precision, double>{{Precision::f16, 2e-3}, {Precision::bf16, 2e-2}}) {
+    CAPTURE(to_string(precision));
     const StepReport& rounded = first_steps[precision];
     CHECK(rounded.reward == exact.reward);
     CHECK(rounded.loss != exact.loss);

@@ -42,7 +42,7 @@ void check_effect(const std::function<void(TrainOptions&)>& change,
 
 TrainOptions self_critical() {
   return with([](TrainOptions& o) {
-    o.objective = "self-critical";
+    o.objective = Objective::self_critical;
     o.teacher_forcing = 1;
     o.label_smoothing = 0;
     o.samples = 3;
@@ -53,10 +53,10 @@ TrainOptions self_critical() {
 // Steps that change no caption: what validations say is then up to the photos alone.
 TrainOptions idle_options() {
   TrainOptions options = base_options();
-  options.optimizer = "sgd";
+  options.optimizer = OptimizerKind::sgd;
   options.lr = 4e-6;
   options.clip_norm = 1e-3;
-  options.schedule = "constant";
+  options.schedule = Schedule::constant;
   options.average_decay = 0;
   options.batch_photos = 8;  // a step an epoch
   options.epochs = 8;
@@ -74,7 +74,7 @@ std::vector<double> rates(const Course& course) {
 // Where validations get better and better, or worse and worse.
 Course plateau_run(bool better, const std::function<void(TrainOptions&)>& change) {
   TrainOptions options = idle_options();
-  options.schedule = "plateau";
+  options.schedule = Schedule::plateau;
   change(options);
   std::vector<FeatureCache> caches;
   // By pairs: mixing up one more photo does not have to change the score.
@@ -94,7 +94,7 @@ Course plateau_run(bool better, const std::function<void(TrainOptions&)>& change
 }
 
 void check_schedule() {
-  check_effect([](TrainOptions& o) { o.schedule = "constant"; });
+  check_effect([](TrainOptions& o) { o.schedule = Schedule::constant; });
   const double lr = idle_options().lr;
   const auto same = [](TrainOptions&) {};
   // The rate is halved after two validations without a better CIDEr.
@@ -114,7 +114,7 @@ void check_compat_original() {
   check_effect([](TrainOptions& o) { o.compat_original = true; });
   for (const bool better : {false, true}) {
     TrainOptions options = idle_options();
-    options.schedule = "plateau";
+    options.schedule = Schedule::plateau;
     options.compat_original = true;
     options.epochs = 8;
     std::vector<FeatureCache> caches;
@@ -209,17 +209,17 @@ const std::map<std::string, Check>& checks() {
       {"batch_photos", [] { check_effect([](auto& o) { o.batch_photos = 4; }); }},
       {"optimizer",
        [] {
-         for (const char* name : {"adam", "sgd"}) {
-           CAPTURE(name);
-           check_effect([&](auto& o) { o.optimizer = name; });
+         for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd}) {
+           CAPTURE(to_string(kind));
+           check_effect([&](auto& o) { o.optimizer = kind; });
          }
        }},
       {"lr", [] { check_effect([](auto& o) { o.lr = 5e-3; }); }},
       {"weight_decay",
        [] {
-         for (const char* name : {"adamw", "adam", "sgd"}) {
-           CAPTURE(name);
-           beside([&](auto& o) { o.optimizer = name; }, [](auto& o) { o.weight_decay = 0.2; });
+         for (const OptimizerKind kind : {OptimizerKind::adamw, OptimizerKind::adam, OptimizerKind::sgd}) {
+           CAPTURE(to_string(kind));
+           beside([&](auto& o) { o.optimizer = kind; }, [](auto& o) { o.weight_decay = 0.2; });
          }
        }},
       {"schedule", check_schedule},
@@ -227,8 +227,9 @@ const std::map<std::string, Check>& checks() {
       {"min_lr", check_min_lr},
       {"clip_norm",
        [] {
-         beside([](auto& o) { o.optimizer = "sgd"; }, [](auto& o) { o.clip_norm = 0.1; });
-         beside([](auto& o) { o.optimizer = "sgd", o.clip_norm = 0.1; }, [](auto& o) { o.clip_norm = 0; });
+         beside([](auto& o) { o.optimizer = OptimizerKind::sgd; }, [](auto& o) { o.clip_norm = 0.1; });
+         beside([](auto& o) { o.optimizer = OptimizerKind::sgd, o.clip_norm = 0.1; },
+                [](auto& o) { o.clip_norm = 0; });
        }},
       {"clip_value", [] { check_effect([](auto& o) { o.clip_value = 0.01; }); }},
       {"teacher_forcing", [] { check_effect([](auto& o) { o.teacher_forcing = 0.3; }); }},
@@ -247,7 +248,7 @@ const std::map<std::string, Check>& checks() {
          check_effect(self_critical(), with(before));
        }},
       {"samples", [] { check_effect([](auto& o) { o.samples = 4; }, self_critical()); }},
-      {"augment", [] { check_kept([](auto& o) { o.augment = "mirror"; }); }},
+      {"augment", [] { check_kept([](auto& o) { o.augment = Augmentation::Kind::mirror; }); }},
       {"augment_views", [] { check_kept([](auto& o) { o.augment_views = 3; }); }},
       // finetune_test.cc has the two with an encoder.
       {"finetune",
@@ -261,14 +262,14 @@ const std::map<std::string, Check>& checks() {
       {"finetune_lr", [] { check_kept([](auto& o) { o.finetune_lr = 1e-3; }); }},
       {"precision",
        [] {
-         for (const char* name : {"f16", "bf16"}) {
-           CAPTURE(name);
-           check_effect([&](auto& o) { o.precision = name; });
+         for (const Precision precision : {Precision::f16, Precision::bf16}) {
+           CAPTURE(to_string(precision));
+           check_effect([&](auto& o) { o.precision = precision; });
          }
        }},
       {"loss_scale",
        [] {
-         const auto f16 = [](auto& o) { o.precision = "f16", o.epochs = 2; };
+         const auto f16 = [](auto& o) { o.precision = Precision::f16, o.epochs = 2; };
          beside(f16, [](auto& o) { o.loss_scale = 1024; });
          beside(f16, [](auto& o) { o.loss_scale = 0.5; });  // under the scaler's own floor of 1
          // The first steps overflow, are skipped, and move neither the schedule nor the average.

@@ -62,7 +62,7 @@ inline TrainOptions toy_options() {
   options.average_decay = 0.9;
   options.label_smoothing = 0.1;
   options.teacher_forcing = 0.8;
-  options.schedule = "cosine";
+  options.schedule = Schedule::cosine;
   options.validation.beam = 2;
   options.validation.max_words = 8;
   return options;

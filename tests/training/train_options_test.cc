@@ -5,8 +5,9 @@
 #include <functional>
 #include <limits>
 
-#include "imgcap/training/trainer.h"
+#include "imgcap/training/train_options.h"
 #include "tensor/error.h"
+#include "tensor/format.h"
 #include "tests/json.h"
 #include "tests/tensor/reference.h"
 
@@ -22,10 +23,10 @@ TrainOptions unusual() {
   o.epochs = 9;
   o.max_steps = 11;
   o.batch_photos = 13;
-  o.optimizer = "adam";
+  o.optimizer = OptimizerKind::adam;
   o.lr = 0.5;
   o.weight_decay = 0.03;
-  o.schedule = "plateau";
+  o.schedule = Schedule::plateau;
   o.warmup_steps = 17;
   o.min_lr = 0.01;
   o.clip_norm = 2.5;
@@ -34,13 +35,13 @@ TrainOptions unusual() {
   o.teacher_forcing_fall = 0.05;
   o.teacher_forcing_least = 0.25;
   o.label_smoothing = 0.125;
-  o.objective = "cross-entropy";
+  o.objective = Objective::cross_entropy;
   o.samples = 7;
-  o.augment = "mild";
+  o.augment = Augmentation::Kind::mild;
   o.augment_views = 4;
   o.finetune = 0;
   o.finetune_lr = 0.002;
-  o.precision = "bf16";
+  o.precision = Precision::bf16;
   o.loss_scale = 128;
   o.average_decay = 0.99;
   o.max_tokens = 21;
@@ -114,14 +115,26 @@ void bounded(const char* text, T SearchOptions::*field, T low, T high) {
   }
 }
 
-void one_of(const char* text, std::string TrainOptions::*field, const std::vector<std::string>& names) {
-  CAPTURE(text);
-  for (const std::string& name : names) {
-    CAPTURE(name);
-    accepted({}, [&](TrainOptions& o) { o.*field = name; });
+// The setting has these names in JSON, and none beside them.
+template <class E>
+void one_of(const std::string& setting, const char* called, E TrainOptions::*field,
+            const std::vector<std::string>& names, const std::string& beside = "") {
+  CAPTURE(setting);
+  const auto json = [&](const std::string& name) {
+    return "{\"" + setting + "\":\"" + name + "\"" + beside + "}";
+  };
+  for (size_t i = 0; i < names.size(); ++i) {
+    CAPTURE(names[i]);
+    const TrainOptions options = train_options_from_json(json(names[i]));
+    CHECK(options.*field == static_cast<E>(i));
+    CHECK(read_json(to_json(options)).at(setting) == names[i]);
   }
   for (const std::string& name : {std::string(), names[0] + "x", std::string("none of these")})
-    refused({}, text, [&](TrainOptions& o) { o.*field = name; });
+    tests::check_error(
+        tensor::ErrorKind::argument,
+        {("train: " + std::string(called) + " '" + name + "' is none of " + tensor::join(names, ", "))
+             .c_str()},
+        [&] { train_options_from_json(json(name)); });
 }
 
 }  // namespace
@@ -148,7 +161,7 @@ TEST_CASE("settings have their names and values in JSON, and come back from it")
   CHECK(of_defaults.size() == 34);
   CHECK(train_options_from_json(R"({"finetune":2,"augment":"none"})").finetune == 2);
   CHECK(train_options_from_json(R"({"objective":"self-critical","teacher_forcing":1})").objective ==
-        "self-critical");
+        Objective::self_critical);
 }
 
 // What the recipes and the manual leave out goes by these.
@@ -215,17 +228,18 @@ TEST_CASE("each setting takes the values up to its bounds and none beyond them")
   bounded<int64_t>("max_words is", &S::max_words, 1, 100'000);
   bounded<int64_t>("search_batch is", &S::batch_photos, 1, kMost);
   bounded<double>("length_exponent is", &S::length_exponent, 0, std::numeric_limits<double>::max());
-  one_of("optimizer '", &O::optimizer, {"adam", "adamw", "sgd"});
-  one_of("schedule '", &O::schedule, {"constant", "cosine", "plateau"});
-  one_of("augmentation '", &O::augment, {"none", "mirror", "mild", "original"});
-  one_of("precision '", &O::precision, {"f32", "f16", "bf16"});
-  refused({}, "objective 'critical' is none of", [](O& o) { o.objective = "critical"; });
+  one_of("optimizer", "optimizer", &O::optimizer, {"adam", "adamw", "sgd"});
+  one_of("schedule", "schedule", &O::schedule, {"constant", "cosine", "plateau"});
+  one_of("augment", "augmentation", &O::augment, {"none", "mirror", "mild", "original"});
+  one_of("precision", "precision", &O::precision, {"f32", "f16", "bf16"});
+  one_of("objective", "objective", &O::objective, {"cross-entropy", "self-critical"},
+         ",\"teacher_forcing\":1");
 }
 
 TEST_CASE("settings that do not go together are refused") {
   using O = TrainOptions;
   O critical;
-  critical.objective = "self-critical";
+  critical.objective = Objective::self_critical;
   critical.teacher_forcing = 1;
   CHECK_NOTHROW(validate(critical));
   const char* own_words = "self-critical training feeds the model its own words";
@@ -235,15 +249,16 @@ TEST_CASE("settings that do not go together are refused") {
   O tuned;
   tuned.finetune = 1;
   CHECK_NOTHROW(validate(tuned));
-  for (const char* augment : {"mirror", "mild", "original"})
+  using Kind = Augmentation::Kind;
+  for (const Kind augment : {Kind::mirror, Kind::mild, Kind::original})
     refused(tuned, "does not go with --finetune", [&](O& o) { o.augment = augment; });
   // A cosine ends in min_lr for both groups; other schedules do not.
   tuned.lr = 1e-2;
   tuned.finetune_lr = 1e-3;
-  tuned.schedule = "cosine";
+  tuned.schedule = Schedule::cosine;
   accepted(tuned, [](O& o) { o.min_lr = 1e-3; });
   refused(tuned, "is over the encoder's", [](O& o) { o.min_lr = 1.001e-3; });
-  for (const char* schedule : {"constant", "plateau"})
+  for (const Schedule schedule : {Schedule::constant, Schedule::plateau})
     accepted(tuned, [&](O& o) { o.min_lr = 2e-3, o.schedule = schedule; });
   accepted(tuned, [&](O& o) { o.min_lr = 2e-3, o.finetune = 0; });
 }

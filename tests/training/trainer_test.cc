@@ -164,9 +164,9 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
     CAPTURE(kind);
     TrainOptions options = toy_options();
     options.epochs = 2;
-    if (kind == "f16") options.precision = kind, options.loss_scale = 0x1p30;
+    if (kind == "f16") options.precision = Precision::f16, options.loss_scale = 0x1p30;
     if (kind == "self-critical")
-      options.objective = kind, options.teacher_forcing = 1, options.label_smoothing = 0;
+      options.objective = Objective::self_critical, options.teacher_forcing = 1, options.label_smoothing = 0;
     const Folder folder("log");
     Trainer trainer(toy.info, toy.features, toy.data, toy.data, options, folder.path);
     std::vector<Json> expected;
