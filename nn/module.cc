@@ -170,7 +170,10 @@ int64_t Module::parameter_count(bool trainable) const {
 // --- modes
 
 void Module::train(bool on) {
-  if (!frozen_) training_ = on;
+  if (!frozen_) {
+    training_ = on;
+    mode_changed();
+  }
   for (const auto& [name, child] : children_) child->train(on);
 }
 

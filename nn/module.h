@@ -116,6 +116,8 @@ class Module {
   Variable& register_parameter(const std::string& name, Variable variable);
   // Adds a tensor that belongs to the state but is not trained.
   Tensor& register_buffer(const std::string& name, Tensor data);
+  // After train() or eval() has set this module's mode.
+  virtual void mode_changed() {}
   // Adds a child that this module owns.
   template <class M>
   M& register_module(const std::string& name, M& child) {

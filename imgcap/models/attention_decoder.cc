@@ -115,9 +115,12 @@ DecodingState AttentionDecoder::start(const Tensor& features) {
   const int64_t images = features.size(0);
   nn::Linear& attention = attention_.attention();
   DecodingState state;
-  state.keys =
-      packed_.linear("attention.keys", features, attention.weight().data().slice(1, 0, config().features),
-                     attention.bias().data());
+  {
+    const nn::Scope in_attention(attention_);
+    state.keys =
+        packed_.linear("attention.keys", features, attention.weight().data().slice(1, 0, config().features),
+                       attention.bias().data());
+  }
   state.values = features;
   state.image = Tensor::arange(images);
   const autograd::LstmState initial =

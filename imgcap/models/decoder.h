@@ -80,7 +80,13 @@ class Decoder : public nn::Module {
  protected:
   // The same as the layer without a graph, by its packed weights. `name` is the layer's.
   Tensor product(const std::string& name, nn::Linear& layer, const Tensor& x) {
+    const nn::Scope scope(layer);
     return packed_.linear(name, x, layer.weight().data(), layer.bias().data());
+  }
+
+  // Training changes the weights at every step: what is laid out is of no more use.
+  void mode_changed() override {
+    if (training()) packed_.clear();
   }
 
   PackedWeights packed_;  // of start() and step()

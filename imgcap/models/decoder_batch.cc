@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/node.h"
 #include "autograd/ops.h"
 #include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
@@ -109,6 +110,7 @@ Tensor lstm_step(nn::LSTM& lstm, PackedWeights& packed, DecodingState& state, co
     }
     input = h;
   }
+  autograd::internal::tell_op(nullptr, {input}, {});
   return input;
 }
 

@@ -14,8 +14,8 @@ namespace imgcap {
 // order of a sum, by the number of rows, so that a caption's last digits would depend on what else is
 // searched for. Float32 only; other types go to autograd::linear, and autocast is not asked.
 //
-// A weight that has changed since it was laid out is laid out anew. Several threads may multiply at once,
-// while no weight changes.
+// The layouts are a second copy of the weights. A weight that has changed since it was laid out is laid out
+// anew. Several threads may multiply at once, while no weight changes.
 class PackedWeights {
  public:
   // x weight^T + bias without a graph: x (..., in), weight (out, in), bias (out) or undefined -> (..., out).
@@ -26,6 +26,9 @@ class PackedWeights {
   // out += x weight^T: x (n, in), out (n, out), weight (out, in), all f32.
   void add_product(const std::string& name, tensor::Tensor& out, const tensor::Tensor& x,
                    const tensor::Tensor& weight);
+
+  // Gives the copies back.
+  void clear();
 
  private:
   struct Entry {
