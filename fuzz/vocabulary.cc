@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::require(imgcap::Vocabulary::from_jsonl(words.to_jsonl(), "copy") == words);
     std::vector<int32_t> ids;
     for (int64_t i = 0; i < words.size(); ++i) ids.push_back(static_cast<int32_t>(i));
-    const std::string text = words.decode_original(ids) + words.decode(ids);
+    const std::string text = words.decode_tokens(ids) + words.decode(ids);
     for (const int32_t id : words.encode(text)) fuzz::require(id >= 0 && id < words.size());
   });
   return 0;

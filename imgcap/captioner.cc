@@ -58,7 +58,6 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
 
 namespace {
 
-// What the original's page shows its model.
 Image red_and_blue_swapped(Image image) {
   for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
   return image;
@@ -71,9 +70,8 @@ Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].features.defined()) continue;
     check(requests[i].image != nullptr, ErrorKind::argument, "captioner: request {} has no photo", i);
-    photos.push_back(common_options(requests[i].search).compat_original
-                         ? red_and_blue_swapped(*requests[i].image)
-                         : *requests[i].image);
+    photos.push_back(requests[i].swap_red_and_blue ? red_and_blue_swapped(*requests[i].image)
+                                                   : *requests[i].image);
   }
   const Tensor encoded = photos.empty() ? Tensor() : encode_images(model_.encoder, photos);
   if (photos.size() == requests.size()) return encoded;
@@ -116,7 +114,7 @@ std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>&
   for (size_t i = 0; i < requests.size(); ++i) {
     const DecodingOptions& options = common_options(requests[i].search);
     for (const Hypothesis& each : found[i])
-      results[i].captions.push_back({text_of(each, model_.vocabulary, options.compat_original),
+      results[i].captions.push_back({text_of(each, model_.vocabulary, form_of(options.kind)),
                                      each.log_probability, each.finished,
                                      options.attention ? attention_maps(each, model_) : AttentionMaps()});
     results[i].stopped = requests[i].stop != nullptr && *requests[i].stop;

@@ -42,8 +42,8 @@ struct CaptionRequest {
   // f32, as encode_images() and a cache of this encoder have them.
   const Image* image = nullptr;
   Tensor features{};
-  // With compat_original the photo's red is taken for blue, as the original's page does.
   CaptionSearch search = BeamOptions{};
+  bool swap_red_and_blue = false;  // in the photo
   // Where words that are drawn come from; it goes on from call to call. Without one: a new one of `seed`.
   tensor::Generator* generator = nullptr;
   uint64_t seed = 1;

@@ -12,6 +12,7 @@
 #include "imgcap/cli/settings.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/decoding/search_settings.h"
+#include "imgcap/training/original.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -79,15 +80,16 @@ void run(const Options& o, Program& program) {
   const Captioner captioner(load_model(o.model, o.weights));
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
-  search.compat_original = o.compat == "original";
-  search.rules =
-      rules_of(o.rules, captioner.vocabulary(), search.max_words, search.compat_original, "caption");
+  const bool as_original = o.compat == "original";
+  if (as_original) search.kind = search_of(Protocol::original);
+  search.rules = rules_of(o.rules, captioner.vocabulary(), search.max_words, search.kind, "caption");
   tensor::check(!search.attention || captioner.info().decoder.kind == DecoderKind::attention,
                 ErrorKind::argument, "caption: --attention: the model {} has no attention", o.model);
   if (search.attention) expect_writable(o.attention);
   tensor::Generator generator(program.seed);
   CaptionRequest request;
   request.search = search;
+  request.swap_red_and_blue = as_original;
   request.generator = &generator;
   if (o.sample) {
     SamplingOptions sampling = o.sampling;

@@ -6,6 +6,7 @@
 #include "imgcap/cli/settings.h"
 #include "imgcap/decoding/search_settings.h"
 #include "imgcap/training/evaluate.h"
+#include "imgcap/training/original.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/json.h"
@@ -33,7 +34,7 @@ void run(const Options& o) {
   const Captioner captioner(load_model(o.checkpoint, o.weights));
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules =
-      rules_of(o.rules, vocabulary, o.max_words, score_options.protocol == Protocol::original, "eval");
+      rules_of(o.rules, vocabulary, o.max_words, search_of(score_options.protocol), "eval");
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const std::vector<std::string> names = o.photos.names(splits);

@@ -105,7 +105,7 @@ class Work {
   void add(const std::string& file, const std::string& name) {
     const Captioner captioner(load_model(file, o_.weights));
     const Vocabulary& vocabulary = captioner.vocabulary();
-    const CaptionRules rules = rules_of(o_.rules, vocabulary, o_.max_words, false, "report");
+    const CaptionRules rules = rules_of(o_.rules, vocabulary, o_.max_words, SearchKind::standard, "report");
     const FeatureCache& features = features_of(captioner.encoder());
     const Dataset data = make_dataset(captions_, names_, features, vocabulary);
     if (report_.models.empty()) choose_photos(data, features);

@@ -23,7 +23,7 @@ void add_rule_options(Verb& verb, RuleOptions& options) {
 }
 
 CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, int64_t max_words,
-                      bool compat_original, const char* verb) {
+                      SearchKind kind, const char* verb) {
   CaptionRules rules;
   rules.no_repeat_ngram = options.no_repeat_ngram;
   rules.min_words = options.min_words;
@@ -38,7 +38,7 @@ CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, 
     }
   rules.prefix = tensor::about_file(format("{}: --prefix", verb),
                                     [&] { return prefix_tokens(options.prefix, vocabulary); });
-  check(!compat_original || !rules.given(), ErrorKind::argument,
+  check(kind == SearchKind::standard || !rules.given(), ErrorKind::argument,
         "{}: the original's search has no --no-repeat-ngram, --min-words, --suppress or --prefix; leave them "
         "out",
         verb);

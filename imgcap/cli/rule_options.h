@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "imgcap/cli/verb.h"
-#include "imgcap/decoding/caption_rules.h"
+#include "imgcap/decoding/hypothesis.h"
 
 namespace imgcap::cli {
 
@@ -22,7 +22,7 @@ void add_rule_options(Verb& verb, RuleOptions& options);
 // with the verb's name: what the vocabulary cannot say, what does not fit together, and any rule at all where
 // the search is the original's.
 CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, int64_t max_words,
-                      bool compat_original, const char* verb);
+                      SearchKind kind, const char* verb);
 
 // As a sentence with a blank before it; empty without rules.
 std::string describe(const RuleOptions& options);

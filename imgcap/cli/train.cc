@@ -10,6 +10,7 @@
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/models/decoder_settings.h"
+#include "imgcap/training/original.h"
 #include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
@@ -96,21 +97,6 @@ TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& c
   return split_photos(captions, known_photos(o.images, cache_of(o)), seed);
 }
 
-// What the original does in place of settings that are not given.
-void set_original_defaults(Options& o, const Verb& verb) {
-  o.train.compat_original = true;
-  // It clips after the step, which clips nothing; its plain model is always fed by the caption and sees
-  // photos as they are, its attention model changed ones; it validates with a greedy search; its encoder's
-  // batch norm is in training mode.
-  if (!verb.given("--clip-norm")) o.train.clip_norm = 0;
-  const bool plain = o.decoder.kind == DecoderKind::plain;
-  if (!verb.given("--teacher-forcing") && plain) o.train.teacher_forcing = 1;
-  if (!verb.given("--beam")) o.train.validation.beam = 1;
-  if (!verb.given("--augment") && !plain && o.train.finetune == 0)
-    o.train.augment = Augmentation::Kind::original;
-  if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = EncoderMode::train;
-}
-
 // The model, vocabulary and encoder that the run begins from.
 Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const LoadedEncoder& encoder,
                             bool as_original) {
@@ -153,7 +139,11 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
 void run(Options o, const Verb& verb, Program& program) {
   o.train.seed = program.seed;
   const bool as_original = o.compat == Compat::original;
-  if (as_original) set_original_defaults(o, verb);
+  if (as_original) {
+    set_original_defaults(o.train, o.decoder.kind, [&](const char* flag) { return verb.given(flag); });
+    // Its encoder's batch norm is in training mode.
+    if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = EncoderMode::train;
+  }
   validate(o.train);
   tensor::check(o.train.precision == Precision::f16 || !verb.given("--loss-scale"),
                 tensor::ErrorKind::argument, "train: --loss-scale is for --precision f16; {} needs none",

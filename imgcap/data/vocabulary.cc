@@ -167,7 +167,7 @@ std::string Vocabulary::decode(std::span<const int32_t> ids) const {
   return out;
 }
 
-std::string Vocabulary::decode_original(std::span<const int32_t> ids) const {
+std::string Vocabulary::decode_tokens(std::span<const int32_t> ids) const {
   std::string out, letters;
   for (const int32_t id : ids) {
     const std::string& text = token(id);

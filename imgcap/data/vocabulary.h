@@ -64,7 +64,7 @@ class Vocabulary {
 
   // The original's decode: special tokens stay, all blanks stay, and letters at the very end get one more
   // blank.
-  std::string decode_original(std::span<const int32_t> ids) const;
+  std::string decode_tokens(std::span<const int32_t> ids) const;
 
   static constexpr size_t kMaxTokens = 1'000'000;
   static constexpr size_t kMaxTokenBytes = 1024;

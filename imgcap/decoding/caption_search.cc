@@ -47,8 +47,8 @@ std::vector<std::vector<Hypothesis>> find_equals(Decoder& decoder, const Tensor&
     return sample(decoder, features, *drawn, generators, watch);
   }
   const auto& beam = std::get<BeamOptions>(search);
-  return beam.compat_original ? original_search(decoder, features, beam, watch)
-                              : beam_search(decoder, features, beam, watch);
+  return beam.kind == SearchKind::hundred_steps ? original_search(decoder, features, beam, watch)
+                                                : beam_search(decoder, features, beam, watch);
 }
 
 }  // namespace
@@ -79,12 +79,12 @@ std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tenso
   return captions;
 }
 
-std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat_original) {
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, TextForm form) {
   const auto text = [](const std::vector<int64_t>& tokens) {
     return std::vector<int32_t>(tokens.begin(), tokens.end());
   };
-  return compat_original ? vocabulary.decode_original(text(caption.ids))
-                         : vocabulary.decode(text(caption.words));
+  return form == TextForm::tokens ? vocabulary.decode_tokens(text(caption.ids))
+                                  : vocabulary.decode(text(caption.words));
 }
 
 }  // namespace imgcap

@@ -13,7 +13,7 @@
 
 namespace imgcap {
 
-// A beam search, the original's where compat_original says so, or words that are drawn.
+// A search of the kind that its options say, or words that are drawn.
 using CaptionSearch = std::variant<BeamOptions, SamplingOptions>;
 
 const DecodingOptions& common_options(const CaptionSearch& search);
@@ -30,12 +30,18 @@ struct SearchRequest {
 // for one depends on no other.
 //
 // Errors as those searches have them, and kind argument for another number of requests, for words to be drawn
-// without a generator or as the original. An error of one request ends the call.
+// without a generator or by another kind of search. An error of one request ends the call.
 std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tensor& features,
                                                    const std::vector<SearchRequest>& requests);
 
-// With compat_original as the original prints it, <sos> and <eos> included.
-std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, bool compat_original = false);
+// How a caption is written: its words, or all its tokens, <sos> and <eos> included
+// (Vocabulary::decode_tokens).
+enum class TextForm { words, tokens };
+// The form that results of a kind of search are compared in.
+constexpr TextForm form_of(SearchKind kind) {
+  return kind == SearchKind::standard ? TextForm::words : TextForm::tokens;
+}
+std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, TextForm form = TextForm::words);
 
 // The words of a caption and, for each, rows x columns weights of where the model looked. Without attention:
 // both are empty.

@@ -31,6 +31,11 @@ struct SearchWatch {
   std::function<void(int64_t image, const std::vector<int64_t>& words)> leading{};
 };
 
+enum class SearchKind {
+  standard,       // beam_search.h
+  hundred_steps,  // original_search.h
+};
+
 struct DecodingOptions {
   int64_t max_words = 30;      // without <sos> and <eos>
   double length_exponent = 1;  // 0: the plain sum, which favours short captions; 1: the mean of a word
@@ -38,7 +43,7 @@ struct DecodingOptions {
   bool allow_unknown = false;  // <unk> may be produced; <pad> and <sos> never are
   // Log-probabilities stay the model's, the prefix's included. A caption that cannot go on stays unfinished.
   CaptionRules rules;
-  bool compat_original = false;  // as the original program: original_search.h; find_captions() looks at it
+  SearchKind kind = SearchKind::standard;  // find_captions() looks at it
   bool operator==(const DecodingOptions&) const = default;
 };
 

@@ -32,8 +32,8 @@ void expect_beam(const BeamOptions& options, int64_t vocabulary, const char* op)
 
 void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
                       const char* op) {
-  check(!options.compat_original, ErrorKind::argument,
-        "{}: compat_original is for find_captions(), which chooses the search", op);
+  check(options.kind == SearchKind::standard, ErrorKind::argument,
+        "{}: another kind of search is for find_captions(), which chooses", op);
   expect_decoder(decoder, features, op);
   check(options.max_words >= 1 && options.max_words <= kMostWords, ErrorKind::argument,
         "{}: max_words is {}; it has to be from 1 to {}", op, options.max_words, kMostWords);

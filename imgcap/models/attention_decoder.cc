@@ -97,7 +97,7 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   const Tensor targets = internal::packed_targets(batch.words, inputs.rows, 1);
   const Variable loss =
       internal::vocabulary_loss(out.hidden, fc_, targets, inputs.rows, config(), training(), options);
-  if (!options.compat_original) return {loss, targets.numel()};
+  if (!options.count_start) return {loss, targets.numel()};
   // The original's logits for the <sos> slot are all 0: each caption has one more term, ln(vocabulary).
   const auto counted = static_cast<double>(targets.numel()),
              extra = static_cast<double>(batch.lengths.size());

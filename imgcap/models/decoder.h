@@ -32,9 +32,9 @@ struct LossOptions {
   double teacher_forcing =
       0.9;  // probability that a step is fed the caption's word, one coin a step and batch
   double label_smoothing = 0;
-  bool compat_original = false;  // counts the <sos> slot as the original does (IMGCAP's published curves)
-  bool composed = false;         // plain ops in place of the fused decoder: slow, for checks
-  std::vector<bool> coins;       // given coins instead of drawn ones: coins[k] is for the word after step k
+  bool count_start = false;  // the slot of <sos> is a target, too
+  bool composed = false;     // plain ops in place of the fused decoder: slow, for checks
+  std::vector<bool> coins;   // given coins instead of drawn ones: coins[k] is for the word after step k
   // A factor for each caption's terms, in the batch's order; empty: 1. The mean is still over the tokens.
   std::vector<double> weights;
   // The softmax is over what a search may produce: without <unk>, <pad> and <sos>.

@@ -85,7 +85,7 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   Tensor targets = internal::packed_targets(batch.words, inputs.rows, 0);
   Variable hidden = out.hidden;
   std::vector<int64_t> rows = inputs.rows;
-  if (!options.compat_original) {
+  if (!options.count_start) {
     const int64_t first = inputs.rows[0];
     hidden = autograd::slice(hidden, 0, first, hidden.size(0));
     targets = targets.slice(0, first, targets.numel());

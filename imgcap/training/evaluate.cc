@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "autograd/grad_mode.h"
-#include "imgcap/decoding/caption_search.h"
+#include "imgcap/training/original.h"
 
 namespace imgcap {
 namespace {
@@ -30,7 +30,7 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
   beam.max_words = options.max_words;
   beam.length_exponent = options.length_exponent;
   beam.rules = rules;
-  beam.compat_original = options.compat_original;
+  beam.kind = options.kind;
   std::map<std::string, std::string> captions;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
     std::vector<int64_t> rows;
@@ -39,39 +39,39 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
                                      std::vector<SearchRequest>(group.size(), {.search = beam}));
     for (size_t i = 0; i < group.size(); ++i)
       captions[data.photos[static_cast<size_t>(group[i])].name] =
-          text_of(found[i].front(), vocabulary, options.compat_original);
+          text_of(found[i].front(), vocabulary, form_of(options.kind));
   }
   return captions;
 }
 
-References scored_references(const Dataset& data, const Vocabulary& vocabulary, bool compat_original) {
+References scored_references(const Dataset& data, const Vocabulary& vocabulary, TextForm form) {
   References references = data.references();
-  if (compat_original)
+  if (form == TextForm::tokens)
     for (auto& [name, texts] : references)
-      for (std::string& text : texts) text = vocabulary.decode_original(vocabulary.encode(text));
+      for (std::string& text : texts) text = vocabulary.decode_tokens(vocabulary.encode(text));
   return references;
 }
 
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                     const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options,
                     const CaptionRules& rules) {
-  search.compat_original = options.protocol == Protocol::original;
+  search.kind = search_of(options.protocol);
   Evaluation result;
   result.captions = caption_photos(decoder, data, features, vocabulary, search, rules);
   result.scores =
-      score_captions(result.captions, scored_references(data, vocabulary, search.compat_original), options);
+      score_captions(result.captions, scored_references(data, vocabulary, form_of(search.kind)), options);
   return result;
 }
 
-double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, bool compat_original,
-                 double teacher_forcing, uint64_t seed) {
+double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features, double teacher_forcing,
+                 bool count_start, uint64_t seed) {
   const autograd::NoGrad no_grad;
   constexpr int64_t kBatchPhotos = 16;
   LossOptions options;
   tensor::Generator coins(seed);
-  options.teacher_forcing = compat_original ? teacher_forcing : 1;
+  options.teacher_forcing = teacher_forcing;
   options.generator = &coins;
-  options.compat_original = compat_original;
+  options.count_start = count_start;
   double sum = 0;
   int64_t tokens = 0;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), kBatchPhotos)) {

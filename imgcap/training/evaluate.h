@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "imgcap/data/vocabulary.h"
-#include "imgcap/decoding/caption_rules.h"
+#include "imgcap/decoding/caption_search.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/training/dataset.h"
@@ -19,7 +19,7 @@ struct SearchOptions {
   int64_t max_words = 30;
   double length_exponent = 1;
   int64_t batch_photos = 32;
-  bool compat_original = false;  // the original's search and its strings with <sos> and <eos>
+  SearchKind kind = SearchKind::standard;
   bool operator==(const SearchOptions&) const = default;
 };
 
@@ -29,24 +29,24 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
                                                   const SearchOptions& options,
                                                   const CaptionRules& rules = {});
 
-// The captions that those of caption_photos are scored against: as in the file, or, with `compat_original`,
-// encoded and decoded by the original's rules, with <sos> and <eos>.
-References scored_references(const Dataset& data, const Vocabulary& vocabulary, bool compat_original);
+// The captions that those of caption_photos are scored against: as in the file, or as the vocabulary's
+// tokens.
+References scored_references(const Dataset& data, const Vocabulary& vocabulary, TextForm form);
 
 struct Evaluation {
   std::map<std::string, std::string> captions;  // as caption_photos gives them
   Scores scores;
 };
 
-// Captions of all photos of the data set, scored against its references. With the original protocol the
-// search is the original's, too, and the references are what its vocabulary makes of them.
+// Captions of all photos of the data set, scored against its references in the same form. The
+// protocol decides the kind of search.
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                     const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options,
                     const CaptionRules& rules = {});
 
-// Mean loss a token with the captions' own words fed, in evaluation mode. With compat_original as the
-// original did it: it throws its coins of `teacher_forcing` here, too, so that the loss depends on `seed`.
+// Mean loss per token in evaluation mode, with the captions' own words fed: with teacher forcing below 1 by
+// coins of `seed`. count_start: LossOptions.
 double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& features,
-                 bool compat_original = false, double teacher_forcing = 1, uint64_t seed = 0);
+                 double teacher_forcing = 1, bool count_start = false, uint64_t seed = 0);
 
 }  // namespace imgcap

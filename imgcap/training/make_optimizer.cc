@@ -37,10 +37,11 @@ std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::O
                                               .min_lr = o.min_lr});
   if (o.schedule == Schedule::plateau) {
     optim::PlateauOptions plateau;
-    // The original's waits for a lower loss.
-    plateau.mode = o.compat_original ? optim::PlateauOptions::Mode::min : optim::PlateauOptions::Mode::max;
+    const Behaviours behaviours = behaviours_of(o);
+    plateau.mode =
+        behaviours.plateau_on_loss ? optim::PlateauOptions::Mode::min : optim::PlateauOptions::Mode::max;
     plateau.factor = 0.5;
-    plateau.patience = o.compat_original ? 5 : 1;
+    plateau.patience = behaviours.plateau_patience;
     plateau.min_lr = o.min_lr;
     return std::make_unique<optim::ReduceLROnPlateau>(optimizer, plateau);
   }
@@ -53,7 +54,7 @@ void schedule_after_step(const TrainOptions& o, optim::Scheduler& scheduler) {
 
 void schedule_after_validation(const TrainOptions& o, optim::Scheduler& scheduler, double loss,
                                double cider) {
-  if (o.schedule == Schedule::plateau) scheduler.step(o.compat_original ? loss : cider);
+  if (o.schedule == Schedule::plateau) scheduler.step(behaviours_of(o).plateau_on_loss ? loss : cider);
 }
 
 optim::GradScalerOptions scaler_options(const TrainOptions& o) {

@@ -17,7 +17,7 @@ tensor::DType dtype_of(Precision precision) {
 void validate(const TrainOptions& o) {
   check_bounds(o);
   check(o.objective == Objective::cross_entropy ||
-            (o.teacher_forcing == 1 && o.label_smoothing == 0 && !o.compat_original),
+            (o.teacher_forcing == 1 && o.label_smoothing == 0 && !behaviours_of(o).count_start),
         ErrorKind::argument,
         "train: self-critical training feeds the model its own words and counts no <sos> slot: give "
         "--teacher-forcing 1, and neither --label-smoothing nor --compat original");
@@ -35,7 +35,7 @@ std::string to_json(const TrainOptions& options) { return settings_to_json(optio
 
 TrainOptions train_options_from_json(const std::string& text) {
   auto options = settings_from_json<TrainOptions>(Json::try_parse(text).value_or(Json()));
-  options.validation.compat_original = options.compat_original;
+  options.validation.kind = behaviours_of(options).search;
   validate(options);
   return options;
 }

@@ -70,7 +70,7 @@ CaptionLoss TrainStep::cross_entropy_loss(const TrainingBatch& batch, const Step
   LossOptions options;
   options.teacher_forcing = report.teacher_forcing;
   options.label_smoothing = options_.label_smoothing;
-  options.compat_original = options_.compat_original;
+  options.count_start = behaviours_of(options_).count_start;
   options.generator = &state_.generator;
   state_.decoder->train();
   return state_.decoder->loss(batch.captions, options);

@@ -21,7 +21,7 @@ namespace {
 TrainOptions checked(TrainOptions options, const Checkpoint& info, const FeatureCache& features,
                      const Dataset& training, const Dataset& validation, const TrainedEncoder* encoder) {
   validate(options);
-  options.validation.compat_original = options.compat_original;
+  options.validation.kind = behaviours_of(options).search;
   check(options.batch_photos <= static_cast<int64_t>(training.photos.size()), ErrorKind::argument,
         "train: a batch of {} photos, but the training set has {}", options.batch_photos,
         training.photos.size());

@@ -41,16 +41,18 @@ ValidationReport Validation::operator()(Decoder& decoder, int64_t epoch) const {
   ValidationReport report;
   report.epoch = epoch;
   report.beam = options_.validation.beam;
-  report.loss = mean_loss(decoder, data, *features, options_.compat_original,
-                          teacher_forcing(options_, epoch), options_.seed + static_cast<uint64_t>(epoch));
+  const Behaviours behaviours = behaviours_of(options_);
+  report.loss = mean_loss(decoder, data, *features,
+                          behaviours.coins_in_validation ? teacher_forcing(options_, epoch) : 1,
+                          behaviours.count_start, options_.seed + static_cast<uint64_t>(epoch));
   ScoreOptions score_options;
   score_options.split = data.split;
-  if (options_.compat_original) score_options.protocol = Protocol::original;
+  score_options.protocol = behaviours.protocol;
   // A model that knows nothing yet may give captions of a word or two.
   score_options.undefined_is_zero = true;
   report.scores =
       score_captions(caption_photos(decoder, data, *features, vocabulary_, options_.validation),
-                     scored_references(data, vocabulary_, options_.compat_original), score_options);
+                     scored_references(data, vocabulary_, form_of(behaviours.search)), score_options);
   return report;
 }
 

@@ -119,8 +119,8 @@ TEST_CASE("a caption's text, and the maps of its words that are no blanks") {
   caption.ids = {2, 4, 5, 6, 8, 3};
   caption.attention = {{0}, {1}, {2}, {3}, {9}};  // <eos> has one, too
   CHECK(text_of(caption, model.vocabulary) == "a bear .");
-  CHECK(text_of(caption, model.vocabulary, true) ==
-        model.vocabulary.decode_original(std::vector<int32_t>{2, 4, 5, 6, 8, 3}));
+  CHECK(text_of(caption, model.vocabulary, TextForm::tokens) ==
+        model.vocabulary.decode_tokens(std::vector<int32_t>{2, 4, 5, 6, 8, 3}));
   const AttentionMaps maps = attention_maps(caption, model);
   CHECK(maps.words == std::vector<std::string>{"a", "bear", "."});
   CHECK(maps.maps == std::vector<std::vector<float>>{{1}, {2}, {3}});

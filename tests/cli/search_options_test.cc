@@ -157,7 +157,7 @@ TEST_CASE("caption: every option counts") {
     const Hypothesis h =
         original_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
     CHECK(compat.at(i).at("caption") ==
-          model.vocabulary.decode_original(std::vector<int32_t>(h.ids.begin(), h.ids.end())));
+          model.vocabulary.decode_tokens(std::vector<int32_t>(h.ids.begin(), h.ids.end())));
     CHECK(compat[i].at("log_probability") == h.log_probability);
     CHECK(h.log_probability !=
           original_search(*model.decoder, features[i], original).front().front().log_probability);

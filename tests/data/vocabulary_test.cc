@@ -175,22 +175,22 @@ TEST_CASE("vocabulary: encode spells unknown words, or gives <unk> without chara
   CHECK(words.encode("a cab .") == Ids{2, words.id(" a"), 0, words.id(" ."), 3});
 }
 
-TEST_CASE("vocabulary: decode gives clean text, decode_original the original's") {
+TEST_CASE("vocabulary: decode gives clean text, decode_tokens the original's") {
   const auto v = Vocabulary::build(kCaptions, {.max_words = 5, .min_frequency = 2});
   const auto ids = v.encode(" A cab the dog .");
   CHECK(v.decode(ids) == "a cab the dog .");
-  CHECK(v.decode_original(ids) == "<sos>   a cab the dog .<eos>");
+  CHECK(v.decode_tokens(ids) == "<sos>   a cab the dog .<eos>");
   auto tail = ids;
   tail.insert(tail.end(), {1, 1, v.id(" dog")});
   CHECK(v.decode(tail) == "a cab the dog .");
-  CHECK(v.decode_original(tail) == "<sos>   a cab the dog .<eos><pad><pad> dog");
+  CHECK(v.decode_tokens(tail) == "<sos>   a cab the dog .<eos><pad><pad> dog");
   // Letters at the very end: the original adds a blank to the one that was spelled.
   const auto cut = v.encode(" a cab");
   const Ids truncated(cut.begin(), cut.end() - 1);
   CHECK(v.decode(truncated) == "a cab");
-  CHECK(v.decode_original(truncated) == "<sos>   a  cab");
+  CHECK(v.decode_tokens(truncated) == "<sos>   a  cab");
   CHECK(v.decode(v.encode("14 dog")) == "dog");
-  CHECK(v.decode_original(v.encode("14 dog")) == "<sos> <unk><unk> dog<eos>");
+  CHECK(v.decode_tokens(v.encode("14 dog")) == "<sos> <unk><unk> dog<eos>");
   CHECK(v.decode(Ids{}) == "");
   CHECK(v.decode(Ids{2, 3}) == "");
   CHECK(error_of(
@@ -198,7 +198,7 @@ TEST_CASE("vocabulary: decode gives clean text, decode_original the original's")
               v.decode(Ids{2, 99});
             },
             tensor::ErrorKind::index) == "vocabulary: token 99 of a vocabulary of 36");
-  CHECK(error_of([&] { v.decode_original(Ids{-1}); }, tensor::ErrorKind::index).find("token -1") !=
+  CHECK(error_of([&] { v.decode_tokens(Ids{-1}); }, tensor::ErrorKind::index).find("token -1") !=
         std::string::npos);
 }
 
@@ -306,7 +306,7 @@ TEST_CASE("vocabulary: the ids in the original's notebook") {
   const Ids expected = {2,    3390, 2884, 1613, 12,   4095, 4087, 4076, 4073, 4086, 4077, 4074,
                         4095, 4069, 4076, 4073, 4081, 4072, 10,   1210, 634,  1417, 6,    3};
   CHECK(v.encode("Hello my name is sherif ahemd and I can fly.") == expected);
-  CHECK(v.decode_original(expected) == "<sos> hello my name is sherif ahemd and i can fly .<eos>");
+  CHECK(v.decode_tokens(expected) == "<sos> hello my name is sherif ahemd and i can fly .<eos>");
   CHECK(v.decode(expected) == "hello my name is sherif ahemd and i can fly .");
   CHECK(v.token(1023) == " shooting");
   CHECK(v.id(" girl") == 32);

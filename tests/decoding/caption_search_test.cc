@@ -46,7 +46,7 @@ BeamOptions beam_of(int64_t beam, int64_t nbest, int64_t max_words) {
 // Every kind of search, in turn.
 CaptionSearch search_of(size_t request) {
   BeamOptions original = beam_of(3, 2, 10);
-  original.compat_original = true;
+  original.kind = SearchKind::hundred_steps;
   SamplingOptions drawn;
   drawn.max_words = 8;
   drawn.samples = 3;
@@ -226,13 +226,13 @@ TEST_CASE("requests that cannot be searched are refused") {
   tensor::Generator generator(1);
   drawn.generator = &generator;
   CHECK(refused(random_features(2), {{}, drawn}) == "");
-  std::get<SamplingOptions>(drawn.search).compat_original = true;
+  std::get<SamplingOptions>(drawn.search).kind = SearchKind::hundred_steps;
   CHECK(refused(random_features(1), {drawn}) ==
-        "sample: compat_original is for find_captions(), which chooses the search");
+        "sample: another kind of search is for find_captions(), which chooses");
   CHECK(refused(random_features(2), {{}}) == "find_captions: features (2, 4, 6) f32 for 1 requests");
   CHECK(refused(Tensor(), {{}}) == "find_captions: features undefined for 1 requests");
   BeamOptions ruled;
-  ruled.compat_original = true;
+  ruled.kind = SearchKind::hundred_steps;
   ruled.rules.min_words = 2;
   CHECK(refused(random_features(1), {{.search = ruled}}) ==
         "original_search: the original's search has no rules of what captions say");

@@ -69,7 +69,7 @@ TEST_CASE("the defaults: 30 words, the mean of a word, a beam of 5, drawing from
   CHECK(all.length_exponent == 1);
   CHECK_FALSE(all.attention);
   CHECK_FALSE(all.allow_unknown);
-  CHECK_FALSE(all.compat_original);
+  CHECK(all.kind == SearchKind::standard);
   CHECK(BeamOptions{}.beam == 5);
   CHECK(BeamOptions{}.nbest == 1);
   const SamplingOptions sampling;
@@ -153,8 +153,8 @@ TEST_CASE("every way of decoding refuses the same, in its own name") {
       CHECK(text.find("where (images, places, channels) are needed") != std::string::npos);
   ToyDecoder least(4, dense_table(4, 1)), less(3, dense_table(4, 1));
   CHECK(refusals(least, one, {}) == kNone);
-  CHECK(with([](auto& o) { o.compat_original = true; }) ==
-        by_all("compat_original is for find_captions(), which chooses the search"));
+  CHECK(with([](auto& o) { o.kind = SearchKind::hundred_steps; }) ==
+        by_all("another kind of search is for find_captions(), which chooses"));
   CHECK(refusals(less, one, {}) == by_all("a vocabulary of 3 has no place for the special tokens"));
   decoder.train();
   CHECK(refusals(decoder, one, {}) ==

@@ -105,7 +105,7 @@ TEST_CASE("both decoders have PyTorch's loss and gradients") {
           else
             CHECK(relative_l2(parameter.grad().data(), expected) < bar);
         }
-        options.compat_original = true;
+        options.count_start = true;
         const CaptionLoss compatible = decoder->loss(golden_batch(dtype), options);
         CHECK(compatible.tokens == 17);  // the <sos> slot of each caption, too
         CHECK(compatible.loss.item() ==

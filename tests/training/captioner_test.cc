@@ -63,7 +63,7 @@ std::vector<CaptionRequest> requests_of(const Captioner& captioner, const std::v
     beam.nbest = i % 4 == 0 ? 1 : 3;
     beam.max_words = 8;
     beam.attention = true;
-    beam.compat_original = i % 4 == 3;
+    beam.kind = i % 4 == 3 ? SearchKind::hundred_steps : SearchKind::standard;
     request.search = beam;
     if (i % 4 == 2) {
       SamplingOptions drawn;
@@ -169,16 +169,18 @@ TEST_CASE("a captioner takes red for blue as the original's page does, and has n
   Image swapped = photos[0];
   for (size_t i = 0; i < swapped.pixels.size(); i += 3) std::swap(swapped.pixels[i], swapped.pixels[i + 2]);
   BeamOptions options;
-  options.compat_original = true;
+  options.kind = SearchKind::hundred_steps;
   options.attention = true;
-  const CaptionResult found = captioner.caption({.image = &photos[0], .search = options});
+  const CaptionResult found =
+      captioner.caption({.image = &photos[0], .search = options, .swap_red_and_blue = true});
   const auto features = encode_images(captioner.encoder(), {swapped});
   const Hypothesis best = find_captions(captioner.decoder(), features, {{.search = options}})[0][0];
   CHECK(found.captions.front().log_probability == best.log_probability);
-  CHECK(found.captions.front().text == text_of(best, captioner.vocabulary(), true));
+  CHECK(found.captions.front().text == text_of(best, captioner.vocabulary(), TextForm::tokens));
   CHECK(found.captions.front().attention.maps.empty());
-  CHECK(captioner.caption({.image = &swapped, .search = options}).captions.front().log_probability !=
-        best.log_probability);
+  CHECK(captioner.caption({.image = &swapped, .search = options, .swap_red_and_blue = true})
+            .captions.front()
+            .log_probability != best.log_probability);
 }
 
 TEST_CASE("requests that a captioner cannot answer are refused") {

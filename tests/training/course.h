@@ -153,7 +153,7 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
     const auto validated = model.make_decoder();
     validated->eval();
     SearchOptions search = o.validation;
-    search.compat_original = o.compat_original;
+    if (o.compat_original) search.kind = SearchKind::hundred_steps;
     ScoreOptions score;
     if (o.compat_original) score.protocol = Protocol::original;
     score.undefined_is_zero = true;
@@ -161,10 +161,11 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
     Course::Validation v;
     v.epoch = epoch;
     v.step = step;
-    v.loss = mean_loss(*validated, toy.data, toy.features, o.compat_original,
-                       course.steps.back().teacher_forcing, o.seed + static_cast<uint64_t>(epoch));
+    v.loss = mean_loss(*validated, toy.data, toy.features,
+                       o.compat_original ? course.steps.back().teacher_forcing : 1, o.compat_original,
+                       o.seed + static_cast<uint64_t>(epoch));
     v.scores = score_captions(caption_photos(*validated, toy.data, toy.features, toy.vocabulary, search),
-                              scored_references(toy.data, toy.vocabulary, o.compat_original), score);
+                              scored_references(toy.data, toy.vocabulary, form_of(search.kind)), score);
     v.best = v.scores.cider > best;
     best = std::max(best, v.scores.cider);
     worse = v.best ? 0 : worse + 1;
@@ -200,7 +201,7 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
           LossOptions with;
           with.teacher_forcing = s.teacher_forcing;
           with.label_smoothing = o.label_smoothing;
-          with.compat_original = o.compat_original;
+          with.count_start = o.compat_original;
           with.generator = &generator;
           decoder->train();
           loss = decoder->loss(batch, with).loss;

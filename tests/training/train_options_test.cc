@@ -54,7 +54,7 @@ TrainOptions unusual() {
   o.validation.max_words = 33;
   o.validation.length_exponent = 0.9;
   o.validation.batch_photos = 5;
-  o.validation.compat_original = true;
+  o.validation.kind = SearchKind::hundred_steps;
   return o;
 }
 
@@ -174,7 +174,7 @@ TEST_CASE("settings that are not given have the values that are documented") {
     "checkpoint_every":500,"seed":1,"compat_original":false,"beam":3,"max_words":30,"length_exponent":1.0,
     "search_batch":32})";
   CHECK(read_json(to_json(TrainOptions{})) == read_json(defaults));
-  CHECK_FALSE(SearchOptions{}.compat_original);
+  CHECK(SearchOptions{}.kind == SearchKind::standard);
 }
 
 TEST_CASE("JSON that is no settings is refused") {

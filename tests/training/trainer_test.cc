@@ -409,7 +409,7 @@ TEST_CASE("the original's first loss") {
   batch.words = Tensor::from(std::vector<int64_t>{2, 5, 40, 99, 700, 3, 2, 5, 17, 12, 3, 1}, {2, 6});
   batch.lengths = {6, 5};
   LossOptions options;
-  options.compat_original = true;
+  options.count_start = true;
   options.generator = &generator;
   CHECK(std::fabs(decoder->loss(batch, options).loss.item() - 8.318) < 0.01);
 }
