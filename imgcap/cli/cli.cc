@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -89,8 +90,17 @@ void say(const std::vector<std::string>& sentences) {
 }
 
 void print(const std::string& text) {
+  errno = 0;
   const bool ok = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!ok && errno == EPIPE) throw ClosedPipe{};
   tensor::check(ok, tensor::ErrorKind::io, "stdout: cannot be written");
+}
+
+void tell(const std::string& text) {
+  try {
+    print(text);
+  } catch (const ClosedPipe&) {
+  }
 }
 
 void print_line(const tensor::io::Json& json) { print(json.dump() + "\n"); }
