@@ -30,7 +30,7 @@ Verb add_verb(Verb& above, Program& program, const std::string& name, const std:
   Verb verb = above.verb(name, description);
   verb.config_option();
   verb.option("--seed", program.seed, "Seed of everything random").not_negative();
-  verb.option("--threads", program.threads, "Threads (0: one a processor)").range(0, 256);
+  verb.option("--threads", program.threads, "Threads (0: one per processor)").range(0, 256);
   verb.on_parsed([&program] {
     if (program.threads > 0) tensor::set_num_threads(program.threads);
     tensor::default_generator().set_state(program.seed, 0);

@@ -145,7 +145,7 @@ void add_gradcheck(Verb& app, Program& program) {
 void add_ops(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "ops", "List the ops: derivatives, types and where each is");
   const auto o = std::make_shared<Options>();
-  verb.flag("--json", o->json, "JSON alone on stdout: a line an op");
+  verb.flag("--json", o->json, "JSON alone on stdout: a line per op");
   verb.on_run([o] { list_ops(*o); });
 }
 
