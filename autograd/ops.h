@@ -1,5 +1,5 @@
 // Every public op on variables, on one page. Each is in ops/<family>.cc with its backward node right under
-// it. f32 and f64; f16 and bf16 are computed in f32 and rounded once an op. One type for all inputs, except
+// it. f32 and f64; f16 and bf16 are computed in f32 and rounded once per op. One type for all inputs, except
 // under autocast (autocast.h) and where it is said; shapes broadcast where it is said; errors are typed and
 // name the op and the shapes. Results are new tensors except where "view" is said. "Once": fused, cannot be
 // differentiated twice.

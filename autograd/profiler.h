@@ -29,7 +29,7 @@ struct Profile {
   double total_ms = 0;
   int64_t peak_bytes = 0;  // of tensors, the most at one time so far in this process
 
-  // One line an op and a last one for what is in none: adding gradients up, the optimiser, the program
+  // One line per op and a last one for what is in none: adding gradients up, the optimiser, the program
   // itself.
   std::string table() const;
   // For chrome://tracing or ui.perfetto.dev: modules, ops and kernels as nested bars.

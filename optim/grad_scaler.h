@@ -92,7 +92,7 @@ class GradScaler {
     Stage stage = Stage::ready;
     bool found_inf = false;
   };
-  using Leaves = std::set<std::shared_ptr<autograd::Node>>;  // gradient accumulators, one a parameter
+  using Leaves = std::set<std::shared_ptr<autograd::Node>>;  // gradient accumulators, one per parameter
 
   GradScalerOptions options_;
   float scale_;  // as PyTorch's, so that the same steps give the same bits

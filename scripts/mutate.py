@@ -363,7 +363,7 @@ def parse_arguments():
     add("files", nargs="*", metavar="FILE", help="files or folders (default: all rooms)")
     add("--room", nargs="+", default=[], choices=ROOMS, metavar="ROOM", help=f"rooms: {', '.join(ROOMS)}")
     add("--since", metavar="COMMIT", help="only lines that differ from COMMIT, committed or not")
-    add("--sample", type=int, metavar="N", help="stop after N viable mistakes a room, in random order")
+    add("--sample", type=int, metavar="N", help="stop after N viable mistakes per room, in random order")
     add("--seed", type=int, default=1, help="of that order (default: 1)")
     add("--jobs", type=int, default=2, metavar="N", help="mistakes at a time, each with a build folder (default: 2)")
     add("--own", action="store_true", help="run only the room's own test program: quick, but what survives is not final")

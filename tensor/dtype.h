@@ -24,7 +24,7 @@ template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::u8;
 template <> struct dtype_of<bool> { static constexpr DType value = DType::boolean; };
 // clang-format on
 
-int64_t size_of(DType dtype);           // bytes an element
+int64_t size_of(DType dtype);           // bytes per element
 std::string_view name_of(DType dtype);  // "f32"
 inline bool is_floating(DType dtype) { return dtype <= DType::bf16; }
 inline bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }

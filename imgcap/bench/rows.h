@@ -12,7 +12,7 @@ struct Row {
   std::string name;     // "train-attention"
   std::string what;     // in one line, for people
   std::string unit;     // what is counted: "captions", "photos"
-  double per_call = 1;  // units a call
+  double per_call = 1;  // units per call
   Timing timing;
 
   double per_second() const { return per_call / timing.median; }

@@ -25,7 +25,7 @@ struct Options {
   bool json = false;
 };
 
-// A name a line, as many as there are classes.
+// One name per line, as many as there are classes.
 std::vector<std::string> read_names(const std::string& file, int64_t classes) {
   const std::string bytes = tensor::io::read_file(file, kMostBytes);
   std::string_view text = bytes;
@@ -103,7 +103,7 @@ void add_classify(Verb& app, Program& program) {
   verb.option("--classes", o->classes,
               "Their names, a line each (default: ImageNet's for an encoder of 1000 classes, else none)");
   verb.option("--top", o->top, "How many classes").range(1, 1'000'000);
-  verb.flag("--json", o->json, "JSON alone on stdout: a line a photo");
+  verb.flag("--json", o->json, "JSON alone on stdout: a line per photo");
   verb.on_run([o, &program] { run(*o, program); });
 }
 

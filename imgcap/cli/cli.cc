@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -29,7 +30,7 @@ Verb add_verb(Verb& above, Program& program, const std::string& name, const std:
   Verb verb = above.verb(name, description);
   verb.config_option();
   verb.option("--seed", program.seed, "Seed of everything random").not_negative();
-  verb.option("--threads", program.threads, "Threads (0: one a processor)").range(0, 256);
+  verb.option("--threads", program.threads, "Threads (0: one per processor)").range(0, 256);
   verb.on_parsed([&program] {
     if (program.threads > 0) tensor::set_num_threads(program.threads);
     tensor::default_generator().set_state(program.seed, 0);
@@ -80,8 +81,17 @@ void say(const std::vector<std::string>& sentences) {
 }
 
 void print(const std::string& text) {
+  errno = 0;
   const bool ok = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!ok && errno == EPIPE) throw ClosedPipe{};
   tensor::check(ok, tensor::ErrorKind::io, "stdout: cannot be written");
+}
+
+void tell(const std::string& text) {
+  try {
+    print(text);
+  } catch (const ClosedPipe&) {
+  }
 }
 
 void print_line(const tensor::io::Json& json) { print(json.dump() + "\n"); }

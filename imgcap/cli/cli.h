@@ -78,8 +78,14 @@ using tensor::io::expect_writable;
 // Each sentence as a line on stderr, escaped for a terminal.
 void say(const std::vector<std::string>& sentences);
 
-// Writes to stdout; an io error when that fails (a full disk, a closed pipe).
+// Thrown by print() when nobody reads stdout any more (`imgcap ops | head`): no error, exit code 141.
+struct ClosedPipe {};
+
+// Writes to stdout; an io error when that fails (a full disk), ClosedPipe when its reader is gone.
 void print(const std::string& text);
 void print_line(const tensor::io::Json& json);
+
+// The same for news of work that is worth finishing unread, such as training: a closed pipe is passed over.
+void tell(const std::string& text);
 
 }  // namespace imgcap::cli

@@ -11,7 +11,7 @@ namespace {
 using tensor::io::Json;
 
 constexpr size_t kShown = 3;  // of a list, on the screen
-constexpr size_t kRows = 8;   // of the captions a photo
+constexpr size_t kRows = 8;   // of the captions per photo
 
 std::string plural(int64_t count, const char* one, const char* many) {
   return tensor::format("{} {}", count, count == 1 ? one : many);

@@ -1,4 +1,6 @@
 // The op database for users: what ops there are, and whether each is right on this machine.
+#include <algorithm>
+#include <array>
 #include <memory>
 
 #include "autograd/testing/op_suite.h"
@@ -98,8 +100,22 @@ void run(const Options& o, Program& program) {
                          failed == 0 ? "all pass" : tensor::format("{} fail", failed)));
 }
 
+// Each column as wide as its longest cell.
+std::string aligned(const std::vector<std::array<std::string, 4>>& rows) {
+  std::array<size_t, 4> widths{};
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string text;
+  for (const auto& row : rows) {
+    for (size_t i = 0; i + 1 < row.size(); ++i)
+      text += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+    text += row.back() + "\n";
+  }
+  return text;
+}
+
 void list_ops(const Options& o) {
-  if (!o.json) print(tensor::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file"));
+  std::vector<std::array<std::string, 4>> rows = {{"op", "derivatives", "types", "file"}};
   for (const OpRecord& r : autograd::testing::op_database()) {
     const std::string file = "autograd/ops/" + r.family + ".cc";
     if (o.json)
@@ -109,9 +125,9 @@ void list_ops(const Options& o) {
                                {"fused", r.fused},
                                {"file", file}}));
     else
-      print(tensor::format("{:<28}{:<20}{:<12}{}{}\n", r.name, text_of(r.derivatives), types(), file,
-                           r.fused ? ", fused" : ""));
+      rows.push_back({r.name, text_of(r.derivatives), types(), file + (r.fused ? ", fused" : "")});
   }
+  if (!o.json) print(aligned(rows));
 }
 
 }  // namespace
@@ -129,7 +145,7 @@ void add_gradcheck(Verb& app, Program& program) {
 void add_ops(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "ops", "List the ops: derivatives, types and where each is");
   const auto o = std::make_shared<Options>();
-  verb.flag("--json", o->json, "JSON alone on stdout: a line an op");
+  verb.flag("--json", o->json, "JSON alone on stdout: a line per op");
   verb.on_run([o] { list_ops(*o); });
 }
 

@@ -7,6 +7,7 @@
 #include "imgcap/cli/cli.h"
 #include "imgcap/data/image.h"
 #include "imgcap/data/picture_format.h"
+#include "imgcap/data/utf8.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
@@ -52,10 +53,14 @@ void show_build(const Options& o) {
     return;
   }
   std::string text = tensor::format(
-      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          "
-      "no\nprocessor:     "
-      "{}\n"
-      "threads:       {}\ninstructions: ",
+      "imgcap {}, compiled by {}\n"
+      "oneDNN:        {}\n"
+      "libjpeg-turbo: {}\n"
+      "pictures:      {}\n"
+      "CUDA:          no\n"
+      "processor:     {}\n"
+      "threads:       {}\n"
+      "instructions: ",
       IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), readable_formats(),
       bench::processor_name(), tensor::num_threads());
   for (const std::string& set : sets) text += " " + set;
@@ -117,9 +122,8 @@ void show_model(const Options& o) {
   if (attention && o.encoder == "resnet50")
     text +=
         "The original's README says 49,065,064 frozen and 85,787,753 in total: its count (torchinfo's) has "
-        "the "
-        "backbone twice,\nas a part of the classifier (25,557,032) and once more without the last layer "
-        "(23,508,032).\n";
+        "the backbone twice,\n"
+        "as a part of the classifier (25,557,032) and once more without the last layer (23,508,032).\n";
   print(text);
 }
 
@@ -169,11 +173,38 @@ Contents read_contents(const std::string& file) {
   return contents;
 }
 
-// A metadata value for people and scripts: long lists become their length, JSON stays JSON.
+// With objects in place of the texts that hold one: a checkpoint's notes have the options of its run so.
+Json unfolded(const Json& value) {
+  if (value.is_text() && value.as_text().starts_with('{'))
+    if (const std::optional<Json> inside = Json::try_parse(value.as_text())) return unfolded(*inside);
+  if (!value.is_object()) return value;
+  Json result = Json::object();
+  for (size_t i = 0; i < value.size(); ++i) result.add(value.keys()[i], unfolded(value.at(i)));
+  return result;
+}
+
+// A metadata value for people and scripts: long lists become their length, JSON is no text.
 Json summary(const std::string& key, const std::string& value) {
   const std::optional<Json> json = Json::try_parse(value);
   if ((key == "vocabulary" || key == "names") && json && json->is_array()) return json->size();
-  return json.value_or(value);
+  return json ? unfolded(*json) : value;
+}
+
+std::string words(const Json& value) {
+  if (value.is_text()) return printable(value.as_text());
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const Json& item : value.items()) text += (text.empty() ? "" : ", ") + words(item);
+  return text;
+}
+
+// One setting a line; an object's are below its name.
+std::string setting_lines(const std::string& name, const Json& value, size_t level) {
+  std::string text = std::string(2 * level, ' ') + printable(name) + ":";
+  if (!value.is_object()) return text + " " + words(value) + "\n";
+  text += value.size() == 0 ? " none\n" : "\n";
+  for (size_t i = 0; i < value.size(); ++i) text += setting_lines(value.keys()[i], value.at(i), level + 1);
+  return text;
 }
 
 void show_file(const Options& o) {
@@ -194,10 +225,10 @@ void show_file(const Options& o) {
   }
   std::string text = tensor::format("{}: {}, {} tensors, {} values\n", o.file, contents.kind,
                                     contents.tensors.size(), grouped(values));
-  for (const auto& [key, value] : contents.metadata)
-    text += tensor::format("  {}: {}\n", key, summary(key, value).dump());
+  for (const auto& [key, value] : contents.metadata) text += setting_lines(key, summary(key, value), 1);
   for (const auto& entry : contents.tensors)
-    text += tensor::format("  {} {} {}\n", entry.name, tensor::name_of(entry.dtype), to_string(entry.shape));
+    text += tensor::format("  {} {} {}\n", printable(entry.name), tensor::name_of(entry.dtype),
+                           to_string(entry.shape));
   print(text);
 }
 

@@ -1,6 +1,7 @@
 #include "imgcap/cli/program.h"
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <new>
@@ -60,6 +61,8 @@ Ending ending_of(const std::function<int()>& work) {
     return {work(), ""};
   } catch (const Interrupted&) {
     return {130, "interrupted"};
+  } catch (const ClosedPipe&) {
+    return {128 + SIGPIPE, ""};
   } catch (const tensor::Error& error) {
     return {error.kind() == tensor::ErrorKind::internal ? 1 : 2, error.what()};
   } catch (const std::filesystem::filesystem_error& error) {

@@ -7,7 +7,9 @@
 namespace imgcap::cli {
 
 // How a piece of work ended. Code 2: what was given is at fault (an argument, a file, a full disk, too little
-// memory); 1: the program itself is; 130: Ctrl-C. The sentence is empty where nothing was thrown.
+// memory); 1: the program itself is; 130: Ctrl-C; 141: who read stdout was gone before the end, which is no
+// error but no success either, so the code is the one of programs that SIGPIPE ends. The sentence is empty
+// where there is nothing to say.
 struct Ending {
   int code = 0;
   std::string sentence;

@@ -103,7 +103,7 @@ void add_score(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "score", "Score captions of a file against references");
   const auto o = std::make_shared<Options>();
   verb.option("--references", o->references, "Caption files: the references").required();
-  verb.option("--candidates", o->candidates, "A caption file with one caption a photo").required();
+  verb.option("--candidates", o->candidates, "A caption file with one caption per photo").required();
   o->photos.add_options(verb, "The photos to score (default: all)");
   verb.option("--per-image", o->per_image,
               "A file for each photo's scores: CSV where it is called .csv, else JSON lines");

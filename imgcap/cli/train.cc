@@ -46,22 +46,22 @@ TrainListener make_listener(ProgressLine& line, const std::string& profile, Trai
     listener.profile = [&line, profile](const autograd::Profile& p) {
       line.clear();
       tensor::io::write_file_atomically(profile, p.chrome_trace());
-      print(tensor::format("{}the step's course is in {} (open it in ui.perfetto.dev or chrome://tracing)\n",
-                           p.table(), profile));
+      tell(tensor::format("{}the step's course is in {} (open it in ui.perfetto.dev or chrome://tracing)\n",
+                          p.table(), profile));
     };
   listener.step = [&line, events](const StepReport& r) {
     if (events != nullptr) events->add(r);
     if (line.is_terminal())
       line.show(progress_line(r));
     else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
-      print(step_line(r) + "\n");
+      tell(step_line(r) + "\n");
   };
   listener.validation = [&line, events, told = false](const ValidationReport& r) mutable {
     line.clear();
     if (events != nullptr) events->add(r);
-    if (!told) print(tensor::format("validation: {}, beam {}\n", describe(r.scores), r.beam));
+    if (!told) tell(tensor::format("validation: {}, beam {}\n", describe(r.scores), r.beam));
     told = true;
-    print(validation_line(r) + "\n");
+    tell(validation_line(r) + "\n");
   };
   return listener;
 }
@@ -197,7 +197,7 @@ void run(Options o, const Verb& verb, Program& program) {
   trainer.detect_anomaly(o.detect_anomaly);
   const std::string with_encoder =
       trained ? tensor::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
-  print(tensor::format(
+  tell(tensor::format(
       "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
       to_string(info.decoder.kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
@@ -209,20 +209,20 @@ void run(Options o, const Verb& verb, Program& program) {
   }
   folder.accept();
   if (split.drawn || split.from_captions) save_lists(split, o.out);
-  if (o.resume) print(tensor::format("goes on after step {}\n", trainer.step()));
+  if (o.resume) tell(tensor::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
   const Trainer::End end =
       trainer.run(make_listener(line, o.profile, events ? &*events : nullptr), stop_flag());
   line.clear();
   if (end == Trainer::End::interrupted) {
-    print(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
+    tell(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
     program.exit_code = 130;
     return;
   }
-  print(tensor::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
-                       end == Trainer::End::patience ? "no better for a while; best" : "best",
-                       trainer.best_score(), o.out));
+  tell(tensor::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
+                      end == Trainer::End::patience ? "no better for a while; best" : "best",
+                      trainer.best_score(), o.out));
 }
 
 }  // namespace

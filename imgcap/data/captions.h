@@ -1,7 +1,7 @@
 // Caption files: whose image, which of its captions, what text.
 //
 // The formats, told apart by their content, not by the file's name:
-//   results.csv   Flickr30k's: a header "image_name| comment_number| comment", then one caption a line, "|"
+//   results.csv   Flickr30k's: a header "image_name| comment_number| comment", then one caption per line, "|"
 //                 between the fields, no quoting; without a header the columns are these three
 //   csv           a header and fields between commas, semicolons or tabs that may be quoted ("" for a quote,
 //                 line breaks allowed); which titles mean what: captions_formats.h; other columns are ignored
@@ -10,9 +10,10 @@
 //                 "caption"}]}
 //   coco-results  COCO results JSON: [{"image_id", "caption"}]; or eval's, which has them under "captions"
 //   karpathy      dataset_*.json: {"images": [{"filename", "split", "sentences": [{"raw"}]}]}
-//   jsonl         an object a line, with the titles of csv; a photo's captions may be a list. metadata.jsonl,
+//   jsonl         one object per line, with the titles of csv; a photo's captions may be a list.
+//   metadata.jsonl,
 //                 and what caption --json prints
-//   folder        a .txt file for each photo, a caption a line
+//   folder        a .txt file for each photo, one caption per line
 // A text is UTF-8, or UTF-16 with its mark; lines end in LF, CRLF or CR.
 #pragma once
 
@@ -91,7 +92,7 @@ struct ImageList {
   std::vector<std::string> duplicates;  // "file:line: reason" of names that were there before
 };
 
-// A list like train.txt: one image name a line, blank lines ignored. Kind io or data, as above; data: no
+// A list like train.txt: one image name per line, blank lines ignored. Kind io or data, as above; data: no
 // names.
 ImageList read_image_list(const std::filesystem::path& file);
 ImageList parse_image_list(std::string_view text, const std::string& name);

@@ -1,4 +1,4 @@
-// A folder with a .txt file for each photo, a caption a line.
+// A folder with a .txt file for each photo, one caption per line.
 #include <unistd.h>
 
 #include <algorithm>

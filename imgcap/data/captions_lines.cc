@@ -1,4 +1,4 @@
-// JSON lines: an object a line.
+// JSON lines: one object per line.
 #include <algorithm>
 
 #include "imgcap/data/captions_json.h"

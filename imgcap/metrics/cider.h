@@ -22,7 +22,7 @@ ImageScores cider(std::span<const std::string> candidates,
 
 // The original program's call, which exchanged the two: each (candidate, reference) pair is an image of its
 // own, the reference is scored against the candidate, and the document frequencies come from the candidates.
-// images holds one score a pair, in order.
+// images holds one score per pair, in order.
 ImageScores cider_swapped(std::span<const std::string> candidates,
                           std::span<const std::vector<std::string>> references);
 

@@ -5,7 +5,7 @@
 namespace tensor::cpu {
 namespace {
 
-constexpr int64_t kGrain = 8192;  // logits a tile
+constexpr int64_t kGrain = 8192;  // logits per tile
 
 // The targets, in order of rows, in range.
 Tensor checked_targets(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {

@@ -13,7 +13,7 @@
 namespace tensor::cpu {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements a tile: whole blocks of four
+constexpr int64_t kGrain = 16384;  // elements per tile: whole blocks of four
 constexpr int kBlocks = 16;        // Philox blocks that are made together
 
 #if defined(__AVX2__)

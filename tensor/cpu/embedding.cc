@@ -9,8 +9,8 @@
 namespace tensor::cpu {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements a tile
-constexpr int64_t kColumns = 64;   // columns a tile of the backward pass: 256 bytes of f32
+constexpr int64_t kGrain = 16384;  // elements per tile
+constexpr int64_t kColumns = 64;   // columns per tile of the backward pass: 256 bytes of f32
 
 // The ids in order, in range of the weight (v, d).
 Tensor checked_ids(const Tensor& weight, const Tensor& ids) {

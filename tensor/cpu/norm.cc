@@ -198,7 +198,7 @@ struct GradientTerms {  // dout, dout x^
 
 }  // namespace
 
-// With x^ = (x - mean) rstd and N values a channel: dbias = sum dout, dweight = sum dout x^, and
+// With x^ = (x - mean) rstd and N values per channel: dbias = sum dout, dweight = sum dout x^, and
 // dx = weight rstd (dout - (dbias + x^ dweight) / N) in training, weight rstd dout with fixed statistics.
 void batch_norm_backward(BatchNormBackward a) {
   Tensor &dx = a.dx, &dweight = a.dweight, &dbias = a.dbias;

@@ -14,7 +14,7 @@
 namespace tensor::cpu {
 namespace {
 
-constexpr int64_t kTile = 16384;  // elements a tile
+constexpr int64_t kTile = 16384;  // elements per tile
 constexpr int kLanes = 16;        // independent sums of a run, so that the loop becomes vector code
 constexpr int64_t kColumns = 512;
 constexpr int64_t kRowBlock = 32, kFoldedRows = 16;  // that are added up before their sum is added to another

@@ -6,7 +6,7 @@
 namespace tensor::cpu {
 namespace {
 
-constexpr int64_t kGrain = 8192;  // elements a tile
+constexpr int64_t kGrain = 8192;  // elements per tile
 
 // Calls f(out row, x row, length) for each row, in parallel.
 template <class F>

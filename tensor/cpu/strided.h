@@ -11,7 +11,7 @@
 
 namespace tensor::cpu {
 
-inline constexpr int64_t kElementGrain = 16384;  // elements a tile: less is not worth another thread
+inline constexpr int64_t kElementGrain = 16384;  // elements per tile: less is not worth another thread
 
 // The strides of `t` seen as `shape` (broadcasting gives 0).
 inline Shape broadcast_strides(const Tensor& t, const Shape& shape) { return t.expand(shape).strides(); }

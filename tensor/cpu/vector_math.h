@@ -1,5 +1,5 @@
 // exp, tanh and sigmoid of floats without branches or calls, so that loops over them become vector code (the
-// library's functions are called once an element). Against the exact value: exp within 1.5 ulp, tanh and
+// library's functions are called once per element). Against the exact value: exp within 1.5 ulp, tanh and
 // sigmoid within 2.5 ulp (relative error below 3e-7) wherever the result is a normal number; infinities, NaN
 // and signed zeros as in <cmath>. Doubles go to <cmath>.
 #pragma once

@@ -53,6 +53,21 @@ TEST_CASE("a name that the system does not take is the user's mistake, told in o
   CHECK(result.err == "imgcap: " + name + "/last.safetensors: File name too long\n");
 }
 
+TEST_CASE("a closed pipe ends every verb quietly, with the code of programs that it kills") {
+  CHECK(ending_of([]() -> int { throw imgcap::cli::ClosedPipe{}; }).code == 141);
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"ops"},
+                                                                     {"ops", "--json"},
+                                                                     {"info"},
+                                                                     {"info", "--json"},
+                                                                     {"info", "--model", "plain"},
+                                                                     {"gradcheck", "--op", "relu"},
+                                                                     {"tokenize"}}) {
+    const Result result = run(arguments, "a dog\n", tests::kClosedPipe);
+    CHECK(result.code == 141);
+    CHECK(result.err.empty());
+  }
+}
+
 TEST_CASE("--seed and --threads are the whole program's") {
   const int threads = tensor::num_threads();
   const auto in_process = [](std::vector<std::string> arguments) {

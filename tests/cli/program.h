@@ -47,6 +47,9 @@ struct Result {
   std::string out, err;
 };
 
+// In place of an output file: a pipe that nobody reads any more.
+inline const std::string kClosedPipe = "a closed pipe";
+
 class Program {
  public:
   explicit Program(std::vector<std::string> arguments, const std::string& input = "",
@@ -60,10 +63,17 @@ class Program {
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, 0, (folder_ / "in").c_str(), O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, out_.c_str(), O_WRONLY | O_CREAT, 0600);
+    int ends[2] = {-1, -1};
+    if (out_ == kClosedPipe && ::pipe2(ends, O_CLOEXEC) == 0) {
+      ::close(ends[0]);
+      posix_spawn_file_actions_adddup2(&files, ends[1], 1);
+    } else {
+      posix_spawn_file_actions_addopen(&files, 1, out_.c_str(), O_WRONLY | O_CREAT, 0600);
+    }
     posix_spawn_file_actions_addopen(&files, 2, (folder_ / "err").c_str(), O_WRONLY | O_CREAT, 0600);
     if (posix_spawn(&pid_, IMGCAP_PROGRAM, &files, nullptr, argv.data(), environ) != 0) pid_ = -1;
     posix_spawn_file_actions_destroy(&files);
+    if (ends[1] >= 0) ::close(ends[1]);
   }
   // Only for a process that was started.
   void send(int signal) const {
@@ -81,7 +91,8 @@ class Program {
     int status = 0;
     if (pid_ <= 0 || ::waitpid(pid_, &status, 0) != pid_) return {};
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return {code, out_ == "/dev/full" ? "" : read_text(out_), read_text(folder_ / "err")};
+    return {code, out_ == "/dev/full" || out_ == kClosedPipe ? "" : read_text(out_),
+            read_text(folder_ / "err")};
   }
 
  private:

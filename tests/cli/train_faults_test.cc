@@ -10,6 +10,7 @@
 #include "tests/skip.h"
 
 namespace fs = std::filesystem;
+using tensor::io::Json;
 using tests::Folder;
 using tests::has;
 using tests::Result;
@@ -56,12 +57,13 @@ struct Data {
     fs::copy_file(tests::assets() + "/photos/" + from, photo(name), fs::copy_options::overwrite_existing);
   }
   std::string photo(const std::string& name) const { return folder / ("photos/" + name); }
-  Result train(const std::string& out, const std::vector<std::string>& more) const {
+  Result train(const std::string& out, const std::vector<std::string>& more,
+               const std::string& output = "") const {
     std::vector<std::string> all = {
         "--captions",     folder / "captions", "--images",     folder / "photos", "--train-list",
         folder / "train", "--val-list",        folder / "val", "--min-frequency", "1"};
     all.insert(all.end(), more.begin(), more.end());
-    return run(tests::train_arguments(folder, out, all));
+    return run(tests::train_arguments(folder, out, all), "", output);
   }
 };
 
@@ -139,6 +141,22 @@ TEST_CASE("a disk that gets full leaves the last whole checkpoint") {
   CAPTURE(resumed.err);
   CHECK(resumed.code == 0);
   CHECK(has(resumed.out, "goes on after step 2"));
+}
+
+TEST_CASE("a training run whose output nobody reads goes on to its end") {
+  const Data data({kPhotos[0], kPhotos[1], kPhotos[2]});
+  const Result unread = data.train("run", {"--batch", "2", "--steps", "2"}, tests::kClosedPipe);
+  CAPTURE(unread.err);
+  CHECK(unread.code == 0);
+  CHECK(files_in(data.folder / "run") ==
+        std::vector<std::string>{"best.safetensors", "last.safetensors", "log.jsonl"});
+  const std::vector<Json> log = tests::json_lines(tests::read_text(data.folder / "run/log.jsonl"));
+  REQUIRE(log.size() == 3);  // two steps and the last one's validation
+  CHECK(log.back().at("step") == 2);
+  // A full disk is no closed pipe.
+  const Result full = data.train("full", {"--batch", "2", "--steps", "2"}, "/dev/full");
+  CHECK(full.code == 2);
+  CHECK(has(full.err, "stdout: cannot be written"));
 }
 
 TEST_CASE("captions without words, and a batch that is larger than the data") {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <numeric>
+#include <sstream>
 
 #include "imgcap/data/picture_format.h"
 #include "imgcap/metrics/scores.h"
@@ -251,8 +252,14 @@ TEST_CASE("convert and info: every option and kind of file counts") {
         read_json(R"([{"name":"n","dtype":"i64","shape":[4]},{"name":"w","dtype":"f32","shape":[2,3]}])"));
   CHECK(ran({"info", weights}).out ==
         weights +
-            ": weights, 2 tensors, 10 values\n  from: \"value\"\n  list: [1,2]\n  names: 1\n"
+            ": weights, 2 tensors, 10 values\n  from: value\n  list: 1, 2\n  names: 1\n"
             "  n i64 (4)\n  w f32 (2, 3)\n");
+  // What would command a terminal is escaped.
+  tensor::io::write_safetensors(weights, {{"w\x1b[31m", tensor::Tensor::zeros({1})}},
+                                {{"a\nb", "\x1b[31m"}, {"c", "[\"\\u001b\", \"d\"]"}});
+  CHECK(ran({"info", weights}).out ==
+        weights +
+            ": weights, 1 tensors, 1 values\n  a\\x0ab: \\x1b[31m\n  c: \\x1b, d\n  w\\x1b[31m f32 (1)\n");
   // f16 that is kept stays f16.
   tensor::io::write_safetensors(weights, {{"w", tensor::Tensor::full({2}, 0.1).to(tensor::DType::f16)}}, {});
   CHECK(converted(weights, "").second.tensors.at("w").dtype() == tensor::DType::f16);
@@ -272,6 +279,19 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   save_checkpoint(model, checkpoint);
   CHECK(shown(model).at("kind") == "checkpoint of a training run");
   CHECK(shown(model).at("metadata").at("vocabulary") == 10);
+  // Settings are lines of text for people, and objects for programs, however deep in texts they stand.
+  checkpoint.notes = {{"epoch", "2"}, {"broken", "{no JSON"}};
+  checkpoint.notes["options"] = R"({"lr":0.5,"beams":[3,5],"empty":{},"more":"{\"on\":true}"})";
+  save_checkpoint(model, checkpoint);
+  CHECK(shown(model).at("metadata").at("notes") ==
+        read_json(R"({"broken":"{no JSON","epoch":"2","options":)"
+                  R"({"lr":0.5,"beams":[3,5],"empty":{},"more":{"on":true}}})"));
+  const std::string settings = ran({"info", model}).out;
+  CHECK(has(settings, "\n  decoder:\n    kind: attention\n    vocabulary: 10\n"));
+  CHECK(has(settings,
+            "\n  notes:\n    broken: {no JSON\n    epoch: 2\n    options:\n      lr: 0.5\n"
+            "      beams: 3, 5\n      empty: none\n      more:\n        on: true\n  preprocessing:\n"));
+  CHECK(has(settings, "\n  vocabulary: 10\n"));
   const auto size = static_cast<int64_t>(checkpoint.weights.size());
   for (const auto& [format, dtype] :
        std::vector<std::pair<std::string, tensor::DType>>{{"f16", tensor::DType::f16},
@@ -393,15 +413,29 @@ TEST_CASE("gradcheck and ops: every option counts") {
   CHECK(line("decoder_sequence").at("fused") == true);
   CHECK(line("tanh").at("fused") == false);
   CHECK(line("matmul").at("file") == "autograd/ops/matmul.cc");
-  // The same for people.
-  std::string table;
-  for (const Json& each : lines)
-    table += tensor::format("{:<28}{:<20}{:<12}{}{}\n", each.at("op").as_text(),
-                            each.at("derivatives").as_text(), each.at("types").as_text(),
-                            each.at("file").as_text(), each.at("fused").as_bool() ? ", fused" : "");
-  CHECK(ran({"ops"}).out ==
-        tensor::format("{:<28}{:<20}{:<12}{}\n", "op", "derivatives", "types", "file") + table);
   CHECK(line("tanh").at("types") == "f32 f64 f16 bf16");
+  // The same for people: each cell begins below its title, and two blanks or more are between any two cells.
+  std::vector<std::vector<std::string>> expected = {{"op", "derivatives", "types", "file"}};
+  for (const Json& each : lines)
+    expected.push_back({each.at("op").as_text(), each.at("derivatives").as_text(), each.at("types").as_text(),
+                        each.at("file").as_text() + (each.at("fused").as_bool() ? ", fused" : "")});
+  std::istringstream table(ran({"ops"}).out);
+  std::string row;
+  std::vector<size_t> columns;
+  for (const auto& cells : expected) {
+    REQUIRE(std::getline(table, row));
+    CAPTURE(row);
+    if (columns.empty())
+      for (const std::string& title : cells) columns.push_back(row.find(title));
+    std::string rebuilt;
+    for (size_t i = 0; i < cells.size(); ++i) {
+      CHECK((i == 0 || columns[i] >= rebuilt.size() + 2));
+      rebuilt.resize(columns[i], ' ');
+      rebuilt += cells[i];
+    }
+    CHECK(row == rebuilt);
+  }
+  CHECK_FALSE(std::getline(table, row));
 }
 
 TEST_CASE("bench: every option counts") {
