@@ -239,7 +239,7 @@ void add_bench(Verb& app, Program& program) {
   verb.option("--only", o->only, "Rows to run (default: all): " + tensor::join(all_rows(), ", "));
   verb.option("--precision", o->precision, "Of the training rows; the others run in f32 alone")
       .one_of({"f32", "f16", "bf16"});
-  verb.option("--calls", o->calls, "Calls a run, after warm-up").range(1, 1000);
+  verb.option("--calls", o->calls, "Calls per run, after warm-up").range(1, 1000);
   verb.option("--pairs", o->pairs, "Runs of each program, in turn").range(1, 100);
   verb.option("--photo", o->photo, "Photo of the row caption (default: one in the box)");
   verb.option("--compare", o->compare, "torch: the same jobs by PyTorch, in turn with ours")

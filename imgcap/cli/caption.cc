@@ -155,7 +155,7 @@ void add_caption(Verb& app, Program& program) {
       .one_of({"none", "original"});
   const Option format =
       verb.option("--format", o->format,
-                  "text; json: a line a photo; coco: COCO's results; csv: as Flickr30k's results.csv")
+                  "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv")
           .one_of({"text", "json", "coco", "csv"});
   verb.flag("--json", o->json, "The same as --format json").excludes(format);
   verb.on_run([o, &program] { run(*o, program); });

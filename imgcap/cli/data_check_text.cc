@@ -55,7 +55,7 @@ std::string text_of(const DataCheck& check) {
       text += tensor::format("{:<22}...\n", "");
       break;
     }
-    text += tensor::format("{:<22}{}: {}\n", rows == 1 ? "captions a photo" : "", captions,
+    text += tensor::format("{:<22}{}: {}\n", rows == 1 ? "captions per photo" : "", captions,
                            plural(photos, "photo", "photos"));
   }
   text += tensor::format("{:<22}{}, of {}\n", "longest caption", plural(check.longest_words, "word", "words"),

@@ -48,7 +48,7 @@ void add_splits(const CaptionFile& captions, const std::string& file, PhotosBySp
 }
 
 void PhotoChoice::add_options(Verb& verb, const std::string& what) {
-  const Option by_list = verb.option("--list", list, what + ", a name a line");
+  const Option by_list = verb.option("--list", list, what + ", a name per line");
   verb.option("--split", split, "In place of a list: a split of the captions, such as test")
       .excludes(by_list);
 }

@@ -40,7 +40,7 @@ void export_features(const Options& o) {
   std::string names;
   for (const std::string& name : cache.names()) {
     check(name.find_first_of("\r\n") == std::string::npos, ErrorKind::data,
-          "{}: the photo's name {} has a line break in it, and the list has a name a line", o.in,
+          "{}: the photo's name {} has a line break in it, and the list has a name per line", o.in,
           tensor::io::in_quotes(name));
     names += name + "\n";
   }

@@ -68,7 +68,7 @@ void run(const std::string& rules) {
 }  // namespace
 
 void add_tokenize(Verb& app, Program& program) {
-  Verb verb = add_verb(app, program, "tokenize", "Split lines of stdin into tokens: one JSON array a line");
+  Verb verb = add_verb(app, program, "tokenize", "Split lines of stdin into tokens: one JSON array per line");
   const auto rules = std::make_shared<std::string>("spacy");
   verb.option("--rules", *rules,
               "spacy (training's tokens) or ptb (words of the scores; a line is printed when the next one is "

@@ -233,7 +233,7 @@ void add_train(Verb& app, Program& program) {
   verb.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)").required();
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option("--train-list", o->train_list,
-              "Photos to train on, a name a line (default: the captions' own split, or else 80 % by photo)");
+              "Photos to train on, a name per line (default: the captions' own split, or else 80 % by photo)");
   verb.option("--val-list", o->val_list, "Photos to validate on");
   add_settings(verb, o->decoder, "", "kind", "kind");
   verb.at("--model").one_of(all_names<DecoderKind>());

@@ -53,7 +53,7 @@ void add_vocab(Verb& app, Program& program) {
   Verb builder = add_verb(verb, program, "build", "Make a vocabulary from captions");
   builder.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)")
       .required();
-  builder.option("--out", o->out, "The vocabulary to write: a JSON string a line").required();
+  builder.option("--out", o->out, "The vocabulary to write: a JSON string per line").required();
   builder.option("--max-words", o->build.max_words, "Most words, the frequent ones first (0: no limit)")
       .not_negative();
   builder.option("--min-frequency", o->build.min_frequency, "Rarer words are left out").not_negative();

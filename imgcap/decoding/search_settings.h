@@ -25,7 +25,7 @@ inline constexpr auto kSettings<BeamOptions> =
           {},
           kBeam<BeamOptions>,
           Setting{"nbest", "--nbest", &BeamOptions::nbest, between(1, 1000),
-                  "Captions a photo, at most --beam (with --sample: any number)"},
+                  "Captions per photo, at most --beam (with --sample: any number)"},
           kMaxWords<BeamOptions>.with_help("Longest caption, in tokens (a leading blank is one)"),
           kLengthExponent<BeamOptions>};
 

@@ -148,7 +148,7 @@ CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
 
 std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,
                                                 int64_t epoch) {
-  check(batch_photos > 0, ErrorKind::argument, "batch: {} photos a batch; at least one is needed",
+  check(batch_photos > 0, ErrorKind::argument, "batch: {} photos per batch; at least one is needed",
         batch_photos);
   std::vector<int64_t> order(static_cast<size_t>(photos));
   std::iota(order.begin(), order.end(), 0);

@@ -20,7 +20,7 @@ inline constexpr auto kSettings<TrainOptions> = Table{
     Setting{"max_steps", "--steps", &TrainOptions::max_steps, at_least(0),
             "Stop after so many steps (0: by epochs)", refused_as(kBadCount)},
     Setting{"batch_photos", "--batch", &TrainOptions::batch_photos, at_least(1),
-            "Photos a batch, each with all its captions", refused_as(kBadCount)},
+            "Photos per batch, each with all its captions", refused_as(kBadCount)},
     Setting{"optimizer", "--optimizer", &TrainOptions::optimizer, anything(), "adam, adamw or sgd"},
     Setting{"lr", "--lr", &TrainOptions::lr, between(0, 1e3), "Learning rate"},
     Setting{"weight_decay", "--weight-decay", &TrainOptions::weight_decay, between(0, 1e3), "Weight decay",
@@ -39,7 +39,7 @@ inline constexpr auto kSettings<TrainOptions> = Table{
     Setting{"teacher_forcing", "--teacher-forcing", &TrainOptions::teacher_forcing, between(0, 1),
             "Share of steps fed by the caption", called("teacher forcing")},
     Setting{"teacher_forcing_fall", "--teacher-forcing-fall", &TrainOptions::teacher_forcing_fall,
-            between(0, 1), "Its fall an epoch", called("the fall of teacher forcing")},
+            between(0, 1), "Its fall per epoch", called("the fall of teacher forcing")},
     Setting{"teacher_forcing_least", "--teacher-forcing-least", &TrainOptions::teacher_forcing_least,
             between(0, 1), "Its least value", called("the least teacher forcing")},
     Setting{"label_smoothing", "--label-smoothing", &TrainOptions::label_smoothing, share_below_one(),
@@ -49,7 +49,7 @@ inline constexpr auto kSettings<TrainOptions> = Table{
         "cross-entropy of the captions, or self-critical: CIDEr of captions that the model draws (Rennie et "
         "al. 2017; begin from a trained model, --init)"},
     Setting{"samples", "--samples", &TrainOptions::samples, between(2, 1000),
-            "Captions drawn a photo (self-critical)",
+            "Captions drawn per photo (self-critical)",
             refused_as("{} samples a photo; 2 to 1000 are possible")},
     Setting{
         "augment", "--augment", &TrainOptions::augment, anything(),

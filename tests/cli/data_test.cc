@@ -84,7 +84,7 @@ TEST_CASE("data check: what is there, what is missing, what is there twice") {
       ran({"data", "check", "--captions", set.captions, set.more, "--images", set.photos}).out;
   for (const std::string& line :
        {"captions              " + set.captions + " (csv format)\n", std::string("9 captions of 5 photos\n"),
-        std::string("captions a photo      1: 3 photos\n                      2: 1 photo\n"),
+        std::string("captions per photo    1: 3 photos\n                      2: 1 photo\n"),
         std::string("longest caption       7 words, of bear.jpg\n"),
         std::string("splits                test 1, train 2, val 1\n"),
         "rows skipped          1, the first: " + set.captions + ":8: ",

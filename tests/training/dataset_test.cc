@@ -228,7 +228,7 @@ TEST_CASE("an epoch's batches are all photos once, in an order of the seed and t
   for (size_t i = 0; i < 40; ++i) drawn[i] = static_cast<int64_t>(i);
   tensor::Generator(1).shuffle(drawn);
   CHECK(order(1, 0, 7) != drawn);
-  tests::check_error(tensor::ErrorKind::argument, {"0 photos a batch"}, [] { epoch_batches(10, 0, 1, 0); });
+  tests::check_error(tensor::ErrorKind::argument, {"0 photos per batch"}, [] { epoch_batches(10, 0, 1, 0); });
 }
 
 TEST_CASE("fingerprints tell every byte and every length apart") {
