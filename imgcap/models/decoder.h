@@ -8,6 +8,7 @@
 
 #include "autograd/decoder_sequence.h"
 #include "imgcap/models/decoder_config.h"
+#include "nn/lstm.h"
 #include "nn/module.h"
 #include "tensor/random.h"
 
@@ -25,6 +26,16 @@ struct CaptionBatch {
   Tensor words;       // (n, s) i64: <sos>, words, <eos>, then <pad>
   std::vector<int64_t> lengths;  // n: with <sos> and <eos>, falling
 };
+
+// A caption that is to be a row of a batch.
+struct CaptionRow {
+  int64_t image = 0;         // which of the batch's
+  std::vector<int64_t> ids;  // <sos>, words, <eos>
+  double weight = 1;         // what LossOptions::weights is to have for it
+};
+
+// The rows as a batch; they are sorted for that by falling length, equal ones staying in their order.
+CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows);
 
 struct LossOptions {
   double teacher_forcing =
@@ -69,7 +80,21 @@ class Decoder : public nn::Module {
   // The state with the given rows, in that order; a row may be there any number of times.
   static DecodingState select(const DecodingState& state, const Tensor& rows);
 
+  // Logits (n, vocabulary) of top hidden states (n, hidden). No graph.
+  Tensor output(const Tensor& hidden);
+  // Names of the output layer's parameters, (vocabulary, hidden) and (vocabulary), in a state dict. A tied
+  // weight is the embedding's, under both names.
+  static constexpr const char *kOutputWeight = "fc.weight", *kOutputBias = "fc.bias";
+  static constexpr const char* kEmbedding = "embedding.weight";
+
   std::string describe() const override;
+
+ protected:
+  static nn::LstmOptions lstm_options(const DecoderConfig& config) {
+    return {config.layers, config.layer_dropout, true};
+  }
+  // Makes the output layer's weight the embedding, and draws it anew.
+  void tie_weights(tensor::Generator& generator);
 
  private:
   DecoderConfig config_;
