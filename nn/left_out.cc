@@ -39,10 +39,7 @@ Scope::~Scope() { innermost = outer_; }
 
 void Scope::expect_child() const {
   const Module* outermost = nullptr;
-  for (const Scope* scope = outer_; scope != nullptr; scope = scope->outer_) {
-    outermost = &scope->module_;
-    if (outermost == &module_) return;  // the outermost calls itself
-  }
+  for (const Scope* scope = outer_; scope != nullptr; scope = scope->outer_) outermost = &scope->module_;
   LeftOut left_out;
   for (const Variable& parameter : module_.parameters())
     if (parameter.requires_grad() && !parameter.optimised()) left_out.parameters.push_back(parameter);

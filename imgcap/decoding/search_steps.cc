@@ -70,7 +70,7 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   Tensor logits;
   if (steps_ == 0 && options_.compat_original && decoder_.config().kind == DecoderKind::plain) {
     // The image has been fed; the original takes the first token, <sos>, from there.
-    logits = decoder_.output(state_.h.back());
+    logits = decoder_.logits(state_.h.back());
   } else {
     std::vector<int64_t> tokens;
     for (const int64_t node : nodes) tokens.push_back(node == kNoNode ? int64_t{kSos} : token(node));

@@ -36,7 +36,7 @@ DecodingState Decoder::select(const DecodingState& state, const Tensor& rows) {
   return selected;
 }
 
-Tensor Decoder::output(const Tensor& hidden) {
+Tensor Decoder::logits(const Tensor& hidden) {
   const autograd::NoGrad no_grad;
   return autograd::linear(hidden, parameter(kOutputWeight).data(), parameter(kOutputBias).data()).data();
 }

@@ -80,8 +80,8 @@ class Decoder : public nn::Module {
   // The state with the given rows, in that order; a row may be there any number of times.
   static DecodingState select(const DecodingState& state, const Tensor& rows);
 
-  // Logits (n, vocabulary) of top hidden states (n, hidden). No graph.
-  Tensor output(const Tensor& hidden);
+  // What step() ends with: the logits of rows (n, hidden) of the top layer.
+  Tensor logits(const Tensor& hidden);
   // Names of the output layer's parameters, (vocabulary, hidden) and (vocabulary), in a state dict. A tied
   // weight is the embedding's, under both names.
   static constexpr const char *kOutputWeight = "fc.weight", *kOutputBias = "fc.bias";

@@ -133,6 +133,12 @@ TEST_CASE("correct models are not reported") {
     check_quiet(a);
     check_quiet(b);
   }
+  SUBCASE("a child of another module, which trains it") {
+    Net net;
+    net.name_inner();
+    Caller caller(net.inner);
+    check_quiet(caller);
+  }
   SUBCASE("layers of a Sequential in a Sequential") {
     nn::Sequential outer;
     auto& inner = outer.emplace<nn::Sequential>();
