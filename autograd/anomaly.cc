@@ -74,4 +74,8 @@ void DetectAnomaly::backward_ended(const Node& node, const Variables& gradients,
           node.name(), *bad, i, input_shapes(node), state_of(gradients, "gradient", data_of));
 }
 
+void DetectAnomaly::module_left_out(const std::string& what) {
+  tensor::fail(ErrorKind::autograd, "{}", what);
+}
+
 }  // namespace autograd

@@ -2,6 +2,7 @@
 // summaries.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "autograd/variable.h"
@@ -32,6 +33,8 @@ class Observer {
                               const Variables& /*results*/) {}
   virtual void scope_entered() {}
   virtual void scope_left() {}  // while it is still the current one
+  // A module is called inside another that does not know its parameters; `what` says which and where.
+  virtual void module_left_out(const std::string& /*what*/) {}
 
  private:
   Observer* next_;

@@ -46,6 +46,13 @@ void Variable::set_requires_grad(bool requires_grad) {
   impl_->requires_grad = requires_grad;
 }
 
+bool Variable::optimised() const { return impl_ && impl_->optimised.load(std::memory_order_relaxed); }
+
+void Variable::set_optimised() {
+  check(defined(), ErrorKind::argument, "optimised: the variable is undefined");
+  impl_->optimised.store(true, std::memory_order_relaxed);
+}
+
 bool Variable::is_leaf() const { return !impl_ || !impl_->grad_fn; }
 
 const Variable& Variable::grad() const {

@@ -51,6 +51,9 @@ class Variable {
   // Leaves only: an autograd error for a result of an op.
   void set_requires_grad(bool requires_grad);
   bool is_leaf() const;
+  // Whether an optimiser has, or had, this leaf.
+  bool optimised() const;
+  void set_optimised();
   // What backward has accumulated; undefined before the first backward and after zero_grad. Contiguous, and
   // nobody else's memory: backward adds to it in place unless somebody holds its tensor, who then keeps what
   // they have. Part of a graph itself only when backward was called with create_graph. Several threads may

@@ -1,6 +1,7 @@
 // What a Variable's copies share. For the files of autograd/ only.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -17,6 +18,7 @@ struct Variable::Impl {
   std::weak_ptr<Node> accumulator;  // weak: the graph owns it
   int output_number = 0;
   bool requires_grad = false;
+  std::atomic<bool> optimised = false;
   // Of `accumulator`, and of `grad` while backward adds to it: several threads may do that to one leaf. Not
   // held while anything is recorded or destroyed.
   std::mutex mutex;

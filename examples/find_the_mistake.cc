@@ -37,20 +37,32 @@ class UnitLength : public nn::Layer {
 
 class Classifier : public nn::Layer {
  public:
-  Classifier() {
+  Classifier()
+      : body_(add<nn::Sequential>("body")),
+        head_(add<nn::Linear>("head", 8, 3)),
+        old_head_(add<nn::Linear>("old_head", 8, 3)) {
     body_.emplace<nn::Linear>(4, 8);
     body_.emplace<nn::ReLU>();
     body_.emplace<UnitLength>();
-    register_module("body", body_);
-    register_module("head", head_);
-    register_module("old_head", old_head_);
   }
   Variable forward(const Variable& x) override { return head_(body_(x)); }
   std::string describe() const override { return "Classifier"; }
 
  private:
-  nn::Sequential body_;
-  nn::Linear head_{8, 3}, old_head_{8, 3};
+  nn::Sequential& body_;
+  nn::Linear &head_, &old_head_;
+};
+
+// The mistake: `head_` is no child, so its parameters are not among this module's.
+class Forgetful : public nn::Layer {
+ public:
+  Forgetful() : body_(add<nn::Linear>("body", 4, 8)) {}
+  Variable forward(const Variable& x) override { return head_(autograd::relu(body_(x))); }
+  std::string describe() const override { return "Forgetful"; }
+
+ private:
+  nn::Linear& body_;
+  nn::Linear head_{8, 3};
 };
 
 // Runs f and prints the error that it ends with; false when there is none.
@@ -101,6 +113,12 @@ int main(int argc, char** argv) {
   all &= shows_error("A layer that nothing uses", [&] {
     optim::SGD optimizer(std::vector<optim::GroupOptions>{{model.named_parameters()}}, {.lr = 0.1});
     loss().backward();
+    optimizer.expect_gradients();
+  });
+  all &= shows_error("A layer that is no child", [&] {
+    Forgetful forgetful;
+    optim::SGD optimizer(forgetful.named_parameters(), {.lr = 0.1});
+    autograd::cross_entropy(forgetful(batch), labels).backward();
     optimizer.expect_gradients();
   });
   all &= shows_error("A weight changed between forward and backward", [&] {

@@ -3,9 +3,6 @@
 // others, which it has never seen.
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <numeric>
-
 #include "autograd/ops.h"
 #include "imgcap/models/decoder.h"
 #include "optim/adam.h"
@@ -51,23 +48,10 @@ Tensor features(const std::vector<Scene>& scenes, Generator& generator) {
   return Tensor::from(values, {static_cast<int64_t>(scenes.size()), kPlaces, kChannels});
 }
 
-// The captions of all scenes as one batch: rows in order of falling length, short ones padded.
 imgcap::CaptionBatch batch_of(const std::vector<Scene>& scenes, const Tensor& maps) {
-  std::vector<std::vector<int64_t>> captions;
-  for (const Scene& scene : scenes) captions.push_back(caption(scene));
-  std::vector<int64_t> order(scenes.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto length = [&](int64_t i) { return captions[static_cast<size_t>(i)].size(); };
-  std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) { return length(i) > length(j); });
-  const int64_t n = static_cast<int64_t>(order.size()), s = static_cast<int64_t>(length(order[0]));
-  std::vector<int64_t> words, lengths;
-  for (const int64_t i : order) {
-    std::vector<int64_t> row = captions[static_cast<size_t>(i)];
-    lengths.push_back(static_cast<int64_t>(row.size()));
-    row.resize(static_cast<size_t>(s), kPad);
-    words.insert(words.end(), row.begin(), row.end());
-  }
-  return {maps, Tensor::from(order, {n}), Tensor::from(words, {n, s}), lengths};
+  std::vector<imgcap::CaptionRow> rows;
+  for (const Scene& scene : scenes) rows.push_back({static_cast<int64_t>(rows.size()), caption(scene)});
+  return imgcap::pack(maps, rows);
 }
 
 // The likeliest word at each step, for all scenes at once.

@@ -49,10 +49,9 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
     result.words.push_back(std::move(word));
     result.maps.push_back(caption.attention[i]);
   }
-  // The encoders halve the picture five times, rounding up.
   const Preprocessing& p = model.encoder.preprocessing;
-  result.rows = (p.height + 31) / 32;
-  result.columns = (p.width + 31) / 32;
+  const Encoder::Grid grid = Encoder::grid(p.height, p.width);
+  result.rows = grid.rows, result.columns = grid.columns;
   return result;
 }
 

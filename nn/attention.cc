@@ -10,13 +10,11 @@ AdditiveAttention::AdditiveAttention(int64_t feature_size, int64_t hidden_size, 
                                      Generator& generator)
     : feature_size_(feature_size),
       hidden_size_(hidden_size),
-      attention_(feature_size + hidden_size, attention_size, true, generator),
-      attn_weights_(attention_size, 1, true, generator) {
+      attention_(add<Linear>("attention", feature_size + hidden_size, attention_size, true, generator)),
+      attn_weights_(add<Linear>("attn_weights", attention_size, 1, true, generator)) {
   check(feature_size > 0 && hidden_size > 0, ErrorKind::argument,
         "AdditiveAttention: feature size {} and hidden size {} have to be positive", feature_size,
         hidden_size);
-  register_module("attention", attention_);
-  register_module("attn_weights", attn_weights_);
 }
 
 AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features) {

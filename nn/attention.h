@@ -48,7 +48,7 @@ class AdditiveAttention : public Module {
  private:
   int64_t feature_size_, hidden_size_;
   bool composed_ = false;
-  Linear attention_, attn_weights_;
+  Linear &attention_, &attn_weights_;
 };
 
 }  // namespace nn

@@ -6,15 +6,15 @@
 namespace nn {
 namespace {
 
-// Drawn from the generator; undefined values without one.
-Tensor new_weight(int64_t in, int64_t out, int64_t kh, int64_t kw, int64_t groups, Generator* generator) {
+Tensor new_weight(int64_t in, int64_t out, int64_t kh, int64_t kw, int64_t groups,
+                  Conv2d::Initialiser& initialise, Generator& generator) {
   tensor::check(in > 0 && out > 0 && kh > 0 && kw > 0 && groups > 0, ErrorKind::argument,
                 "Conv2d: channels {} -> {}, kernel {} x {}, groups {}: all have to be positive", in, out, kh,
                 kw, groups);
   tensor::check(in % groups == 0 && out % groups == 0, ErrorKind::argument,
                 "Conv2d: channels {} -> {} cannot be divided into {} groups", in, out, groups);
   Tensor weight = Tensor::empty({out, in / groups, kh, kw});
-  if (generator != nullptr) init::default_weight(weight, *generator);
+  initialise(weight, generator);
   return weight;
 }
 
@@ -37,15 +37,15 @@ Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const 
 Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel_h, int64_t kernel_w,
                const Conv2dOptions& options, bool bias, Generator& generator)
     : options_(options),
-      weight_(register_parameter(
-          "weight", new_weight(in_channels, out_channels, kernel_h, kernel_w, options.groups, &generator))),
+      weight_(register_parameter("weight", new_weight(in_channels, out_channels, kernel_h, kernel_w,
+                                                      options.groups, init::default_weight, generator))),
       bias_(register_parameter("bias", bias ? new_bias(weight_.data(), generator) : Tensor())) {}
 
 Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
-               Uninitialized)
+               Initialiser& initialise, Generator& generator)
     : options_(options),
-      weight_(register_parameter(
-          "weight", new_weight(in_channels, out_channels, kernel, kernel, options.groups, nullptr))),
+      weight_(register_parameter("weight", new_weight(in_channels, out_channels, kernel, kernel,
+                                                      options.groups, initialise, generator))),
       bias_(register_parameter("bias", Tensor())) {}
 
 Variable Conv2d::forward(const Variable& x) { return autograd::conv2d(x, weight_, bias_, options_); }

@@ -19,10 +19,10 @@ class Conv2d : public Layer {
          bool bias = true, Generator& generator = tensor::default_generator());
   Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel_h, int64_t kernel_w,
          const Conv2dOptions& options, bool bias, Generator& generator);
-  // Without a bias; the weight's values are undefined until they are set or loaded.
-  struct Uninitialized {};
+  // Without a bias, and with another rule for the first weight: nn::init::kaiming_normal_fan_out.
+  using Initialiser = void(Tensor& weight, Generator& generator);
   Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
-         Uninitialized);
+         Initialiser& initialise, Generator& generator = tensor::default_generator());
 
   Variable forward(const Variable& x) override;
   // The same with other options: padding that depends on the input's size ("same" padding).

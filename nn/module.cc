@@ -1,9 +1,9 @@
 #include "nn/module.h"
 
 #include <algorithm>
-#include <memory>
 #include <set>
 
+#include "nn/left_out.h"
 #include "tensor/error.h"
 #include "tensor/finite.h"
 
@@ -40,6 +40,8 @@ bool is_optional(const std::string& name) {
 
 // --- registration
 
+Module::~Module() { internal::forget_left_out(*this); }
+
 void Module::expect_new_name(const std::string& name) const {
   check(!name.empty() && name.find('.') == std::string::npos, ErrorKind::argument,
         "register: '{}' is not a name: it must not be empty or have a dot", name);
@@ -72,6 +74,7 @@ void Module::add_child(const std::string& name, Module& child) {
   check(&child != this, ErrorKind::argument, "register: '{}' is the module itself", name);
   children_.emplace_back(name, &child);
   if (child.name_.empty()) child.name_ = name;
+  internal::forget_left_out(child);
   if (frozen_) child.freeze();
 }
 

@@ -1,12 +1,12 @@
 // What every layer and model is: named parameters, buffers and children, a training mode, a state dict.
 //
-//   class Net : public nn::Module {
+//   class Net : public nn::Layer {
 //    public:
-//     Net() { register_module("hidden", hidden_); register_module("out", out_); }
-//     Variable forward(const Variable& x) { return out_(autograd::relu(hidden_(x))); }
+//     Net() : hidden_(add<nn::Linear>("hidden", 784, 128)), out_(add<nn::Linear>("out", 128, 10)) {}
+//     Variable forward(const Variable& x) override { return out_(autograd::relu(hidden_(x))); }
 //     std::string describe() const override { return "Net"; }
 //    private:
-//     nn::Linear hidden_{784, 128}, out_{128, 10};
+//     nn::Linear &hidden_, &out_;
 //   };
 #pragma once
 
@@ -14,6 +14,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,13 +46,13 @@ struct LoadReport {
   std::vector<std::string> unexpected;  // names of the state dict that the module does not have
 };
 
-// Registered parameters and buffers live in the module and keep their address, so a layer may hold references
-// to them. Children are members of the parent (by value, or in a container of pointers) and are registered by
-// reference: the parent has to own them. Hence modules are neither copied nor moved.
+// Parameters, buffers and children live in the module and keep their address: a class holds references to
+// them, which its initialiser list makes. The order of that list is the order of the names and of the random
+// draws. Hence modules are neither copied nor moved.
 class Module {
  public:
   Module() = default;
-  virtual ~Module() = default;
+  virtual ~Module();
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
@@ -119,6 +120,21 @@ class Module {
   // After train() or eval() has set this module's mode.
   virtual void mode_changed() {}
   // Adds a child that this module owns.
+  // Makes a child of class M from `args`, which this module owns. One that a module may be without is a
+  // pointer: `gate_(gated ? &add<nn::Linear>("gate", 8, 8) : nullptr)`. Argument errors as for a parameter.
+  template <class M, class... Args>
+  M& add(const std::string& name, Args&&... args) {
+    return own(name, std::make_unique<M>(std::forward<Args>(args)...));
+  }
+  // Owns a child that exists already.
+  template <class M>
+  M& own(const std::string& name, std::unique_ptr<M> child) {
+    M& result = *child;
+    owned_.push_back(std::move(child));
+    add_child(name, result);
+    return result;
+  }
+  // Adds a child that somebody else owns and that lives at least as long: one that two modules share.
   template <class M>
   M& register_module(const std::string& name, M& child) {
     add_child(name, child);
@@ -126,6 +142,8 @@ class Module {
   }
 
  private:
+  friend class Scope;
+
   // An own or inherited entry of the state: exactly one pointer is set.
   struct Entry {
     std::string name;
@@ -143,16 +161,28 @@ class Module {
   mutable std::deque<std::pair<std::string, Variable>> parameters_;
   mutable std::deque<std::pair<std::string, Tensor>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
-  std::string name_;  // in the first parent
+  std::vector<std::unique_ptr<Module>> owned_;  // those of the children that no one else owns
+  std::string name_;                            // in the first parent; empty without one
   bool training_ = true;
   bool frozen_ = false;
 };
 
 // For the first line of a forward function: what happens inside is said to be in this module. A Layer that is
-// called by its operator() does this by itself.
+// called by its operator() does this by itself. A module that nobody is the parent of, called inside another
+// with a graph, is remembered and told to the observers: see nn/left_out.h.
 class Scope : public autograd::Scope {
  public:
-  explicit Scope(const Module& module) : autograd::Scope(module.scope_name()) {}
+  explicit Scope(const Module& module);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  // Remembers the module as left out of those that are being called, if it is.
+  void expect_child() const;
+
+  const Module& module_;
+  const Scope* const outer_;  // the module that calls this one, on this thread
 };
 
 // A module from one variable to one: what Sequential can hold.

@@ -6,13 +6,12 @@ namespace nn {
 
 void Sequential::push_back(std::unique_ptr<Layer> layer) {
   tensor::check(layer != nullptr, ErrorKind::argument, "Sequential: layer {} is null", layers_.size());
-  register_module(std::to_string(layers_.size()), *layer);
-  layers_.push_back(std::move(layer));
+  layers_.push_back(&own(std::to_string(size()), std::move(layer)));
 }
 
 Variable Sequential::forward(const Variable& x) {
   Variable y = x;
-  for (const auto& layer : layers_) y = (*layer)(y);
+  for (Layer* layer : layers_) y = (*layer)(y);
   return y;
 }
 

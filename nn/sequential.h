@@ -1,8 +1,6 @@
 // Layers one after another.
 #pragma once
 
-#include <memory>
-
 #include "nn/module.h"
 
 namespace nn {
@@ -17,10 +15,9 @@ class Sequential : public Layer {
   // Makes a layer at the end.
   template <class L, class... Args>
   L& emplace(Args&&... args) {
-    auto layer = std::make_unique<L>(std::forward<Args>(args)...);
-    L& result = *layer;
-    push_back(std::move(layer));
-    return result;
+    L& layer = add<L>(std::to_string(size()), std::forward<Args>(args)...);
+    layers_.push_back(&layer);
+    return layer;
   }
   void push_back(std::unique_ptr<Layer> layer);
 
@@ -31,7 +28,7 @@ class Sequential : public Layer {
   Layer& operator[](size_t i);
 
  private:
-  std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<Layer*> layers_;
 };
 
 }  // namespace nn

@@ -1,8 +1,10 @@
 #include "optim/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "nn/left_out.h"
 #include "optim/grad_scaler.h"
 #include "tensor/error.h"
 
@@ -32,13 +34,14 @@ Optimizer::Optimizer(std::string name, std::vector<GroupOptions> groups, double 
         std::move(options.parameters), options.lr.value_or(lr), options.weight_decay.value_or(weight_decay)});
     expect_rate(name_, "learning rate", group.lr);
     expect_rate(name_, "weight decay", group.weight_decay);
-    for (const auto& [parameter_name, variable] : group.parameters) {
+    for (auto& [parameter_name, variable] : group.parameters) {
       check(variable.defined() && variable.is_leaf(), ErrorKind::argument,
             "{}: '{}' is undefined or a result of an op, not a parameter", name_, parameter_name);
       check(seen.insert(&variable.data()).second, ErrorKind::argument, "{}: '{}' is listed twice", name_,
             parameter_name);
       check(names.insert(parameter_name).second, ErrorKind::argument, "{}: two parameters have the name '{}'",
             name_, parameter_name);
+      variable.set_optimised();
     }
   }
   check(!seen.empty(), ErrorKind::argument, "{}: there are no parameters", name_);
@@ -91,6 +94,17 @@ void Optimizer::expect_gradients() const {
         "(a "
         "layer is not called, or its result is detached), or they should be left out of the optimiser",
         name_, missing, names);
+  std::set<const void*> mine;
+  for (const Variable& parameter : parameters()) mine.insert(&parameter.data());
+  for (const nn::LeftOut& left_out : nn::left_out_modules()) {
+    // Another model may be in training on another thread.
+    if (std::ranges::none_of(left_out.others, [&](const Variable& v) { return mine.contains(&v.data()); }))
+      continue;
+    const bool untrained = std::ranges::any_of(left_out.parameters, [](const Variable& v) {
+      return v.requires_grad() && v.grad().defined() && !v.optimised();
+    });
+    check(!untrained, ErrorKind::autograd, "{}: {}", name_, nn::describe(left_out));
+  }
 }
 
 Variables Optimizer::parameters() const {

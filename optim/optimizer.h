@@ -44,9 +44,10 @@ class Optimizer {
   // Parameters may be views with any strides; they stay what they are views of.
   void step(double gradient_scale = 1);
   void zero_grad();
-  // An autograd error that names the parameters without a gradient. `step` leaves them as they are without a
-  // word; a model of one's own should ask after its first backward, since a layer that was left out of the
-  // forward pass, or a detach() too many, is found no earlier.
+  // An autograd error that names the parameters without a gradient, or a module that got gradients inside
+  // those that the parameters are of, but has no parent and no optimiser (nn/left_out.h). `step` leaves both
+  // as they are without a word; a model of one's own should ask after its first backward, since a layer that
+  // was left out of the forward pass or of the children, or a detach() too many, is found no earlier.
   void expect_gradients() const;
 
   std::vector<ParameterGroup>& groups() { return groups_; }

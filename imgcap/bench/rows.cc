@@ -30,24 +30,19 @@ Tensor random_normal(tensor::Shape shape, tensor::Generator& generator) {
 // `captions` captions of `tokens` tokens, <sos> and <eos> among them, each of an image of its own.
 CaptionBatch random_batch(int64_t captions, int64_t tokens, int64_t vocabulary,
                           tensor::Generator& generator) {
-  CaptionBatch batch;
-  batch.features = random_normal({captions, kPlaces, kChannels}, generator);
-  batch.image = Tensor::empty({captions}, DType::i64);
-  batch.words = Tensor::empty({captions, tokens}, DType::i64);
+  const Tensor features = random_normal({captions, kPlaces, kChannels}, generator);
   Tensor draws = Tensor::empty({captions, tokens});
   tensor::fill_uniform(draws, 4, static_cast<double>(vocabulary), generator);
   const float* draw = draws.data<float>();
-  int64_t *image = batch.image.mutable_data<int64_t>(), *word = batch.words.mutable_data<int64_t>();
-  for (int64_t r = 0; r < captions; ++r) {
-    image[r] = r;
-    for (int64_t t = 0; t < tokens; ++t)
-      word[r * tokens + t] =
-          t == 0 ? kSos
-                 : (t + 1 == tokens ? kEos
-                                    : std::min(vocabulary - 1, static_cast<int64_t>(draw[r * tokens + t])));
-    batch.lengths.push_back(tokens);
+  std::vector<CaptionRow> rows;
+  for (int64_t r = 0; r < captions; ++r, draw += tokens) {
+    std::vector<int64_t> ids{kSos};
+    for (int64_t t = 1; t + 1 < tokens; ++t)
+      ids.push_back(std::min(vocabulary - 1, static_cast<int64_t>(draw[t])));
+    ids.push_back(kEos);
+    rows.push_back({r, std::move(ids)});
   }
-  return batch;
+  return pack(features, rows);
 }
 
 DType dtype_of(const std::string& precision) {
@@ -132,7 +127,7 @@ Row caption_resnet50(int64_t calls) {
   const auto decoder = make_decoder(config, generator);
   decoder->eval();
   // Random weights would end a caption anywhere: no end, so that each run makes all steps.
-  decoder->parameter("fc.bias").mutable_data().mutable_data<float>()[kEos] = -100;
+  decoder->parameter(Decoder::kOutputBias).mutable_data().mutable_data<float>()[kEos] = -100;
   const Tensor picture = random_normal({1, 3, 224, 224}, generator);
   BeamOptions search;
   search.beam = 5;

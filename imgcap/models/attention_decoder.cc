@@ -4,7 +4,6 @@
 
 #include "autograd/ops.h"
 #include "imgcap/models/decoder_batch.h"
-#include "nn/init.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -12,31 +11,21 @@ namespace imgcap {
 
 AttentionDecoder::AttentionDecoder(const DecoderConfig& config, tensor::Generator& generator)
     : Decoder(config),
-      embedding_(config.vocabulary, config.embedding, generator),
-      attention_(config.features, config.hidden, config.attention, generator),
-      lstm_(config.embedding + config.features, config.hidden, {config.layers, config.layer_dropout, true},
-            generator),
-      fc_(config.hidden, config.vocabulary, true, generator) {
-  register_module("embedding", embedding_);
-  register_module("attention", attention_);
-  register_module("lstm", lstm_);
-  register_module("fc", fc_);
-  if (config.gate) {
-    gate_.emplace(config.hidden, config.features, true, generator);
-    register_module("gate", *gate_);
-  }
-  if (config.initial_state) {
-    const int64_t size = config.layers * config.hidden;
-    init_h_.emplace(config.features, size, true, generator);
-    init_c_.emplace(config.features, size, true, generator);
-    register_module("init_h", *init_h_);
-    register_module("init_c", *init_c_);
-  }
-  if (config.tie_weights) {
-    // One matrix serves two ends: the smaller spread of the output layer suits both (Press and Wolf 2017).
-    nn::init::uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
-    replace_parameter("fc.weight", parameter("embedding.weight"));
-  }
+      embedding_(add<nn::Embedding>("embedding", config.vocabulary, config.embedding, generator)),
+      attention_(add<nn::AdditiveAttention>("attention", config.features, config.hidden, config.attention,
+                                            generator)),
+      lstm_(add<nn::LSTM>("lstm", config.embedding + config.features, config.hidden, lstm_options(config),
+                          generator)),
+      fc_(add<nn::Linear>("fc", config.hidden, config.vocabulary, true, generator)),
+      gate_(config.gate ? &add<nn::Linear>("gate", config.hidden, config.features, true, generator)
+                        : nullptr),
+      init_h_(config.initial_state ? &add_initial("init_h", generator) : nullptr),
+      init_c_(config.initial_state ? &add_initial("init_c", generator) : nullptr) {
+  if (config.tie_weights) tie_weights(generator);
+}
+
+nn::Linear& AttentionDecoder::add_initial(const std::string& name, tensor::Generator& generator) {
+  return add<nn::Linear>(name, config().features, config().layers * config().hidden, true, generator);
 }
 
 template <class Apply>

@@ -3,8 +3,6 @@
 // configured.
 #pragma once
 
-#include <optional>
-
 #include "imgcap/models/decoder.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
@@ -26,13 +24,14 @@ class AttentionDecoder final : public Decoder {
   // h0 and c0 as (layers, m, hidden), or undefined. apply(name, layer, x) is the layer's product.
   template <class Apply>
   autograd::LstmState initial_state(const Variable& features, const Apply& apply);
+  nn::Linear& add_initial(const std::string& name, tensor::Generator& generator);
   autograd::DecoderWeights weights();
 
-  nn::Embedding embedding_;
-  nn::AdditiveAttention attention_;
-  nn::LSTM lstm_;
-  nn::Linear fc_;
-  std::optional<nn::Linear> gate_, init_h_, init_c_;
+  nn::Embedding& embedding_;
+  nn::AdditiveAttention& attention_;
+  nn::LSTM& lstm_;
+  nn::Linear& fc_;
+  nn::Linear *gate_, *init_h_, *init_c_;  // null where they are not configured
 };
 
 }  // namespace imgcap

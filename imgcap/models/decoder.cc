@@ -1,7 +1,12 @@
 #include "imgcap/models/decoder.h"
 
+#include <algorithm>
+
+#include "autograd/ops.h"
+#include "imgcap/data/vocabulary.h"
 #include "imgcap/models/attention_decoder.h"
 #include "imgcap/models/plain_decoder.h"
+#include "nn/init.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -32,7 +37,32 @@ DecodingState Decoder::select(const DecodingState& state, const Tensor& rows) {
 }
 
 Tensor Decoder::logits(const Tensor& hidden) {
-  return packed_.linear("fc", hidden, parameter("fc.weight").data(), parameter("fc.bias").data());
+  return packed_.linear("fc", hidden, parameter(kOutputWeight).data(), parameter(kOutputBias).data());
+}
+
+void Decoder::tie_weights(tensor::Generator& generator) {
+  // One matrix serves two ends: the smaller spread of the output layer suits both (Press and Wolf 2017).
+  nn::init::uniform(parameter(kEmbedding).mutable_data(), -0.1, 0.1, generator);
+  replace_parameter(kOutputWeight, parameter(kEmbedding));
+}
+
+CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows) {
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const CaptionRow& a, const CaptionRow& b) { return a.ids.size() > b.ids.size(); });
+  const auto n = static_cast<int64_t>(rows.size());
+  const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids.size());
+  CaptionBatch batch{features,
+                     Tensor::empty({n}, tensor::DType::i64),
+                     Tensor::full({n, longest}, kPad, tensor::DType::i64),
+                     {}};
+  int64_t *image = batch.image.mutable_data<int64_t>(), *words = batch.words.mutable_data<int64_t>();
+  for (const CaptionRow& row : rows) {
+    *image++ = row.image;
+    std::copy(row.ids.begin(), row.ids.end(), words);
+    words += longest;
+    batch.lengths.push_back(static_cast<int64_t>(row.ids.size()));
+  }
+  return batch;
 }
 
 std::string Decoder::describe() const {

@@ -10,6 +10,7 @@
 #include "imgcap/models/decoder_config.h"
 #include "imgcap/models/packed_weights.h"
 #include "nn/linear.h"
+#include "nn/lstm.h"
 #include "nn/module.h"
 #include "tensor/random.h"
 
@@ -27,6 +28,16 @@ struct CaptionBatch {
   Tensor words;       // (n, s) i64: <sos>, words, <eos>, then <pad>
   std::vector<int64_t> lengths;  // n: with <sos> and <eos>, falling
 };
+
+// A caption that is to be a row of a batch.
+struct CaptionRow {
+  int64_t image = 0;         // which of the batch's
+  std::vector<int64_t> ids;  // <sos>, words, <eos>
+  double weight = 1;         // what LossOptions::weights is to have for it
+};
+
+// The rows as a batch; they are sorted for that by falling length, equal ones staying in their order.
+CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows);
 
 struct LossOptions {
   double teacher_forcing =
@@ -75,6 +86,11 @@ class Decoder : public nn::Module {
   // The state with the given rows, in that order; a row may be there any number of times.
   static DecodingState select(const DecodingState& state, const Tensor& rows);
 
+  // Names of the output layer's parameters, (vocabulary, hidden) and (vocabulary), in a state dict. A tied
+  // weight is the embedding's, under both names.
+  static constexpr const char *kOutputWeight = "fc.weight", *kOutputBias = "fc.bias";
+  static constexpr const char* kEmbedding = "embedding.weight";
+
   std::string describe() const override;
 
  protected:
@@ -88,6 +104,12 @@ class Decoder : public nn::Module {
   void mode_changed() override {
     if (training()) packed_.clear();
   }
+
+  static nn::LstmOptions lstm_options(const DecoderConfig& config) {
+    return {config.layers, config.layer_dropout, true};
+  }
+  // Makes the output layer's weight the embedding, and draws it anew.
+  void tie_weights(tensor::Generator& generator);
 
   PackedWeights packed_;  // of start() and step()
 

@@ -1,11 +1,11 @@
 // EfficientNet-Lite2: Google's EfficientNet (Tan and Le 2019) without squeeze-and-excitation and with ReLU6.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "imgcap/models/encoder.h"
 #include "nn/linear.h"
+#include "nn/sequential.h"
 #include "tensor/format.h"
 
 namespace imgcap {
@@ -21,8 +21,12 @@ class InvertedResidual : public nn::Layer {
 
  private:
   bool residual_;
-  std::unique_ptr<nn::Conv2d> expand_, depthwise_, project_;  // expand_ may be null
-  std::unique_ptr<nn::BatchNorm2d> norm0_, norm1_, norm2_;
+  nn::Conv2d* expand_;  // with norm0_; null where the factor is 1
+  nn::BatchNorm2d* norm0_;
+  nn::Conv2d& depthwise_;
+  nn::BatchNorm2d& norm1_;
+  nn::Conv2d& project_;
+  nn::BatchNorm2d& norm2_;
 };
 
 // Names as in EfficientNet-PyTorch: _conv_stem, _bn0, _blocks.N._expand_conv, ..., _conv_head, _bn1, _fc.
@@ -42,26 +46,25 @@ class EfficientNetLite : public Encoder {
 
  protected:
   std::vector<std::vector<nn::Module*>> stages() override;
-  nn::Module& head() override { return *fc_; }
+  nn::Module& head() override { return fc_; }
 
  private:
-  // Children "0", "1", ...: names without a forward of its own.
-  class Blocks : public nn::Module {
+  // The inverted residuals, "0", "1", ...
+  class Blocks : public nn::Sequential {
    public:
+    Blocks();
     std::string describe() const override { return "ModuleList"; }
-    void add(std::unique_ptr<InvertedResidual> block) {
-      list.push_back(std::move(block));
-      register_module(tensor::format("{}", list.size() - 1), *list.back());
-    }
-    std::vector<std::unique_ptr<InvertedResidual>> list;
+    int64_t out_channels = 0;
+    std::vector<size_t> stage_starts;  // first block of each stage: where the stride is 2
   };
 
   int64_t classes_;
-  std::unique_ptr<nn::Conv2d> stem_, conv_head_;
-  std::unique_ptr<nn::BatchNorm2d> norm0_, norm1_;
-  Blocks blocks_;
-  std::vector<size_t> stage_starts_;  // first block of each stage: where the stride is 2
-  std::unique_ptr<nn::Linear> fc_;
+  nn::Conv2d& stem_;
+  nn::BatchNorm2d& norm0_;
+  Blocks& blocks_;
+  nn::Conv2d& conv_head_;
+  nn::BatchNorm2d& norm1_;
+  nn::Linear& fc_;
 };
 
 }  // namespace imgcap

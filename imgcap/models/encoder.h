@@ -38,6 +38,12 @@ class Encoder : public nn::Module {
   virtual void build(CnnBuilder& plan) const = 0;
   Variable forward(const Variable& x) { return forward_head(forward_features(x)); }
 
+  // Rows and columns of the grid for pictures of h x w: the encoders halve them five times, rounding up.
+  struct Grid {
+    int64_t rows, columns;
+  };
+  static Grid grid(int64_t h, int64_t w) { return {(h + 31) / 32, (w + 31) / 32}; }
+
   // Without a graph: features of pictures (n, 3, h, w) that are preprocessed. A frozen encoder runs as a
   // FrozenCnn, compiled at the first call and again when weights have changed; several threads may then call
   // this at once. Its result has the strides of channels last: permute({0, 2, 3, 1}) is contiguous. Other

@@ -2,16 +2,13 @@
 
 #include "autograd/ops.h"
 #include "imgcap/models/decoder_batch.h"
-#include "nn/init.h"
 #include "tensor/error.h"
 
 namespace imgcap {
 
 PlainDecoder::Head::Head(int64_t features, int64_t width, tensor::Generator& generator)
-    : first_(features, width, true, generator), second_(width, width, true, generator) {
-  register_module("0", first_);
-  register_module("3", second_);
-}
+    : first_(add<nn::Linear>("0", features, width, true, generator)),
+      second_(add<nn::Linear>("3", width, width, true, generator)) {}
 
 template <class Apply>
 Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& generator, const Apply& apply) {
@@ -23,27 +20,16 @@ Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& gener
 
 PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& generator)
     : Decoder(config),
-      image_(config.tanh_image
-                 ? std::make_unique<nn::Linear>(config.features, config.embedding, true, generator)
-                 : nullptr),
-      head_(config.tanh_image ? nullptr
-                              : std::make_unique<Head>(config.features, config.embedding, generator)),
-      embedding_(config.vocabulary, config.embedding, generator),
+      image_(config.tanh_image ? &add<nn::Linear>("image", config.features, config.embedding, true, generator)
+                               : nullptr),
+      head_(config.tanh_image ? nullptr : &add<Head>("head", config.features, config.embedding, generator)),
+      embedding_(add<nn::Embedding>("embedding", config.vocabulary, config.embedding, generator)),
       projection_(config.tanh_image
                       ? nullptr
-                      : std::make_unique<nn::Linear>(config.embedding, config.embedding, true, generator)),
-      lstm_(config.embedding, config.hidden, {config.layers, config.layer_dropout, true}, generator),
-      fc_(config.hidden, config.vocabulary, true, generator) {
-  if (image_) register_module("image", *image_);
-  if (head_) register_module("head", *head_);
-  register_module("embedding", embedding_);
-  if (projection_) register_module("projection", *projection_);
-  register_module("lstm", lstm_);
-  register_module("fc", fc_);
-  if (config.tie_weights) {
-    nn::init::uniform(parameter("embedding.weight").mutable_data(), -0.1, 0.1, generator);
-    replace_parameter("fc.weight", parameter("embedding.weight"));
-  }
+                      : &add<nn::Linear>("projection", config.embedding, config.embedding, true, generator)),
+      lstm_(add<nn::LSTM>("lstm", config.embedding, config.hidden, lstm_options(config), generator)),
+      fc_(add<nn::Linear>("fc", config.hidden, config.vocabulary, true, generator)) {
+  if (config.tie_weights) tie_weights(generator);
 }
 
 template <class Apply>

@@ -3,8 +3,6 @@
 // cnn.ResNet50.fc.
 #pragma once
 
-#include <memory>
-
 #include "imgcap/models/decoder.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
@@ -34,7 +32,7 @@ class PlainDecoder final : public Decoder {
     std::string describe() const override { return "Head"; }
 
    private:
-    nn::Linear first_, second_;
+    nn::Linear &first_, &second_;
   };
 
   template <class Apply>
@@ -42,12 +40,12 @@ class PlainDecoder final : public Decoder {
   autograd::DecoderWeights weights();
 
   // Either image_, or head_ and projection_, turn the image into an input.
-  std::unique_ptr<nn::Linear> image_;
-  std::unique_ptr<Head> head_;
-  nn::Embedding embedding_;
-  std::unique_ptr<nn::Linear> projection_;
-  nn::LSTM lstm_;
-  nn::Linear fc_;
+  nn::Linear* image_;
+  Head* head_;
+  nn::Embedding& embedding_;
+  nn::Linear* projection_;
+  nn::LSTM& lstm_;
+  nn::Linear& fc_;
 };
 
 }  // namespace imgcap

@@ -1,7 +1,7 @@
 #include "imgcap/models/resnet.h"
 
 #include "autograd/ops.h"
-#include "imgcap/models/new_conv.h"
+#include "nn/init.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -12,6 +12,9 @@ struct Definition {
   bool bottleneck;
   std::array<int, 4> blocks;
 };
+// N(0, 2 / fan out) as in He et al. 2015.
+constexpr nn::Conv2d::Initialiser& kInitial = nn::init::kaiming_normal_fan_out;
+
 constexpr Definition kDefinitions[] = {{18, false, {2, 2, 2, 2}},
                                        {34, false, {3, 4, 6, 3}},
                                        {50, true, {3, 4, 6, 3}},
@@ -27,26 +30,24 @@ const Definition& definition(int depth) {
 
 ResidualBlock::ResidualBlock(int64_t in, int64_t width, int64_t stride, bool bottleneck)
     : bottleneck_(bottleneck), out_(bottleneck ? 4 * width : width) {
-  const auto add = [&](int64_t from, int64_t to, int64_t kernel, int64_t conv_stride) {
-    convs_.push_back(new_conv(from, to, kernel, nn::conv2d_options(conv_stride, kernel / 2)));
-    norms_.push_back(std::make_unique<nn::BatchNorm2d>(to));
-    register_module(tensor::format("conv{}", convs_.size()), *convs_.back());
-    register_module(tensor::format("bn{}", norms_.size()), *norms_.back());
+  const auto add_conv = [&](int64_t from, int64_t to, int64_t kernel, int64_t conv_stride) {
+    const auto number = convs_.size() + 1;
+    convs_.push_back(&add<nn::Conv2d>(tensor::format("conv{}", number), from, to, kernel,
+                                      nn::conv2d_options(conv_stride, kernel / 2), kInitial));
+    norms_.push_back(&add<nn::BatchNorm2d>(tensor::format("bn{}", number), to));
   };
   if (bottleneck) {
-    add(in, width, 1, 1);
-    add(width, width, 3, stride);
-    add(width, out_, 1, 1);
+    add_conv(in, width, 1, 1);
+    add_conv(width, width, 3, stride);
+    add_conv(width, out_, 1, 1);
   } else {
-    add(in, width, 3, stride);
-    add(width, out_, 3, 1);
+    add_conv(in, width, 3, stride);
+    add_conv(width, out_, 3, 1);
   }
   if (stride == 1 && in == out_) return;
-  auto conv = new_conv(in, out_, 1, nn::conv2d_options(stride));
-  shortcut_ = conv.get();
-  downsample_.push_back(std::move(conv));
-  shortcut_norm_ = &downsample_.emplace<nn::BatchNorm2d>(out_);
-  register_module("downsample", downsample_);
+  downsample_ = &add<nn::Sequential>("downsample");
+  shortcut_ = &downsample_->emplace<nn::Conv2d>(in, out_, 1, nn::conv2d_options(stride), kInitial);
+  shortcut_norm_ = &downsample_->emplace<nn::BatchNorm2d>(out_);
 }
 
 Variable ResidualBlock::forward(const Variable& x) {
@@ -55,58 +56,63 @@ Variable ResidualBlock::forward(const Variable& x) {
     y = (*norms_[i])((*convs_[i])(y));
     if (i + 1 < convs_.size()) y = autograd::relu(y);
   }
-  return autograd::relu(y + (shortcut_ != nullptr ? downsample_(x) : x));
+  return autograd::relu(y + (downsample_ != nullptr ? (*downsample_)(x) : x));
 }
 
 int ResidualBlock::build(CnnBuilder& plan, int x) const {
-  const int shortcut = shortcut_ != nullptr ? plan.conv(x, *shortcut_, *shortcut_norm_, Activation::none) : x;
+  const int shortcut =
+      downsample_ != nullptr ? plan.conv(x, *shortcut_, *shortcut_norm_, Activation::none) : x;
   int y = x;
   for (size_t i = 0; i < convs_.size(); ++i)
     y = plan.conv(y, *convs_[i], *norms_[i], Activation::relu, i + 1 < convs_.size() ? -1 : shortcut);
   return y;
 }
 
-ResNet::ResNet(int depth, int64_t classes) : depth_(depth), classes_(classes) {
-  const Definition& d = definition(depth);
-  conv1_ = new_conv(3, 64, 7, nn::conv2d_options(2, 3));
-  register_module("conv1", *conv1_);
-  register_module("bn1", bn1_);
-  channels_ = 64;
-  for (size_t stage = 0; stage < layers_.size(); ++stage) {
+ResNet::ResNet(int depth, int64_t classes)
+    : depth_(definition(depth).depth),
+      classes_(classes),
+      conv1_(add<nn::Conv2d>("conv1", 3, channels_, 7, nn::conv2d_options(2, 3), kInitial)),
+      bn1_(add<nn::BatchNorm2d>("bn1", channels_)),
+      layers_(add_layers()),
+      fc_(add<nn::Linear>("fc", channels_, classes)) {}
+
+std::array<nn::Sequential*, 4> ResNet::add_layers() {
+  const Definition& d = definition(depth_);
+  std::array<nn::Sequential*, 4> layers{};
+  for (size_t stage = 0; stage < layers.size(); ++stage) {
+    layers[stage] = &add<nn::Sequential>(tensor::format("layer{}", stage + 1));
     for (int block = 0; block < d.blocks[stage]; ++block) {
       const int64_t stride = stage > 0 && block == 0 ? 2 : 1;
-      channels_ = layers_[stage]
-                      .emplace<ResidualBlock>(channels_, int64_t{64} << stage, stride, d.bottleneck)
+      channels_ = layers[stage]
+                      ->emplace<ResidualBlock>(channels_, int64_t{64} << stage, stride, d.bottleneck)
                       .out_channels();
     }
-    register_module(tensor::format("layer{}", stage + 1), layers_[stage]);
   }
-  fc_ = std::make_unique<nn::Linear>(channels_, classes);
-  register_module("fc", *fc_);
+  return layers;
 }
 
 Variable ResNet::forward_features(const Variable& x) {
   const nn::Scope scope(*this);
-  Variable y = maxpool_(autograd::relu(bn1_((*conv1_)(x))));
-  for (nn::Sequential& layer : layers_) y = layer(y);
+  Variable y = maxpool_(autograd::relu(bn1_(conv1_(x))));
+  for (nn::Sequential* layer : layers_) y = (*layer)(y);
   return y;
 }
 
 Variable ResNet::forward_head(const Variable& features) {
   const nn::Scope scope(*this);
-  return (*fc_)(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
+  return fc_(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 
 void ResNet::build(CnnBuilder& plan) const {
-  int y = plan.conv(CnnBuilder::kInput, *conv1_, bn1_, Activation::relu);
+  int y = plan.conv(CnnBuilder::kInput, conv1_, bn1_, Activation::relu);
   y = plan.max_pool(y, maxpool_.options());
-  for (const nn::Sequential& layer : layers_)
-    for (const auto& [key, block] : layer.children())
+  for (const nn::Sequential* layer : layers_)
+    for (const auto& [key, block] : layer->children())
       y = static_cast<const ResidualBlock*>(block)->build(plan, y);
 }
 
 std::vector<std::vector<nn::Module*>> ResNet::stages() {
-  return {{conv1_.get(), &bn1_}, {&layers_[0]}, {&layers_[1]}, {&layers_[2]}, {&layers_[3]}};
+  return {{&conv1_, &bn1_}, {layers_[0]}, {layers_[1]}, {layers_[2]}, {layers_[3]}};
 }
 
 }  // namespace imgcap

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <memory>
 #include <vector>
 
 #include "imgcap/models/encoder.h"
@@ -27,9 +26,9 @@ class ResidualBlock : public nn::Layer {
  private:
   bool bottleneck_;
   int64_t out_;
-  std::vector<std::unique_ptr<nn::Conv2d>> convs_;
-  std::vector<std::unique_ptr<nn::BatchNorm2d>> norms_;
-  nn::Sequential downsample_;
+  std::vector<nn::Conv2d*> convs_;
+  std::vector<nn::BatchNorm2d*> norms_;
+  nn::Sequential* downsample_ = nullptr;  // null where the shape stays
   const nn::Conv2d* shortcut_ = nullptr;
   const nn::BatchNorm2d* shortcut_norm_ = nullptr;
 };
@@ -50,16 +49,19 @@ class ResNet : public Encoder {
 
  protected:
   std::vector<std::vector<nn::Module*>> stages() override;
-  nn::Module& head() override { return *fc_; }
+  nn::Module& head() override { return fc_; }
 
  private:
+  // layer1 to layer4; counts the channels.
+  std::array<nn::Sequential*, 4> add_layers();
+
   int depth_;
-  int64_t classes_, channels_ = 0;
-  std::unique_ptr<nn::Conv2d> conv1_;
-  nn::BatchNorm2d bn1_{64};
+  int64_t classes_, channels_ = 64;
+  nn::Conv2d& conv1_;
+  nn::BatchNorm2d& bn1_;
   nn::MaxPool2d maxpool_{3, 2, 1};
-  std::array<nn::Sequential, 4> layers_;
-  std::unique_ptr<nn::Linear> fc_;
+  std::array<nn::Sequential*, 4> layers_;
+  nn::Linear& fc_;
 };
 
 }  // namespace imgcap

@@ -163,8 +163,8 @@ OnnxGraph onnx_decoder_step(const Decoder& decoder) {
   }
   const auto state = d.lstm(x, h, c);
   // A tied matrix is one weight with two readers.
-  const std::string matrix = d.weight(d.config.tie_weights ? "embedding.weight" : "fc.weight");
-  const std::string logits = d.linear(state.h.back(), matrix, "fc.bias");
+  const std::string matrix = d.weight(d.config.tie_weights ? Decoder::kEmbedding : Decoder::kOutputWeight);
+  const std::string logits = d.linear(state.h.back(), matrix, Decoder::kOutputBias);
   d.graph.output("log_probabilities", d.graph.node("LogSoftmax", {logits}, {{"axis", int64_t{-1}}}),
                  {"batch", d.config.vocabulary});
   d.graph.output("next_h", d.stacked(state.h), d.state_shape());

@@ -103,7 +103,7 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
   std::map<std::string, Tensor> tensors;
   for (const auto& [name, weight] : checkpoint.weights) {
     // A tied matrix is stored once, under the embedding's name.
-    if (checkpoint.decoder.tie_weights && name == "fc.weight") continue;
+    if (checkpoint.decoder.tie_weights && name == Decoder::kOutputWeight) continue;
     if (format == WeightFormat::i8 && weight.rank() == 2 && weight.numel() >= kSmallestMatrix) {
       const Quantised q = quantise(weight);
       tensors["model." + name + "#rows"] = q.values;

@@ -91,32 +91,14 @@ Dataset with_rows_of(const FeatureCache& features, Dataset data) {
 }
 
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos) {
-  struct Row {
-    int64_t image;
-    const std::vector<int32_t>* ids;
-  };
-  std::vector<Row> rows;
+  std::vector<CaptionRow> rows;
   int64_t images = 0;
   for (const int64_t p : photos) {
     const Dataset::Photo& photo = data.photos.at(static_cast<size_t>(p));
-    for (const std::vector<int32_t>& ids : photo.encoded) rows.push_back({images, &ids});
+    for (const std::vector<int32_t>& ids : photo.encoded) rows.push_back({images, {ids.begin(), ids.end()}});
     ++images;
   }
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const Row& a, const Row& b) { return a.ids->size() > b.ids->size(); });
-  CaptionBatch batch;
-  const auto n = static_cast<int64_t>(rows.size());
-  const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids->size());
-  batch.image = Tensor::empty({n}, tensor::DType::i64);
-  batch.words = Tensor::full({n, longest}, kPad, tensor::DType::i64);
-  int64_t *image = batch.image.mutable_data<int64_t>(), *words = batch.words.mutable_data<int64_t>();
-  for (int64_t r = 0; r < n; ++r) {
-    const Row& row = rows[static_cast<size_t>(r)];
-    image[r] = row.image;
-    std::copy(row.ids->begin(), row.ids->end(), words + r * longest);
-    batch.lengths.push_back(static_cast<int64_t>(row.ids->size()));
-  }
-  return batch;
+  return pack({}, rows);
 }
 
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,

@@ -32,7 +32,7 @@ void sharpen(nn::StateDict& weights, const DecoderConfig& config, double tempera
   if (temperature == 1) return;
   tensor::check(!config.tie_weights, tensor::ErrorKind::argument,
                 "train: --init-temperature would change the embedding, too: the model's weights are tied");
-  for (const char* name : {"fc.weight", "fc.bias"}) {
+  for (const char* name : {Decoder::kOutputWeight, Decoder::kOutputBias}) {
     Tensor& weight = weights.at(name);
     const Tensor before = weight.clone();
     weight = Tensor::empty(before.shape(), before.dtype());
@@ -56,12 +56,7 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
   const Tensor exact = features.data().to(decoder.named_parameters().front().second.dtype());
   const auto drawn = sample(decoder, exact, options, generator);
 
-  struct Row {
-    int64_t image;
-    std::vector<int64_t> ids;
-    double advantage;
-  };
-  std::vector<Row> rows;
+  std::vector<CaptionRow> rows;
   SampledCaptions result;
   for (size_t i = 0; i < drawn.size(); ++i) {
     std::vector<std::vector<int64_t>> captions;
@@ -82,21 +77,8 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
     }
   }
   result.reward /= static_cast<double>(drawn.size()) * static_cast<double>(samples_);
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const Row& a, const Row& b) { return a.ids.size() > b.ids.size(); });
-  const auto n = static_cast<int64_t>(rows.size());
-  const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids.size());
-  CaptionBatch& batch = result.batch;
-  batch.features = features;
-  batch.image = Tensor::empty({n}, tensor::DType::i64);
-  batch.words = Tensor::full({n, longest}, kPad, tensor::DType::i64);
-  for (int64_t r = 0; r < n; ++r) {
-    const Row& row = rows[static_cast<size_t>(r)];
-    batch.image.mutable_data<int64_t>()[r] = row.image;
-    std::copy(row.ids.begin(), row.ids.end(), batch.words.mutable_data<int64_t>() + r * longest);
-    batch.lengths.push_back(static_cast<int64_t>(row.ids.size()));
-    result.advantage.push_back(row.advantage);
-  }
+  result.batch = pack(features, rows);
+  for (const CaptionRow& row : rows) result.advantage.push_back(row.weight);
   return result;
 }
 

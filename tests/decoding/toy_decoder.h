@@ -31,17 +31,17 @@ inline std::vector<double> log_probabilities(std::vector<double> logits) {
 class ToyDecoder : public Decoder {
  public:
   ToyDecoder(int64_t vocabulary, Table table, DecoderKind kind = DecoderKind::attention)
-      : Decoder(config_of(vocabulary, kind)), table_(std::move(table)), fc_(2, vocabulary) {
+      : Decoder(config_of(vocabulary, kind)), table_(std::move(table)) {
     if (kind == DecoderKind::plain) {
       // The plain model's output layer, by which the original finds the first token: likeliest <sos>.
       std::vector<double> weight(static_cast<size_t>(vocabulary * 2), 0.0), bias;
       for (int64_t i = 0; i < vocabulary; ++i) bias.push_back(0.1 * static_cast<double>(i % 5));
       bias[kSos] = 3;
       weight[2 * 4] = 0.7;  // word 4 is the likelier, the higher the image's number
-      register_module("fc", fc_);
+      add<nn::Linear>("fc", 2, vocabulary);
       to(tensor::DType::f64);
-      parameter("fc.weight").mutable_data().copy_(Tensor::from(weight, {vocabulary, 2}));
-      parameter("fc.bias").mutable_data().copy_(Tensor::from(bias, {vocabulary}));
+      parameter(kOutputWeight).mutable_data().copy_(Tensor::from(weight, {vocabulary, 2}));
+      parameter(kOutputBias).mutable_data().copy_(Tensor::from(bias, {vocabulary}));
     }
     eval();
   }
@@ -94,7 +94,6 @@ class ToyDecoder : public Decoder {
   }
 
   Table table_;
-  nn::Linear fc_;
 };
 
 // Random logits for every token; `spread` is their range.

@@ -100,6 +100,25 @@ TEST_CASE("coins: given ones first, then drawn ones, and the first steps always 
   }
 }
 
+TEST_CASE(
+    "captions are packed by falling length, equal ones in their order, short ones with <pad> after them") {
+  const Variable features = Tensor::zeros({2, 3, 4});
+  std::vector<CaptionRow> rows = {
+      {0, {2, 5, 3}, 0.5}, {1, {2, 6, 7, 3}, 1}, {1, {2, 8, 3}, 2}, {0, {2, 9, 10, 11, 3}, 3}, {0, {2, 3}}};
+  const CaptionBatch batch = pack(features, rows);
+  CHECK(batch.features == features);
+  CHECK(batch.image.to_vector<int64_t>() == Ints{0, 1, 0, 1, 0});
+  CHECK(batch.lengths == Ints{5, 4, 3, 3, 2});
+  CHECK(batch.words.shape() == Shape{5, 5});
+  CHECK(batch.words.to_vector<int64_t>() ==
+        Ints{2, 9, 10, 11, 3, 2, 6, 7, 3, 1, 2, 5, 3, 1, 1, 2, 8, 3, 1, 1, 2, 3, 1, 1, 1});
+  std::vector<double> weights;
+  for (const CaptionRow& row : rows) weights.push_back(row.weight);
+  CHECK(weights == std::vector<double>{3, 1, 0.5, 2, 1});
+  rows.clear();
+  CHECK(pack(features, rows).words.shape() == Shape{0, 0});
+}
+
 TEST_CASE("batches that do not fit the decoder are refused, one by one") {
   const DecoderConfig config = config_of(9, 4);
   const auto refusal = [&](const std::function<void(CaptionBatch&)>& change, ErrorKind kind) {

@@ -236,6 +236,11 @@ TEST_CASE("encoders say what they give: channels, classes, a grid of a 32nd, and
     const Tensor x = made(1, {2, 3, 64, 96}).to(DType::f32);
     const Tensor grid = encoder->features(x);
     CHECK(grid.shape() == Shape{2, channels.at(name), 2, 3});
+    for (const auto& [h, w] : {std::pair<int64_t, int64_t>{64, 96}, {65, 33}, {1, 31}, {32, 97}}) {
+      const Tensor map = encoder->features(Tensor::zeros({1, 3, h, w}));
+      CHECK(map.size(2) == Encoder::grid(h, w).rows);
+      CHECK(map.size(3) == Encoder::grid(h, w).columns);
+    }
     // classify: softmax of the head of the mean over the grid.
     const Tensor p = encoder->classify(x);
     REQUIRE(p.shape() == Shape{2, 1000});

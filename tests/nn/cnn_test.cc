@@ -216,10 +216,13 @@ TEST_CASE("Conv2d: the bias is drawn from the weight's range and is added to eac
   CHECK(tests::values(conv(Tensor::zeros({1, 4, 1, 1})).data()) == tests::values(conv.bias().data()));
 }
 
-TEST_CASE("Conv2d: one whose weights are loaded draws nothing and has no bias") {
-  const uint64_t drawn = tensor::default_generator().offset();
-  nn::Conv2d conv(4, 6, 3, nn::conv2d_options(2, 1, 1, 2), nn::Conv2d::Uninitialized{});
-  CHECK(tensor::default_generator().offset() == drawn);
+TEST_CASE("Conv2d: one with another first weight draws that alone and has no bias") {
+  tensor::Generator generator(3), same(3);
+  nn::Conv2d conv(4, 6, 3, nn::conv2d_options(2, 1, 1, 2), nn::init::kaiming_normal_fan_out, generator);
+  Tensor weight = Tensor::empty({6, 2, 3, 3});
+  nn::init::kaiming_normal_fan_out(weight, same);
+  CHECK(generator.offset() == same.offset());
+  CHECK(tests::values(conv.weight().data()) == tests::values(weight));
   CHECK(conv.weight().shape() == tensor::Shape{6, 2, 3, 3});
   CHECK(conv.weight().requires_grad());
   CHECK(!conv.bias().defined());

@@ -22,19 +22,12 @@ namespace {
 class Net : public nn::Module {
  public:
   explicit Net(tensor::Generator& generator)
-      : conv_(3, 8, 3, {}, true, generator),
-        norm_(8),
-        embedding_(10, 6, generator),
-        attention_(8, 5, 4, generator),
-        lstm_(14, 5, {.num_layers = 2}, generator),
-        out_(5, 10, true, generator) {
-    register_module("conv", conv_);
-    register_module("norm", norm_);
-    register_module("embedding", embedding_);
-    register_module("attention", attention_);
-    register_module("lstm", lstm_);
-    register_module("out", out_);
-  }
+      : conv_(add<nn::Conv2d>("conv", 3, 8, 3, nn::conv2d_options(1), true, generator)),
+        norm_(add<nn::BatchNorm2d>("norm", 8)),
+        embedding_(add<nn::Embedding>("embedding", 10, 6, generator)),
+        attention_(add<nn::AdditiveAttention>("attention", 8, 5, 4, generator)),
+        lstm_(add<nn::LSTM>("lstm", 14, 5, nn::LstmOptions{.num_layers = 2}, generator)),
+        out_(add<nn::Linear>("out", 5, 10, true, generator)) {}
   Variable loss(const Variable& photos) {
     const Variable map = autograd::relu(norm_(conv_(photos)));
     const Variable places = autograd::permute(autograd::reshape(map, {2, 8, 9}), {0, 2, 1});
@@ -49,12 +42,12 @@ class Net : public nn::Module {
   std::string describe() const override { return "Net"; }
 
  private:
-  nn::Conv2d conv_;
-  nn::BatchNorm2d norm_;
-  nn::Embedding embedding_;
-  nn::AdditiveAttention attention_;
-  nn::LSTM lstm_;
-  nn::Linear out_;
+  nn::Conv2d& conv_;
+  nn::BatchNorm2d& norm_;
+  nn::Embedding& embedding_;
+  nn::AdditiveAttention& attention_;
+  nn::LSTM& lstm_;
+  nn::Linear& out_;
 };
 
 Tensor photos() {

@@ -322,10 +322,9 @@ TEST_CASE("cross-entropy by hand: ignored rows, smoothing, reductions, and the l
 
 TEST_CASE("a tied output layer gets the gradients of both uses") {
   struct Model : nn::Module {
-    nn::Embedding embedding{5, 3};
-    nn::Linear out{3, 5, false};
-    Model() {
-      register_module("embedding", embedding), register_module("out", out);
+    nn::Embedding& embedding;
+    nn::Linear& out;
+    Model() : embedding(add<nn::Embedding>("embedding", 5, 3)), out(add<nn::Linear>("out", 3, 5, false)) {
       replace_parameter("out.weight", embedding.weight());
     }
     std::string describe() const override { return "Model"; }

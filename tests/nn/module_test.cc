@@ -34,17 +34,15 @@ class Leaf : public Module {
 
 class Tree : public Module {
  public:
-  Tree() {
+  Tree() : left_(add<Leaf>("left", 3)) {
     scale_ = register_parameter("scale", Tensor::full({1}, 3));
-    register_module("left", left_);
     for (int i = 0; i < 2; ++i)
-      register_module("block" + std::to_string(i),
-                      *blocks_.emplace_back(std::make_unique<Leaf>(i + 1, false)));
+      blocks_.push_back(&add<Leaf>("block" + std::to_string(i), int64_t{i + 1}, false));
   }
   std::string describe() const override { return "Tree(depth=2)"; }
   Variable scale_;
-  Leaf left_{3};
-  std::vector<std::unique_ptr<Leaf>> blocks_;
+  Leaf& left_;
+  std::vector<Leaf*> blocks_;
 };
 
 std::vector<std::string> names(const Module& module, bool duplicates = false) {
@@ -155,8 +153,8 @@ TEST_CASE("tied parameters are counted once, and are found under all names in th
   CHECK(tree.left_.weight_ == other.weight_);
   tree.blocks_.push_back(nullptr);  // no effect on the registered ones
   struct Pair : Module {
-    Leaf a{3}, b{3};
-    Pair() { register_module("a", a), register_module("b", b), replace_parameter("b.weight", a.weight_); }
+    Leaf &a, &b;
+    Pair() : a(add<Leaf>("a", 3)), b(add<Leaf>("b", 3)) { replace_parameter("b.weight", a.weight_); }
     std::string describe() const override { return "Pair"; }
   } pair;
   CHECK(names(pair) == std::vector<std::string>{"a.weight", "a.bias", "b.bias"});

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <set>
 #include <thread>
 
 #include "autograd/ops.h"
@@ -118,6 +119,45 @@ TEST_CASE("a name is taken by whatever has it, and a module keeps the one that i
   t.top.add_parameter("fixed", fixed);
   CHECK(t.top.parameter("fixed") == fixed);
   CHECK(!t.top.parameter("fixed").requires_grad());
+}
+
+TEST_CASE("a module owns the children that it makes, and they go with it") {
+  static std::set<std::string> gone;
+  struct Part : Node {
+    explicit Part(std::string name, int copies = 0) : Node(std::move(name)), copies_(copies) {}
+    ~Part() override { gone.insert(describe()); }
+    int copies_;
+  };
+  struct Whole : Module {
+    explicit Whole(bool second)
+        : first(add<Part>("a", "First", 3)),
+          maybe(second ? &add<Part>("b", "Second") : nullptr),
+          owned(own("c", std::make_unique<Part>("Third"))) {}
+    std::string describe() const override { return "Whole"; }
+    Part& first;
+    Part* maybe;
+    Part& owned;
+  };
+  {
+    Whole whole(true);
+    CHECK(names_of(whole.children()) == Names{"a", "b", "c"});
+    CHECK(names_of(whole.named_parameters()) == Names{"a.w", "b.w", "c.w"});
+    CHECK(whole.first.copies_ == 3);
+    CHECK(whole.maybe->scope_name() == "b");
+    CHECK(&whole.parameter("c.w") == &whole.owned.w());
+    CHECK(gone.empty());
+  }
+  CHECK(gone == std::set<std::string>{"First(size=2)", "Second(size=2)", "Third(size=2)"});
+  gone.clear();
+  CHECK(names_of(Whole(false).children()) == Names{"a", "c"});
+  gone.clear();
+  // A name that is taken: the child is not one, and goes all the same.
+  struct Twice : Module {
+    Twice() { add<Part>("a", "One"), add<Part>("a", "Two"); }
+    std::string describe() const override { return "Twice"; }
+  };
+  check_error(ErrorKind::argument, {"already has a 'a'"}, [] { Twice twice; });
+  CHECK(gone == std::set<std::string>{"One(size=2)", "Two(size=2)"});
 }
 
 TEST_CASE("train and eval reach every level") {

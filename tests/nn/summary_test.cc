@@ -17,19 +17,19 @@ namespace {
 
 class Net : public Layer {
  public:
-  Net() {
+  Net()
+      : hidden_(add<Sequential>("hidden")),
+        out_(add<Linear>("out", 4, 2, false)),
+        spare_(add<Linear>("spare", 3, 3)) {
     hidden_.emplace<Linear>(6, 4);
     hidden_.emplace<ReLU>();
     hidden_.emplace<Dropout>(0.5);
-    register_module("hidden", hidden_);
-    register_module("out", out_);
-    register_module("spare", spare_);
   }
   Variable forward(const Variable& x) override { return out_(hidden_(hidden_.size() > 0 ? x : x)); }
   std::string describe() const override { return "Net"; }
 
-  Sequential hidden_;
-  Linear out_{4, 2, false}, spare_{3, 3};
+  Sequential& hidden_;
+  Linear &out_, &spare_;
 };
 
 }  // namespace
@@ -88,14 +88,12 @@ TEST_CASE("a summary has each layer's shapes and parameters, and the totals") {
 TEST_CASE("a tied parameter is counted once") {
   class Tied : public Layer {
    public:
-    Tied() {
-      register_module("a", a_);
-      register_module("b", b_);
+    Tied() : a_(add<Linear>("a", 3, 3, false)), b_(add<Linear>("b", 3, 3, false)) {
       replace_parameter("b.weight", parameter("a.weight"));
     }
     Variable forward(const Variable& x) override { return b_(a_(x)); }
     std::string describe() const override { return "Tied"; }
-    Linear a_{3, 3, false}, b_{3, 3, false};
+    Linear &a_, &b_;
   } tied;
   CHECK(summary(tied, Variable(Tensor::zeros({1, 3}))).find("9 parameters, 9 of them") != std::string::npos);
 }
@@ -104,12 +102,12 @@ TEST_CASE(
     "a summary's table: columns as wide as they need to be, commas, repeated calls, what is shared once") {
   class Wide : public Layer {
    public:
-    Wide() {
-      register_module("first", first_);
+    Wide()
+        : first_(add<Linear>("first", 999, 3)),
+          two_(add<Linear>("two", 3, 3, false)),
+          odd_(add<Linear>("odd", 3, 1, false)),
+          never_(add<Linear>("never", 1000, 1000, false)) {
       register_module("same", first_);
-      register_module("two", two_);
-      register_module("odd", odd_);
-      register_module("never", never_);
       never_.freeze();
     }
     Variable forward(const Variable& x) override {
@@ -119,7 +117,7 @@ TEST_CASE(
       return two_(two_(first_(x)));
     }
     std::string describe() const override { return "Wide"; }
-    Linear first_{999, 3}, two_{3, 3, false}, odd_{3, 1, false}, never_{1000, 1000, false};
+    Linear &first_, &two_, &odd_, &never_;
   } wide;
   const auto row = [](std::string name, std::string output, const std::string& parameters) {
     name.resize(std::string("  never: Linear(in_features=1000, out_features=1000, bias=False)").size(), ' ');
