@@ -151,7 +151,7 @@ TEST_CASE("a training run whose output nobody reads goes on to its end") {
   CHECK(files_in(data.folder / "run") ==
         std::vector<std::string>{"best.safetensors", "last.safetensors", "log.jsonl"});
   const std::vector<Json> log = tests::json_lines(tests::read_text(data.folder / "run/log.jsonl"));
-  REQUIRE(log.size() == 3);  // two steps and the last one's validation
+  REQUIRE(log.size() == 4);  // two steps, each an epoch with its validation
   CHECK(log.back().at("step") == 2);
   // A full disk is no closed pipe.
   const Result full = data.train("full", {"--batch", "2", "--steps", "2"}, "/dev/full");

@@ -453,18 +453,18 @@ TEST_CASE("bench: every option counts") {
                     .out);
   CHECK(both.at("machine").at("threads") == 2);
   REQUIRE(both.at("rows").size() == 1);
-  const Json& told = both.at("rows").at(0);
-  CHECK(told.at("name") == "resnet50-b1");
-  CHECK(told.at("what") == "frozen ResNet50, 1 photo, float32");
-  CHECK(told.at("precision") == "f32");
-  CHECK(told.at("unit") == "photos");
-  CHECK(told.at("runs") == 2);
-  const Json& seconds = told.at("seconds");
+  const Json& row = both.at("rows").at(0);
+  CHECK(row.at("name") == "resnet50-b1");
+  CHECK(row.at("what") == "frozen ResNet50, 1 photo, float32");
+  CHECK(row.at("precision") == "f32");
+  CHECK(row.at("unit") == "photos");
+  CHECK(row.at("runs") == 2);
+  const Json& seconds = row.at("seconds");
   CHECK(seconds.at("min").as_double() <= seconds.at("median").as_double());
   CHECK(seconds.at("median").as_double() <= seconds.at("max").as_double());
-  CHECK(told.at("per_second").as_double() == doctest::Approx(1 / seconds.at("median").as_double()));
-  REQUIRE(told.at("torch").size() == 1);
-  const Json& torch = told.at("torch").at(0);
+  CHECK(row.at("per_second").as_double() == doctest::Approx(1 / seconds.at("median").as_double()));
+  REQUIRE(row.at("torch").size() == 1);
+  const Json& torch = row.at("torch").at(0);
   CHECK(torch.at("variant") == "jit");
   CHECK(torch.at("per_second") == 0.5);
   CHECK(torch.at("seconds") == Json::object({{"median", 2}, {"min", 1}, {"max", 3}}));
@@ -472,7 +472,7 @@ TEST_CASE("bench: every option counts") {
   CHECK(torch.at("speed_ratio").as_double() >= 2 / seconds.at("max").as_double() * (1 - 1e-12));
   CHECK(torch.at("speed_ratio").as_double() <= 2 / seconds.at("min").as_double() * (1 + 1e-12));
   CHECK(torch.at("memory_ratio").as_double() ==
-        doctest::Approx(told.at("peak_mib").as_double() / torch.at("peak_mib").as_double()));
+        doctest::Approx(row.at("peak_mib").as_double() / torch.at("peak_mib").as_double()));
   CHECK(torch.at("memory_ratio").as_double() > 1);
   const std::string call = program + " resnet --mode jit --batches 1 --threads 2 --reps 2\n";
   CHECK(tests::has(tests::read_text(log), call + call));
@@ -492,7 +492,7 @@ TEST_CASE("bench: every option counts") {
       run(given({"--only", "caption", "--photo", folder / "none.jpg", "--calls", "1", "--pairs", "1"}));
   CHECK(photo.code == 2);
   CHECK(has(photo.err, "--beam 5 " + (folder / "none.jpg")));
-  refused(given({"--only", "resnet50-b1", "--precision", "bf16"}), "there is no told 'resnet50-b1' in bf16");
+  refused(given({"--only", "resnet50-b1", "--precision", "bf16"}), "there is no row 'resnet50-b1' in bf16");
   refused({"bench", "--worker", "resnet50-b1", "--precision", "f16"}, "f16");
   refused({"bench", "--calls", "0"}, "--calls: '0' is not a number from 1 to 1000");
   refused({"bench", "--pairs", "101"}, "--pairs: '101' is not a number from 1 to 100");
