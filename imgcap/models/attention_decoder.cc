@@ -50,8 +50,8 @@ autograd::LstmState AttentionDecoder::initial_state(const Variable& features) {
   return {state(*init_h_), state(*init_c_)};
 }
 
-autograd::DecoderWeights AttentionDecoder::weights() {
-  autograd::DecoderWeights w;
+DecoderWeights AttentionDecoder::weights() {
+  DecoderWeights w;
   w.embedding = embedding_.weight();
   w.layers = internal::layer_weights(lstm_);
   if (gate_) w.gate_weight = gate_->weight(), w.gate_bias = gate_->bias();
@@ -65,11 +65,11 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
   const nn::AdditiveAttention::Prepared prepared = attention_.prepare(batch.features);
-  autograd::DecoderWeights w = weights();
+  DecoderWeights w = weights();
   w.query_weight = prepared.query_weight;
   w.score_weight = prepared.v;
   w.score_bias = attention_.attn_weights().bias();
-  autograd::DecoderInputs inputs;
+  DecoderInputs inputs;
   inputs.keys = prepared.keys;
   inputs.values = prepared.features;
   inputs.image = batch.image;
@@ -87,11 +87,9 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
     inputs.h0 = rows(initial.h);
     inputs.c0 = rows(initial.c);
   }
-  const autograd::DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(),
-                                         &generator};
-  const autograd::DecoderOutputs out = options.composed
-                                           ? autograd::decoder_sequence_composed(w, inputs, dropout)
-                                           : autograd::decoder_sequence(w, inputs, dropout);
+  const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
+  const DecoderOutputs out =
+      options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
   const Tensor targets = internal::packed_targets(batch.words, inputs.rows, 1);
   const Variable loss =
       internal::vocabulary_loss(out.hidden, fc_, targets, inputs.rows, config(), training(), options);
@@ -132,16 +130,12 @@ Tensor AttentionDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
   const Variable top = state.h.back();
-  const Variable& weight = attention_.attention().weight();
-  const Variable query = autograd::linear(top, autograd::slice(weight, 1, config().features, weight.size(1)));
-  autograd::Attention attended = autograd::additive_attention(
-      state.keys, state.values, query, state.image,
-      autograd::reshape(attention_.attn_weights().weight(), {config().attention}),
-      attention_.attn_weights().bias());
+  autograd::Attention attended =
+      attention_.forward(attention_.prepare(state.values, state.keys), top, state.image);
   state.alpha = attended.alpha.data();
   if (gate_) attended.context = attended.context * autograd::sigmoid((*gate_)(top));
   const Variable x = autograd::cat({embedding_(words), attended.context}, 1);
-  return fc_(internal::lstm_step(lstm_, state, x)).data();
+  return fc_(internal::advance(lstm_, state, x)).data();
 }
 
 }  // namespace imgcap

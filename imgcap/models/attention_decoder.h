@@ -25,7 +25,7 @@ class AttentionDecoder final : public Decoder {
  private:
   // h0 and c0 as (layers, m, hidden), or undefined.
   autograd::LstmState initial_state(const Variable& features);
-  autograd::DecoderWeights weights();
+  DecoderWeights weights();
 
   nn::Embedding embedding_;
   nn::AdditiveAttention attention_;

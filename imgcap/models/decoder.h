@@ -6,16 +6,14 @@
 #include <memory>
 #include <vector>
 
-#include "autograd/decoder_sequence.h"
 #include "imgcap/models/decoder_config.h"
+#include "imgcap/models/decoder_sequence/decoder_sequence.h"
 #include "nn/module.h"
 #include "tensor/random.h"
 
 namespace imgcap {
 
-using autograd::Variable;
 using tensor::Shape;
-using tensor::Tensor;
 
 // Captions of a batch of images. Rows are sorted by falling length.
 struct CaptionBatch {

@@ -88,22 +88,19 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
   return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
 }
 
-Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x) {
-  const nn::Scope scope(lstm);
-  Variable input = x;
-  for (size_t l = 0; l < state.h.size(); ++l) {
-    const nn::LSTM::Weights& w = lstm.weights(static_cast<int64_t>(l));
-    const autograd::LstmState next =
-        autograd::lstm_cell(input, {state.h[l], state.c[l]}, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
-    state.h[l] = next.h.data();
-    state.c[l] = next.c.data();
-    input = next.h;
+Tensor advance(nn::LSTM& lstm, DecodingState& state, const Variable& x) {
+  nn::LstmStates states;
+  for (size_t l = 0; l < state.h.size(); ++l) states.push_back({state.h[l], state.c[l]});
+  states = lstm.step(x, states, false);
+  for (size_t l = 0; l < states.size(); ++l) {
+    state.h[l] = states[l].h.data();
+    state.c[l] = states[l].c.data();
   }
-  return input.data();
+  return state.h.back();
 }
 
-std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {
-  std::vector<autograd::DecoderWeights::Layer> layers;
+std::vector<DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {
+  std::vector<DecoderWeights::Layer> layers;
   for (int64_t l = 0; l < lstm.num_layers(); ++l) {
     const nn::LSTM::Weights& w = lstm.weights(l);
     layers.push_back({w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh});

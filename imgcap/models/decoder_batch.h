@@ -31,10 +31,10 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
                          const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
                          const LossOptions& options);
 
-// One step of all layers without dropout; the top layer's output.
-Tensor lstm_step(nn::LSTM& lstm, DecodingState& state, const Variable& x);
+// One step of a search, without dropout; the top layer's output.
+Tensor advance(nn::LSTM& lstm, DecodingState& state, const Variable& x);
 
 // The layers' weights in the decoder sequence's form.
-std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm);
+std::vector<DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm);
 
 }  // namespace imgcap::internal

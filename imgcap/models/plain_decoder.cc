@@ -51,8 +51,8 @@ Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& 
   return (*projection_)(head_->forward(mean, generator));
 }
 
-autograd::DecoderWeights PlainDecoder::weights() {
-  autograd::DecoderWeights w;
+DecoderWeights PlainDecoder::weights() {
+  DecoderWeights w;
   w.embedding = embedding_.weight();
   w.layers = internal::layer_weights(lstm_);
   w.output_weight = fc_.weight().data();
@@ -64,7 +64,7 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   const nn::Scope scope(*this);
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
-  autograd::DecoderInputs inputs;
+  DecoderInputs inputs;
   inputs.first_input = autograd::embedding(image_input(batch.features, generator), batch.image);
   inputs.rows = internal::rows_at_steps(batch.lengths, 0);
   const auto steps = static_cast<int64_t>(inputs.rows.size());
@@ -72,12 +72,10 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   inputs.words = Tensor::zeros({batch.words.size(0), steps}, tensor::DType::i64);
   if (steps > 1) inputs.words.slice(1, 1, steps).copy_(batch.words.slice(1, 0, steps - 1));
   inputs.teacher = internal::draw_coins(options, inputs.rows.size(), 2, generator);
-  const autograd::DecoderWeights w = weights();
-  const autograd::DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(),
-                                         &generator};
-  const autograd::DecoderOutputs out = options.composed
-                                           ? autograd::decoder_sequence_composed(w, inputs, dropout)
-                                           : autograd::decoder_sequence(w, inputs, dropout);
+  const DecoderWeights w = weights();
+  const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
+  const DecoderOutputs out =
+      options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
   Tensor targets = internal::packed_targets(batch.words, inputs.rows, 0);
   Variable hidden = out.hidden;
   std::vector<int64_t> rows = inputs.rows;
@@ -89,10 +87,6 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   }
   return {internal::vocabulary_loss(hidden, fc_, targets, rows, config(), training(), options),
           targets.numel()};
-}
-
-Tensor PlainDecoder::advance(DecodingState& state, const Variable& x) {
-  return internal::lstm_step(lstm_, state, x);
 }
 
 DecodingState PlainDecoder::start(const Tensor& features) {
@@ -108,14 +102,14 @@ DecodingState PlainDecoder::start(const Tensor& features) {
     state.c.push_back(Tensor::zeros({images, config().hidden}, features.dtype()));
   }
   state.image = Tensor::arange(images);
-  advance(state, image_input(features, tensor::default_generator()));
+  internal::advance(lstm_, state, image_input(features, tensor::default_generator()));
   return state;
 }
 
 Tensor PlainDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
-  return fc_(advance(state, embedding_(words))).data();
+  return fc_(internal::advance(lstm_, state, embedding_(words))).data();
 }
 
 }  // namespace imgcap

@@ -36,8 +36,7 @@ class PlainDecoder final : public Decoder {
   };
 
   Variable image_input(const Variable& features, tensor::Generator& generator);
-  Tensor advance(DecodingState& state, const Variable& x);
-  autograd::DecoderWeights weights();
+  DecoderWeights weights();
 
   // Either image_, or head_ and projection_, turn the image into an input.
   std::unique_ptr<nn::Linear> image_;
