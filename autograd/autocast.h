@@ -11,7 +11,7 @@
 //
 // Three policies, applied by the public op before it records its node, so that the casts are part of the
 // graph:
-//   lower     matmul, linear, conv2d, lstm_cell, lstm_sequence, additive_attention, decoder_sequence
+//   lower     matmul, linear, conv2d, lstm_cell, lstm_sequence, additive_attention
 //   f32       exp, log, sqrt, pow, square, sum, mean, logsumexp, softmax, log_softmax, cross_entropy
 //   promote   add, sub, mul, div, maximum, minimum, where, cat, stack: the widest type of the inputs
 // All others compute in what they are given; batch_norm takes f32 parameters with 16-bit inputs. f64 is left

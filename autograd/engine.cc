@@ -187,19 +187,4 @@ Variables grad(const Variables& outputs, const Variables& inputs, const Variable
   return captured;
 }
 
-Variable sum_to(const Variable& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
-  const int lead = x.rank() - shape.rank();
-  check(lead >= 0, ErrorKind::shape, "sum_to: {} to {}", x.shape(), to_string(shape));
-  std::vector<int> dims;
-  for (int d = 0; d < x.rank(); ++d) {
-    const bool added = d < lead;
-    check(added || shape[d - lead] == x.shape()[d] || shape[d - lead] == 1, ErrorKind::shape,
-          "sum_to: {} to {}", x.shape(), to_string(shape));
-    if (added || shape[d - lead] != x.shape()[d]) dims.push_back(d);
-  }
-  const Variable summed = dims.empty() ? x : sum(x, dims, true);
-  return reshape(summed, shape);
-}
-
 }  // namespace autograd

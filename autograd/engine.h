@@ -25,7 +25,4 @@ void backward(const Variables& outputs, const Variables& gradients = {}, bool re
 Variables grad(const Variables& outputs, const Variables& inputs, const Variables& gradients = {},
                bool retain_graph = false, bool create_graph = false, bool allow_unused = false);
 
-// `x` summed over the dimensions that broadcasting to its shape from `shape` has added or stretched.
-Variable sum_to(const Variable& x, const Shape& shape);
-
 }  // namespace autograd

@@ -65,6 +65,9 @@ struct TopK {
   Tensor values, indices;
 };
 TopK topk(const Tensor& x, int64_t k);  // of the last dimension, falling; equals in order of index
+// x summed over the dimensions that broadcasting from `shape` to its shape has added or stretched; x itself
+// where there is none. What broadcast gradients go through.
+Variable sum_to(const Variable& x, const Shape& shape);
 
 // --- shape.cc; cat leaves out parts of shape (0), whatever the others' shape, as PyTorch does
 Variable reshape(const Variable& x, const Shape& shape);  // view where strides allow

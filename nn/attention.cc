@@ -22,14 +22,15 @@ AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features)
   check(features.rank() == 3 && features.size(2) == feature_size_, ErrorKind::shape,
         "AdditiveAttention: features have to be (images, regions, {}), not {}", feature_size_,
         features.shape());
-  const Variable& weight = attention_.weight();
-  const int64_t columns = feature_size_ + hidden_size_;
-  Prepared prepared;
-  prepared.features = features;
-  prepared.query_weight = autograd::slice(weight, 1, feature_size_, columns);
-  prepared.v = autograd::reshape(attn_weights_.weight(), {attention_size()});
-  prepared.keys = autograd::linear(features, autograd::slice(weight, 1, 0, feature_size_), attention_.bias());
-  return prepared;
+  return prepare(features,
+                 autograd::linear(features, autograd::slice(attention_.weight(), 1, 0, feature_size_),
+                                  attention_.bias()));
+}
+
+AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features, const Variable& keys) {
+  return {features, keys,
+          autograd::slice(attention_.weight(), 1, feature_size_, feature_size_ + hidden_size_),
+          autograd::reshape(attn_weights_.weight(), {attention_size()})};
 }
 
 autograd::Attention AdditiveAttention::forward(const Prepared& prepared, const Variable& hidden,

@@ -29,6 +29,8 @@ class AdditiveAttention : public Module {
   // features (m, p, feature) of m images. Holds for the present weights: to be made anew after an optimiser
   // step.
   Prepared prepare(const Variable& features);
+  // The same with keys that it made of these features before.
+  Prepared prepare(const Variable& features, const Variable& keys);
   // hidden (n, hidden), image (n) i64: the image in [0, m) that each query looks at -> context (n, feature)
   // and alpha (n, p).
   autograd::Attention forward(const Prepared& prepared, const Variable& hidden, const Tensor& image);

@@ -123,7 +123,7 @@ LSTM::Result LSTM::forward(const Variable& x, const LstmStates& states) {
   return result;
 }
 
-LstmStates LSTM::step(const Variable& x, const LstmStates& states) {
+LstmStates LSTM::step(const Variable& x, const LstmStates& states, bool dropout) {
   const Scope scope(*this);
   check(x.rank() == 2 && x.size(1) == input_size_, ErrorKind::shape,
         "LSTM: a step's x has to be (n, {}), not {}", input_size_, x.shape());
@@ -133,7 +133,7 @@ LstmStates LSTM::step(const Variable& x, const LstmStates& states) {
     const Weights& w = layers_[k];
     next[k] = (composed_ ? autograd::lstm_cell_composed : autograd::lstm_cell)(
         input, next[k], w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
-    input = drop(next[k].h, k);
+    input = dropout ? drop(next[k].h, k) : next[k].h;
   }
   return next;
 }

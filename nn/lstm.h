@@ -56,8 +56,9 @@ class LSTM : public Module {
   // x (t, n, in), time first, t >= 1; no states: zeros.
   Result forward(const Variable& x, const LstmStates& states = {});
   Result operator()(const Variable& x, const LstmStates& states = {}) { return forward(x, states); }
-  // One step, x (n, in): the new states, of which back().h is the output. No states: zeros.
-  LstmStates step(const Variable& x, const LstmStates& states = {});
+  // One step, x (n, in): the new states, of which back().h is the output. No states: zeros. Without
+  // `dropout` none is applied in training either, as when a model that is trained is asked for words.
+  LstmStates step(const Variable& x, const LstmStates& states = {}, bool dropout = true);
   // Zeros for n sequences, of the parameters' dtype and device.
   LstmStates zero_states(int64_t n) const;
   std::string describe() const override;

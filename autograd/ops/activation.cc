@@ -26,13 +26,16 @@ Variable keep_where(const Tensor& x, BinaryOp comparison, double bound, const Va
 // y = max(x, 0): dx = y <= 0 ? 0 : g, which a NaN passes
 class ReluBackward final : public Node {
  public:
-  explicit ReluBackward(const Tensor& y) : Node("relu") { save_output(y); }
+  explicit ReluBackward(const Tensor& y) : Node("relu"), y_(save_output(y)) {}
   Variables apply(const Variables& g) override {
-    const Tensor y = saved(0).data();
+    const Tensor y = saved(y_).data();
     Tensor off = Tensor::empty(y.shape(), DType::boolean, y.device());
     tensor::kernels::binary(off, y, constant(0, y), BinaryOp::le);
     return {where(off, constant(0, g[0].data()), g[0])};
   }
+
+ private:
+  int y_;
 };
 
 Variable relu(const Variable& x) {
@@ -43,11 +46,14 @@ Variable relu(const Variable& x) {
 // y = min(max(x, 0), 6): dx = 0 < y < 6 ? g : 0
 class Relu6Backward final : public Node {
  public:
-  explicit Relu6Backward(const Tensor& y) : Node("relu6") { save_output(y); }
+  explicit Relu6Backward(const Tensor& y) : Node("relu6"), y_(save_output(y)) {}
   Variables apply(const Variables& g) override {
-    const Tensor y = saved(0).data();
+    const Tensor y = saved(y_).data();
     return {keep_where(y, BinaryOp::gt, 0, keep_where(y, BinaryOp::lt, 6, g[0]))};
   }
+
+ private:
+  int y_;
 };
 
 Variable relu6(const Variable& x) {
@@ -58,8 +64,11 @@ Variable relu6(const Variable& x) {
 // y = tanh x: dx = g (1 - y^2)
 class TanhBackward final : public Node {
  public:
-  explicit TanhBackward(const Tensor& y) : Node("tanh") { save_output(y); }
-  Variables apply(const Variables& g) override { return {mul(g[0], affine(square(saved(0)), -1, 1))}; }
+  explicit TanhBackward(const Tensor& y) : Node("tanh"), y_(save_output(y)) {}
+  Variables apply(const Variables& g) override { return {mul(g[0], affine(square(saved(y_)), -1, 1))}; }
+
+ private:
+  int y_;
 };
 
 Variable tanh(const Variable& x) {
@@ -70,11 +79,14 @@ Variable tanh(const Variable& x) {
 // y = 1 / (1 + e^-x): dx = g y (1 - y)
 class SigmoidBackward final : public Node {
  public:
-  explicit SigmoidBackward(const Tensor& y) : Node("sigmoid") { save_output(y); }
+  explicit SigmoidBackward(const Tensor& y) : Node("sigmoid"), y_(save_output(y)) {}
   Variables apply(const Variables& g) override {
-    const Variable y = saved(0);
+    const Variable y = saved(y_);
     return {mul(g[0], mul(y, affine(y, -1, 1)))};
   }
+
+ private:
+  int y_;
 };
 
 Variable sigmoid(const Variable& x) {
@@ -85,16 +97,16 @@ Variable sigmoid(const Variable& x) {
 // min(max(x, low), high): dx = low <= x <= high ? g : 0
 class ClampBackward final : public Node {
  public:
-  ClampBackward(const Variable& x, double low, double high) : Node("clamp"), low_(low), high_(high) {
-    save(x);
-  }
+  ClampBackward(const Variable& x, double low, double high)
+      : Node("clamp"), low_(low), high_(high), x_(save(x)) {}
   Variables apply(const Variables& g) override {
-    const Tensor x = saved(0).data();
+    const Tensor x = saved(x_).data();
     return {keep_where(x, BinaryOp::ge, low_, keep_where(x, BinaryOp::le, high_, g[0]))};
   }
 
  private:
   double low_, high_;
+  int x_;
 };
 
 Variable clamp(const Variable& x, double low, double high) {

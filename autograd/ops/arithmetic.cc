@@ -75,13 +75,14 @@ Variable sub(const Variable& a, const Variable& b) {
 // a b: da = g b, db = g a
 class MulBackward final : public Node {
  public:
-  MulBackward(const Variable& a, const Variable& b) : Node("mul") {
-    save(if_needed(a, b));
-    save(if_needed(b, a));
-  }
+  MulBackward(const Variable& a, const Variable& b)
+      : Node("mul"), a_(save(if_needed(a, b))), b_(save(if_needed(b, a))) {}
   Variables apply(const Variables& g) override {
-    return {needs(0) ? mul(g[0], saved(1)) : Variable(), needs(1) ? mul(g[0], saved(0)) : Variable()};
+    return {needs(0) ? mul(g[0], saved(b_)) : Variable(), needs(1) ? mul(g[0], saved(a_)) : Variable()};
   }
+
+ private:
+  int a_, b_;
 };
 
 Variable mul(const Variable& a, const Variable& b) {
@@ -92,14 +93,14 @@ Variable mul(const Variable& a, const Variable& b) {
 // a / b: da = g / b, db = -g / b * (a / b)
 class DivBackward final : public Node {
  public:
-  DivBackward(const Variable& a, const Variable& b) : Node("div") {
-    save(if_needed(a, b));
-    save(b);
-  }
+  DivBackward(const Variable& a, const Variable& b) : Node("div"), a_(save(if_needed(a, b))), b_(save(b)) {}
   Variables apply(const Variables& g) override {
-    const Variable b = saved(1), da = div(g[0], b);
-    return {needs(0) ? da : Variable(), needs(1) ? neg(mul(da, div(saved(0), b))) : Variable()};
+    const Variable b = saved(b_), da = div(g[0], b);
+    return {needs(0) ? da : Variable(), needs(1) ? neg(mul(da, div(saved(a_), b))) : Variable()};
   }
+
+ private:
+  int a_, b_;
 };
 
 Variable div(const Variable& a, const Variable& b) {
@@ -162,14 +163,15 @@ Variable neg(const Variable& x) { return record<NegBackward>(unary("neg", x, Una
 // x^p: dx = g p x^(p - 1), and 0 everywhere for p = 0
 class PowBackward final : public Node {
  public:
-  PowBackward(const Variable& x, double exponent) : Node("pow"), exponent_(exponent) { save(x); }
+  PowBackward(const Variable& x, double exponent) : Node("pow"), exponent_(exponent), x_(save(x)) {}
   Variables apply(const Variables& g) override {
     if (exponent_ == 0) return {Variable(Tensor::zeros(g[0].shape(), g[0].dtype(), g[0].device()))};
-    return {mul(g[0], affine(pow(saved(0), exponent_ - 1), exponent_, 0))};
+    return {mul(g[0], affine(pow(saved(x_), exponent_ - 1), exponent_, 0))};
   }
 
  private:
   double exponent_;
+  int x_;
 };
 
 Variable pow(const Variable& given, double exponent) {
@@ -190,8 +192,11 @@ Variable pow(const Variable& given, double exponent) {
 // y = e^x: dx = g y
 class ExpBackward final : public Node {
  public:
-  explicit ExpBackward(const Tensor& y) : Node("exp") { save_output(y); }
-  Variables apply(const Variables& g) override { return {mul(g[0], saved(0))}; }
+  explicit ExpBackward(const Tensor& y) : Node("exp"), y_(save_output(y)) {}
+  Variables apply(const Variables& g) override { return {mul(g[0], saved(y_))}; }
+
+ private:
+  int y_;
 };
 
 Variable exp(const Variable& given) {
@@ -203,8 +208,11 @@ Variable exp(const Variable& given) {
 // ln x: dx = g / x
 class LogBackward final : public Node {
  public:
-  explicit LogBackward(const Variable& x) : Node("log") { save(x); }
-  Variables apply(const Variables& g) override { return {div(g[0], saved(0))}; }
+  explicit LogBackward(const Variable& x) : Node("log"), x_(save(x)) {}
+  Variables apply(const Variables& g) override { return {div(g[0], saved(x_))}; }
+
+ private:
+  int x_;
 };
 
 Variable log(const Variable& given) {
@@ -215,8 +223,11 @@ Variable log(const Variable& given) {
 // y = sqrt x: dx = g / (2 y)
 class SqrtBackward final : public Node {
  public:
-  explicit SqrtBackward(const Tensor& y) : Node("sqrt") { save_output(y); }
-  Variables apply(const Variables& g) override { return {affine(div(g[0], saved(0)), 0.5, 0)}; }
+  explicit SqrtBackward(const Tensor& y) : Node("sqrt"), y_(save_output(y)) {}
+  Variables apply(const Variables& g) override { return {affine(div(g[0], saved(y_)), 0.5, 0)}; }
+
+ private:
+  int y_;
 };
 
 Variable sqrt(const Variable& given) {
@@ -228,8 +239,11 @@ Variable sqrt(const Variable& given) {
 // x^2: dx = 2 g x
 class SquareBackward final : public Node {
  public:
-  explicit SquareBackward(const Variable& x) : Node("square") { save(x); }
-  Variables apply(const Variables& g) override { return {mul(affine(g[0], 2, 0), saved(0))}; }
+  explicit SquareBackward(const Variable& x) : Node("square"), x_(save(x)) {}
+  Variables apply(const Variables& g) override { return {mul(affine(g[0], 2, 0), saved(x_))}; }
+
+ private:
+  int x_;
 };
 
 Variable square(const Variable& given) {
@@ -240,10 +254,13 @@ Variable square(const Variable& given) {
 // |x|: dx = g sign x
 class AbsBackward final : public Node {
  public:
-  explicit AbsBackward(const Variable& x) : Node("abs") { save(x); }
+  explicit AbsBackward(const Variable& x) : Node("abs"), x_(save(x)) {}
   Variables apply(const Variables& g) override {
-    return {mul(g[0], Variable(unary("abs", saved(0), UnaryOp::sign)))};
+    return {mul(g[0], Variable(unary("abs", saved(x_), UnaryOp::sign)))};
   }
+
+ private:
+  int x_;
 };
 
 Variable abs(const Variable& x) { return record<AbsBackward>(unary("abs", x, UnaryOp::abs), {x}, x); }
@@ -253,12 +270,9 @@ Variable abs(const Variable& x) { return record<AbsBackward>(unary("abs", x, Una
 class ExtremumBackward final : public Node {
  public:
   ExtremumBackward(const char* name, const Variable& a, const Variable& b, BinaryOp wins)
-      : Node(name), wins_(wins) {
-    save(a);
-    save(b);
-  }
+      : Node(name), wins_(wins), a_(save(a)), b_(save(b)) {}
   Variables apply(const Variables& g) override {
-    const Tensor a = saved(0).data(), b = saved(1).data();
+    const Tensor a = saved(a_).data(), b = saved(b_).data();
     const Variable zero = constant(0, g[0].data());
     const Variable share = where(compare(a, b, BinaryOp::eq), affine(g[0], 0.5, 0), g[0]);
     return {needs(0) ? where(compare(b, a, wins_), zero, share) : Variable(),
@@ -267,6 +281,7 @@ class ExtremumBackward final : public Node {
 
  private:
   BinaryOp wins_;
+  int a_, b_;
 };
 
 Variable maximum(const Variable& a, const Variable& b) {
@@ -284,13 +299,16 @@ Variable minimum(const Variable& a, const Variable& b) {
 // c ? a : b: da = c ? g : 0, db = c ? 0 : g
 class WhereBackward final : public Node {
  public:
-  explicit WhereBackward(const Tensor& condition) : Node("where") { save(Variable(condition)); }
+  explicit WhereBackward(const Tensor& condition) : Node("where"), condition_(save(condition)) {}
   Variables apply(const Variables& g) override {
-    const Tensor condition = saved(0).data();
+    const Tensor condition = saved(condition_).data();
     const Variable zero = constant(0, g[0].data());
     return {needs(0) ? where(condition, g[0], zero) : Variable(),
             needs(1) ? where(condition, zero, g[0]) : Variable()};
   }
+
+ private:
+  int condition_;
 };
 
 Variable where(const Tensor& condition, const Variable& a, const Variable& b) {

@@ -8,21 +8,25 @@ class AdditiveAttentionBackward final : public OnceDifferentiable {
   AdditiveAttentionBackward(const Variable& keys, const Variable& values, const Variable& query,
                             const Variable& v, const Variable& v_bias, const Tensor& image,
                             const Tensor& alpha)
-      : OnceDifferentiable("additive_attention"), image_(image) {
-    for (const Variable* x : {&keys, &values, &query, &v, &v_bias}) save(*x);
-    save_output(alpha, 1);
-  }
+      : OnceDifferentiable("additive_attention"),
+        image_(image),
+        keys_(save(keys)),
+        values_(save(values)),
+        query_(save(query)),
+        v_(save(v)),
+        v_bias_(save(v_bias)),
+        alpha_(save_output(alpha, 1)) {}
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor keys = saved(0).data().contiguous(), values = saved(1).data().contiguous();
-    const Tensor query = saved(2).data().contiguous(), v = saved(3).data().contiguous(),
-                 alpha = saved(5).data();
+    const Tensor keys = saved(keys_).data().contiguous(), values = saved(values_).data().contiguous();
+    const Tensor query = saved(query_).data().contiguous(), v = saved(v_).data().contiguous(),
+                 alpha = saved(alpha_).data();
     const auto zeros = [](const Tensor& like) {
       return Tensor::zeros(like.shape(), like.dtype(), like.device());
     };
     Tensor dquery = zeros(query), dkeys = zeros(keys), dvalues = needs(1) ? zeros(values) : Tensor(),
            dv = zeros(v);
-    Tensor dv_bias = needs(4) ? zeros(saved(4).data()) : Tensor();
+    Tensor dv_bias = needs(4) ? zeros(saved(v_bias_).data()) : Tensor();
     const Tensor dcontext = gradients[0].defined() ? gradients[0].contiguous()
                                                    : Tensor::zeros({query.size(0), values.size(2)},
                                                                    query.dtype(), query.device());
@@ -46,6 +50,7 @@ class AdditiveAttentionBackward final : public OnceDifferentiable {
 
  private:
   Tensor image_;
+  int keys_, values_, query_, v_, v_bias_, alpha_;
 };
 
 void expect_shapes(const char* op, const Variable& keys, const Variable& values, const Variable& query) {

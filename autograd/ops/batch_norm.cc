@@ -7,13 +7,16 @@ namespace {
 class BatchNormBackward final : public OnceDifferentiable {
  public:
   BatchNormBackward(const Variable& x, const Variable& weight, Tensor mean, Tensor rstd, bool train)
-      : OnceDifferentiable("batch_norm"), mean_(std::move(mean)), rstd_(std::move(rstd)), train_(train) {
-    save(x), save(weight);
-  }
+      : OnceDifferentiable("batch_norm"),
+        mean_(std::move(mean)),
+        rstd_(std::move(rstd)),
+        train_(train),
+        x_(save(x)),
+        weight_(save(weight)) {}
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor x = saved(0).data().contiguous();
-    const Variable weight = saved(1);
+    const Tensor x = saved(x_).data().contiguous();
+    const Variable weight = saved(weight_);
     const auto parameter_gradient = [&](size_t input) {
       return Tensor::empty(mean_.shape(),
                            needs(static_cast<int>(input)) ? input_metas()[input].dtype : mean_.dtype(),
@@ -35,6 +38,7 @@ class BatchNormBackward final : public OnceDifferentiable {
  private:
   Tensor mean_, rstd_;
   bool train_;
+  int x_, weight_;
 };
 
 }  // namespace

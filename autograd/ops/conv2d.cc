@@ -11,12 +11,10 @@ using tensor::Conv2dOptions;
 class Conv2dBackward final : public OnceDifferentiable {
  public:
   Conv2dBackward(const Variable& x, const Variable& weight, const Conv2dOptions& options)
-      : OnceDifferentiable("conv2d"), options_(options) {
-    save(x), save(weight);
-  }
+      : OnceDifferentiable("conv2d"), options_(options), x_(save(x)), weight_(save(weight)) {}
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor dout = gradients[0].contiguous(), x = saved(0).data(), w = saved(1).data();
+    const Tensor dout = gradients[0].contiguous(), x = saved(x_).data(), w = saved(weight_).data();
     Tensor dx, dw, db;
     if (needs(0)) {
       dx = empty_like(x, x.shape());
@@ -35,6 +33,7 @@ class Conv2dBackward final : public OnceDifferentiable {
 
  private:
   Conv2dOptions options_;
+  int x_, weight_;
 };
 
 }  // namespace

@@ -30,14 +30,14 @@ class CrossEntropyBackward final : public OnceDifferentiable {
       : OnceDifferentiable("cross_entropy"),
         ignore_index_(ignore_index),
         smoothing_(smoothing),
-        divisor_(divisor) {
-    save(logits);
-    save(Variable(targets));
-    save(Variable(weight));
-  }
+        divisor_(divisor),
+        logits_(save(logits)),
+        targets_(save(targets)),
+        weight_(save(weight)) {}
+
   std::vector<Tensor> apply_once(const std::vector<Tensor>& g) override {
-    const Tensor logits = saved(0).data(), targets = saved(1).data();
-    const Variable weight = saved(2);
+    const Tensor logits = saved(logits_).data(), targets = saved(targets_).data();
+    const Variable weight = saved(weight_);
     Tensor row_gradient = empty_like(logits, targets.shape());
     if (divisor_ > 0)
       row_gradient.copy_(divided(g[0], divisor_));  // one for all rows broadcasts
@@ -53,6 +53,7 @@ class CrossEntropyBackward final : public OnceDifferentiable {
  private:
   int64_t ignore_index_;
   double smoothing_, divisor_;
+  int logits_, targets_, weight_;
 };
 
 Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ignore_index,

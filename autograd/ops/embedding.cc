@@ -9,20 +9,23 @@ Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& i
 // out[i] = weight[ids[i]]: dweight[k] = sum of g[i] over ids[i] == k, in the order of i
 class EmbeddingBackward final : public Node {
  public:
-  EmbeddingBackward(const Shape& weight, const Tensor& ids) : Node("embedding"), weight_(weight) {
-    save(Variable(ids));
-  }
-  Variables apply(const Variables& g) override { return {scatter_rows(g[0], weight_, saved(0).data())}; }
+  EmbeddingBackward(const Shape& weight, const Tensor& ids)
+      : Node("embedding"), weight_(weight), ids_(save(ids)) {}
+  Variables apply(const Variables& g) override { return {scatter_rows(g[0], weight_, saved(ids_).data())}; }
 
  private:
   Shape weight_;
+  int ids_;
 };
 
 // The other way round: out[ids[i]] += rows[i], so drows[i] = g[ids[i]].
 class ScatterRowsBackward final : public Node {
  public:
-  explicit ScatterRowsBackward(const Tensor& ids) : Node("embedding_backward") { save(Variable(ids)); }
-  Variables apply(const Variables& g) override { return {embedding(g[0], saved(0).data())}; }
+  explicit ScatterRowsBackward(const Tensor& ids) : Node("embedding_backward"), ids_(save(ids)) {}
+  Variables apply(const Variables& g) override { return {embedding(g[0], saved(ids_).data())}; }
+
+ private:
+  int ids_;
 };
 
 Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& ids) {

@@ -84,16 +84,21 @@ Tensor or_zeros(const Tensor& gradient, const Tensor& like) {
 
 class LstmCellBackward final : public OnceDifferentiable {
  public:
-  LstmCellBackward(const Cell& cell, const Tensor& gates, const Tensor& c) : OnceDifferentiable("lstm_cell") {
-    for (const Variable* v : {&cell.x, &cell.h, &cell.c, &cell.weight_ih, &cell.weight_hh}) save(*v);
-    save(gates);
-    save_output(c, 1);
-  }
+  LstmCellBackward(const Cell& cell, const Tensor& gates, const Tensor& c)
+      : OnceDifferentiable("lstm_cell"),
+        x_(save(cell.x)),
+        h_(save(cell.h)),
+        c_prev_(save(cell.c)),
+        weight_ih_(save(cell.weight_ih)),
+        weight_hh_(save(cell.weight_hh)),
+        gates_(save(gates)),
+        c_(save_output(c, 1)) {}
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor x = saved(0).data(), h = saved(1).data(), c_prev = saved(2).data();
-    const Tensor weight_ih = saved(3).data(), weight_hh = saved(4).data(), gates = saved(5).data();
-    const Tensor c = saved(6).data();
+    const Tensor x = saved(x_).data(), h = saved(h_).data(), c_prev = saved(c_prev_).data();
+    const Tensor weight_ih = saved(weight_ih_).data(), weight_hh = saved(weight_hh_).data(),
+                 gates = saved(gates_).data();
+    const Tensor c = saved(c_).data();
     const Tensor dh = or_zeros(gradients[0], h), dc = or_zeros(gradients[1], c);
     Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
     Tensor dc_prev = Tensor::empty(c.shape(), c.dtype(), c.device());
@@ -108,6 +113,9 @@ class LstmCellBackward final : public OnceDifferentiable {
     bias_gradients(result, 5, dpre, needs(5), needs(6), *this);
     return result;
   }
+
+ private:
+  int x_, h_, c_prev_, weight_ih_, weight_hh_, gates_, c_;
 };
 
 }  // namespace
@@ -148,18 +156,18 @@ class LstmSequenceBackward final : public OnceDifferentiable {
  public:
   LstmSequenceBackward(const Tensor& x, const Variable& weight_ih, const Variable& weight_hh,
                        const Tensor& gates, const Tensor& h, const Tensor& c)
-      : OnceDifferentiable("lstm_sequence") {
-    save(x);
-    save(weight_ih);
-    save(weight_hh);
-    save(gates);
-    save(h);
-    save(c);
-  }
+      : OnceDifferentiable("lstm_sequence"),
+        x_(save(x)),
+        weight_ih_(save(weight_ih)),
+        weight_hh_(save(weight_hh)),
+        gates_(save(gates)),
+        h_(save(h)),
+        c_(save(c)) {}
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor x = saved(0).data(), weight_ih = saved(1).data(), weight_hh = saved(2).data();
-    const Tensor gates = saved(3).data(), h = saved(4).data(), c = saved(5).data();
+    const Tensor x = saved(x_).data(), weight_ih = saved(weight_ih_).data(),
+                 weight_hh = saved(weight_hh_).data();
+    const Tensor gates = saved(gates_).data(), h = saved(h_).data(), c = saved(c_).data();
     const int64_t steps = x.size(0), n = x.size(1), hidden = weight_hh.size(1);
     Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
     const Tensor state = h.select(0, 0);
@@ -184,6 +192,9 @@ class LstmSequenceBackward final : public OnceDifferentiable {
     bias_gradients(result, 5, flat, needs(5), needs(6), *this);
     return result;
   }
+
+ private:
+  int x_, weight_ih_, weight_hh_, gates_, h_, c_;
 };
 
 }  // namespace

@@ -36,12 +36,15 @@ Tensor product(const Tensor& a, const Tensor& b) {
 
 class MatmulBackward final : public Node {
  public:
-  MatmulBackward(const Variable& a, const Variable& b) : Node("matmul") { save(a), save(b); }
+  MatmulBackward(const Variable& a, const Variable& b) : Node("matmul"), a_(save(a)), b_(save(b)) {}
   Variables apply(const Variables& gradients) override {
-    const Variable &g = gradients[0], a = saved(0), b = saved(1);
+    const Variable &g = gradients[0], a = saved(a_), b = saved(b_);
     return {needs(0) ? matmul(g, transpose(b, -2, -1)) : Variable(),
             needs(1) ? matmul(transpose(a, -2, -1), g) : Variable()};
   }
+
+ private:
+  int a_, b_;
 };
 
 }  // namespace
@@ -59,15 +62,19 @@ int64_t row_count(const Shape& shape) { return Shape(std::span(shape.begin(), sh
 
 class LinearBackward final : public Node {
  public:
-  LinearBackward(const Variable& x, const Variable& weight) : Node("linear") { save(x), save(weight); }
+  LinearBackward(const Variable& x, const Variable& weight)
+      : Node("linear"), x_(save(x)), weight_(save(weight)) {}
   Variables apply(const Variables& gradients) override {
-    const Variable &g = gradients[0], x = saved(0), weight = saved(1);
+    const Variable &g = gradients[0], x = saved(x_), weight = saved(weight_);
     const int64_t out = weight.size(0), in = weight.size(1), n = row_count(x.shape());
     const Variable rows = reshape(g, {n, out});
     return {needs(0) ? reshape(matmul(rows, weight), x.shape()) : Variable(),
             needs(1) ? matmul(transpose(rows, 0, 1), reshape(x, {n, in})) : Variable(),
             needs(2) ? sum(rows, {0}) : Variable()};
   }
+
+ private:
+  int x_, weight_;
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include <limits>
 #include <numeric>
 
-#include "autograd/engine.h"
 #include "autograd/ops/common.h"
 
 namespace autograd {
@@ -75,11 +74,9 @@ Variable mean(const Variable& given, const std::vector<int>& dims, bool keepdim)
 class MaxBackward final : public Node {
  public:
   MaxBackward(const Tensor& x, int dim, const Shape& kept)
-      : Node("max"), shape_(x.shape()), kept_(kept), dim_(dim) {
-    save(Variable(argmax(x, dim)));
-  }
+      : Node("max"), shape_(x.shape()), kept_(kept), dim_(dim), winner_(save(argmax(x, dim))) {}
   Variables apply(const Variables& g) override {
-    const Tensor winner = saved(0).data().reshape(kept_);
+    const Tensor winner = saved(winner_).data().reshape(kept_);
     Shape column = Shape::filled(shape_.rank(), 1);
     column[dim_] = shape_[dim_];
     const Tensor index = Tensor::arange(shape_[dim_]).to(winner.device()).view(column);
@@ -91,6 +88,7 @@ class MaxBackward final : public Node {
  private:
   Shape shape_, kept_;
   int dim_;
+  int winner_;
 };
 
 Variable max(const Variable& x, int dim, bool keepdim) {
@@ -102,12 +100,10 @@ Variable max(const Variable& x, int dim, bool keepdim) {
 // y = ln sum e^x: dx = g e^(x - y)
 class LogSumExpBackward final : public Node {
  public:
-  LogSumExpBackward(const Variable& x, const Tensor& y, const Shape& kept) : Node("logsumexp"), kept_(kept) {
-    save(x);
-    save_output(y);
-  }
+  LogSumExpBackward(const Variable& x, const Tensor& y, const Shape& kept)
+      : Node("logsumexp"), kept_(kept), x_(save(x)), y_(save_output(y)) {}
   Variables apply(const Variables& g) override {
-    const Variable x = saved(0), y = reshape(saved(1), kept_);
+    const Variable x = saved(x_), y = reshape(saved(y_), kept_);
     // Where y is -inf all of x is, and its gradient is 0, not e^(-inf + inf).
     Tensor finite = Tensor::empty(kept_, DType::boolean, x.device());
     tensor::kernels::binary(finite, y.data(), constant(-std::numeric_limits<double>::infinity(), y.data()),
@@ -118,6 +114,7 @@ class LogSumExpBackward final : public Node {
 
  private:
   Shape kept_;
+  int x_, y_;
 };
 
 Variable logsumexp(const Variable& given, int dim, bool keepdim) {
@@ -165,6 +162,21 @@ TopK topk(const Tensor& x, int64_t k) {
   TopK best{Tensor::empty(shape, x.dtype(), x.device()), Tensor::empty(shape, DType::i64, x.device())};
   tensor::kernels::topk(best.values, best.indices, x, k);
   return best;
+}
+
+Variable sum_to(const Variable& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  const int lead = x.rank() - shape.rank();
+  check(lead >= 0, ErrorKind::shape, "sum_to: {} to {}", x.shape(), to_string(shape));
+  std::vector<int> dims;
+  for (int d = 0; d < x.rank(); ++d) {
+    const bool added = d < lead;
+    check(added || shape[d - lead] == x.shape()[d] || shape[d - lead] == 1, ErrorKind::shape,
+          "sum_to: {} to {}", x.shape(), to_string(shape));
+    if (added || shape[d - lead] != x.shape()[d]) dims.push_back(d);
+  }
+  const Variable summed = dims.empty() ? x : sum(x, dims, true);
+  return reshape(summed, shape);
 }
 
 }  // namespace autograd

@@ -17,14 +17,15 @@ Tensor along(const tensor::Kernel<void(Tensor&, const Tensor&)>& kernel, const V
 // y[i] = e^x[i] / sum_j e^x[j]: dx = y (g - sum(g y)). A row of nothing but -inf gives NaN.
 class SoftmaxBackward final : public Node {
  public:
-  SoftmaxBackward(const Tensor& y, int dim) : Node("softmax"), dim_(dim) { save_output(y); }
+  SoftmaxBackward(const Tensor& y, int dim) : Node("softmax"), dim_(dim), y_(save_output(y)) {}
   Variables apply(const Variables& g) override {
-    const Variable y = saved(0), gy = mul(g[0], y);
+    const Variable y = saved(y_), gy = mul(g[0], y);
     return {sub(gy, mul(y, sum(gy, {dim_}, true)))};
   }
 
  private:
   int dim_;
+  int y_;
 };
 
 Variable softmax(const Variable& given, int dim) {
@@ -37,13 +38,14 @@ Variable softmax(const Variable& given, int dim) {
 // y[i] = x[i] - ln sum_j e^x[j]: dx = g - e^y sum(g)
 class LogSoftmaxBackward final : public Node {
  public:
-  LogSoftmaxBackward(const Tensor& y, int dim) : Node("log_softmax"), dim_(dim) { save_output(y); }
+  LogSoftmaxBackward(const Tensor& y, int dim) : Node("log_softmax"), dim_(dim), y_(save_output(y)) {}
   Variables apply(const Variables& g) override {
-    return {sub(g[0], mul(exp(saved(0)), sum(g[0], {dim_}, true)))};
+    return {sub(g[0], mul(exp(saved(y_)), sum(g[0], {dim_}, true)))};
   }
 
  private:
   int dim_;
+  int y_;
 };
 
 Variable log_softmax(const Variable& given, int dim) {

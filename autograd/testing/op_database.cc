@@ -25,21 +25,20 @@ const std::vector<OpRecord>& op_database() {
     add_dropout(records);
     add_lstm(records);
     add_attention(records);
-    add_decoder_sequence(records);
     return records;
   }();
   return all;
 }
 
-const OpRecord* find_op(std::string_view name) {
-  for (const OpRecord& record : op_database())
+const OpRecord* find_op(std::string_view name, const std::vector<OpRecord>& records) {
+  for (const OpRecord& record : records)
     if (record.name == name) return &record;
   return nullptr;
 }
 
-std::vector<std::string> similar_ops(std::string_view name) {
+std::vector<std::string> similar_ops(std::string_view name, const std::vector<OpRecord>& records) {
   std::vector<std::string> found;
-  for (const OpRecord& record : op_database()) {
+  for (const OpRecord& record : records) {
     const std::string& other = record.name;
     // Levenshtein's distance.
     std::vector<size_t> row(other.size() + 1);

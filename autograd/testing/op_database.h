@@ -60,7 +60,7 @@ struct Tolerance {
 struct OpRecord {
   enum class Derivatives { none, once, twice };  // `once`: a second derivative is refused with a sentence
   std::string name;
-  std::string family;  // the file of autograd/ops/
+  std::string family;  // what is tested together; of autograd's own the file of autograd/ops/
   Derivatives derivatives = Derivatives::twice;
   bool fused = false;
   Tolerance tolerance = {};
@@ -68,14 +68,19 @@ struct OpRecord {
   std::vector<ErrorSample> errors = {};
   // Takes integers, too (views, copies): other types are not expected to be refused.
   bool any_type = false;
+  std::string file = {};  // where the op is; empty: autograd/ops/FAMILY.cc
+
+  std::string path() const { return file.empty() ? "autograd/ops/" + family + ".cc" : file; }
 };
 
-// All of them, in the order of autograd/ops.h. Made at the first call.
+// Those of autograd, in the order of autograd/ops.h. Made at the first call. A program with ops of its own
+// has a longer list, made of these and its own (imgcap/testing/op_records.h).
 const std::vector<OpRecord>& op_database();
 // Null when there is none of that name.
-const OpRecord* find_op(std::string_view name);
+const OpRecord* find_op(std::string_view name, const std::vector<OpRecord>& records = op_database());
 // Names of ops that resemble `name`, for "did you mean".
-std::vector<std::string> similar_ops(std::string_view name);
+std::vector<std::string> similar_ops(std::string_view name,
+                                     const std::vector<OpRecord>& records = op_database());
 
 // --- for the records
 
@@ -119,6 +124,5 @@ void add_embedding(std::vector<OpRecord>& all);
 void add_dropout(std::vector<OpRecord>& all);
 void add_lstm(std::vector<OpRecord>& all);
 void add_attention(std::vector<OpRecord>& all);
-void add_decoder_sequence(std::vector<OpRecord>& all);
 
 }  // namespace autograd::testing

@@ -5,6 +5,7 @@
 
 #include "autograd/testing/op_suite.h"
 #include "imgcap/cli/cli.h"
+#include "imgcap/testing/op_records.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -42,12 +43,12 @@ std::string types() {
 
 std::vector<const OpRecord*> chosen(const std::vector<std::string>& names) {
   std::vector<const OpRecord*> records;
-  for (const OpRecord& record : autograd::testing::op_database())
+  for (const OpRecord& record : testing::op_database())
     if (names.empty()) records.push_back(&record);
   for (const std::string& name : names) {
-    const OpRecord* record = autograd::testing::find_op(name);
+    const OpRecord* record = autograd::testing::find_op(name, testing::op_database());
     std::string near;
-    for (const std::string& other : autograd::testing::similar_ops(name))
+    for (const std::string& other : autograd::testing::similar_ops(name, testing::op_database()))
       near += (near.empty() ? "" : ", ") + other;
     tensor::check(record != nullptr, tensor::ErrorKind::argument,
                   "gradcheck: there is no op '{}'{}; imgcap ops lists them", name,
@@ -116,8 +117,8 @@ std::string aligned(const std::vector<std::array<std::string, 4>>& rows) {
 
 void list_ops(const Options& o) {
   std::vector<std::array<std::string, 4>> rows = {{"op", "derivatives", "types", "file"}};
-  for (const OpRecord& r : autograd::testing::op_database()) {
-    const std::string file = "autograd/ops/" + r.family + ".cc";
+  for (const OpRecord& r : testing::op_database()) {
+    const std::string file = r.path();
     if (o.json)
       print_line(Json::object({{"op", r.name},
                                {"derivatives", text_of(r.derivatives)},

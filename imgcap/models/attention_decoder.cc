@@ -40,8 +40,8 @@ autograd::LstmState AttentionDecoder::initial_state(const Variable& features, co
   return {state("init_h", *init_h_), state("init_c", *init_c_)};
 }
 
-autograd::DecoderWeights AttentionDecoder::weights() {
-  autograd::DecoderWeights w;
+DecoderWeights AttentionDecoder::weights() {
+  DecoderWeights w;
   w.embedding = embedding_.weight();
   w.layers = internal::layer_weights(lstm_);
   if (gate_) w.gate_weight = gate_->weight(), w.gate_bias = gate_->bias();
@@ -55,11 +55,11 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
   const nn::AdditiveAttention::Prepared prepared = attention_.prepare(batch.features);
-  autograd::DecoderWeights w = weights();
+  DecoderWeights w = weights();
   w.query_weight = prepared.query_weight;
   w.score_weight = prepared.v;
   w.score_bias = attention_.attn_weights().bias();
-  autograd::DecoderInputs inputs;
+  DecoderInputs inputs;
   inputs.keys = prepared.keys;
   inputs.values = prepared.features;
   inputs.image = batch.image;
@@ -78,11 +78,9 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
     inputs.h0 = rows(initial.h);
     inputs.c0 = rows(initial.c);
   }
-  const autograd::DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(),
-                                         &generator};
-  const autograd::DecoderOutputs out = options.composed
-                                           ? autograd::decoder_sequence_composed(w, inputs, dropout)
-                                           : autograd::decoder_sequence(w, inputs, dropout);
+  const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
+  const DecoderOutputs out =
+      options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
   const Tensor targets = internal::packed_targets(batch.words, inputs.rows, 1);
   const Variable loss =
       internal::vocabulary_loss(out.hidden, fc_, targets, inputs.rows, config(), training(), options);

@@ -25,7 +25,7 @@ class AttentionDecoder final : public Decoder {
   template <class Apply>
   autograd::LstmState initial_state(const Variable& features, const Apply& apply);
   nn::Linear& add_initial(const std::string& name, tensor::Generator& generator);
-  autograd::DecoderWeights weights();
+  DecoderWeights weights();
 
   nn::Embedding& embedding_;
   nn::AdditiveAttention& attention_;

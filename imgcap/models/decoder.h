@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "autograd/decoder_sequence.h"
 #include "imgcap/models/decoder_config.h"
+#include "imgcap/models/decoder_sequence/decoder_sequence.h"
 #include "imgcap/models/packed_weights.h"
 #include "nn/linear.h"
 #include "nn/lstm.h"
@@ -16,9 +16,7 @@
 
 namespace imgcap {
 
-using autograd::Variable;
 using tensor::Shape;
-using tensor::Tensor;
 
 // Captions of a batch of images. Rows are sorted by falling length.
 struct CaptionBatch {

@@ -114,8 +114,8 @@ Tensor lstm_step(nn::LSTM& lstm, PackedWeights& packed, DecodingState& state, co
   return input;
 }
 
-std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {
-  std::vector<autograd::DecoderWeights::Layer> layers;
+std::vector<DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {
+  std::vector<DecoderWeights::Layer> layers;
   for (int64_t l = 0; l < lstm.num_layers(); ++l) {
     const nn::LSTM::Weights& w = lstm.weights(l);
     layers.push_back({w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh});

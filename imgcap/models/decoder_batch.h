@@ -35,6 +35,6 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
 Tensor lstm_step(nn::LSTM& lstm, PackedWeights& packed, DecodingState& state, const Tensor& x);
 
 // The layers' weights in the decoder sequence's form.
-std::vector<autograd::DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm);
+std::vector<DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm);
 
 }  // namespace imgcap::internal

@@ -40,8 +40,8 @@ Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& 
   return apply("projection", *projection_, head_->forward(mean, generator, apply));
 }
 
-autograd::DecoderWeights PlainDecoder::weights() {
-  autograd::DecoderWeights w;
+DecoderWeights PlainDecoder::weights() {
+  DecoderWeights w;
   w.embedding = embedding_.weight();
   w.layers = internal::layer_weights(lstm_);
   w.output_weight = fc_.weight().data();
@@ -53,7 +53,7 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   const nn::Scope scope(*this);
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
-  autograd::DecoderInputs inputs;
+  DecoderInputs inputs;
   const auto apply = [](const char*, nn::Linear& layer, const Variable& x) { return layer(x); };
   inputs.first_input = autograd::embedding(image_input(batch.features, generator, apply), batch.image);
   inputs.rows = internal::rows_at_steps(batch.lengths, 0);
@@ -62,12 +62,10 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   inputs.words = Tensor::zeros({batch.words.size(0), steps}, tensor::DType::i64);
   if (steps > 1) inputs.words.slice(1, 1, steps).copy_(batch.words.slice(1, 0, steps - 1));
   inputs.teacher = internal::draw_coins(options, inputs.rows.size(), 2, generator);
-  const autograd::DecoderWeights w = weights();
-  const autograd::DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(),
-                                         &generator};
-  const autograd::DecoderOutputs out = options.composed
-                                           ? autograd::decoder_sequence_composed(w, inputs, dropout)
-                                           : autograd::decoder_sequence(w, inputs, dropout);
+  const DecoderWeights w = weights();
+  const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
+  const DecoderOutputs out =
+      options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
   Tensor targets = internal::packed_targets(batch.words, inputs.rows, 0);
   Variable hidden = out.hidden;
   std::vector<int64_t> rows = inputs.rows;

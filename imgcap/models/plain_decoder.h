@@ -37,7 +37,7 @@ class PlainDecoder final : public Decoder {
 
   template <class Apply>
   Variable image_input(const Variable& features, tensor::Generator& generator, const Apply& apply);
-  autograd::DecoderWeights weights();
+  DecoderWeights weights();
 
   // Either image_, or head_ and projection_, turn the image into an input.
   nn::Linear* image_;

@@ -1,6 +1,5 @@
-// matmul, linear, the LSTM, additive attention and the decoder sequence: derivatives against finite
+// matmul, linear, the LSTM and additive attention: derivatives against finite
 // differences and against the composed versions, awkward layouts and sizes of 1, errors.
-#include "autograd/decoder_sequence.h"
 #include "autograd/engine.h"
 #include "autograd/ops.h"
 #include "autograd/testing/gradcheck.h"
@@ -117,30 +116,4 @@ TEST_CASE("additive attention against differences and its composed version") {
     tests::check_error(tensor::ErrorKind::dtype, {"additive_attention", "do not mix"},
                        [&] { additive_attention(mixed[0], mixed[1], mixed[2], image, mixed[3], mixed[4]); });
   }
-}
-
-TEST_CASE("the decoder sequence against differences, with falling rows, a gate and an initial state") {
-  const int64_t v = 7, e = 3, h = 2, a = 4, d = 5, n = 3, p = 2;
-  const Variables in = {leaf({v, e}, 1),      leaf({a, h}, 2),          leaf({a}, 3),
-                        leaf({1}, 4),         leaf({d, h}, 5),          leaf({d}, 6),
-                        leaf({2, p, a}, 7),   leaf({2, p, d}, 8),       leaf({2, n, h}, 9),
-                        leaf({2, n, h}, 10),  leaf({4 * h, e + d}, 11), leaf({4 * h, h}, 12),
-                        leaf({4 * h}, 13),    leaf({4 * h}, 14),        leaf({4 * h, h}, 15),
-                        leaf({4 * h, h}, 16), leaf({4 * h}, 17),        leaf({4 * h}, 18)};
-  const auto run = [&](const Variables& x) {
-    DecoderWeights w;
-    w.embedding = x[0], w.query_weight = x[1], w.score_weight = x[2], w.score_bias = x[3];
-    w.gate_weight = x[4], w.gate_bias = x[5];
-    w.layers = {{x[10], x[11], x[12], x[13]}, {x[14], x[15], x[16], x[17]}};
-    w.output_weight = random({v, h}, DType::f64, 30);
-    DecoderInputs inputs;
-    inputs.keys = x[6], inputs.values = x[7], inputs.h0 = x[8], inputs.c0 = x[9];
-    inputs.image = Tensor::from(std::vector<int64_t>{0, 1, 1}, {3});
-    inputs.words = Tensor::from(std::vector<int64_t>{2, 4, 5, 2, 6, 1, 2, 0, 0}, {3, 3});
-    inputs.rows = {3, 2, 1};
-    inputs.teacher = {true, false, true};
-    const DecoderOutputs out = decoder_sequence(w, inputs);
-    return Variables{out.hidden, out.alpha};
-  };
-  expect_gradients("decoder_sequence", run, in);
 }

@@ -3,10 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <set>
 
+#include "imgcap/testing/op_records.h"
 #include "tests/data_dir.h"
 
 using namespace autograd::testing;
@@ -16,7 +18,7 @@ namespace {
 void check_family(const char* family) {
   int64_t ops = 0, samples = 0, checks = 0;
   double f32 = 0, f64 = 0, derivative = 0;
-  for (const OpRecord& record : op_database()) {
+  for (const OpRecord& record : imgcap::testing::op_database()) {
     if (record.family != family) continue;
     const OpReport report = check_op(record);
     for (const std::string& failure : report.failures) FAIL_CHECK(failure);
@@ -55,7 +57,7 @@ TEST_CASE("op database: decoder_sequence") { check_family("decoder_sequence"); }
 TEST_CASE(
     "op database: each public op has a record, each record a sample of size 1 or less and an empty one") {
   std::set<std::string> records;
-  for (const OpRecord& record : op_database()) {
+  for (const OpRecord& record : imgcap::testing::op_database()) {
     CHECK_MESSAGE(records.insert(record.name).second, record.name, " twice");
     bool smallest = false, empty = false;
     for (const Sample& sample : record.samples)
@@ -66,8 +68,9 @@ TEST_CASE(
     CHECK_MESSAGE(smallest, record.name);
     CHECK_MESSAGE(empty, record.name);
     CHECK_MESSAGE(std::string(record.tolerance.reason).size() > 10, record.name);
+    CHECK_MESSAGE(std::filesystem::exists(tests::source_dir() / record.path()), record.path());
   }
-  for (const char* header : {"autograd/ops.h", "autograd/decoder_sequence.h"}) {
+  for (const char* header : {"autograd/ops.h", "imgcap/models/decoder_sequence/decoder_sequence.h"}) {
     std::ifstream text(tests::source_dir() / header);
     const std::regex declaration(
         R"(^(?:Variable|Tensor|TopK|LstmState|LstmSequence|Attention|DecoderOutputs) (\w+)\()");
@@ -88,5 +91,10 @@ TEST_CASE("op database: names that resemble another") {
   CHECK(similar_ops("matmull") == std::vector<std::string>{"matmul"});
   CHECK(similar_ops("lstm").size() >= 3);
   CHECK(similar_ops("zzzzzz").empty());
+  // Of a longer list.
+  CHECK(find_op("decoder_sequence") == nullptr);
+  CHECK(find_op("decoder_sequence", imgcap::testing::op_database()) != nullptr);
+  CHECK(similar_ops("decoder_sequense", imgcap::testing::op_database()) ==
+        std::vector<std::string>{"decoder_sequence"});
   CHECK_THROWS(check_op(*find_op("add"), "cuda"));
 }

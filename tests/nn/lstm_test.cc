@@ -146,6 +146,10 @@ TEST_CASE("LSTM dropout acts between layers, in training, on all time steps") {
   const LstmStates other = lstm.step(autograd::select(x, 0, 0));
   CHECK(values(step[0].h) == values(other[0].h));
   CHECK(values(step[1].h) != values(other[1].h));
+  // Asked for, a step has none in training either.
+  const LstmStates exact = lstm.step(autograd::select(x, 0, 0), {}, false);
+  lstm.eval();
+  CHECK(values(exact[1].h) == values(lstm.step(autograd::select(x, 0, 0))[1].h));
 }
 
 TEST_CASE("the LSTM refuses wrong inputs, states and options, and says which") {

@@ -148,6 +148,47 @@ OpRecord along_one(const char* name, bool logsumexp_of) {
 
 }  // namespace
 
+namespace {
+
+void add_sum_to(std::vector<OpRecord>& all, uint64_t seed) {
+  OpRecord record{"sum_to", "reduce"};
+  for (const auto& [from, to] : std::vector<std::pair<Shape, Shape>>{{{2, 3}, {3}},
+                                                                     {{2, 3}, {2, 1}},
+                                                                     {{2, 3, 1, 4}, {3, 1, 1}},
+                                                                     {{2, 3}, {}},
+                                                                     {{1}, {}},
+                                                                     {{0, 3}, {3}},
+                                                                     {{2, 0}, {1, 0}}}) {
+    const auto reference = [to = to](const std::vector<Array>& in) {
+      Array out(to);
+      for_each_index(in[0].shape, [&](const Index& i) {
+        Index place(i.end() - to.rank(), i.end());
+        for (size_t d = 0; d < place.size(); ++d)
+          if (to[static_cast<int>(d)] == 1) place[d] = 0;
+        out(place) += in[0](i);
+      });
+      return std::vector<Array>{out};
+    };
+    record.samples.push_back({tensor::format("{} to {}", text(from), text(to)),
+                              {floating(random_array(from, seed++))},
+                              [to = to](const Variables& in) { return Variables{sum_to(in[0], to)}; },
+                              reference});
+  }
+  record.errors = {refuses("a shape that does not broadcast to it",
+                           [] {
+                             sum_to(zeros({2, 3}), {2});
+                           },
+                           ErrorKind::shape, {"sum_to", "(2, 3)", "(2)"}),
+                   refuses("a shape of more dimensions",
+                           [] {
+                             sum_to(zeros({3}), {1, 3});
+                           },
+                           ErrorKind::shape, {"sum_to", "(3)", "(1, 3)"})};
+  all.push_back(std::move(record));
+}
+
+}  // namespace
+
 void add_reduce(std::vector<OpRecord>& all) {
   all.push_back(sum_or_mean("sum", false));
   all.push_back(sum_or_mean("mean", true));
@@ -238,6 +279,7 @@ void add_reduce(std::vector<OpRecord>& all) {
                         },
                         ErrorKind::argument, {"topk", "4", "(2, 3)"})};
   all.push_back(std::move(top));
+  add_sum_to(all, seed);
 }
 
 }  // namespace autograd::testing

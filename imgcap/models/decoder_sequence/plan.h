@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "autograd/decoder_sequence.h"
+#include "imgcap/models/decoder_sequence/decoder_sequence.h"
 
-namespace autograd {
+namespace imgcap {
 
 struct DecoderPlan {
   DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inputs);
@@ -16,10 +16,10 @@ struct DecoderPlan {
   int64_t hidden = 0, embedding = 0, features = 0, width = 0, places = 0, images = 0, vocabulary = 0;
   std::vector<int64_t> n;      // rows of step t
   std::vector<int64_t> start;  // first packed row of step t
-  DType dtype = DType::f32;
+  tensor::DType dtype = tensor::DType::f32;
   // Of the operands of products: under autocast a 16-bit type, else `dtype`.
-  DType product = DType::f32;
-  Device device;
+  tensor::DType product = tensor::DType::f32;
+  tensor::Device device;
 
   // x as the operand of a product: rounded to `product`, in `dtype`, so that sums are in f32.
   Tensor operand(const Tensor& x) const { return product == dtype ? x : x.to(product).to(dtype); }
@@ -29,4 +29,4 @@ struct DecoderPlan {
 // operands are rounded.
 Tensor pick_words(const Tensor& hidden, const DecoderWeights& weights);
 
-}  // namespace autograd
+}  // namespace imgcap

@@ -1,9 +1,16 @@
-#include "autograd/decoder_sequence.h"
+#include "imgcap/models/decoder_sequence/decoder_sequence.h"
 
 #include "autograd/testing/op_database/recurrent.h"
+#include "imgcap/testing/op_records.h"
 
-namespace autograd::testing {
+namespace imgcap::testing {
 namespace {
+
+using namespace autograd::testing;
+using autograd::Variables;
+using tensor::DType;
+using tensor::ErrorKind;
+using tensor::Shape;
 
 struct Settings {
   bool attention = true, gate = false, state = false;
@@ -201,6 +208,7 @@ void add_decoder_sequence(std::vector<OpRecord>& all) {
     OpRecord record{fused ? "decoder_sequence" : "decoder_sequence_composed", "decoder_sequence",
                     fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice};
     record.fused = fused;
+    record.file = tensor::format("imgcap/models/decoder_sequence/{}.cc", fused ? "forward" : "composed");
     record.tolerance = {2e-5, 1e-11,
                         "the roundings of up to six steps, each on the result of the one before"};
     record.tolerance.roundings = 4;  // of the state, from step to step
@@ -256,4 +264,4 @@ void add_decoder_sequence(std::vector<OpRecord>& all) {
   }
 }
 
-}  // namespace autograd::testing
+}  // namespace imgcap::testing

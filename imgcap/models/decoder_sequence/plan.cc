@@ -1,9 +1,14 @@
-#include "autograd/ops/decoder_plan.h"
+#include "imgcap/models/decoder_sequence/plan.h"
 
-#include "autograd/ops/common.h"
+#include "autograd/custom_op.h"
 #include "tensor/kernels.h"
 
-namespace autograd {
+namespace imgcap {
+
+using tensor::check;
+using tensor::DType;
+using tensor::ErrorKind;
+using tensor::Shape;
 
 namespace {
 
@@ -25,7 +30,7 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
   vocabulary = weights.embedding.size(0);
   embedding = weights.embedding.size(1);
   dtype = weights.embedding.dtype();
-  product = dtype == DType::f32 ? autocast_dtype().value_or(dtype) : dtype;
+  product = dtype == DType::f32 ? autograd::autocast_dtype().value_or(dtype) : dtype;
   device = weights.embedding.device();
   check(inputs.words.defined() && inputs.words.rank() == 2 && inputs.words.dtype() == DType::i64,
         ErrorKind::shape, "decoder_sequence: the words have to be (rows, steps) i64, not {}",
@@ -83,7 +88,7 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
   }
   for (const Variable* state : {&inputs.h0, &inputs.c0})
     if (state->defined()) expect(*state, {layers, rows, hidden}, "the initial state");
-  Variables all = {
+  autograd::Variables all = {
       weights.query_weight, weights.score_weight, weights.score_bias, weights.gate_weight, weights.gate_bias,
       inputs.keys,          inputs.values,        inputs.first_input, inputs.h0,           inputs.c0};
   for (const DecoderWeights::Layer& layer : weights.layers)
@@ -94,10 +99,10 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
     check(x.dtype() == dtype || (product != dtype && x.dtype() == product), ErrorKind::dtype,
           "decoder_sequence: {} beside an embedding of {}: they do not mix; convert one with to()",
           tensor::describe(x.data()), tensor::name_of(dtype));
-    expect_one_device("decoder_sequence", weights.embedding, x);
+    autograd::expect_one_device("decoder_sequence", weights.embedding, x);
   }
-  expect_one_device("decoder_sequence", weights.embedding, inputs.words, inputs.image, weights.output_weight,
-                    weights.output_bias);
+  autograd::expect_one_device("decoder_sequence", weights.embedding, inputs.words, inputs.image,
+                              weights.output_weight, weights.output_bias);
   for (const bool forced : inputs.teacher)
     check(forced || weights.output_weight.defined(), ErrorKind::argument,
           "decoder_sequence: steps without a teacher need output_weight");
@@ -105,7 +110,7 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
 
 Tensor pick_words(const Tensor& given, const DecoderWeights& weights) {
   Tensor hidden = given, weight = weights.output_weight;
-  if (const auto low = autocast_dtype(); low && weight.dtype() != DType::f64) {
+  if (const auto low = autograd::autocast_dtype(); low && weight.dtype() != DType::f64) {
     hidden = hidden.to(*low).to(DType::f32);
     weight = weight.to(*low).to(DType::f32);
   }
@@ -119,4 +124,4 @@ Tensor pick_words(const Tensor& given, const DecoderWeights& weights) {
   return words;
 }
 
-}  // namespace autograd
+}  // namespace imgcap

@@ -10,7 +10,10 @@
 #include "autograd/variable.h"
 #include "tensor/random.h"
 
-namespace autograd {
+namespace imgcap {
+
+using autograd::Variable;
+using tensor::Tensor;
 
 // Parameters; letters as in additive_attention: h hidden, e embedding, d feature, a attention size, v
 // vocabulary.
@@ -64,4 +67,4 @@ DecoderOutputs decoder_sequence(const DecoderWeights& weights, const DecoderInpu
 DecoderOutputs decoder_sequence_composed(const DecoderWeights& weights, const DecoderInputs& inputs,
                                          const DecoderDropout& dropout = {});
 
-}  // namespace autograd
+}  // namespace imgcap

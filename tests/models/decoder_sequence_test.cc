@@ -1,12 +1,15 @@
 // The decoder's one node beside its twin of plain ops, in all its settings; the words that it picks; its
 // errors.
-#include "autograd/decoder_sequence.h"
+#include "imgcap/models/decoder_sequence/decoder_sequence.h"
 
 #include "autograd/engine.h"
 #include "autograd/ops.h"
+#include "autograd/testing/gradcheck.h"
 #include "tests/tensor/reference.h"
 
 using namespace autograd;
+using imgcap::decoder_sequence, imgcap::decoder_sequence_composed;
+using imgcap::DecoderDropout, imgcap::DecoderInputs, imgcap::DecoderOutputs, imgcap::DecoderWeights;
 using tests::check_error;
 using tests::random;
 using tests::values;
@@ -103,7 +106,15 @@ const Setting kSettings[] = {
     {.layers = 3, .attention = false, .first_input = true, .embedding_dropout = 0.3, .layer_dropout = 0.5},
     {.layers = 2, .teacher = {true, false, false, false}},
     {.layers = 2, .output_bias = true, .layer_dropout = 0.4, .teacher = {true, false, true, false}},
-    {.attention = false, .first_input = true, .output_bias = true, .teacher = {true, false, true, true}}};
+    {.attention = false, .first_input = true, .output_bias = true, .teacher = {true, false, true, true}},
+    // Masks stay those of the steps' order, whichever words are known beforehand.
+    {.layers = 2, .embedding_dropout = 0.3, .layer_dropout = 0.4, .teacher = {true, false, true, true}},
+    {.layers = 3,
+     .attention = false,
+     .first_input = true,
+     .embedding_dropout = 0.3,
+     .layer_dropout = 0.4,
+     .teacher = {true, true, false, true}}};
 
 }  // namespace
 
@@ -277,4 +288,34 @@ TEST_CASE("the decoder sequence says what is missing, wrong or does not go toget
   for (const auto& change : mixed) refused(ErrorKind::dtype, "", gated, change);
   refused(ErrorKind::dtype, "(3, 3) f32 beside an embedding of f64",
           {.attention = false, .first_input = true}, [&](Decoder& d) { f32(d.inputs.first_input); });
+}
+
+TEST_CASE("the decoder sequence against differences, with falling rows, a gate and an initial state") {
+  const auto leaf = [](const Shape& shape, uint64_t seed) {
+    return Variable(random(shape, DType::f64, seed, -1, 1), true);
+  };
+  const int64_t v = 7, e = 3, h = 2, a = 4, d = 5, n = 3, p = 2;
+  const Variables in = {leaf({v, e}, 1),      leaf({a, h}, 2),          leaf({a}, 3),
+                        leaf({1}, 4),         leaf({d, h}, 5),          leaf({d}, 6),
+                        leaf({2, p, a}, 7),   leaf({2, p, d}, 8),       leaf({2, n, h}, 9),
+                        leaf({2, n, h}, 10),  leaf({4 * h, e + d}, 11), leaf({4 * h, h}, 12),
+                        leaf({4 * h}, 13),    leaf({4 * h}, 14),        leaf({4 * h, h}, 15),
+                        leaf({4 * h, h}, 16), leaf({4 * h}, 17),        leaf({4 * h}, 18)};
+  const auto run = [&](const Variables& x) {
+    DecoderWeights w;
+    w.embedding = x[0], w.query_weight = x[1], w.score_weight = x[2], w.score_bias = x[3];
+    w.gate_weight = x[4], w.gate_bias = x[5];
+    w.layers = {{x[10], x[11], x[12], x[13]}, {x[14], x[15], x[16], x[17]}};
+    w.output_weight = random({v, h}, DType::f64, 30);
+    DecoderInputs inputs;
+    inputs.keys = x[6], inputs.values = x[7], inputs.h0 = x[8], inputs.c0 = x[9];
+    inputs.image = Tensor::from(std::vector<int64_t>{0, 1, 1}, {3});
+    inputs.words = Tensor::from(std::vector<int64_t>{2, 4, 5, 2, 6, 1, 2, 0, 0}, {3, 3});
+    inputs.rows = {3, 2, 1};
+    inputs.teacher = {true, false, true};
+    const DecoderOutputs out = decoder_sequence(w, inputs);
+    return Variables{out.hidden, out.alpha};
+  };
+  const GradcheckResult result = gradcheck(run, in);
+  CHECK_MESSAGE(result.ok, result.message);
 }

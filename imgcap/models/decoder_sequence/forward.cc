@@ -1,0 +1,229 @@
+#include <utility>
+
+#include "autograd/custom_op.h"
+#include "imgcap/models/decoder_sequence/trace.h"
+#include "tensor/kernels.h"
+#include "tensor/packed_matrix.h"
+
+namespace imgcap {
+namespace {
+
+using tensor::DType;
+using tensor::PackedMatrix;
+using tensor::Shape;
+
+class Forward {
+ public:
+  Forward(const DecoderWeights& weights, const DecoderInputs& inputs, const DecoderDropout& dropout,
+          const DecoderPlan& plan)
+      : weights_(weights), inputs_(inputs), dropout_(dropout), plan_(plan) {}
+
+  DecoderTrace run() {
+    allocate();
+    reserve_masks();
+    feed_known();
+    for (size_t t = 0; t < plan_.n.size(); ++t) {
+      if (!inputs_.teacher[t]) feed_picked(t);
+      if (plan_.attention) attend(t);
+      for (int l = 0; l < plan_.layers; ++l) run_layer(l, t);
+    }
+    return std::move(trace_);
+  }
+
+ private:
+  Tensor make(const Shape& shape, DType dtype) const { return Tensor::empty(shape, dtype, plan_.device); }
+  Tensor make(const Shape& shape) const { return make(shape, plan_.dtype); }
+  PackedMatrix packed(const Tensor& weight) const { return PackedMatrix(plan_.operand(weight)); }
+  // out += x W^T
+  void add_product(Tensor out, const Tensor& x, const PackedMatrix& weight) const {
+    weight.multiply(out, plan_.operand(x), true);
+  }
+
+  void allocate() {
+    for (int l = 0; l < plan_.layers; ++l) {
+      const DecoderWeights::Layer& weights = weights_.layers[static_cast<size_t>(l)];
+      DecoderTrace::Layer layer;
+      layer.gates = make({plan_.total, 4 * plan_.hidden});
+      layer.h = make({plan_.rows + plan_.total, plan_.hidden});
+      layer.c = make({plan_.rows + plan_.total, plan_.hidden});
+      if (l == 0 || dropout_.layers > 0) layer.input = make({plan_.total, weights.weight_ih.size(1)});
+      set_initial(layer.h, inputs_.h0, l);
+      set_initial(layer.c, inputs_.c0, l);
+      Tensor bias = weights.bias_ih.data().clone();
+      tensor::kernels::add_inplace(bias, weights.bias_hh.data(), 1);
+      biases_.push_back(bias);
+      // Layer 0 sees a word and a context, which are multiplied apart.
+      below_.push_back(l == 0 ? PackedMatrix() : packed(weights.weight_ih.data().t()));
+      state_.push_back(packed(weights.weight_hh.data().t()));
+      trace_.layers.push_back(std::move(layer));
+    }
+    const Tensor weight = weights_.layers[0].weight_ih.data();
+    word_ = packed(weight.slice(1, 0, plan_.embedding).t());
+    trace_.fed = make({plan_.total}, DType::i64);
+    if (!plan_.attention) return;
+    context_ = packed(weight.slice(1, plan_.embedding, plan_.embedding + plan_.features).t());
+    trace_.query = make({plan_.total, plan_.width});
+    trace_.alpha = make({plan_.total, plan_.places});
+    if (plan_.gate) {
+      trace_.context = make({plan_.total, plan_.features});
+      trace_.gate = make({plan_.total, plan_.features});
+    }
+    query_ = packed(weights_.query_weight.data().t());
+    if (plan_.gate) gate_ = packed(weights_.gate_weight.data().t());
+    keys_ = plan_.operand(inputs_.keys.data()).contiguous();
+    values_ = plan_.operand(inputs_.values.data()).contiguous();
+  }
+
+  void set_initial(Tensor& states, const Variable& initial, int layer) const {
+    Tensor rows = states.slice(0, 0, plan_.rows);
+    if (initial.defined())
+      rows.copy_(initial.data().select(0, layer));
+    else
+      rows.zero_();
+  }
+
+  // Sizes alone say what each step draws, so all is drawn before the first step, in the order of the steps.
+  void reserve_masks() {
+    tensor::Generator& generator = dropout_.generator ? *dropout_.generator : tensor::default_generator();
+    const auto reserve = [&](int64_t elements, double p) -> uint64_t {
+      return dropout_.train && p > 0 ? generator.reserve(static_cast<uint64_t>((elements + 3) / 4)) : 0;
+    };
+    if (dropout_.train) trace_.draws.seed = generator.seed();
+    for (size_t t = 0; t < plan_.n.size(); ++t) {
+      const bool word = t > 0 || !plan_.first_input;
+      trace_.draws.embedding.push_back(word ? reserve(plan_.n[t] * plan_.embedding, dropout_.embedding) : 0);
+      for (int l = 1; l < plan_.layers; ++l)
+        trace_.draws.layers.push_back(reserve(plan_.n[t] * plan_.hidden, dropout_.layers));
+    }
+  }
+
+  void drop(Tensor x, double p, uint64_t offset) const {
+    if (dropout_.train && p > 0) tensor::kernels::dropout(x, x, p, trace_.draws.seed, offset);
+  }
+
+  Tensor word_slot(size_t t) const {
+    return packed_rows(trace_.layers[0].input, plan_, t).slice(1, 0, plan_.embedding);
+  }
+
+  // The steps whose words are known before the first one runs: their words' share of the gates is one
+  // product.
+  void feed_known() {
+    std::vector<std::pair<size_t, int64_t>> known;  // a step and its first row among the known ones
+    int64_t count = 0;
+    for (size_t t = 0; t < plan_.n.size(); ++t)
+      if (inputs_.teacher[t]) known.emplace_back(t, count), count += plan_.n[t];
+    const auto rows = [&](const Tensor& buffer, const std::pair<size_t, int64_t>& step) {
+      return buffer.slice(0, step.second, step.second + plan_.n[step.first]);
+    };
+    Tensor words = make({count}, DType::i64), x = make({count, plan_.embedding});
+    for (const auto& step : known)
+      rows(words, step)
+          .copy_(inputs_.words.select(1, static_cast<int64_t>(step.first)).slice(0, 0, plan_.n[step.first]));
+    const int64_t given = plan_.first_input ? plan_.rows : 0;
+    if (given > 0) {
+      words.slice(0, 0, given).zero_();
+      x.slice(0, 0, given).copy_(inputs_.first_input.data());
+    }
+    Tensor embedded = x.slice(0, given, count);
+    tensor::kernels::embedding(embedded, weights_.embedding.data(), words.slice(0, given, count));
+    for (const auto& step : known)
+      if (step.second >= given) drop(rows(x, step), dropout_.embedding, trace_.draws.embedding[step.first]);
+    // Where all are known, the rows are the buffer's.
+    Tensor all = trace_.layers[0].gates, gates = count == plan_.total ? all : make({count, all.size(1)});
+    gates.copy_(biases_[0]);
+    add_product(gates, x, word_);
+    for (const auto& step : known) {
+      packed_rows(trace_.fed, plan_, step.first).copy_(rows(words, step));
+      word_slot(step.first).copy_(rows(x, step));
+      if (count < plan_.total) packed_rows(all, plan_, step.first).copy_(rows(gates, step));
+    }
+  }
+
+  // The word that the step before scores highest.
+  void feed_picked(size_t t) {
+    Tensor fed = packed_rows(trace_.fed, plan_, t), embedded = make({plan_.n[t], plan_.embedding});
+    fed.copy_(pick_words(state_rows(trace_.layers.back().h, plan_, t, true), weights_));
+    tensor::kernels::embedding(embedded, weights_.embedding.data(), fed);
+    drop(embedded, dropout_.embedding, trace_.draws.embedding[t]);
+    word_slot(t).copy_(embedded);
+    Tensor gates = packed_rows(trace_.layers[0].gates, plan_, t);
+    gates.copy_(biases_[0]);
+    add_product(gates, embedded, word_);
+  }
+
+  void attend(size_t t) {
+    const Tensor state = state_rows(trace_.layers.back().h, plan_, t, true);
+    Tensor query = packed_rows(trace_.query, plan_, t), alpha = packed_rows(trace_.alpha, plan_, t);
+    query_.multiply(query, plan_.operand(state), false);
+    Tensor slot = packed_rows(trace_.layers[0].input, plan_, t)
+                      .slice(1, plan_.embedding, plan_.embedding + plan_.features);
+    Tensor context = plan_.gate ? packed_rows(trace_.context, plan_, t) : slot;
+    tensor::kernels::additive_attention(
+        {context, alpha, keys_, values_, query, inputs_.image.slice(0, 0, plan_.n[t]),
+         weights_.score_weight.data(),
+         weights_.score_bias.defined() ? weights_.score_bias.data() : Tensor()});
+    if (plan_.gate) {
+      Tensor gate = packed_rows(trace_.gate, plan_, t);
+      gate.copy_(weights_.gate_bias.data());
+      add_product(gate, state, gate_);
+      tensor::kernels::unary(gate, gate, tensor::UnaryOp::sigmoid);
+      Tensor gated = make({plan_.n[t], plan_.features});
+      tensor::kernels::binary(gated, gate, context, tensor::BinaryOp::mul);
+      slot.copy_(gated);
+    }
+    add_product(packed_rows(trace_.layers[0].gates, plan_, t), slot, context_);
+  }
+
+  // The gates of layer 0 hold their word's and context's share already.
+  void run_layer(int l, size_t t) {
+    const auto at = static_cast<size_t>(l);
+    DecoderTrace::Layer& layer = trace_.layers[at];
+    Tensor gates = packed_rows(layer.gates, plan_, t);
+    if (l > 0) {
+      Tensor input = state_rows(trace_.layers[at - 1].h, plan_, t, false);
+      if (layer.input.defined()) {
+        Tensor dropped = packed_rows(layer.input, plan_, t);
+        dropped.copy_(input);
+        drop(dropped, dropout_.layers, trace_.draws.layers[draw_of_layer(plan_, t, l)]);
+        input = dropped;
+      }
+      gates.copy_(biases_[at]);
+      add_product(gates, input, below_[at]);
+    }
+    add_product(gates, state_rows(layer.h, plan_, t, true), state_[at]);
+    Tensor h = state_rows(layer.h, plan_, t, false), c = state_rows(layer.c, plan_, t, false);
+    tensor::kernels::lstm_cell(h, c, gates, gates, state_rows(layer.c, plan_, t, true));
+  }
+
+  const DecoderWeights& weights_;
+  const DecoderInputs& inputs_;
+  const DecoderDropout& dropout_;
+  const DecoderPlan& plan_;
+  std::vector<PackedMatrix> below_, state_;  // a layer
+  PackedMatrix word_, context_, query_, gate_;
+  std::vector<Tensor> biases_;
+  Tensor keys_, values_;
+  DecoderTrace trace_;
+};
+
+}  // namespace
+
+DecoderOutputs decoder_sequence(const DecoderWeights& weights, const DecoderInputs& given,
+                                const DecoderDropout& dropout) {
+  DecoderInputs inputs = given;
+  for (Variable* x : {&inputs.keys, &inputs.values, &inputs.first_input, &inputs.h0, &inputs.c0})
+    *x = autograd::autocast_f32(*x);  // they come from layers that autocast lowered
+  const DecoderPlan plan(weights, inputs);
+  DecoderTrace trace = Forward(weights, inputs, dropout, plan).run();
+  DecoderOutputs outputs;
+  outputs.fed = trace.fed;
+  std::vector<Tensor> results = {trace.layers.back().h.slice(0, plan.rows, plan.rows + plan.total)};
+  if (plan.attention) results.push_back(trace.alpha);
+  const autograd::Variables variables =
+      record_decoder_sequence(results, weights, inputs, plan, dropout, std::move(trace));
+  outputs.hidden = variables[0];
+  if (plan.attention) outputs.alpha = variables[1];
+  return outputs;
+}
+
+}  // namespace imgcap

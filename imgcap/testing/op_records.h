@@ -1,0 +1,16 @@
+// The records of ImgCap's own ops, for the suite that autograd's go through (autograd/testing/op_suite.h).
+#pragma once
+
+#include <vector>
+
+#include "autograd/testing/op_database.h"
+
+namespace imgcap::testing {
+
+// A family each; in FAMILY.cc.
+void add_decoder_sequence(std::vector<autograd::testing::OpRecord>& all);
+
+// Autograd's records, then ImgCap's. Made at the first call.
+const std::vector<autograd::testing::OpRecord>& op_database();
+
+}  // namespace imgcap::testing
