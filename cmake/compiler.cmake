@@ -32,3 +32,11 @@ function(imgcap_library name)
   target_include_directories(imgcap_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(imgcap_${name} PUBLIC ${ARGN})
 endfunction()
+
+# For the framework's rooms, where a number that changes without a cast is a mistake. clang's flag of that name asks for
+# more (signs), and so is not given.
+function(imgcap_warn_of_conversions target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wconversion)
+  endif()
+endfunction()
