@@ -232,8 +232,9 @@ void add_train(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)").required();
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
-  verb.option("--train-list", o->train_list,
-              "Photos to train on, a name per line (default: the captions' own split, or else 80 % by photo)");
+  verb.option(
+      "--train-list", o->train_list,
+      "Photos to train on, a name per line (default: the captions' own split, or else 80 % by photo)");
   verb.option("--val-list", o->val_list, "Photos to validate on");
   add_settings(verb, o->decoder, "", "kind", "kind");
   verb.at("--model").one_of(all_names<DecoderKind>());

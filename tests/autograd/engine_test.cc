@@ -140,7 +140,8 @@ TEST_CASE("a saved variable that got another tensor is an error that names the o
   u.zero_grad();
   for (const Tensor& misfit : {Tensor::zeros({3}, DType::f64), Tensor::zeros({2}, DType::f32)}) {
     u.mutable_data() = misfit;
-    check_error(ErrorKind::autograd, {"(2) f64", tensor::describe(misfit).text()}, [&] { t.backward({}, true); });
+    check_error(ErrorKind::autograd, {"(2) f64", tensor::describe(misfit).text()},
+                [&] { t.backward({}, true); });
     CHECK(!u.grad().defined());
   }
 }
