@@ -7,6 +7,7 @@
 #include "autograd/engine.h"
 #include "autograd/ops.h"
 #include "imgcap/models/decoder_sequence/decoder_sequence.h"
+#include "tests/golden.h"
 #include "tests/tensor/reference.h"
 
 using namespace autograd;
