@@ -91,8 +91,7 @@ void Optimizer::expect_gradients() const {
   if (missing > kListed) names += tensor::format(" and {} more", missing - kListed);
   check(missing == 0, ErrorKind::autograd,
         "{}: {} of its parameters got no gradient from backward: {}. Either the loss does not depend on them "
-        "(a "
-        "layer is not called, or its result is detached), or they should be left out of the optimiser",
+        "(a layer is not called, or its result is detached), or they should be left out of the optimiser",
         name_, missing, names);
   std::set<const void*> mine;
   for (const Variable& parameter : parameters()) mine.insert(&parameter.data());

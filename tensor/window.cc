@@ -29,8 +29,7 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o
   check(w[0] > 0, ErrorKind::shape, "{}: weight {} has no output channels", op, w);
   check(x[1] % o.groups == 0 && w[0] % o.groups == 0 && w[1] == x[1] / o.groups, ErrorKind::shape,
         "{}: weight {} does not fit input {} in {} groups: the weight needs {} / {} input channels and a "
-        "multiple of {} "
-        "output channels",
+        "multiple of {} output channels",
         op, w, x, o.groups, x[1], o.groups, o.groups);
   const auto extent = [&](int64_t size, int64_t pads, int64_t kernel, int64_t dilation, int64_t stride) {
     const int64_t room = size + pads - dilation * (kernel - 1) - 1;

@@ -243,12 +243,11 @@ void add_train(Verb& app, Program& program) {
   verb.option("--out", o->out, "Folder for checkpoints, log and features").required();
   verb.option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
   add_choice(verb, "--compat", o->compat,
-             "original: do as the original program did. The loss counts the <sos> slot, the vocabulary "
-             "has the words of both parts, validation is its greedy search (its beam search with --beam) "
-             "with its strings and scores. Where they are not given: no --clip-norm, the plain model's "
+             "original: do as the original program did. The loss counts the <sos> slot, the vocabulary has "
+             "the words of both parts, validation is its greedy search (its beam search with --beam) with "
+             "its strings and scores. Where they are not given: no --clip-norm, the plain model's "
              "--teacher-forcing 1, the attention model's --augment original (validation photos, too), "
-             "--encoder-mode train, and "
-             "in place of the lists 90/10 by caption");
+             "--encoder-mode train, and in place of the lists 90/10 by caption");
   add_choice(verb, "--encoder-mode", o->encoder_mode,
              "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
              "running ones move (the original's mistake)");

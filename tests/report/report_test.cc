@@ -120,9 +120,8 @@ TEST_CASE("the introduction says what is on the page") {
   report.models[0].encoder = "resnet18";
   CHECK(introduction() ==
         "2 models captioned 1,234 photos of <strong>test.txt</strong>. This page shows the scores of these "
-        "captions. "
-        "It was made by imgcap 1.2.3 with the encoders efficientnet_lite2 and resnet18 on 2026-01-02, 03:04 "
-        "UTC.");
+        "captions. It was made by imgcap 1.2.3 with the encoders efficientnet_lite2 and resnet18 on "
+        "2026-01-02, 03:04 UTC.");
   const std::string page = render_report(report);
   CHECK(has(page, "<title>Two models</title>"));
   CHECK(has(page, "<h1>Two models</h1>"));
