@@ -23,11 +23,11 @@ constexpr int kHeld = -1, kSeen = -2;
 Tensor without_memory(const Tensor& x) {
   static const std::shared_ptr<const void>* const nobody =
       new std::shared_ptr<const void>(std::make_shared<int>());
-  return Tensor::wrap(x.raw(), x.shape(), x.dtype(), *nobody, x.device());
+  return Tensor::wrap(x.device_raw(), x.shape(), x.dtype(), *nobody, x.device());
 }
 
 bool is_same_place(const Tensor& now, const Tensor& then) {
-  return now.defined() && now.raw() == then.raw() && now.shape() == then.shape() &&
+  return now.defined() && now.device_raw() == then.device_raw() && now.shape() == then.shape() &&
          now.dtype() == then.dtype();
 }
 

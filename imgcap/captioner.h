@@ -49,7 +49,7 @@ struct CaptionRequest {
   uint64_t seed = 1;
   // True ends the search of this photo before its next step. It may be set from any thread, at any time.
   const std::atomic<bool>* stop = nullptr;
-  // The caption so far, for showing it while it grows: called after each step that changed the text, on the
+  // The words of the caption so far, in any kind of search, for showing them while it grows: called after each step that changed the text, on the
   // thread that asked. With a beam of 1, and where words are drawn, each text goes on from the one before,
   // word by word; a wider beam shows the hypothesis that leads, which may be another one each time, and the
   // caption that is returned may be another one again. What it throws ends the call.
@@ -66,7 +66,8 @@ struct PhotoCaption {
 struct CaptionResult {
   // The best first, then the alternatives: as many as `nbest` or `samples` say, seldom fewer, never none.
   std::vector<PhotoCaption> captions;
-  bool stopped = false;  // the stop flag was set before the end: the captions are what there was by then
+  // The stop flag was set before the call ended: captions that are not `finished` may have been cut short by it.
+  bool stopped = false;
 };
 
 class Captioner {

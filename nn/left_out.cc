@@ -72,13 +72,16 @@ std::string describe(const LeftOut& left_out) {
 }
 
 void internal::remember_left_out(const Module& module, LeftOut left_out) {
+  // What is replaced, and what is forgotten below, goes when the lock is gone: it may hold the last handles of
+  // variables.
   const std::lock_guard lock(memory().mutex);
-  memory().modules[&module] = std::move(left_out);
+  std::swap(memory().modules[&module], left_out);
 }
 
 void internal::forget_left_out(const Module& module) {
+  std::map<const Module*, LeftOut>::node_type gone;
   const std::lock_guard lock(memory().mutex);
-  memory().modules.erase(&module);
+  gone = memory().modules.extract(&module);
 }
 
 }  // namespace nn

@@ -119,7 +119,6 @@ class Module {
   Tensor& register_buffer(const std::string& name, Tensor data);
   // After train() or eval() has set this module's mode.
   virtual void mode_changed() {}
-  // Adds a child that this module owns.
   // Makes a child of class M from `args`, which this module owns. One that a module may be without is a
   // pointer: `gate_(gated ? &add<nn::Linear>("gate", 8, 8) : nullptr)`. Argument errors as for a parameter.
   template <class M, class... Args>

@@ -92,8 +92,10 @@ Variable GradScaler::scale(const Variable& loss) {
         !unscaled_.contains(leaf), ErrorKind::autograd,
         "GradScaler: scale() of a loss whose parameters were unscaled already: its gradients would be added "
         "to theirs; scale and differentiate all losses before unscale_() or step(), or call update() first");
-  const std::lock_guard lock(registry_mutex);
-  scaled_.merge(leaves);
+  {
+    const std::lock_guard lock(registry_mutex);
+    scaled_.merge(leaves);
+  }
   return autograd::affine(loss, static_cast<double>(scale_), 0);
 }
 

@@ -2,8 +2,8 @@
 """Whether TensorBoard itself reads what `imgcap train --tensorboard` writes, value by value.
 
 Trains the demo's model on the photos in assets/ for a few steps, goes on with --resume, goes on again from the same
-checkpoint, as a run that was killed in between does, and compares what TensorBoard's reader finds in the event files with log.jsonl. Needs a build (scripts/build.sh) and the PyPI package
-tensorboard; without it the check is skipped.
+checkpoint, as a run that was killed in between does, and compares what TensorBoard's reader finds in the event files
+with log.jsonl. Needs a build (scripts/build.sh) and the PyPI package tensorboard; without it the check is skipped.
 
   scripts/check_tensorboard.py [--build build]
 """

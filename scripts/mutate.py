@@ -40,6 +40,7 @@ ROOMS = {
     "nn": ("nn", "test_nn"), "optim": ("optim", "test_optim"),
     "data": ("imgcap/data", "test_data"), "models": ("imgcap/models", "test_models"), "onnx": ("imgcap/onnx", "test_onnx"),
     "decoding": ("imgcap/decoding", "test_decoding"), "metrics": ("imgcap/metrics", "test_metrics"),
+    "settings": ("imgcap/settings", "test_settings"),
     "training": ("imgcap/training", "test_training"), "report": ("imgcap/report", "test_report"),
     "bench": ("imgcap/bench", "test_cli"), "cli": ("imgcap/cli", "test_cli"),
 }

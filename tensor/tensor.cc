@@ -20,12 +20,11 @@ void built_without_cuda(const char* kernel) { fail(ErrorKind::device, "{}: built
 // --- making
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
-  check(device.is_cpu(), ErrorKind::device, "empty: {}: built without CUDA", to_string(device));
-  for (const int64_t size : shape)
-    check(size >= 0, ErrorKind::shape, "empty: a negative size in {}", to_string(shape));
+  if (!device.is_cpu()) fail(ErrorKind::device, "empty: {}: built without CUDA", to_string(device));
+  for (const int64_t size : shape) check(size >= 0, ErrorKind::shape, "empty: a negative size in {}", shape);
   int64_t bytes = 0;
   check(!__builtin_mul_overflow(shape.numel(), size_of(dtype), &bytes), ErrorKind::shape,
-        "empty: {} {} does not fit 64 bits", to_string(shape), name_of(dtype));
+        "empty: {} {} does not fit 64 bits", shape, name_of(dtype));
   Tensor t;
   t.storage_ = std::make_shared<Storage>();
   t.storage_->data = static_cast<std::byte*>(allocate(bytes));
@@ -59,7 +58,7 @@ Tensor Tensor::arange(int64_t n, DType dtype) {
 template <class T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
   check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::shape,
-        "from: {} values for shape {}", values.size(), to_string(shape));
+        "from: {} values for shape {}", values.size(), shape);
   Tensor t = empty(shape, dtype_of<T>::value);
   std::copy(values.begin(), values.end(), t.mutable_data<T>());
   return t;
@@ -150,7 +149,7 @@ std::byte* Tensor::mutable_device_raw() {
 }
 
 double Tensor::item() const {
-  check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", to_string(shape_));
+  check(numel() == 1, ErrorKind::shape, "item: one element is needed, not {}", shape_);
   const Tensor here = to(Device::cpu());
   return dispatch_any(dtype_, "item", [&]<class T>() { return static_cast<double>(*here.data<T>()); });
 }
@@ -181,19 +180,18 @@ Shape infer_size(const Shape& wanted, int64_t numel, const Shape& from, const ch
   int64_t known = 1;
   for (int i = 0; i < shape.rank(); ++i) {
     if (shape[i] == -1) {
-      check(unknown < 0, ErrorKind::shape, "{}: more than one -1 in {}", op, to_string(wanted));
+      check(unknown < 0, ErrorKind::shape, "{}: more than one -1 in {}", op, wanted);
       unknown = i;
     } else {
-      check(shape[i] >= 0, ErrorKind::shape, "{}: a negative size in {}", op, to_string(wanted));
+      check(shape[i] >= 0, ErrorKind::shape, "{}: a negative size in {}", op, wanted);
       known *= shape[i];
     }
   }
   check(unknown < 0 || known > 0, ErrorKind::shape,
-        "{}: {} to {}: beside a size of 0 the -1 could be any size; write it out", op, to_string(from),
-        to_string(wanted));
+        "{}: {} to {}: beside a size of 0 the -1 could be any size; write it out", op, from, wanted);
   if (unknown >= 0) shape[unknown] = numel / known;
-  check(shape.numel() == numel, ErrorKind::shape, "{}: {} elements of {} do not fit {}", op, numel,
-        to_string(from), to_string(wanted));
+  check(shape.numel() == numel, ErrorKind::shape, "{}: {} elements of {} do not fit {}", op, numel, from,
+        wanted);
   return shape;
 }
 
@@ -228,13 +226,13 @@ Tensor Tensor::flatten(int first, int last) const {
 
 Tensor Tensor::permute(const std::vector<int>& order) const {
   check(static_cast<int>(order.size()) == rank(), ErrorKind::argument, "permute: {} dimensions given for {}",
-        order.size(), to_string(shape_));
+        order.size(), shape_);
   Tensor t = *this;
   unsigned seen = 0;
   for (int i = 0; i < rank(); ++i) {
     const int from = normalize_dim(order[static_cast<size_t>(i)], rank(), "permute");
     check((seen >> from & 1u) == 0, ErrorKind::argument, "permute: dimension {} of {} is given twice", from,
-          to_string(shape_));
+          shape_);
     seen |= 1u << from;
     t.shape_[i] = shape_[from];
     t.strides_[i] = strides_[from];
@@ -254,8 +252,7 @@ Tensor Tensor::transpose(int a, int b) const {
 Tensor Tensor::slice(int dim, int64_t start, int64_t stop, int64_t step) const {
   dim = normalize_dim(dim, rank(), "slice");
   check(0 <= start && start <= stop && stop <= shape_[dim] && step > 0, ErrorKind::index,
-        "slice: [{}, {}) in steps of {} is not inside dimension {} of {}", start, stop, step, dim,
-        to_string(shape_));
+        "slice: [{}, {}) in steps of {} is not inside dimension {} of {}", start, stop, step, dim, shape_);
   Tensor t = *this;
   t.offset_ += start * strides_[dim];
   t.shape_[dim] = (stop - start + step - 1) / step;
@@ -267,7 +264,7 @@ Tensor Tensor::select(int dim, int64_t index) const {
   dim = normalize_dim(dim, rank(), "select");
   const int64_t at = index < 0 ? index + shape_[dim] : index;
   check(at >= 0 && at < shape_[dim], ErrorKind::index, "select: index {} is outside dimension {} of {}",
-        index, dim, to_string(shape_));
+        index, dim, shape_);
   Tensor t = slice(dim, at, at + 1);
   t.shape_.erase(dim);
   t.strides_.erase(dim);
@@ -275,14 +272,14 @@ Tensor Tensor::select(int dim, int64_t index) const {
 }
 
 Tensor Tensor::expand(const Shape& shape) const {
-  check(shape.rank() >= rank(), ErrorKind::shape, "expand: {} to {}", to_string(shape_), to_string(shape));
+  check(shape.rank() >= rank(), ErrorKind::shape, "expand: {} to {}", shape_, shape);
   Tensor t = *this;
   t.shape_ = shape;
   t.strides_ = Shape::filled(shape.rank(), 0);
   const int lead = shape.rank() - rank();
   for (int i = 0; i < rank(); ++i) {
-    check(shape_[i] == shape[lead + i] || shape_[i] == 1, ErrorKind::shape, "expand: {} to {}",
-          to_string(shape_), to_string(shape));
+    check(shape_[i] == shape[lead + i] || shape_[i] == 1, ErrorKind::shape, "expand: {} to {}", shape_,
+          shape);
     if (shape_[i] == shape[lead + i]) t.strides_[lead + i] = strides_[i];
   }
   return t;
@@ -298,8 +295,7 @@ Tensor Tensor::unsqueeze(int dim) const {
 
 Tensor Tensor::squeeze(int dim) const {
   dim = normalize_dim(dim, rank(), "squeeze");
-  check(shape_[dim] == 1, ErrorKind::shape, "squeeze: dimension {} of {} does not have size 1", dim,
-        to_string(shape_));
+  check(shape_[dim] == 1, ErrorKind::shape, "squeeze: dimension {} of {} does not have size 1", dim, shape_);
   Tensor t = *this;
   t.shape_.erase(dim);
   t.strides_.erase(dim);

@@ -110,9 +110,9 @@ void save_lists(const TrainingSplit& split, const std::string& folder) {
   save("train.txt", split.train);
   save("val.txt", split.val);
   save("test.txt", split.test);
-  print(tensor::format("split {}: {} photos to train on, {} to validate, {} to test; lists in {}\n",
-                       split.from_captions ? "as the captions say" : "by seed", split.train.size(),
-                       split.val.size(), split.test.size(), folder));
+  tell(tensor::format("split {}: {} photos to train on, {} to validate, {} to test; lists in {}\n",
+                      split.from_captions ? "as the captions say" : "by seed", split.train.size(),
+                      split.val.size(), split.test.size(), folder));
 }
 
 std::pair<std::string, std::string> saved_lists(const std::string& folder) {

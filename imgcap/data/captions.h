@@ -10,9 +10,8 @@
 //                 "caption"}]}
 //   coco-results  COCO results JSON: [{"image_id", "caption"}]; or eval's, which has them under "captions"
 //   karpathy      dataset_*.json: {"images": [{"filename", "split", "sentences": [{"raw"}]}]}
-//   jsonl         one object per line, with the titles of csv; a photo's captions may be a list.
-//   metadata.jsonl,
-//                 and what caption --json prints
+//   jsonl         one object per line, with the titles of csv; a photo's captions may be a list:
+//                 metadata.jsonl, and what caption --json prints
 //   folder        a .txt file for each photo, one caption per line
 // A text is UTF-8, or UTF-16 with its mark; lines end in LF, CRLF or CR.
 #pragma once

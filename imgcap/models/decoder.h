@@ -38,8 +38,8 @@ struct CaptionRow {
 CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows);
 
 struct LossOptions {
-  double teacher_forcing =
-      0.9;  // probability that a step is fed the caption's word, one coin a step and batch
+  // Probability that a step is fed the caption's word: one coin per step and batch.
+  double teacher_forcing = 0.9;
   double label_smoothing = 0;
   bool count_start = false;  // the slot of <sos> is a target, too
   bool composed = false;     // plain ops in place of the fused decoder: slow, for checks

@@ -41,7 +41,7 @@ Json training_of(const Checkpoint& checkpoint, const RunState& state, const std:
   bool good = has("best", [](const Json& v) { return v.is_number(); }) &&
               has("generator", [](const Json& v) { return v.size() == 2; });
   for (const char* key : {"photos", "captions", "epoch", "batch", "step", "worse"})
-    good = good && has(key, [](const Json& v) { return v.is_integer(); });
+    good = good && has(key, [](const Json& v) { return v.is_integer() && v.as_double() >= 0; });
   std::vector<const char*> parts = {"options", "optimizer", "scheduler"};
   if (state.average) parts.push_back("average");
   if (state.scaler.is_enabled()) parts.push_back("scaler");

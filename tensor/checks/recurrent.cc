@@ -67,6 +67,8 @@ void lstm_cell_backward(LstmCellBackward a) {
 
 void additive_attention(AdditiveAttention a) {
   expect_attention("additive_attention", a.context, a.alpha, a.keys, a.values, a.query, a.image, a.v);
+  check(a.context.size(1) <= 1 || a.context.strides()[1] == 1, ErrorKind::argument,
+        "additive_attention: the columns of context have to be contiguous");
   check(!a.v_bias.defined() || (a.v_bias.numel() == 1 && same_type(a.v_bias, a.keys)), ErrorKind::shape,
         "additive_attention: v_bias {} must be one value like keys {}", describe(a.v_bias), describe(a.keys));
 }
@@ -79,6 +81,12 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
           what, describe(gradient), describe(of));
   };
   expect_gradient(a.dquery, a.query, "dquery");
+  check(a.dquery.size(1) <= 1 || a.dquery.strides()[1] == 1, ErrorKind::argument,
+        "{}: the columns of dquery have to be contiguous", op);
+  for (const Tensor* x : {&a.dkeys, &a.dvalues, &a.dv})
+    if (x->defined()) expect_contiguous(*x, op, "gradient");
+  check(!a.dv_bias.defined() || (a.dv_bias.numel() == 1 && same_type(a.dv_bias, a.keys)), ErrorKind::shape,
+        "{}: dv_bias {} must be one value like keys {}", op, describe(a.dv_bias), describe(a.keys));
   expect_gradient(a.dkeys, a.keys, "dkeys");
   expect_gradient(a.dv, a.v, "dv");
   if (a.dvalues.defined()) expect_gradient(a.dvalues, a.values, "dvalues");

@@ -107,8 +107,12 @@ void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) 
     parallel_for(dx.size(0) * dx.size(1), plane_grain(in + cells), [&](int64_t begin, int64_t end) {
       std::fill(to + begin * in, to + end * in, T(0));
       for (int64_t plane = begin; plane < end; ++plane)
-        for (int64_t i = plane * cells; i < (plane + 1) * cells; ++i)
-          if (places[i] >= 0) to[plane * in + places[i]] += from[i];  // -1: a window of padding only
+        for (int64_t i = plane * cells; i < (plane + 1) * cells; ++i) {
+          if (places[i] < 0) continue;  // -1: a window of padding only
+          check(places[i] < in, ErrorKind::index, "max_pool2d_backward: index {} for planes of {} elements",
+                places[i], in);
+          to[plane * in + places[i]] += from[i];
+        }
     });
   });
 }

@@ -153,6 +153,18 @@ TEST_CASE("a training run whose output nobody reads goes on to its end") {
   const std::vector<Json> log = tests::json_lines(tests::read_text(data.folder / "run/log.jsonl"));
   REQUIRE(log.size() == 4);  // two steps, each an epoch with its validation
   CHECK(log.back().at("step") == 2);
+  // Nor does anybody hear of the lists that a run draws.
+  const Data more({kPhotos[0], kPhotos[1], kPhotos[2], kPhotos[3], "e.jpg", "f.jpg"});
+  for (const char* name : {"e.jpg", "f.jpg"}) fs::copy_file(more.photo(kPhotos[0]), more.photo(name));
+  const Result drawn =
+      run(tests::train_arguments(more.folder, "drawn",
+                                 {"--captions", more.folder / "captions", "--images", more.folder / "photos",
+                                  "--min-frequency", "1", "--batch", "1", "--steps", "1"}),
+          "", tests::kClosedPipe);
+  CAPTURE(drawn.err);
+  CHECK(drawn.code == 0);
+  CHECK(fs::exists(more.folder / "drawn/best.safetensors"));
+  CHECK(fs::exists(more.folder / "drawn/train.txt"));
   // A full disk is no closed pipe.
   const Result full = data.train("full", {"--batch", "2", "--steps", "2"}, "/dev/full");
   CHECK(full.code == 2);

@@ -432,3 +432,36 @@ TEST_CASE("elements of a tensor on another device are not read as if they were h
   }
   CHECK(far.device_data<float>()[1] == 0);
 }
+
+TEST_CASE(
+    "kernels refuse outputs that they would write in the wrong places, and indices of a larger picture") {
+  const auto n = [](const Shape& shape) { return Tensor::full(shape, 1); };
+  const Tensor image = Tensor::zeros({2}, DType::i64);
+  const tensor::AdditiveAttentionBackward good{
+      n({2, 4}), n({1, 3, 4}), n({1, 3, 5}), n({4}),    n({1}), n({2, 5}), n({2, 3}),
+      n({2, 3}), n({1, 3, 4}), n({1, 3, 5}), n({2, 4}), image,  n({4})};
+  const auto refuses = [&](const std::function<void(tensor::AdditiveAttentionBackward&)>& change) {
+    tensor::AdditiveAttentionBackward bad = good;
+    change(bad);
+    CHECK_THROWS_AS(kernels::additive_attention_backward(bad), Error);
+  };
+  CHECK_NOTHROW(kernels::additive_attention_backward(good));
+  refuses([&](auto& a) { a.dkeys = n({1, 4, 3}).transpose(1, 2); });
+  refuses([&](auto& a) { a.dvalues = n({1, 5, 3}).transpose(1, 2); });
+  refuses([&](auto& a) { a.dv = n({8}).slice(0, 0, 8, 2); });
+  refuses([&](auto& a) { a.dquery = n({4, 2}).t(); });
+  refuses([&](auto& a) { a.dv_bias = n({2}); });
+  CHECK_THROWS_AS(kernels::additive_attention({.context = n({5, 2}).t(),
+                                               .alpha = n({2, 3}),
+                                               .keys = n({1, 3, 4}),
+                                               .values = n({1, 3, 5}),
+                                               .query = n({2, 4}),
+                                               .image = image,
+                                               .v = n({4}),
+                                               .v_bias = Tensor()}),
+                  Error);
+  Tensor small = n({1, 1, 2, 2});
+  const Tensor places = Tensor::full({1, 1, 1, 1}, 4, DType::i64);
+  CHECK_THROWS_WITH_AS(kernels::max_pool2d_backward(small, n({1, 1, 1, 1}), places),
+                       "max_pool2d_backward: index 4 for planes of 4 elements", Error);
+}

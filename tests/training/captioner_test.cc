@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "autograd/observer.h"
 #include "tensor/error.h"
 
 using namespace imgcap;
@@ -126,6 +127,24 @@ TEST_CASE("a captioner's results have the same bits alone, in a batch and from e
   for (std::thread& thread : threads) thread.join();
   for (size_t t = 0; t < 8; ++t)
     for (size_t i = 0; i < 4; ++i) check_equal(found[t][i], together[t % 3 * 2 + i]);
+}
+
+TEST_CASE("a captioner of either kind records no graph") {
+  struct Recorded final : autograd::Observer {
+    int64_t ops = 0, nodes = 0;
+    void op(const autograd::Node* node, const std::vector<Tensor>&, const autograd::Variables&) override {
+      ++ops;
+      nodes += node != nullptr;
+    }
+  };
+  const std::vector<Image> photos = made_photos(1);
+  for (const DecoderKind kind : {DecoderKind::attention, DecoderKind::plain}) {
+    const Captioner captioner = small_captioner(kind);
+    const Recorded recorded;
+    captioner.caption({.image = &photos[0]});
+    CHECK(recorded.ops > 0);
+    CHECK(recorded.nodes == 0);
+  }
 }
 
 TEST_CASE("a caption can be read while it grows, and stopped") {

@@ -321,6 +321,11 @@ TEST_CASE("a run does not go on from what is not its own checkpoint") {
     change([&](Json& json) { json = tests::without(json, key); });
     refused(toy, "it holds no training run to go on with");
   }
+  for (const char* key : {"epoch", "batch", "step", "worse"}) {
+    CAPTURE(key);
+    change([&](Json& json) { json[key] = -1; });
+    refused(toy, "it holds no training run to go on with");
+  }
   change([](Json& json) { json["optimizer"] = tests::without(json.at("optimizer"), "group.0.lr"); });
   refused(toy, "AdamW: the state is not one of this optimiser");
   change([](Json& json) { json["options"]["lr"] = "fast"; });

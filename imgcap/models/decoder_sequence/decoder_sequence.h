@@ -22,13 +22,13 @@ struct DecoderWeights {
     Variable weight_ih, weight_hh, bias_ih, bias_hh;  // (4h, in), (4h, h), (4h), (4h); gates i, f, g, o
   };
   Variable embedding;  // (v, e)
-  std::vector<Layer>
-      layers;  // layer 0: in = e + d with attention (embedding first), e without; others: in = h
+  // Layer 0: in = e + d with attention (embedding first), e without; others: in = h.
+  std::vector<Layer> layers;
   // With attention; all undefined without.
   Variable query_weight;              // (a, h): W_h of the attention; its bias belongs to the keys
   Variable score_weight, score_bias;  // (a), (1) or undefined
-  Variable gate_weight,
-      gate_bias;  // (d, h), (d): context times sigmoid(W h + b) (Xu et al. 2015, 4.2.1), or undefined
+  // (d, h), (d): context times sigmoid(W h + b) (Xu et al. 2015, 4.2.1), or undefined.
+  Variable gate_weight, gate_bias;
   // What picks the next word where no teacher does; no gradient.
   Tensor output_weight, output_bias;  // (v, h), (v) or undefined
 };

@@ -23,8 +23,8 @@ inline size_t draw_of_layer(const DecoderPlan& plan, size_t t, int layer) {
 // initial state, so "the step before" is always there.
 struct DecoderTrace {
   struct Layer {
-    Tensor
-        input;  // (total, in): what the layer saw, after dropout; undefined where it is h of the layer below
+    // (total, in): what the layer saw, after dropout; undefined where it is h of the layer below
+    Tensor input;
     Tensor gates;  // (total, 4h)
     Tensor h, c;   // (n + total, h)
   };
