@@ -134,7 +134,8 @@ TEST_CASE("events: a run that goes on says from which step on older files do not
   io::TfrecordReader reader(bytes, "input");
   CHECK(reader.next()->ends_with("brain.Event:2"));
   std::string hex;
-  for (const char c : *reader.next()) hex += tensor::format("{:02x}", static_cast<unsigned char>(c));
+  const std::string_view record = *reader.next();
+  for (const char c : record) hex += tensor::format("{:02x}", static_cast<unsigned char>(c));
   CHECK(hex.substr(0, 2) == expected.substr(0, 2));
   CHECK(hex.substr(18) == expected.substr(18));  // behind the time
   const EventLog log = parse_events(bytes, "input");
