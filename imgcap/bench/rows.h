@@ -28,7 +28,7 @@ std::vector<std::string> row_names();
 // Those of them that run in `precision`, f32, f16 or bf16.
 std::vector<std::string> row_names(const std::string& precision);
 
-// Runs one in this process. Argument errors: another name; a precision that the row does not run in.
+// Runs one in this process. Errors: argument (another name, a precision that the row does not run in).
 Row run_row(const std::string& name, int64_t calls, const std::string& precision = "f32");
 
 }  // namespace imgcap::bench

@@ -14,7 +14,7 @@ struct Timing {
   int64_t calls = 0;
 };
 
-// Argument error without values.
+// Errors: argument (no values).
 Timing summary(std::vector<double> seconds);
 double median(std::vector<double> values);
 

@@ -33,7 +33,7 @@ struct DataCheck {
   std::vector<std::pair<std::string, std::string>> same_photos;  // equal bytes: the first, another
 };
 
-// Errors: as read_captions; data, names that mean two photos.
+// Errors: those of read_captions, data (names that mean two photos).
 DataCheck check_captions(const std::vector<std::string>& files, const ImageSource* photos);
 
 // Decodes every picture, on all threads; throws Interrupted when Ctrl-C asks for it.

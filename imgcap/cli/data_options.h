@@ -16,7 +16,7 @@ namespace imgcap::cli {
 using PhotosBySplit = std::map<std::string, std::vector<std::string>>;
 
 // Of each file, photo -> captions in the file's order; says on stderr what was skipped. The splits are added
-// where they are given. Errors: as read_captions; data, two files have a photo in different splits.
+// where they are given. Errors: those of read_captions, data (two files have a photo in different splits).
 std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files,
                                            PhotosBySplit* splits = nullptr);
 // The part of that for one file.
@@ -28,7 +28,7 @@ struct PhotoChoice {
 
   void add_options(Verb& verb, const std::string& what);
   bool given() const { return !list.empty() || !split.empty(); }
-  // Errors: argument, neither is given, or no photo is in the split.
+  // Errors: argument (neither is given, no photo is in the split).
   std::vector<std::string> names(const PhotosBySplit& splits) const;
   std::string label() const;  // for what is printed: "test.txt" or "test"
 };
@@ -51,8 +51,8 @@ void report_passed_over(const ImageSource& source);
 // The photos of an ImageSource's arguments.
 ImageSource open_images(const std::vector<std::string>& images);
 
-// The keys of the photos that are there or in the cache, which need not exist. Errors: io, data: neither can
-// be read.
+// The keys of the photos that are there or in the cache, which need not exist. Errors: io, data (neither can
+// be read).
 PhotoNames known_photos(const std::vector<std::string>& images, const std::string& cache_file);
 
 }  // namespace imgcap::cli

@@ -11,8 +11,8 @@ namespace imgcap::cli {
 // `finish` is reached (an error, a full disk, Ctrl-C), that folder and what was made for it are removed.
 class NewFolder {
  public:
-  // Argument error: the target is there, and it is not an empty folder. Io error: the folder that it stands
-  // in cannot be made or written to.
+  // Errors: argument (the target is there, and it is not an empty folder), io (the folder that it stands in
+  // cannot be made or written to).
   explicit NewFolder(const std::filesystem::path& target);
   ~NewFolder();
   NewFolder(const NewFolder&) = delete;

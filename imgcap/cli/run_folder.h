@@ -10,7 +10,7 @@ namespace imgcap::cli {
 // removed again at the end, as far as it is empty, unless the run was accepted: a refused run leaves nothing.
 class WritableFolder {
  public:
-  // Io error: it cannot be made or written to.
+  // Errors: io (it cannot be made or written to).
   explicit WritableFolder(const std::filesystem::path& folder);
   ~WritableFolder();
   WritableFolder(const WritableFolder&) = delete;
@@ -24,7 +24,7 @@ class WritableFolder {
 
 class RunFolder : public WritableFolder {
  public:
-  // Argument error: without `resume`, there is a run in it; with it, there is none.
+  // Errors: argument (without `resume` there is a run in it, with it there is none).
   RunFolder(const std::filesystem::path& folder, bool resume);
 };
 

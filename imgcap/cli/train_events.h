@@ -14,8 +14,8 @@ namespace imgcap::cli {
 class TrainEvents {
  public:
   // `first_step`: of a run that goes on; TensorBoard drops what an earlier part of it has from there on. (A
-  // validation that is made again after the step before it is there twice, with equal values.) Io error: the
-  // file cannot be made.
+  // validation that is made again after the step before it is there twice, with equal values.) Errors: io
+  // (the file cannot be made).
   explicit TrainEvents(const std::filesystem::path& folder, std::optional<int64_t> first_step = {});
 
   void add(const StepReport& report);

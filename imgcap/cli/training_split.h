@@ -25,7 +25,7 @@ TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const
                              const std::string& val_list);
 
 // By the splits that the caption files have: train and restval, val (or valid, validation, dev), test.
-// Errors: argument, none to train on or to validate.
+// Errors: argument (none to train on or to validate).
 TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions,
                                     const std::map<std::string, std::vector<std::string>>& splits);
 
@@ -41,8 +41,8 @@ TrainingSplit split_captions(const std::vector<CaptionsByPhoto>& captions, const
 // on with the same ones; says so.
 void save_lists(const TrainingSplit& split, const std::string& folder);
 
-// {train, val} as save_lists() wrote them. Argument error where they are not there: the run was trained with
-// lists of the user's.
+// {train, val} as save_lists() wrote them. Errors: argument (they are not there: the run was trained with
+// lists of the user's).
 std::pair<std::string, std::string> saved_lists(const std::string& folder);
 
 // The captions of the named photos.

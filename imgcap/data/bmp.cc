@@ -70,7 +70,7 @@ size_t read_packing(Bmp& bmp, Bytes bytes, size_t info, uint32_t compression, co
       info < 40 || (info > 40 && info < 52) || (info > 52 && info < 56) || (info > 56 && info <= 64);
   const uint32_t bits = bmp.bits;
   check(bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32,
-        ErrorKind::data, "{}: a BMP of {} bits a pixel", name, bits);
+        ErrorKind::data, "{}: a BMP of {} bits per pixel", name, bits);
   if (bits == 16)
     bmp.red = Channel(0x7C00), bmp.green = Channel(0x3E0), bmp.blue = Channel(0x1F);
   else
@@ -81,7 +81,7 @@ size_t read_packing(Bmp& bmp, Bytes bytes, size_t info, uint32_t compression, co
   if (compression == 4 && bits == 24 && os2) return bmp.packing = Packing::rle24, 0;
   if ((compression == 3 || compression == 6) && bits >= 16 && !os2)
     return read_masks(bmp, bytes, info, compression == 6, name);
-  fail(ErrorKind::data, "{}: a BMP of compression {} at {} bits a pixel cannot be read: save it without",
+  fail(ErrorKind::data, "{}: a BMP of compression {} at {} bits per pixel cannot be read: save it without",
        name, compression, bits);
 }
 

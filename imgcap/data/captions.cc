@@ -177,8 +177,9 @@ ImageList parse_image_list(std::string_view bytes, const std::string& name) {
   while (const auto line = reader.next()) {
     const std::string image(formats::trim(*line));
     if (image.empty()) continue;
-    check(image.size() <= 4096, ErrorKind::data, "{}:{}: an image name of {} bytes; expected one name a line",
-          name, reader.line_number(), image.size());
+    check(image.size() <= 4096, ErrorKind::data,
+          "{}:{}: an image name of {} bytes; expected one name per line", name, reader.line_number(),
+          image.size());
     const auto [place, is_new] = lines.emplace(image, reader.line_number());
     if (is_new)
       list.names.push_back(image);
@@ -186,7 +187,8 @@ ImageList parse_image_list(std::string_view bytes, const std::string& name) {
       list.duplicates.push_back(tensor::format("{}:{}: \"{}\" is on line {} already", name,
                                                reader.line_number(), image, place->second));
   }
-  check(!list.names.empty(), ErrorKind::data, "{}: not one image name in it; expected one name a line", name);
+  check(!list.names.empty(), ErrorKind::data, "{}: not one image name in it; expected one name per line",
+        name);
   return list;
 }
 

@@ -63,9 +63,9 @@ inline constexpr size_t kMaxCaptionRowBytes = size_t{1} << 20;  // longer rows a
 // A caption without text cannot be trained on and is skipped; a model that gave one is scored for it.
 enum class EmptyCaptions { skip, keep };
 
-// Of a file or a folder. Kind io: it cannot be read. Kind data: it is over kMaxCaptionFileBytes, is no text
-// or has NUL bytes, none of the formats, no valid JSON, has an unclosed quote, a photo in two splits, or not
-// one caption. Bad rows are skipped and reported.
+// Of a file or a folder. Bad rows are skipped and reported. Errors: io (it cannot be read), data (it is over
+// kMaxCaptionFileBytes, is no text or has NUL bytes, none of the formats, no valid JSON, has an unclosed
+// quote, a photo in two splits, or not one caption).
 CaptionFile read_captions(const std::filesystem::path& file, EmptyCaptions empty = EmptyCaptions::skip);
 
 // The same for a text in memory; `name` stands for the file in messages.
@@ -79,7 +79,7 @@ std::optional<int64_t> id_in_name(std::string_view name);
 // COCO results name images by id, COCO captions by file name: gives the images of `results` that are no image
 // of `references` the name that `references` has for them as an id, or whose id_in_name() they are; and
 // images whose id_in_name() is all that `references` has for a name get that id. Returns how many captions
-// were renamed. Errors: data, an id is in two names.
+// were renamed. Errors: data (an id is in two names).
 int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references);
 
 // Gives the images that mean one of `photos` its key. Errors: data (photo_names.h); `file` names where the
@@ -91,8 +91,8 @@ struct ImageList {
   std::vector<std::string> duplicates;  // "file:line: reason" of names that were there before
 };
 
-// A list like train.txt: one image name per line, blank lines ignored. Kind io or data, as above; data: no
-// names.
+// A list like train.txt: one image name per line, blank lines ignored. Errors: those of read_captions, data
+// (no names).
 ImageList read_image_list(const std::filesystem::path& file);
 ImageList parse_image_list(std::string_view text, const std::string& name);
 

@@ -86,7 +86,7 @@ struct HiddenFolder {
 void read_folder(const fs::path& folder, Reading& reading) {
   const Listing files = list(folder);
   check(!files.texts.empty(), ErrorKind::data,
-        "{}: a folder without .txt files; expected one for each photo, a caption a line", reading.name);
+        "{}: a folder without .txt files; expected one for each photo, one caption per line", reading.name);
   int64_t bytes = 0;
   for (const std::string& file : files.texts) {
     const std::string where = (folder / file).string();

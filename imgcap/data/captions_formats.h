@@ -49,7 +49,7 @@ void parse_lines(std::string_view text, Reading& reading);     // JSON lines
 void parse_document(std::string_view text, Reading& reading);  // all other JSON
 void read_folder(const std::filesystem::path& folder, Reading& reading);
 
-// The format's name and, for csv, what stands between its fields. Kind data: none of them.
+// The format's name and, for csv, what stands between its fields. Errors: data (none of them).
 struct Detected {
   std::string format;
   char delimiter = 0;
@@ -78,7 +78,7 @@ void lose(Losses& losses, const std::string& what);           // once each
 void lose_splits(const CaptionFile& file, Losses& losses);    // where the file has some
 void lose_numbers(const CaptionFile& file, Losses& losses);   // where they are not an image's 0, 1, 2, ...
 std::string one_line(std::string_view text, Losses& losses);  // line breaks become blanks
-// The name. Errors: data, it has one of the characters, which the format has a use for.
+// The name. Errors: data (it has one of the characters, which the format has a use for).
 const std::string& one_line_name(const std::string& image, const char* characters, const char* format);
 
 }  // namespace imgcap::formats

@@ -26,8 +26,8 @@ enum class JsonSection { images, annotations, results };
 using JsonSink = std::function<void(JsonSection, const JsonEntry&)>;
 
 // The objects of the root's array (as results), or of the root's "images", "annotations" and "captions" (the
-// results of eval). Errors: data, no valid JSON, or deeper than 256 levels; Python's NaN and Infinity are let
-// by.
+// results of eval). Python's NaN and Infinity are let by. Errors: data (no valid JSON, or deeper than 256
+// levels).
 void read_json_document(std::string_view text, const std::string& name, const JsonSink& sink);
 
 // One object with nothing below the root. Returns what is wrong with the JSON, "" for nothing.

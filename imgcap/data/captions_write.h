@@ -13,8 +13,8 @@ namespace imgcap {
 const std::vector<std::string>& written_formats();
 
 // Writes the file whole or not at all (a folder: only where none is, or an empty one). Returns what the
-// format cannot hold, "the splits", each once. Errors: io; argument, no such format; data, a name that the
-// format cannot hold.
+// format cannot hold, "the splits", each once. Errors: io, argument (no such format), data (a name that the
+// format cannot hold).
 std::vector<std::string> write_captions(const CaptionFile& file, const std::string& format,
                                         const std::filesystem::path& out);
 

@@ -54,7 +54,7 @@ class FeatureCache {
   // The row of the photo that the name means. Errors: data (photo_names.h).
   std::optional<int64_t> find(const std::string& name) const { return photos_.find(name); }
 
-  // The given rows as (rows, places, channels) f32. Index errors name the row.
+  // The given rows as (rows, places, channels) f32. Errors: index (names the row).
   tensor::Tensor rows(const std::vector<int64_t>& which) const;
 
  private:

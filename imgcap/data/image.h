@@ -17,7 +17,7 @@ struct Image {
   std::string warning;  // of decoding: what is wrong with a file whose picture is whole; mostly empty
 
   Image() = default;
-  // A black picture. Errors: argument, unless both sides are positive.
+  // A black picture. Errors: argument (a side that is not positive).
   Image(int64_t rows, int64_t columns);
 
   const uint8_t* row(int64_t y) const { return pixels.data() + y * width * 3; }

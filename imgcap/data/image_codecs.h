@@ -32,7 +32,7 @@ struct Header {
   size_t data_end = 0;    // JPEG without an end mark whose scans are all there: where their data end; else 0
 };
 
-// Errors: data, with the size and the limit.
+// Errors: data (names the size and the limit).
 void check_size(const Header& header, const ImageLimits& limits, const std::string& name);
 
 // Fails (data): `format` is "PNG" and so on.

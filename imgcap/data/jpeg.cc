@@ -64,7 +64,7 @@ void on_progress(j_common_ptr info) {
   std::longjmp(session->escape, 1);
 }
 
-// Writes rows of `channels` bytes a pixel to `out`. Nothing here has a destructor: longjmp would skip it.
+// Writes rows of `channels` bytes per pixel to `out`. Nothing here has a destructor: longjmp would skip it.
 bool decode_rows(Session& session, Bytes bytes, const Header& header, uint8_t* out, int channels) {
   if (setjmp(session.escape) != 0) return false;
   jpeg_decompress_struct& info = session.info;

@@ -27,8 +27,8 @@ class PhotoNames {
   explicit PhotoNames(std::vector<std::string> keys);
 
   const std::vector<std::string>& keys() const;
-  // The number of the key that the name means. Errors: data, when it is the end of two keys (or two are its
-  // ends); both are named.
+  // The number of the key that the name means. Errors: data (it is the end of two keys, or two are its ends;
+  // both are named).
   std::optional<int64_t> find(std::string_view name) const;
 
  private:
@@ -36,8 +36,8 @@ class PhotoNames {
   std::shared_ptr<const Index> index_, bare_;  // bare_: the keys less their extensions
 };
 
-// The names of one file with the keys that they mean. Errors: data, when two of them mean one photo; both are
-// named.
+// The names of one file with the keys that they mean. Errors: data (two of them mean one photo; both are
+// named).
 class NamesOfFile {
  public:
   NamesOfFile(const PhotoNames& photos, std::string file) : photos_(photos), file_(std::move(file)) {}

@@ -13,7 +13,7 @@ struct ImageSplit {
 };
 
 // 80 % / 10 % / 10 % of the images (each name once, in any order: the split does not depend on it). From
-// three images on, val and test have one at least. Kind data: no images.
+// three images on, val and test have one at least. Errors: data (no images).
 ImageSplit split_by_image(std::vector<std::string> images, uint64_t seed);
 
 // The original's split, which may put captions of one image into both parts (--compat original).
@@ -21,7 +21,7 @@ struct CaptionSplit {
   std::vector<size_t> train, val;  // positions of captions
 };
 
-// floor(0.9 count) captions to train on and the others. Kind data: count is 0.
+// floor(0.9 count) captions to train on and the others. Errors: data (count is 0).
 CaptionSplit split_by_caption(size_t count, uint64_t seed);
 
 }  // namespace imgcap

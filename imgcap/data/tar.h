@@ -18,7 +18,7 @@ struct TarMember {
 // is cut short).
 std::vector<TarMember> read_tar_index(int descriptor, const std::string& name);
 
-// Fills `out` from `offset`. Errors: io; data when the file ends before.
+// Fills `out` from `offset`. Errors: io, data (the file ends before).
 void read_at(int descriptor, int64_t offset, uint8_t* out, int64_t size, const std::string& name);
 
 }  // namespace imgcap

@@ -12,8 +12,8 @@ namespace imgcap {
 std::string_view without_byte_order_mark(std::string_view text);
 
 // A text as it is in UTF-8 with LF or CRLF: without its byte order mark, from UTF-16 where it has that one's
-// mark, and with LF for CR where it has no LF at all. Errors: data, "name:line: ..." with the first line that
-// is malformed or has a NUL byte.
+// mark, and with LF for CR where it has no LF at all. Errors: data ("name:line: ...", the first line that is
+// malformed or has a NUL byte).
 class PlainText {
  public:
   PlainText(std::string_view bytes, const std::string& name);  // the bytes have to live as long
@@ -39,7 +39,7 @@ class LineReader {
   size_t line_ = 0;
 };
 
-// Throws kind data, "name:line: ..." with the first line that has a NUL byte or malformed UTF-8.
+// Errors: data ("name:line: ...", the first line that has a NUL byte or malformed UTF-8).
 void check_text(std::string_view text, const std::string& name);
 
 }  // namespace imgcap

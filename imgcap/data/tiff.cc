@@ -145,9 +145,9 @@ void Reader::read_layout() {
   const int bits = layout_.bits;
   check(bits == 8 || (bits == 16 && photometric != PHOTOMETRIC_PALETTE && photometric != PHOTOMETRIC_YCBCR) ||
             (colours == 1 && (bits == 1 || bits == 2 || bits == 4)),
-        ErrorKind::data, "{}: a TIFF of {} bits a sample in this colour kind cannot be read", name_, bits);
+        ErrorKind::data, "{}: a TIFF of {} bits per sample in this colour kind cannot be read", name_, bits);
   check(layout_.samples >= colours && layout_.samples <= 16, ErrorKind::data,
-        "{}: a TIFF of {} samples a pixel where {} are needed", name_, layout_.samples, colours);
+        "{}: a TIFF of {} samples per pixel where {} are needed", name_, layout_.samples, colours);
   uint16_t extras = 0;
   uint16_t* kinds = nullptr;
   if (TIFFGetField(file_.get(), TIFFTAG_EXTRASAMPLES, &extras, &kinds) != 1) extras = 0;

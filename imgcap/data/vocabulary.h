@@ -27,12 +27,12 @@ struct VocabularyOptions {
 // is two spaces), a letter or space to spell with stands bare.
 class Vocabulary {
  public:
-  // Counts the tokens of the captions and keeps those that the options ask for. Kind argument: a negative
-  // option; kind data: no captions.
+  // Counts the tokens of the captions and keeps those that the options ask for. Errors: argument (a negative
+  // option), data (no captions).
   static Vocabulary build(std::span<const std::string> captions, const VocabularyOptions& options = {});
 
-  // Exactly these tokens. Kind data: they do not begin with the four special ones, or one of them is empty,
-  // longer than kMaxTokenBytes, no UTF-8, or there twice.
+  // Exactly these tokens. Errors: data (they do not begin with the four special ones, or one of them is
+  // empty, longer than kMaxTokenBytes, no UTF-8, or there twice).
   explicit Vocabulary(std::vector<std::string> tokens);
 
   // JSON Lines: one JSON string a line, in index order. Errors are "name:line: ..." of kind data, or io for

@@ -11,7 +11,7 @@ namespace imgcap {
 
 struct BeamOptions : DecodingOptions {
   int64_t beam = 5;   // open hypotheses an image; 1 is greedy()
-  int64_t nbest = 1;  // captions an image, at most beam
+  int64_t nbest = 1;  // captions per image, at most beam
   bool operator==(const BeamOptions&) const = default;
 };
 
@@ -24,9 +24,9 @@ struct BeamOptions : DecodingOptions {
 // image is done with `beam` finished ones, or as soon as no open one can come to a score above the nbest that
 // it has. What is open after max_words words fills up the list behind the finished ones.
 //
-// Kind argument: beam < 1 or over the vocabulary, nbest < 1 or over beam, max_words < 1, length_exponent < 0,
-// a decoder in training mode, another kind of search. Kind shape: features of another rank. Kind data: the
-// decoder gives NaN.
+// Errors: argument (beam < 1 or over the vocabulary, nbest < 1 or over beam, max_words < 1, length_exponent <
+// 0, a decoder in training mode, another kind of search), shape (features of another rank), data (the decoder
+// gives NaN).
 std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor& features,
                                                  const BeamOptions& options = {},
                                                  const SearchWatch& watch = {});

@@ -27,17 +27,18 @@ struct CaptionRules {
   bool operator==(const CaptionRules&) const = default;
 };
 
-// Kind argument, beginning with `op`: a number below 0, min_words or the prefix over max_words, tokens that
-// are not `vocabulary` many, a prefix with special or unknown tokens or one that the other rules forbid.
+// Errors, which begin with `op`: argument (a number below 0, min_words or the prefix over max_words, tokens
+// that are not `vocabulary` many, a prefix with special or unknown tokens or one that the other rules
+// forbid).
 void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, const char* op);
 
 // CaptionRules::prefix from text as captions have it: white space only parts words, letters become small.
-// Without a word: no prefix. Kind argument for a word that the vocabulary neither has nor can spell.
+// Without a word: no prefix. Errors: argument (a word that the vocabulary neither has nor can spell).
 std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary);
 
 // Entries of CaptionRules::suppressed from words that white space parts, in the form that captions have them.
-// Kind argument for text without a word, and for a word that the tokeniser takes apart ("t-shirt"): none of
-// its parts alone may be meant.
+// Errors: argument (text without a word; a word that the tokeniser takes apart ("t-shirt"): none of its parts
+// alone may be meant).
 std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary);
 
 namespace internal {
@@ -58,7 +59,7 @@ class RuleChecker {
     bool suppressed_word = false;  // a word as it stands
   };
   struct Said {
-    std::vector<int64_t> units;  // a token a word; -1 for each of one that is spelled
+    std::vector<int64_t> units;  // a token per word; -1 for each of one that is spelled
     std::string last;            // the word at the end, empty after a blank
     int64_t words = 0;
   };

@@ -10,7 +10,7 @@
 
 namespace imgcap {
 
-// One caption an image: the likeliest word each time, equals by token. features (m, p, d) -> m captions. One
+// One caption per image: the likeliest word each time, equals by token. features (m, p, d) -> m captions. One
 // that reaches <eos> leaves the batch. Errors as beam_search.
 std::vector<Hypothesis> greedy(Decoder& decoder, const Tensor& features, const DecodingOptions& options = {});
 
@@ -20,7 +20,7 @@ struct SamplingOptions : DecodingOptions {
   double temperature = 1;
   int64_t top_k = 0;
   double top_p = 1;
-  int64_t samples = 1;  // captions an image
+  int64_t samples = 1;  // captions per image
   bool operator==(const SamplingOptions&) const = default;
 };
 
@@ -28,8 +28,8 @@ struct SamplingOptions : DecodingOptions {
 // own, whatever the settings. A caption takes one number of its image's generator a step. Images may share
 // one: then what is drawn depends on the other images of the batch, too.
 //
-// Kind argument: temperature not over 0, top_k < 0, top_p not in (0, 1], samples < 1, not a generator an
-// image, and as beam_search.
+// Errors: those of beam_search, argument (temperature not over 0, top_k < 0, top_p not in (0, 1], samples <
+// 1, not one generator per image).
 std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
                                             const SamplingOptions& options,
                                             const std::vector<tensor::Generator*>& generators,

@@ -36,7 +36,7 @@ struct Node {
   int64_t row = 0;  // of the step's batch: where the attention is
 };
 
-// Runs the decoder, one step a call, and keeps the tree. One way of decoding may feed the decoder otherwise.
+// Runs the decoder, one step per call, and keeps the tree. A way of decoding may feed the decoder otherwise.
 class Search {
  public:
   // `op` begins the error texts.
@@ -93,7 +93,7 @@ struct Likely {
   double log_probability;
 };
 // A row's tokens without those that are `forbidden`, the likeliest first, equals by token; at most `count` of
-// them and none of probability 0. Kind data where one is NaN.
+// them and none of probability 0. Errors: data (one is NaN).
 std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int64_t count,
                                            const std::vector<int64_t>& forbidden);
 

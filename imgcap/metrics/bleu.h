@@ -1,8 +1,8 @@
 // BLEU (Papineni et al. 2002) in the two forms that caption models are scored with.
 //
 // Both take one candidate and at least one reference an image, as texts whose words are separated by white
-// space (Python's str.split()); nothing is lower-cased or removed here. Kind argument: the two lists differ
-// in length, are empty, or an image has no reference.
+// space (Python's str.split()); nothing is lower-cased or removed here. Errors: argument (the two lists
+// differ in length, are empty, or an image has no reference).
 #pragma once
 
 #include <array>
@@ -45,8 +45,8 @@ BleuResult bleu(std::span<const std::string> candidates,
 
 // torcheval 0.0.7's bleu_score for n_gram = 1..4, which the original program printed: no smoothing, the
 // shortest reference counts for the brevity penalty (later versions take the closest; the same with one
-// reference), computed in float32 as there. Kind data: no candidate has four words, where torcheval raises
-// ValueError; with `undefined_is_zero` the scores without a single n-gram are 0 in place of that.
+// reference), computed in float32 as there. With `undefined_is_zero` scores without a single n-gram are 0.
+// Errors: data (without it: no candidate has four words, where torcheval raises ValueError).
 Bleu4 bleu_torcheval(std::span<const std::string> candidates,
                      std::span<const std::vector<std::string>> references, bool undefined_is_zero = false);
 

@@ -16,7 +16,7 @@ namespace imgcap {
 // (reference):
 //   sim_n = sum_g min(h_g, r_g) r_g / (|h| |r|) * exp(-(l_h - l_r)^2 / (2 * 6^2)),   l = words - 1,
 // score = 10 * mean over n of the mean over the references of sim_n. N = 1 makes every weight 0, and the
-// score. Kind argument: no candidates, or one without references.
+// score. Errors: argument (no candidates, or one without references).
 ImageScores cider(std::span<const std::string> candidates,
                   std::span<const std::vector<std::string>> references);
 
@@ -29,12 +29,12 @@ ImageScores cider_swapped(std::span<const std::string> candidates,
 // cider() of captions one by one, against references that stay: what training on the score needs.
 class CiderScorer {
  public:
-  // Kind argument: no images, or one without references.
+  // Errors: argument (no images, or one without references).
   explicit CiderScorer(std::span<const std::vector<std::string>> references);
   ~CiderScorer();
   CiderScorer(CiderScorer&&) noexcept;
 
-  // Of a caption of the given image. Index error: no such image.
+  // Of a caption of the given image. Errors: index (no such image).
   double score(size_t image, const std::string& candidate);
 
  private:

@@ -44,7 +44,7 @@ using Candidates = std::map<std::string, std::string>;               // image ->
 using References = std::map<std::string, std::vector<std::string>>;  // image -> captions
 
 // Of a caption file, restricted to `images` where that is not null (those without captions are missing from
-// the result too). Kind data: an image has two candidates.
+// the result too). Errors: data (an image has two candidates).
 Candidates candidates_of(const std::vector<Caption>& captions,
                          const std::vector<std::string>* images = nullptr);
 References references_of(const std::vector<Caption>& captions,
@@ -77,7 +77,7 @@ struct ImageScore {
   double rouge_l = 0, cider = 0;
 };
 
-// The same scores, and each image's, by name. Kind argument: the original protocol, which has none.
+// The same scores, and each image's, by name. Errors: argument (the original protocol, which has none).
 Scores score_captions(const Candidates& candidates, const References& references, const ScoreOptions& options,
                       std::vector<ImageScore>& images);
 

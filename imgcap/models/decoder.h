@@ -72,11 +72,11 @@ class Decoder : public nn::Module {
   // Forward pass in the module's mode (train or eval).
   virtual CaptionLoss loss(const CaptionBatch& batch, const LossOptions& options) = 0;
 
-  // One row an image, ready for step() with <sos>. features (m, p, d). No graph.
+  // One row per image, ready for step() with <sos>. features (m, p, d). No graph.
   virtual DecodingState start(const Tensor& features) = 0;
-  // Feeds one word a row; the logits (n, vocabulary) of the next. No graph, evaluation arithmetic. In f32 the
-  // bits of a row depend on that row alone, here and in start(), and several threads may call both at once
-  // with states of their own.
+  // Feeds one word per row; the logits (n, vocabulary) of the next. No graph, evaluation arithmetic. In f32
+  // the bits of a row depend on that row alone, here and in start(), and several threads may call both at
+  // once with states of their own.
   virtual Tensor step(DecodingState& state, const Tensor& words) = 0;
   // What step() ends with: the logits of rows (n, hidden) of the top layer.
   Tensor logits(const Tensor& hidden);

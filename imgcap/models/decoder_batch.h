@@ -9,7 +9,7 @@
 
 namespace imgcap::internal {
 
-// Shape errors name what does not fit the decoder.
+// Errors: shape (names what does not fit the decoder).
 void expect_batch(const CaptionBatch& batch, const DecoderConfig& config);
 
 // rows[t] = captions of more than t + shift tokens, for as long as there are any.

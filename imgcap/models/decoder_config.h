@@ -36,8 +36,8 @@ struct DecoderConfig {
   bool operator==(const DecoderConfig&) const = default;
 };
 
-// Argument errors name the setting: out of its bounds (decoder_settings.h), or beside one that it does not go
-// with.
+// Errors: argument (names the setting: out of its bounds (decoder_settings.h), or beside one that it does not
+// go with).
 void validate(const DecoderConfig& config);
 
 // A JSON object with the members' names; from_json refuses unknown keys, wrong types and values out of range.

@@ -22,8 +22,8 @@ tensor::io::Json settings_to_json(const S& settings) {
   return json;
 }
 
-// Those that are missing have their defaults. Data errors: no object, a setting of another type, one that no
-// row has. Argument error for a name that an enum does not have; bounds are the caller's to check.
+// Those that are missing have their defaults. Bounds are the caller's to check. Errors: data (no object, a
+// setting of another type, one that no row has), argument (a name that an enum does not have).
 template <class S>
 S settings_from_json(const tensor::io::Json& json) {
   using tensor::check;

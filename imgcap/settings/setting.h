@@ -122,7 +122,7 @@ void visit_rows(const Rows& rows, S& settings, F& f) {
   std::apply([&](const auto&... row) { (visit(row), ...); }, rows);
 }
 
-// Argument errors: "train: lr is 2000; it has to be in [0, 1000]", "train: optimizer 'x' is none of a, b".
+// Errors: argument ("train: lr is 2000; it has to be in [0, 1000]", "train: optimizer 'x' is none of a, b").
 [[noreturn]] void refuse_number(const char* owner, const Row& row, const std::string& value, bool whole);
 [[noreturn]] void refuse_name(const char* owner, const Row& row, const std::string& name,
                               const std::vector<std::string>& names);
@@ -142,7 +142,7 @@ void for_each_setting(S& settings, F&& f) {
   for_each_setting(kSettings<std::remove_const_t<S>>, settings, f);
 }
 
-// Argument error that names the setting, for the first number out of its bounds.
+// Errors: argument (names the first setting that is out of its bounds).
 template <class S>
 void check_bounds(const S& settings) {
   for_each_setting(settings, []<class T>(const Row& row, const T& value) {
@@ -152,7 +152,7 @@ void check_bounds(const S& settings) {
   });
 }
 
-// The value of an enum's setting by its name. Argument error for a name that it does not have.
+// The value of an enum's setting by its name. Errors: argument (a name that it does not have).
 template <NamedEnum E>
 E value_of(const char* owner, const Row& row, const std::string& name) {
   const std::optional<E> value = value_named<E>(name);

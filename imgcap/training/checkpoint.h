@@ -34,7 +34,7 @@ struct Checkpoint {
   Vocabulary make_vocabulary() const { return Vocabulary(vocabulary); }
 };
 
-// How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale a row.
+// How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale per row.
 // The encoder's convolutions become f16 in both, and its vectors, batch norm's, stay f32.
 enum class WeightFormat { f32, f16, i8 };
 
@@ -42,8 +42,8 @@ enum class WeightFormat { f32, f16, i8 };
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
                      WeightFormat format = WeightFormat::f32);
 
-// Data errors name the file and what is missing or does not fit (vocabulary and decoder of different sizes,
-// ...).
+// Errors: data (names the file and what is missing or does not fit: vocabulary and decoder of different
+// sizes, ...).
 Checkpoint load_checkpoint(const std::filesystem::path& file);
 
 }  // namespace imgcap

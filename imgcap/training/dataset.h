@@ -39,7 +39,7 @@ struct Dataset {
 Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::vector<std::string>& names,
                      const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens = 0);
 
-// The same data set with the rows that its photos have in another cache. Kind data: it lacks one.
+// The same data set with the rows that its photos have in another cache. Errors: data (it lacks one).
 Dataset with_rows_of(const FeatureCache& features, Dataset data);
 
 // Whole photos with all their captions, rows sorted by falling length (equal lengths keep their order).

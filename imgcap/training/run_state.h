@@ -47,9 +47,9 @@ struct RunSources {
 // `sources.model` with the state's weights and with all that the run needs to go on.
 Checkpoint snapshot(const RunState& state, const RunSources& sources);
 
-// The state that `file` was saved in. Data errors, that name the file: there is none, it is no training
-// run's, or of another model, vocabulary, encoder or data set, or of other settings but for those that change
-// nothing of what is trained.
+// The state that `file` was saved in. Errors: data (names the file: there is none, it is no training run's,
+// or of another model, vocabulary, encoder or data set, or of other settings but for those that change
+// nothing of what is trained).
 void resume(RunState& state, const RunSources& sources, const std::filesystem::path& file);
 
 }  // namespace imgcap

@@ -43,7 +43,8 @@ void sharpen(nn::StateDict& weights, const DecoderConfig& config, double tempera
 SelfCritical::SelfCritical(const Dataset& training, int64_t samples, int64_t max_words)
     : scorer_(reference_texts(training)), samples_(samples), max_words_(max_words) {
   tensor::check(samples >= 2, tensor::ErrorKind::argument,
-                "self-critical training: {} samples a photo; one needs others to be compared with", samples);
+                "self-critical training: {} samples per photo; one needs others to be compared with",
+                samples);
 }
 
 SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,

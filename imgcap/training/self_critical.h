@@ -21,15 +21,15 @@ struct SampledCaptions {
 
 // Divides the vocabulary layer of a decoder's state dict by `temperature`: below 1 the model draws what it
 // holds likely more often, and searches as before. A model that label smoothing has made flat would else
-// spend its first epochs on nothing but getting sure, and captions get worse meanwhile. Kind argument: not
-// over 0, or tied weights, whose embedding would change as well.
+// spend its first epochs on nothing but getting sure, and captions get worse meanwhile. Errors: argument (not
+// over 0; tied weights, whose embedding would change as well).
 void sharpen(nn::StateDict& weights, const DecoderConfig& config, double temperature);
 
 class SelfCritical {
  public:
   // CIDEr against the captions of `training`, whose n-grams give the document frequencies. Its words are the
   // vocabulary's tokens with <eos>: if signs and ends cost nothing, captions learn to break off ("in a . .").
-  // `samples` captions of at most `max_words` words are drawn a photo. Argument error: samples < 2.
+  // `samples` captions of at most `max_words` words are drawn per photo. Errors: argument (samples < 2).
   SelfCritical(const Dataset& training, int64_t samples, int64_t max_words);
 
   // Draws for the given photos of the training set; features (photos, p, d) as their batch has them. The

@@ -71,7 +71,7 @@ struct TrainOptions {
   bool operator==(const TrainOptions&) const = default;
 };
 
-// Argument errors name the setting: out of its bounds, or beside one that it does not go with.
+// Errors: argument (names the setting: out of its bounds, or beside one that it does not go with).
 void validate(const TrainOptions& options);
 // A JSON object with the rows' names; from_json refuses unknown ones, wrong types and values out of range.
 std::string to_json(const TrainOptions& options);

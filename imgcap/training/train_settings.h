@@ -50,7 +50,7 @@ inline constexpr auto kSettings<TrainOptions> = Table{
         "al. 2017; begin from a trained model, --init)"},
     Setting{"samples", "--samples", &TrainOptions::samples, between(2, 1000),
             "Captions drawn per photo (self-critical)",
-            refused_as("{} samples a photo; 2 to 1000 are possible")},
+            refused_as("{} samples per photo; 2 to 1000 are possible")},
     Setting{
         "augment", "--augment", &TrainOptions::augment, anything(),
         "Changed training photos beside the true ones: none, mirror, mild (parts of 60 % and more, mirrored "

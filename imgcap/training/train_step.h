@@ -28,8 +28,8 @@ class TrainStep {
   // All references have to outlive it.
   TrainStep(const TrainOptions& options, const Dataset& training, RunState& state);
 
-  // Trains on a batch and counts the step. Data error: the loss is not finite, or a loss scale cannot help
-  // any more (optim/grad_scaler.h). Autograd error: in a run's first step a parameter got no gradient.
+  // Trains on a batch and counts the step. Errors: data (the loss is not finite, or a loss scale cannot help
+  // any more: optim/grad_scaler.h), autograd (in a run's first step a parameter got no gradient).
   StepReport operator()(TrainingBatch& batch);
 
  private:

@@ -24,7 +24,7 @@ class Trainer {
   // weights are the first ones when there are any. All references have to outlive the trainer. `views`: what
   // training photos are taken from in place of `features` when it is not empty (dataset.h). `encoder`:
   // trained along with the decoder when there is one; then `features` is not read but for the number of
-  // channels. Argument error when it and the options' `finetune` do not come together.
+  // channels. Errors: argument (it and the options' `finetune` do not come together).
   Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training, const Dataset& validation,
           const TrainOptions& options, std::filesystem::path folder,
           std::vector<const FeatureCache*> views = {}, TrainedEncoder* encoder = nullptr);
@@ -37,7 +37,7 @@ class Trainer {
   void detect_anomaly(bool on) { detect_anomaly_ = on; }
 
   // Continues a run from FOLDER/last.safetensors, to the bit; what its log says of later steps is taken back
-  // when run() begins. Data errors: no such file, another data set or other settings than this trainer's.
+  // when run() begins. Errors: data (no such file, another data set or other settings than this trainer's).
   void resume();
 
   enum class End { finished, interrupted, patience };

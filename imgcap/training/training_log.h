@@ -17,7 +17,7 @@
 
 namespace imgcap {
 
-// Adds to a run's log; each line is on disk's way when `add` returns. Io errors name the file.
+// Adds to a run's log; each line is on disk's way when `add` returns. Errors: io (names the file).
 class TrainingLogWriter {
  public:
   // The file need not be there.
@@ -64,9 +64,9 @@ inline constexpr int64_t kMostTrainingSteps = int64_t{1} << 50;  // far over any
 // Of a step's line "step" and "loss" are read, of a validation's "validation", "step", "loss", "BLEU-4",
 // "CIDEr" and "best"; other keys are ignored, blank lines too. Or an event file, which its content tells
 // (event_log.h), or a folder of event files: those of one run that was resumed, in the order of the times in
-// their names. Kind io: the file cannot be read. Kind data: it is over kMaxTrainingLogBytes; "file:line: ..."
-// of the first line that is not one of these, or no line at all; what event_log.h and tensor/io/events.h
-// refuse.
+// their names. Errors: io (the file cannot be read), data (it is over kMaxTrainingLogBytes; "file:line: ..."
+// of the first line that is not one of these; no line at all; what event_log.h and tensor/io/events.h
+// refuse).
 TrainingLog read_training_log(const std::filesystem::path& file);
 
 // The same for a file in memory; `name` stands for it in messages.

@@ -166,7 +166,7 @@ TEST_CASE("caption: every option counts") {
   CHECK(given.left() == "");
 }
 
-TEST_CASE("caption for people: a line a photo, further captions below it, and a sheet for each photo") {
+TEST_CASE("caption for people: a line per photo, further captions below it, and a sheet for each photo") {
   const Scene scene;
   const std::string bear = scene.photos + "/" + kBear, sheet = scene.folder / "s.png";
   const Result result =

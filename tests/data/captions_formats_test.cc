@@ -259,11 +259,11 @@ TEST_CASE("caption formats: a folder of texts, with the photos beside them or no
   write(folder.path / "metadata.jsonl", "{\"file_name\": \"a.jpg\", \"text\": \"of the hub\"}\n");
   CHECK(read_captions(folder.path).captions == Captions{{"a.jpg", 0, "of the hub"}});
   const tests::TemporaryFolder none("captions");
-  CHECK_THROWS_WITH_AS(
-      read_captions(none.path),
-      (none.path.string() + ": a folder without .txt files; expected one for each photo, a caption a line")
-          .c_str(),
-      tensor::Error);
+  CHECK_THROWS_WITH_AS(read_captions(none.path),
+                       (none.path.string() +
+                        ": a folder without .txt files; expected one for each photo, one caption per line")
+                           .c_str(),
+                       tensor::Error);
 }
 
 TEST_CASE("caption formats: the number in a photo's name") {

@@ -360,7 +360,7 @@ TEST_CASE("captions: image lists") {
   const std::string longest(4096, 'x');
   CHECK(imgcap::parse_image_list(" " + longest + " \n", "l").names == Names{longest});
   CHECK(data_error([&] { imgcap::parse_image_list(longest + "x", "l"); }) ==
-        "l:1: an image name of 4097 bytes; expected one name a line");
+        "l:1: an image name of 4097 bytes; expected one name per line");
 }
 
 TEST_CASE("captions: groups by image, selected by a list") {

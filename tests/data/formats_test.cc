@@ -116,7 +116,7 @@ TEST_CASE("TIFF files that are refused, in one sentence, and nothing printed") {
   CHECK(contains(bad("float.tif"),
                  "f: a TIFF of floating-point samples cannot be read: save it with 8 or 16 bits"));
   CHECK(contains(bad("signed.tif"), "a TIFF of signed samples"));
-  CHECK(contains(bad("bits_32.tif"), "a TIFF of 32 bits a sample"));
+  CHECK(contains(bad("bits_32.tif"), "a TIFF of 32 bits per sample"));
   CHECK(contains(bad("lab.tif"), "a TIFF of the colour kind 8 cannot be read: save it as RGB"));
   CHECK(contains(bad("no_palette.tif"), "f: damaged TIFF: "));
   CHECK(contains(bad("short.tif"), "f: damaged TIFF: "));

@@ -403,7 +403,8 @@ TEST_CASE("BMPs of other kinds are refused") {
     CHECK(bmp_error(bmp(info, 1, 1, 24, 0, 100)) ==
           "f: a BMP header of " + std::to_string(info) + " bytes is of no known kind");
   for (const int bits : {0, 3, 5, 15, 25, 48, 64})
-    CHECK(bmp_error(bmp(40, 1, 1, bits, 0, 100)) == "f: a BMP of " + std::to_string(bits) + " bits a pixel");
+    CHECK(bmp_error(bmp(40, 1, 1, bits, 0, 100)) ==
+          "f: a BMP of " + std::to_string(bits) + " bits per pixel");
   // Which compressions go with which pixels; 64 bytes are a header of OS/2, which has no bit fields.
   for (const int64_t info : {40, 64})
     for (const int compression : {1, 2, 3, 4, 5, 6, 7})
@@ -412,9 +413,10 @@ TEST_CASE("BMPs of other kinds are refused") {
         const bool runs = (compression == 1 && bits == 8) || (compression == 2 && bits == 4) ||
                           (info == 64 && compression == 4 && bits == 24);
         CHECK(bmp_error(bmp(info, 1, 1, bits, compression, 1100)) ==
-              (fields || runs ? ""
-                              : "f: a BMP of compression " + std::to_string(compression) + " at " +
-                                    std::to_string(bits) + " bits a pixel cannot be read: save it without"));
+              (fields || runs
+                   ? ""
+                   : "f: a BMP of compression " + std::to_string(compression) + " at " +
+                         std::to_string(bits) + " bits per pixel cannot be read: save it without"));
       }
   const Bytes whole = bmp(40, 1, 1, 24, 0, 4);
   for (size_t size = 18; size < 54; ++size) {

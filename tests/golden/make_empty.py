@@ -1,4 +1,4 @@
-"""Makes empty.txt: what PyTorch makes of sizes of 0, a line a call:
+"""Makes empty.txt: what PyTorch makes of sizes of 0, a line per call:
 
     OP INPUT... -> OUTPUT:VALUE... => GRADIENT:VALUE...        or        OP INPUT... refused
     ("=> refused" where backward alone is)

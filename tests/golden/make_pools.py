@@ -1,4 +1,4 @@
-"""Makes pools.txt: PyTorch's max pooling of a row of SIZE numbers over a grid of windows, a line a call:
+"""Makes pools.txt: PyTorch's max pooling of a row of SIZE numbers over a grid of windows, a line per call:
 
     max SIZE KERNEL STRIDE PADDING DILATION CEIL: INDEX...        or        ...: refused
 

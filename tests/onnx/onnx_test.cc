@@ -155,7 +155,7 @@ TEST_CASE("onnx: what a decoder's files say of themselves") {
   CHECK_FALSE(tied.weights.contains("fc.weight"));
 }
 
-TEST_CASE("onnx: every encoder gives the frozen network's features, one row a place") {
+TEST_CASE("onnx: every encoder gives the frozen network's features, one row per place") {
   const tests::TemporaryFolder folder("onnx");
   for (const std::string& name : encoder_names()) {
     CAPTURE(name);

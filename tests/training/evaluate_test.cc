@@ -46,7 +46,7 @@ TEST_CASE("the mean loss is a token's, whatever batches the captions come in") {
     CAPTURE(to_string(kind));
     const Toy toy(kind);
     const auto decoder = lively_decoder(toy);
-    // Sixteen photos a batch: one of short captions, one of five long ones.
+    // Sixteen photos per batch: one of short captions, one of five long ones.
     const Dataset data = many(toy, 21, 16);
     double sum = 0, of_photos = 0;
     int64_t tokens = 0;

@@ -24,7 +24,7 @@ namespace {
 constexpr int kSteps = 1000;
 // The first steps make what stays: the optimiser's state, cached blocks, the threads' stacks.
 constexpr int kWarmUp = 100;
-// The heap's free lists move a little; a leak of 4 bytes an element of the smallest gradient would pass this
+// The heap's free lists move a little; a leak of 4 bytes per element of the smallest gradient would pass this
 // in a few hundred steps.
 constexpr int64_t kResidentBand = int64_t{4} << 20;
 

@@ -77,7 +77,7 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     CHECK(after > 1.5 * before);
   }
   const Toy toy;
-  CHECK_THROWS_WITH_AS(SelfCritical(toy.data, 1, 8), doctest::Contains("1 samples a photo"), tensor::Error);
+  CHECK_THROWS_WITH_AS(SelfCritical(toy.data, 1, 8), doctest::Contains("1 samples per photo"), tensor::Error);
   CHECK_NOTHROW(SelfCritical(toy.data, 2, 8));
 }
 

@@ -58,7 +58,7 @@ TrainOptions idle_options() {
   options.clip_norm = 1e-3;
   options.schedule = Schedule::constant;
   options.average_decay = 0;
-  options.batch_photos = 8;  // a step an epoch
+  options.batch_photos = 8;  // a step per epoch
   options.epochs = 8;
   options.teacher_forcing = 1;
   options.label_smoothing = 0;

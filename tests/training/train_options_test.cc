@@ -207,7 +207,7 @@ TEST_CASE("each setting takes the values up to its bounds and none beyond them")
   bounded<int64_t>(steps, &O::max_tokens, 0, kMost);
   bounded<int64_t>(steps, &O::checkpoint_every, 0, kMost);
   bounded<int64_t>("1 to 1000 are possible", &O::augment_views, 1, 1000);
-  bounded<int64_t>("samples a photo", &O::samples, 2, 1000);
+  bounded<int64_t>("samples per photo", &O::samples, 2, 1000);
   bounded<int64_t>("stages of the encoder", &O::finetune, 0, 1000);
   bounded<double>("lr is", &O::lr, 0, 1e3);
   bounded<double>("encoder's learning rate is", &O::finetune_lr, 0, 1e3);

@@ -63,7 +63,7 @@ TEST_CASE("a run that is stopped and resumed ends with the same bits") {
 TEST_CASE("a trainer's memory is flat over a thousand steps and some validations") {
   const Toy toy;
   TrainOptions options = toy_options();
-  options.batch_photos = 1;  // 8 steps an epoch
+  options.batch_photos = 1;  // 8 steps per epoch
   options.epochs = 125;
   options.validate_every = 20;
   options.checkpoint_every = 0;  // it saves at the end of each epoch
@@ -369,7 +369,7 @@ TEST_CASE("one batch over-fits, and its captions come back") {
     Toy toy(kind);
     toy.info.decoder.layer_dropout = 0;
     toy.info.decoder.hidden = toy.info.decoder.embedding = 48;
-    // One caption a photo: two captions of one photo have a loss that cannot vanish.
+    // One caption per photo: two captions of one photo have a loss that cannot vanish.
     for (auto& [name, texts] : toy.captions) texts.resize(1);
     const Dataset data = make_dataset({toy.captions}, toy.names, toy.features, toy.vocabulary);
     tensor::Generator generator(5);

@@ -1,7 +1,7 @@
 // The caption decoder over all time steps as one node. The attention of a step needs the state of the step
-// before, so this is no LSTM sequence; as one node a step it would make a skinny weight-gradient product and
-// a read-modify-write of all weight gradients a step. Here the backward sweep runs in time and then makes one
-// product a weight.
+// before, so this is no LSTM sequence; as one node per step it would make a skinny weight-gradient product
+// and a read-modify-write of all weight gradients per step. Here the backward sweep runs in time and then
+// makes one product per weight.
 #pragma once
 
 #include <cstdint>
