@@ -22,9 +22,10 @@ AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features)
   check(features.rank() == 3 && features.size(2) == feature_size_, ErrorKind::shape,
         "AdditiveAttention: features have to be (images, regions, {}), not {}", feature_size_,
         features.shape());
-  return prepare(features,
-                 autograd::linear(features, autograd::slice(attention_.weight(), 1, 0, feature_size_),
-                                  attention_.bias()));
+  Prepared prepared = prepare(features, {});
+  prepared.keys = autograd::linear(features, autograd::slice(attention_.weight(), 1, 0, feature_size_),
+                                   attention_.bias());
+  return prepared;
 }
 
 AdditiveAttention::Prepared AdditiveAttention::prepare(const Variable& features, const Variable& keys) {

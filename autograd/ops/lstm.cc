@@ -1,4 +1,5 @@
 #include "autograd/ops/common.h"
+#include "autograd/packed_weights.h"
 
 namespace autograd {
 namespace {
@@ -132,8 +133,8 @@ LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& w
   Tensor gates = Tensor::empty({n, 4 * hidden}, cell.wide(), x.device());
   Tensor h = empty_like(cell.x.data(), {n, hidden}), c = empty_like(cell.c.data(), {n, hidden});
   set_biases(gates, bias_ih, bias_hh);
-  tensor::kernels::matmul(gates, cell.x.data(), cell.weight_ih.data().t(), 1, 1);
-  tensor::kernels::matmul(gates, cell.h.data(), cell.weight_hh.data().t(), 1, 1);
+  multiply_weight(gates, cell.x.data(), cell.weight_ih.data(), true);
+  multiply_weight(gates, cell.h.data(), cell.weight_hh.data(), true);
   tensor::kernels::lstm_cell(h, c, gates, gates, cell.c.data().contiguous());
   const Variables out = record_all<LstmCellBackward>({h, c}, cell.inputs(), cell, gates, c);
   return {out[0], out[1]};

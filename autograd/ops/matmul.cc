@@ -1,4 +1,5 @@
 #include "autograd/ops/common.h"
+#include "autograd/packed_weights.h"
 
 namespace autograd {
 namespace {
@@ -97,8 +98,7 @@ Variable linear(const Variable& given, const Variable& given_weight, const Varia
   Tensor rows = out.view({row_count(x.shape()), weight.size(0)});
   const bool has_bias = bias.defined();
   if (has_bias) rows.copy_(bias.data());
-  tensor::kernels::matmul(rows, x.data().reshape({rows.size(0), weight.size(1)}), weight.data().t(), 1,
-                          has_bias ? 1 : 0);
+  multiply_weight(rows, x.data().reshape({rows.size(0), weight.size(1)}), weight.data(), has_bias);
   return record<LinearBackward>(out, {x, weight, bias}, x, weight);
 }
 

@@ -28,16 +28,15 @@ nn::Linear& AttentionDecoder::add_initial(const std::string& name, tensor::Gener
   return add<nn::Linear>(name, config().features, config().layers * config().hidden, true, generator);
 }
 
-template <class Apply>
-autograd::LstmState AttentionDecoder::initial_state(const Variable& features, const Apply& apply) {
+autograd::LstmState AttentionDecoder::initial_state(const Variable& features) {
   if (!init_h_) return {};
   const Variable mean = autograd::mean(features, {1});
-  const auto state = [&](const char* name, nn::Linear& layer) {
-    const Variable all = autograd::tanh(apply(name, layer, mean));  // (m, layers * hidden)
+  const auto state = [&](nn::Linear& layer) {
+    const Variable all = autograd::tanh(layer(mean));  // (m, layers * hidden)
     return autograd::permute(autograd::reshape(all, {features.size(0), config().layers, config().hidden}),
                              {1, 0, 2});
   };
-  return {state("init_h", *init_h_), state("init_c", *init_c_)};
+  return {state(*init_h_), state(*init_c_)};
 }
 
 DecoderWeights AttentionDecoder::weights() {
@@ -66,8 +65,7 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   inputs.rows = internal::rows_at_steps(batch.lengths, 1);
   inputs.words = batch.words.slice(1, 0, static_cast<int64_t>(inputs.rows.size()));
   inputs.teacher = internal::draw_coins(options, inputs.rows.size(), 1, generator);
-  const auto apply = [](const char*, nn::Linear& layer, const Variable& x) { return layer(x); };
-  if (const autograd::LstmState initial = initial_state(prepared.features, apply); initial.h.defined()) {
+  if (const autograd::LstmState initial = initial_state(prepared.features); initial.h.defined()) {
     // A row starts from its image's state.
     const auto rows = [&](const Variable& s) {
       autograd::Variables layers;
@@ -96,24 +94,16 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
 DecodingState AttentionDecoder::start(const Tensor& features) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
+  const autograd::PackedGuard packed(packed_);
   tensor::check(features.rank() == 3 && features.size(2) == config().features, tensor::ErrorKind::shape,
                 "decoder: features {} where (images, places, {}) is needed", tensor::describe(features),
                 config().features);
   const int64_t images = features.size(0);
-  nn::Linear& attention = attention_.attention();
   DecodingState state;
-  {
-    const nn::Scope in_attention(attention_);
-    state.keys =
-        packed_.linear("attention.keys", features, attention.weight().data().slice(1, 0, config().features),
-                       attention.bias().data());
-  }
+  state.keys = attention_.prepare(features).keys.data();
   state.values = features;
   state.image = Tensor::arange(images);
-  const autograd::LstmState initial =
-      initial_state(features, [&](const char* name, nn::Linear& layer, const Variable& x) {
-        return Variable(product(name, layer, x.data()));
-      });
+  const autograd::LstmState initial = initial_state(features);
   for (int64_t l = 0; l < config().layers; ++l) {
     const auto layer = [&](const Variable& s) {
       return s.defined() ? s.data().select(0, l).contiguous()
@@ -128,17 +118,14 @@ DecodingState AttentionDecoder::start(const Tensor& features) {
 Tensor AttentionDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
-  const Tensor top = state.h.back(), weight = attention_.attention().weight().data();
-  const Tensor query =
-      packed_.linear("attention.query", top, weight.slice(1, config().features, weight.size(1)));
-  autograd::Attention attended = autograd::additive_attention(
-      state.keys, state.values, query, state.image,
-      autograd::reshape(attention_.attn_weights().weight(), {config().attention}),
-      attention_.attn_weights().bias());
+  const autograd::PackedGuard packed(packed_);
+  const Variable top = state.h.back();
+  autograd::Attention attended =
+      attention_.forward(attention_.prepare(state.values, state.keys), top, state.image);
   state.alpha = attended.alpha.data();
-  if (gate_) attended.context = attended.context * autograd::sigmoid(Variable(product("gate", *gate_, top)));
+  if (gate_) attended.context = attended.context * autograd::sigmoid((*gate_)(top));
   const Variable x = autograd::cat({embedding_(words), attended.context}, 1);
-  return product("fc", fc_, internal::lstm_step(lstm_, packed_, state, x.data()));
+  return fc_(internal::advance(lstm_, state, x)).data();
 }
 
 }  // namespace imgcap

@@ -21,9 +21,8 @@ class AttentionDecoder final : public Decoder {
   Tensor step(DecodingState& state, const Tensor& words) override;
 
  private:
-  // h0 and c0 as (layers, m, hidden), or undefined. apply(name, layer, x) is the layer's product.
-  template <class Apply>
-  autograd::LstmState initial_state(const Variable& features, const Apply& apply);
+  // h0 and c0 as (layers, m, hidden), or undefined.
+  autograd::LstmState initial_state(const Variable& features);
   nn::Linear& add_initial(const std::string& name, tensor::Generator& generator);
   DecoderWeights weights();
 

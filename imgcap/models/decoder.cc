@@ -37,7 +37,9 @@ DecodingState Decoder::select(const DecodingState& state, const Tensor& rows) {
 }
 
 Tensor Decoder::logits(const Tensor& hidden) {
-  return packed_.linear("fc", hidden, parameter(kOutputWeight).data(), parameter(kOutputBias).data());
+  const autograd::NoGrad no_grad;
+  const autograd::PackedGuard packed(packed_);
+  return autograd::linear(hidden, parameter(kOutputWeight), parameter(kOutputBias)).data();
 }
 
 void Decoder::tie_weights(tensor::Generator& generator) {

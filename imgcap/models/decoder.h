@@ -6,9 +6,9 @@
 #include <memory>
 #include <vector>
 
+#include "autograd/packed_weights.h"
 #include "imgcap/models/decoder_config.h"
 #include "imgcap/models/decoder_sequence/decoder_sequence.h"
-#include "imgcap/models/packed_weights.h"
 #include "nn/linear.h"
 #include "nn/lstm.h"
 #include "nn/module.h"
@@ -92,12 +92,6 @@ class Decoder : public nn::Module {
   std::string describe() const override;
 
  protected:
-  // The same as the layer without a graph, by its packed weights. `name` is the layer's.
-  Tensor product(const std::string& name, nn::Linear& layer, const Tensor& x) {
-    const nn::Scope scope(layer);
-    return packed_.linear(name, x, layer.weight().data(), layer.bias().data());
-  }
-
   // Training changes the weights at every step: what is laid out is of no more use.
   void mode_changed() override {
     if (training()) packed_.clear();
@@ -109,7 +103,7 @@ class Decoder : public nn::Module {
   // Makes the output layer's weight the embedding, and draws it anew.
   void tie_weights(tensor::Generator& generator);
 
-  PackedWeights packed_;  // of start() and step()
+  autograd::PackedWeights packed_;  // of start() and step()
 
  private:
   DecoderConfig config_;

@@ -90,28 +90,13 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
   return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
 }
 
-Tensor lstm_step(nn::LSTM& lstm, PackedWeights& packed, DecodingState& state, const Tensor& x) {
-  const nn::Scope scope(lstm);
-  Tensor input = x;
-  for (size_t l = 0; l < state.h.size(); ++l) {
-    const nn::LSTM::Weights& w = lstm.weights(static_cast<int64_t>(l));
-    Tensor &h = state.h[l], &c = state.c[l];
-    if (input.dtype() != DType::f32) {
-      const autograd::LstmState next =
-          autograd::lstm_cell(input, {h, c}, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh);
-      h = next.h.data(), c = next.c.data();
-    } else {
-      Tensor gates = packed.linear(tensor::format("lstm.input.{}", l), input, w.weight_ih.data(),
-                                   (w.bias_ih + w.bias_hh).data());
-      packed.add_product(tensor::format("lstm.state.{}", l), gates, h, w.weight_hh.data());
-      Tensor next_h = Tensor::empty(h.shape(), DType::f32), next_c = Tensor::empty(c.shape(), DType::f32);
-      tensor::kernels::lstm_cell(next_h, next_c, gates, gates, c.contiguous());
-      h = next_h, c = next_c;
-    }
-    input = h;
-  }
-  autograd::internal::tell_op(nullptr, {input}, {});
-  return input;
+Tensor advance(nn::LSTM& lstm, DecodingState& state, const Variable& x) {
+  nn::LstmStates states;
+  for (size_t l = 0; l < state.h.size(); ++l) states.push_back({state.h[l], state.c[l]});
+  states = lstm.step(x, states, false);
+  for (size_t l = 0; l < state.h.size(); ++l)
+    state.h[l] = states[l].h.data(), state.c[l] = states[l].c.data();
+  return state.h.back();
 }
 
 std::vector<DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm) {

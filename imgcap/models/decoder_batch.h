@@ -31,8 +31,8 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
                          const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
                          const LossOptions& options);
 
-// One step of all layers without dropout and without a graph; the top layer's output.
-Tensor lstm_step(nn::LSTM& lstm, PackedWeights& packed, DecodingState& state, const Tensor& x);
+// One step of all layers without dropout; the top layer's output.
+Tensor advance(nn::LSTM& lstm, DecodingState& state, const Variable& x);
 
 // The layers' weights in the decoder sequence's form.
 std::vector<DecoderWeights::Layer> layer_weights(const nn::LSTM& lstm);

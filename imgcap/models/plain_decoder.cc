@@ -10,12 +10,11 @@ PlainDecoder::Head::Head(int64_t features, int64_t width, tensor::Generator& gen
     : first_(add<nn::Linear>("0", features, width, true, generator)),
       second_(add<nn::Linear>("3", width, width, true, generator)) {}
 
-template <class Apply>
-Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& generator, const Apply& apply) {
+Variable PlainDecoder::Head::forward(const Variable& x, tensor::Generator& generator) {
   const nn::Scope scope(*this);
   constexpr double kDropout = 0.5;
-  const Variable inner = autograd::relu(apply("head.0", first_, x));
-  return autograd::relu(apply("head.3", second_, autograd::dropout(inner, kDropout, training(), generator)));
+  const Variable inner = autograd::relu(first_(x));
+  return autograd::relu(second_(autograd::dropout(inner, kDropout, training(), generator)));
 }
 
 PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& generator)
@@ -32,12 +31,10 @@ PlainDecoder::PlainDecoder(const DecoderConfig& config, tensor::Generator& gener
   if (config.tie_weights) tie_weights(generator);
 }
 
-template <class Apply>
-Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& generator,
-                                   const Apply& apply) {
+Variable PlainDecoder::image_input(const Variable& features, tensor::Generator& generator) {
   const Variable mean = autograd::mean(features, {1});
-  if (image_) return autograd::tanh(apply("image", *image_, mean));
-  return apply("projection", *projection_, head_->forward(mean, generator, apply));
+  if (image_) return autograd::tanh((*image_)(mean));
+  return (*projection_)(head_->forward(mean, generator));
 }
 
 DecoderWeights PlainDecoder::weights() {
@@ -54,8 +51,7 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   internal::expect_batch(batch, config());
   tensor::Generator& generator = internal::generator_of(options);
   DecoderInputs inputs;
-  const auto apply = [](const char*, nn::Linear& layer, const Variable& x) { return layer(x); };
-  inputs.first_input = autograd::embedding(image_input(batch.features, generator, apply), batch.image);
+  inputs.first_input = autograd::embedding(image_input(batch.features, generator), batch.image);
   inputs.rows = internal::rows_at_steps(batch.lengths, 0);
   const auto steps = static_cast<int64_t>(inputs.rows.size());
   // Step k >= 1 is fed word k - 1; step 0 is the image and its column is not read.
@@ -82,6 +78,7 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
 DecodingState PlainDecoder::start(const Tensor& features) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
+  const autograd::PackedGuard packed(packed_);
   tensor::check(features.rank() == 3 && features.size(2) == config().features, tensor::ErrorKind::shape,
                 "decoder: features {} where (images, places, {}) is needed", tensor::describe(features),
                 config().features);
@@ -92,18 +89,15 @@ DecodingState PlainDecoder::start(const Tensor& features) {
     state.c.push_back(Tensor::zeros({images, config().hidden}, features.dtype()));
   }
   state.image = Tensor::arange(images);
-  const Variable input = image_input(features, tensor::default_generator(),
-                                     [&](const char* name, nn::Linear& layer, const Variable& x) {
-                                       return Variable(product(name, layer, x.data()));
-                                     });
-  internal::lstm_step(lstm_, packed_, state, input.data());
+  internal::advance(lstm_, state, image_input(features, tensor::default_generator()));
   return state;
 }
 
 Tensor PlainDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const autograd::NoGrad no_grad;
-  return product("fc", fc_, internal::lstm_step(lstm_, packed_, state, embedding_(words).data()));
+  const autograd::PackedGuard packed(packed_);
+  return fc_(internal::advance(lstm_, state, embedding_(words))).data();
 }
 
 }  // namespace imgcap

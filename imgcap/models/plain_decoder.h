@@ -26,17 +26,14 @@ class PlainDecoder final : public Decoder {
   class Head final : public nn::Module {
    public:
     Head(int64_t features, int64_t width, tensor::Generator& generator);
-    // apply(name, layer, x) is a layer's product.
-    template <class Apply>
-    Variable forward(const Variable& x, tensor::Generator& generator, const Apply& apply);
+    Variable forward(const Variable& x, tensor::Generator& generator);
     std::string describe() const override { return "Head"; }
 
    private:
     nn::Linear &first_, &second_;
   };
 
-  template <class Apply>
-  Variable image_input(const Variable& features, tensor::Generator& generator, const Apply& apply);
+  Variable image_input(const Variable& features, tensor::Generator& generator);
   DecoderWeights weights();
 
   // Either image_, or head_ and projection_, turn the image into an input.
