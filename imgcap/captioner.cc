@@ -65,12 +65,14 @@ Image red_and_blue_swapped(Image image) {
 }  // namespace
 
 Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const {
-  std::vector<Image> photos;
+  std::vector<const Image*> photos;
+  std::deque<Image> swapped;
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].features.defined()) continue;
     check(requests[i].image != nullptr, ErrorKind::argument, "captioner: request {} has no photo", i);
-    photos.push_back(requests[i].swap_red_and_blue ? red_and_blue_swapped(*requests[i].image)
-                                                   : *requests[i].image);
+    photos.push_back(requests[i].swap_red_and_blue
+                         ? &swapped.emplace_back(red_and_blue_swapped(*requests[i].image))
+                         : requests[i].image);
   }
   const Tensor encoded = photos.empty() ? Tensor() : encode_images(model_.encoder, photos);
   if (photos.size() == requests.size()) return encoded;

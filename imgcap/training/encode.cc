@@ -82,14 +82,20 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
   return loaded;
 }
 
-Tensor encode_images(const LoadedEncoder& loaded, const std::vector<Image>& images) {
+Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images) {
+  std::vector<const Image*> pointers;
+  for (const Image& image : images) pointers.push_back(&image);
+  return encode_images(encoder, pointers);
+}
+
+Tensor encode_images(const LoadedEncoder& loaded, const std::vector<const Image*>& images) {
   const Preprocessing& p = loaded.preprocessing;
   const auto n = static_cast<int64_t>(images.size());
   const int64_t size = 3 * p.height * p.width;
   Tensor pictures = Tensor::empty({n, 3, p.height, p.width});
   float* to = pictures.mutable_data<float>();
   tensor::parallel_for(n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to_chw(images[static_cast<size_t>(i)], p, to + i * size);
+    for (int64_t i = begin; i < end; ++i) to_chw(*images[static_cast<size_t>(i)], p, to + i * size);
   });
   const Tensor map = loaded.encoder->features(pictures);
   return map.permute({0, 2, 3, 1}).reshape({n, map.size(2) * map.size(3), map.size(1)});

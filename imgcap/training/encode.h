@@ -43,6 +43,7 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, tensor
                            const std::string& origin, EncoderUse use = EncoderUse::features);
 
 // (n, p, d) f32 from pictures, in their order.
+tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<const Image*>& images);
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);
 
 // How photos are changed before they are encoded. A frozen encoder needs to see a changed photo only once, so
