@@ -68,7 +68,13 @@ class Reader {
     return value;
   }
   void read_layout();
+  void read_tags();
+  void expect_readable_compression() const;
+  void read_colours();
+  void read_alpha();
+  void read_palette();
   void read_orientation();
+  void expect_bounded_memory();
   Image decode_rgba();
   Image decode_samples();
   void read_plane(std::vector<uint8_t>& out, uint16_t plane);
@@ -98,6 +104,23 @@ void Reader::read_orientation() {
 }
 
 void Reader::read_layout() {
+  read_tags();
+  expect_readable_compression();
+  read_colours();
+  read_alpha();
+  read_orientation();
+  if (layout_.photometric == PHOTOMETRIC_YCBCR) {
+    if (layout_.compression == COMPRESSION_JPEG && layout_.planes == PLANARCONFIG_CONTIG)
+      TIFFSetField(file_.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);  // libjpeg converts
+    else
+      through_rgba_ = true;  // subsampled by libtiff's own layout
+  }
+  if (layout_.photometric == PHOTOMETRIC_PALETTE) read_palette();
+  expect_bounded_memory();
+  expect(true);
+}
+
+void Reader::read_tags() {
   uint32_t width = 0, height = 0;
   TIFFGetField(file_.get(), TIFFTAG_IMAGEWIDTH, &width);
   TIFFGetField(file_.get(), TIFFTAG_IMAGELENGTH, &height);
@@ -112,10 +135,11 @@ void Reader::read_layout() {
   check(kind == SAMPLEFORMAT_UINT || kind == SAMPLEFORMAT_VOID, ErrorKind::data,
         "{}: a TIFF of {} samples cannot be read: save it with 8 or 16 bits", name_,
         kind == SAMPLEFORMAT_IEEEFP ? "floating-point" : "signed");
-  uint16_t photometric = 0;
-  check(TIFFGetField(file_.get(), TIFFTAG_PHOTOMETRIC, &photometric) == 1, ErrorKind::data,
+  check(TIFFGetField(file_.get(), TIFFTAG_PHOTOMETRIC, &layout_.photometric) == 1, ErrorKind::data,
         "{}: damaged TIFF: it does not say what its samples mean", name_);
-  layout_.photometric = photometric;
+}
+
+void Reader::expect_readable_compression() const {
   switch (layout_.compression) {
     case COMPRESSION_NONE:
     case COMPRESSION_CCITTRLE:
@@ -134,6 +158,10 @@ void Reader::read_layout() {
   }
   check(TIFFIsCODECConfigured(layout_.compression) != 0, ErrorKind::data,
         "{}: a TIFF of compression {}, which this libtiff lacks", name_, layout_.compression);
+}
+
+void Reader::read_colours() {
+  const uint16_t photometric = layout_.photometric;
   const int colours = photometric == PHOTOMETRIC_SEPARATED                                 ? 4
                       : photometric == PHOTOMETRIC_RGB || photometric == PHOTOMETRIC_YCBCR ? 3
                       : photometric == PHOTOMETRIC_MINISWHITE || photometric == PHOTOMETRIC_MINISBLACK ||
@@ -148,48 +176,45 @@ void Reader::read_layout() {
         ErrorKind::data, "{}: a TIFF of {} bits per sample in this colour kind cannot be read", name_, bits);
   check(layout_.samples >= colours && layout_.samples <= 16, ErrorKind::data,
         "{}: a TIFF of {} samples per pixel where {} are needed", name_, layout_.samples, colours);
+  layout_.used = colours;
+}
+
+void Reader::read_alpha() {
+  const int colours = layout_.used;
+  const bool may_be_clear = colours != 4 && (layout_.photometric != PHOTOMETRIC_PALETTE || layout_.bits == 8);
+  if (!may_be_clear || layout_.samples <= colours) return;
   uint16_t extras = 0;
   uint16_t* kinds = nullptr;
   if (TIFFGetField(file_.get(), TIFFTAG_EXTRASAMPLES, &extras, &kinds) != 1) extras = 0;
-  layout_.used = colours;
-  const bool may_be_clear = colours != 4 && (photometric != PHOTOMETRIC_PALETTE || bits == 8);
-  if (may_be_clear && layout_.samples > colours) {
-    // A fourth sample of RGB without a word about it is alpha, as every reader has it.
-    const int extra = extras > 0 ? kinds[0] : colours == 3 ? EXTRASAMPLE_UNASSALPHA : EXTRASAMPLE_UNSPECIFIED;
-    if (extra == EXTRASAMPLE_ASSOCALPHA || extra == EXTRASAMPLE_UNASSALPHA) {
-      layout_.alpha = layout_.used++;
-      layout_.premultiplied = extra == EXTRASAMPLE_ASSOCALPHA;
-    }
-  }
-  read_orientation();
-  if (photometric == PHOTOMETRIC_YCBCR) {
-    if (layout_.compression == COMPRESSION_JPEG && layout_.planes == PLANARCONFIG_CONTIG)
-      TIFFSetField(file_.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);  // libjpeg converts
-    else
-      through_rgba_ = true;  // subsampled by libtiff's own layout
-  }
-  if (photometric == PHOTOMETRIC_PALETTE) {
-    uint16_t *red = nullptr, *green = nullptr, *blue = nullptr;
-    check(TIFFGetField(file_.get(), TIFFTAG_COLORMAP, &red, &green, &blue) == 1, ErrorKind::data,
-          "{}: damaged TIFF: a palette picture without a palette", name_);
-    for (int i = 0; i < 1 << bits; ++i)
-      for (const uint16_t* map : {red, green, blue}) palette_.push_back(static_cast<uint8_t>(map[i] >> 8));
-  }
+  // A fourth sample of RGB without a word about it is alpha, as every reader has it.
+  const int extra = extras > 0 ? kinds[0] : colours == 3 ? EXTRASAMPLE_UNASSALPHA : EXTRASAMPLE_UNSPECIFIED;
+  if (extra != EXTRASAMPLE_ASSOCALPHA && extra != EXTRASAMPLE_UNASSALPHA) return;
+  layout_.alpha = layout_.used++;
+  layout_.premultiplied = extra == EXTRASAMPLE_ASSOCALPHA;
+}
+
+void Reader::read_palette() {
+  uint16_t *red = nullptr, *green = nullptr, *blue = nullptr;
+  check(TIFFGetField(file_.get(), TIFFTAG_COLORMAP, &red, &green, &blue) == 1, ErrorKind::data,
+        "{}: damaged TIFF: a palette picture without a palette", name_);
+  for (int i = 0; i < 1 << layout_.bits; ++i)
+    for (const uint16_t* map : {red, green, blue}) palette_.push_back(static_cast<uint8_t>(map[i] >> 8));
+}
+
+void Reader::expect_bounded_memory() {
+  const int64_t width = layout_.header.width, height = layout_.header.height;
+  const int bytes = (layout_.bits + 7) / 8;           // per sample
   constexpr int64_t kLongestRow = int64_t{64} << 20;  // bytes; one is in memory
-  check(layout_.header.width * layout_.samples * ((bits + 7) / 8) <= kLongestRow, ErrorKind::data,
+  check(width * layout_.samples * bytes <= kLongestRow, ErrorKind::data,
         "{}: a TIFF of {} x {} pixels with {} samples of {} bits: rows of more than {} bytes cannot be read",
-        name_, width, height, layout_.samples, bits, kLongestRow);
+        name_, width, height, layout_.samples, layout_.bits, kLongestRow);
+  if (TIFFIsTiled(file_.get()) == 0) return;
   // A tile may be far larger than its part of the picture, and each costs its whole size.
-  const auto pixels = static_cast<uint64_t>(width) * height;
-  const uint64_t picture = pixels * layout_.samples * static_cast<uint64_t>((bits + 7) / 8);
-  if (TIFFIsTiled(file_.get()) != 0) {
-    const uint64_t tile = TIFFTileSize64(file_.get()), tiles = TIFFNumberOfTiles(file_.get());
-    const uint64_t most = 4 * picture + (uint64_t{16} << 20);
-    check(tile > 0 && tiles > 0 && tile <= most && tiles <= most / tile, ErrorKind::data,
-          "{}: damaged TIFF: {} tiles of {} bytes for a picture of {} x {}", name_, tiles, tile, width,
-          height);
-  }
-  expect(true);
+  const auto picture = static_cast<uint64_t>(width * height * layout_.samples * bytes);
+  const uint64_t tile = TIFFTileSize64(file_.get()), tiles = TIFFNumberOfTiles(file_.get());
+  const uint64_t most = 4 * picture + (uint64_t{16} << 20);
+  check(tile > 0 && tiles > 0 && tile <= most && tiles <= most / tile, ErrorKind::data,
+        "{}: damaged TIFF: {} tiles of {} bytes for a picture of {} x {}", name_, tiles, tile, width, height);
 }
 
 Image Reader::decode_rgba() {

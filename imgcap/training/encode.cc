@@ -142,6 +142,147 @@ class LearningNorms {
   Encoder& encoder_;
 };
 
+// Photos of a source become rows of a cache, batch after batch.
+class PhotoEncoder {
+ public:
+  PhotoEncoder(const LoadedEncoder& encoder, const ImageSource& source, const std::vector<int64_t>& which,
+               EncodeReport& report, const EncodeOptions& options)
+      : encoder_(encoder),
+        source_(source),
+        options_(options),
+        report_(report),
+        order_(which),
+        readers_(options.readers) {
+    if (order_.empty()) {
+      order_.resize(static_cast<size_t>(source.size()));
+      std::iota(order_.begin(), order_.end(), 0);
+    }
+    if (options.known) keep_known(*options.known);
+    // What is known of a photo may be under another spelling of its key.
+    std::vector<std::string> spellings(readers_.older.begin(), readers_.older.end());
+    for (const auto& [name, bytes] : unreadable_) spellings.push_back(name);
+    before_ = PhotoNames(std::move(spellings));
+  }
+
+  FeatureCache run() {
+    const int64_t size = options_.batch_statistics > 0 ? options_.batch_statistics : kBatch;
+    std::optional<LearningNorms> learning;
+    if (options_.batch_statistics > 0) learning.emplace(*encoder_.encoder);
+    const auto read_at = [&](int64_t begin) {
+      return std::async(std::launch::async,
+                        [this, begin, end = std::min(total(), begin + size)] { return read(begin, end); });
+    };
+    std::future<Batch> next = read_at(0);
+    for (int64_t begin = 0; begin < total(); begin += size) {
+      const Batch batch = next.get();
+      report_.stopped = options_.stop != nullptr && *options_.stop;
+      if (report_.stopped) break;
+      if (begin + size < total()) next = read_at(begin + size);
+      take(batch);
+      if (options_.progress) options_.progress(std::min(total(), begin + size), total());
+    }
+    expect_photos();
+    if (filled_ == 0) features_ = Tensor::empty({0, 1, 1}, DType::f16);
+    return FeatureCache(std::move(names_), features_.slice(0, 0, filled_), feature_key(encoder_, options_),
+                        std::move(unreadable_), std::move(readers_));
+  }
+
+ private:
+  struct Batch {
+    std::vector<std::string> names;
+    std::vector<Image> images;
+    std::vector<std::pair<std::string, std::string>> skipped, warned;
+    std::map<std::string, int64_t> unreadable;
+  };
+
+  int64_t total() const { return static_cast<int64_t>(order_.size()); }
+
+  // In a thread of its own, while the batch before is encoded.
+  Batch read(int64_t begin, int64_t end) const {
+    Batch batch;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t index = order_[static_cast<size_t>(i)];
+      if (find_invalid_utf8(source_.name(index)) != kNoPosition) {
+        batch.skipped.emplace_back(source_.name(index), "its name is not UTF-8");
+        continue;
+      }
+      try {
+        const Image image = source_.read_image(index);
+        batch.images.push_back(options_.augmentation(image, index));
+        batch.names.push_back(source_.name(index));
+        if (!image.warning.empty()) batch.warned.emplace_back(source_.name(index), image.warning);
+      } catch (const tensor::Error& error) {
+        batch.skipped.emplace_back(source_.name(index), error.what());
+        batch.unreadable[source_.name(index)] = file_bytes(source_, index);
+      }
+    }
+    return batch;
+  }
+
+  void take(const Batch& batch) {
+    report_.skipped.insert(report_.skipped.end(), batch.skipped.begin(), batch.skipped.end());
+    report_.warned.insert(report_.warned.end(), batch.warned.begin(), batch.warned.end());
+    for (const auto& [name, bytes] : batch.unreadable) {
+      forget(name);
+      unreadable_[name] = bytes;
+    }
+    if (batch.images.empty()) return;
+    add(encode_images(encoder_, batch.images));
+    names_.insert(names_.end(), batch.names.begin(), batch.names.end());
+    for (const std::string& name : batch.names) forget(name);
+  }
+
+  // The rows of a cache but for those that are to be made again.
+  void keep_known(const FeatureCache& known) {
+    unreadable_ = known.unreadable();
+    for (int64_t begin = 0, end = 0; begin < known.size(); begin = end + 1) {  // runs of rows that stay
+      const auto stays = [&](int64_t row) {
+        return !options_.again.contains(known.names()[static_cast<size_t>(row)]);
+      };
+      for (end = begin; end < known.size() && stays(end);)
+        names_.push_back(known.names()[static_cast<size_t>(end++)]);
+      if (end > begin) add(known.features().slice(0, begin, end));
+    }
+  }
+
+  void add(const Tensor& rows) {
+    if (!features_.defined())
+      features_ = Tensor::empty(
+          {filled_ + (options_.known ? options_.known->size() : 0) + total(), rows.size(1), rows.size(2)},
+          DType::f16);
+    features_.slice(0, filled_, filled_ + rows.size(0)).copy_(rows);
+    filled_ += rows.size(0);
+  }
+
+  void forget(const std::string& name) {
+    const auto found = before_.find(name);
+    if (!found) return;
+    const std::string& spelling = before_.keys()[static_cast<size_t>(*found)];
+    unreadable_.erase(spelling);
+    readers_.older.erase(spelling);
+  }
+
+  void expect_photos() const {
+    if (filled_ > 0 || report_.stopped) return;
+    const auto [name, reason] =
+        report_.skipped.empty() ? std::pair<std::string, std::string>() : report_.skipped[0];
+    const std::string first = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
+    tensor::fail(ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total(), first);
+  }
+
+  const LoadedEncoder& encoder_;
+  const ImageSource& source_;
+  const EncodeOptions& options_;
+  EncodeReport& report_;
+  std::vector<int64_t> order_;
+  std::vector<std::string> names_;
+  Tensor features_;
+  int64_t filled_ = 0;
+  std::map<std::string, int64_t> unreadable_;
+  CacheReaders readers_;
+  PhotoNames before_;  // of unreadable_ and readers_.older, as they were at first
+};
+
 }  // namespace
 
 std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options) {
@@ -154,105 +295,7 @@ std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& optio
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const EncodeOptions& options) {
-  std::vector<int64_t> order = which;
-  if (order.empty()) {
-    order.resize(static_cast<size_t>(source.size()));
-    std::iota(order.begin(), order.end(), 0);
-  }
-  const auto total = static_cast<int64_t>(order.size());
-  struct Batch {
-    std::vector<std::string> names;
-    std::vector<Image> images;
-    std::vector<std::pair<std::string, std::string>> skipped, warned;
-    std::map<std::string, int64_t> unreadable;
-  };
-  const int64_t size = options.batch_statistics > 0 ? options.batch_statistics : kBatch;
-  std::optional<LearningNorms> learning;
-  if (options.batch_statistics > 0) learning.emplace(*encoder.encoder);
-  const auto read = [&](int64_t begin) {
-    Batch batch;
-    for (int64_t i = begin; i < std::min(total, begin + size); ++i) {
-      const int64_t index = order[static_cast<size_t>(i)];
-      if (find_invalid_utf8(source.name(index)) != kNoPosition) {
-        batch.skipped.emplace_back(source.name(index), "its name is not UTF-8");
-        continue;
-      }
-      try {
-        const Image image = source.read_image(index);
-        batch.images.push_back(options.augmentation(image, index));
-        batch.names.push_back(source.name(index));
-        if (!image.warning.empty()) batch.warned.emplace_back(source.name(index), image.warning);
-      } catch (const tensor::Error& error) {
-        batch.skipped.emplace_back(source.name(index), error.what());
-        batch.unreadable[source.name(index)] = file_bytes(source, index);
-      }
-    }
-    return batch;
-  };
-  std::vector<std::string> names;
-  Tensor features;
-  std::map<std::string, int64_t> unreadable;
-  CacheReaders readers = options.readers;
-  int64_t filled = 0;
-  const auto add = [&](const Tensor& rows) {
-    if (!features.defined())
-      features = Tensor::empty(
-          {filled + (options.known ? options.known->size() : 0) + total, rows.size(1), rows.size(2)},
-          DType::f16);
-    features.slice(0, filled, filled + rows.size(0)).copy_(rows);
-    filled += rows.size(0);
-  };
-  if (options.known) {
-    const FeatureCache& known = *options.known;
-    unreadable = known.unreadable();
-    for (int64_t begin = 0, end = 0; begin < known.size(); begin = end + 1) {  // runs of rows that stay
-      const auto stays = [&](int64_t row) {
-        return !options.again.contains(known.names()[static_cast<size_t>(row)]);
-      };
-      for (end = begin; end < known.size() && stays(end);)
-        names.push_back(known.names()[static_cast<size_t>(end++)]);
-      if (end > begin) add(known.features().slice(0, begin, end));
-    }
-  }
-  // What is known of a photo may be under another spelling of its key.
-  std::vector<std::string> spellings(readers.older.begin(), readers.older.end());
-  for (const auto& [name, bytes] : unreadable) spellings.push_back(name);
-  const PhotoNames before(std::move(spellings));
-  const auto forget = [&](const std::string& name) {
-    const auto found = before.find(name);
-    if (!found) return;
-    const std::string& spelling = before.keys()[static_cast<size_t>(*found)];
-    unreadable.erase(spelling);
-    readers.older.erase(spelling);
-  };
-  std::future<Batch> next = std::async(std::launch::async, read, 0);
-  for (int64_t begin = 0; begin < total; begin += size) {
-    const Batch batch = next.get();
-    report.stopped = options.stop != nullptr && *options.stop;
-    if (report.stopped) break;
-    if (begin + size < total) next = std::async(std::launch::async, read, begin + size);
-    report.skipped.insert(report.skipped.end(), batch.skipped.begin(), batch.skipped.end());
-    report.warned.insert(report.warned.end(), batch.warned.begin(), batch.warned.end());
-    for (const auto& [name, bytes] : batch.unreadable) {
-      forget(name);
-      unreadable[name] = bytes;
-    }
-    if (!batch.images.empty()) {
-      add(encode_images(encoder, batch.images));
-      names.insert(names.end(), batch.names.begin(), batch.names.end());
-      for (const std::string& name : batch.names) forget(name);
-    }
-    if (options.progress) options.progress(std::min(total, begin + size), total);
-  }
-  if (filled == 0 && !report.stopped) {
-    const auto [name, reason] =
-        report.skipped.empty() ? std::pair<std::string, std::string>() : report.skipped[0];
-    const std::string first = reason.find(name) == std::string::npos ? name + ": " + reason : reason;
-    tensor::fail(ErrorKind::data, "encode: none of {} photos can be read; the first: {}", total, first);
-  }
-  if (filled == 0) features = Tensor::empty({0, 1, 1}, DType::f16);
-  return FeatureCache(std::move(names), features.slice(0, 0, filled), feature_key(encoder, options),
-                      std::move(unreadable), std::move(readers));
+  return PhotoEncoder(encoder, source, which, report, options).run();
 }
 
 }  // namespace imgcap

@@ -61,37 +61,22 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
     const DecoderTrace trace = unpack();
-    std::vector<Tensor> result(next_edges().size());
-    std::vector<Tensor> dpre, dh, dc;
-    for (int l = 0; l < plan_.layers; ++l) {
-      dpre.push_back(make({plan_.total, 4 * plan_.hidden}));
-      dh.push_back(Tensor::zeros({plan_.rows, plan_.hidden}, plan_.dtype, plan_.device));
-      dc.push_back(Tensor::zeros({plan_.rows, plan_.hidden}, plan_.dtype, plan_.device));
-    }
-    Tensor dquery, dgate;
-    if (plan_.attention) {
-      dquery = make({plan_.total, plan_.width});
-      result[kKeys] = Tensor::zeros(kept(kKeys).shape(), plan_.dtype, plan_.device);
-      result[kScore] = Tensor::zeros({plan_.width}, plan_.dtype, plan_.device);
-      if (kept(kScoreBias).defined()) result[kScoreBias] = Tensor::zeros({1}, plan_.dtype, plan_.device);
-      if (needs(kValues)) result[kValues] = Tensor::zeros(kept(kValues).shape(), plan_.dtype, plan_.device);
-      if (plan_.gate) dgate = make({plan_.total, plan_.features});
-    }
     const Products products = pack_weights();
+    std::vector<Tensor> result = zero_result();
+    Sweep sweep = start_sweep(gradients);
     for (size_t t = plan_.n.size(); t-- > 0;) {
-      if (gradients[0].defined()) {
-        Tensor top = dh.back().slice(0, 0, plan_.n[t]);
-        tensor::kernels::add_inplace(top, packed_rows(gradients[0], plan_, t), 1);
+      if (sweep.dhidden.defined()) {
+        Tensor top = sweep.dh.back().slice(0, 0, plan_.n[t]);
+        tensor::kernels::add_inplace(top, packed_rows(sweep.dhidden, plan_, t), 1);
       }
-      for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, products, dpre, dh, dc);
-      if (plan_.attention)
-        attention_backward(t, trace, products, gradients, dpre[0], dquery, dgate, dh.back(), result);
+      for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, products, sweep);
+      if (plan_.attention) attention_backward(t, trace, products, sweep, result);
     }
-    layer_weights(trace, dpre, result);
-    if (plan_.attention) attention_weights(trace, dquery, dgate, result);
-    input_gradients(trace, dpre[0], result);
-    if (needs(kH0)) result[kH0] = stacked(dh);
-    if (needs(kC0)) result[kC0] = stacked(dc);
+    layer_weights(trace, sweep.dpre, result);
+    if (plan_.attention) attention_weights(trace, sweep, result);
+    input_gradients(trace, sweep.dpre[0], result);
+    if (needs(kH0)) result[kH0] = stacked(sweep.dh);
+    if (needs(kC0)) result[kC0] = stacked(sweep.dc);
     for (size_t i = 0; i < result.size(); ++i)
       if (!needs(static_cast<int>(i))) result[i] = Tensor();
     return result;
@@ -99,6 +84,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
 
  private:
   Tensor make(const Shape& shape) const { return Tensor::empty(shape, plan_.dtype, plan_.device); }
+  Tensor zeros(const Shape& shape) const { return Tensor::zeros(shape, plan_.dtype, plan_.device); }
   PackedMatrix packed(const Tensor& weight) const { return PackedMatrix(plan_.operand(weight)); }
   Tensor kept(int i) const {
     const Variable v = saved(i);
@@ -119,6 +105,40 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   }
 
   bool drops(double p) const { return dropout_.train && p > 0; }
+
+  // What goes back through time.
+  struct Sweep {
+    Tensor dhidden, dalpha;      // of the outputs, packed; may be undefined
+    std::vector<Tensor> dpre;    // a layer: of the gates before their activation, packed
+    std::vector<Tensor> dh, dc;  // a layer: of the states of the step that is next, (rows, hidden)
+    Tensor dquery, dgate;        // packed
+  };
+
+  Sweep start_sweep(const std::vector<Tensor>& gradients) const {
+    Sweep sweep;
+    sweep.dhidden = gradients[0];
+    for (int l = 0; l < plan_.layers; ++l) {
+      sweep.dpre.push_back(make({plan_.total, 4 * plan_.hidden}));
+      sweep.dh.push_back(zeros({plan_.rows, plan_.hidden}));
+      sweep.dc.push_back(zeros({plan_.rows, plan_.hidden}));
+    }
+    if (!plan_.attention) return sweep;
+    if (gradients[1].defined()) sweep.dalpha = gradients[1].contiguous();
+    sweep.dquery = make({plan_.total, plan_.width});
+    if (plan_.gate) sweep.dgate = make({plan_.total, plan_.features});
+    return sweep;
+  }
+
+  // The inputs' gradients, with zeros where steps add to them.
+  std::vector<Tensor> zero_result() const {
+    std::vector<Tensor> result(next_edges().size());
+    if (!plan_.attention) return result;
+    result[kKeys] = zeros(kept(kKeys).shape());
+    result[kScore] = zeros({plan_.width});
+    if (kept(kScoreBias).defined()) result[kScoreBias] = zeros({1});
+    if (needs(kValues)) result[kValues] = zeros(kept(kValues).shape());
+    return result;
+  }
 
   // The weights that every step multiplies by.
   struct Products {
@@ -144,19 +164,19 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   }
 
   void layer_backward(int l, size_t t, const DecoderTrace& trace, const Products& products,
-                      std::vector<Tensor>& dpre, std::vector<Tensor>& dh, std::vector<Tensor>& dc) const {
+                      Sweep& sweep) const {
     const auto at = static_cast<size_t>(l);
     const DecoderTrace::Layer& layer = trace.layers[at];
     const int64_t n = plan_.n[t];
-    Tensor dpre_t = packed_rows(dpre[at], plan_, t), dh_t = dh[at].slice(0, 0, n),
-           dc_t = dc[at].slice(0, 0, n);
+    Tensor dpre_t = packed_rows(sweep.dpre[at], plan_, t), dh_t = sweep.dh[at].slice(0, 0, n),
+           dc_t = sweep.dc[at].slice(0, 0, n);
     tensor::kernels::lstm_cell_backward({dpre_t, dc_t, dh_t, dc_t, packed_rows(layer.gates, plan_, t),
                                          state_rows(layer.c, plan_, t, false),
                                          state_rows(layer.c, plan_, t, true)});
     const Tensor operand = plan_.operand(dpre_t);
     products.state[at].multiply(dh_t, operand, false);  // now of the step before
     if (l == 0) return;
-    Tensor below = dh[at - 1].slice(0, 0, n);
+    Tensor below = sweep.dh[at - 1].slice(0, 0, n);
     if (drops(dropout_.layers)) {
       Tensor dx = make({n, plan_.hidden});
       products.below[at].multiply(dx, operand, false);
@@ -168,17 +188,16 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     }
   }
 
-  void attention_backward(size_t t, const DecoderTrace& trace, const Products& products,
-                          const std::vector<Tensor>& gradients, const Tensor& dpre, Tensor& dquery,
-                          Tensor& dgate, Tensor& dh_top, std::vector<Tensor>& result) const {
+  void attention_backward(size_t t, const DecoderTrace& trace, const Products& products, Sweep& sweep,
+                          std::vector<Tensor>& result) const {
     const int64_t n = plan_.n[t];
     Tensor dcontext = make({n, plan_.features});
-    products.context.multiply(dcontext, plan_.operand(packed_rows(dpre, plan_, t)), false);
-    Tensor dstate = dh_top.slice(0, 0, n);
+    products.context.multiply(dcontext, plan_.operand(packed_rows(sweep.dpre[0], plan_, t)), false);
+    Tensor dstate = sweep.dh.back().slice(0, 0, n);
     if (plan_.gate) {
       // gated = s(z) context:  dz = dgated context s (1 - s),  dcontext = dgated s
       const Tensor s = packed_rows(trace.gate, plan_, t);
-      Tensor dz = packed_rows(dgate, plan_, t), slope = make(s.shape());
+      Tensor dz = packed_rows(sweep.dgate, plan_, t), slope = make(s.shape());
       tensor::kernels::affine(slope, s, -1, 1);
       tensor::kernels::binary(slope, slope, s, tensor::BinaryOp::mul);
       tensor::kernels::binary(dz, dcontext, packed_rows(trace.context, plan_, t), tensor::BinaryOp::mul);
@@ -186,10 +205,9 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
       tensor::kernels::binary(dcontext, dcontext, s, tensor::BinaryOp::mul);
       products.gate.multiply(dstate, plan_.operand(dz), true);
     }
-    Tensor dquery_t = packed_rows(dquery, plan_, t);
-    const Tensor dalpha =
-        gradients[1].defined() ? packed_rows(gradients[1].contiguous(), plan_, t) : Tensor();
-    tensor::kernels::additive_attention_backward({.dquery = dquery_t,
+    Tensor dquery = packed_rows(sweep.dquery, plan_, t);
+    const Tensor dalpha = sweep.dalpha.defined() ? packed_rows(sweep.dalpha, plan_, t) : Tensor();
+    tensor::kernels::additive_attention_backward({.dquery = dquery,
                                                   .dkeys = result[kKeys],
                                                   .dvalues = result[kValues],
                                                   .dv = result[kScore],
@@ -202,7 +220,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
                                                   .query = packed_rows(trace.query, plan_, t),
                                                   .image = image_.slice(0, 0, n),
                                                   .v = kept(kScore)});
-    products.query.multiply(dstate, plan_.operand(dquery_t), true);
+    products.query.multiply(dstate, plan_.operand(dquery), true);
   }
 
   // The state that each packed row started from. With equal row counts that is the buffer itself, one step
@@ -247,13 +265,12 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     }
   }
 
-  void attention_weights(const DecoderTrace& trace, const Tensor& dquery, const Tensor& dgate,
-                         std::vector<Tensor>& result) const {
+  void attention_weights(const DecoderTrace& trace, const Sweep& sweep, std::vector<Tensor>& result) const {
     const Tensor before = states_before(trace.layers.back().h);
-    if (needs(kQuery)) result[kQuery] = weight_gradient(dquery, before);
+    if (needs(kQuery)) result[kQuery] = weight_gradient(sweep.dquery, before);
     if (!plan_.gate) return;
-    if (needs(kGate)) result[kGate] = weight_gradient(dgate, before);
-    if (needs(kGateBias)) result[kGateBias] = sum_rows(dgate);
+    if (needs(kGate)) result[kGate] = weight_gradient(sweep.dgate, before);
+    if (needs(kGateBias)) result[kGateBias] = sum_rows(sweep.dgate);
   }
 
   // The embedding's gradient, and that of the first input.

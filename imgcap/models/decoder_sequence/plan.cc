@@ -32,6 +32,31 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
   dtype = weights.embedding.dtype();
   product = dtype == DType::f32 ? autograd::autocast_dtype().value_or(dtype) : dtype;
   device = weights.embedding.device();
+  check(weights.layers[0].weight_hh.defined() && weights.layers[0].weight_hh.rank() == 2, ErrorKind::argument,
+        "decoder_sequence: layer 0 has no weight_hh");
+  hidden = weights.layers[0].weight_hh.size(1);
+  plan_steps(inputs);
+  if (attention)
+    plan_attention(weights, inputs);
+  else
+    check(!gate, ErrorKind::argument, "decoder_sequence: a gate needs attention");
+  if (first_input) expect(inputs.first_input, {rows, embedding}, "first_input");
+  for (int l = 0; l < layers; ++l) {
+    const DecoderWeights::Layer& layer = weights.layers[static_cast<size_t>(l)];
+    expect(layer.weight_ih, {4 * hidden, l == 0 ? embedding + features : hidden}, "weight_ih");
+    expect(layer.weight_hh, {4 * hidden, hidden}, "weight_hh");
+    expect(layer.bias_ih, {4 * hidden}, "bias_ih");
+    expect(layer.bias_hh, {4 * hidden}, "bias_hh");
+  }
+  for (const Variable* state : {&inputs.h0, &inputs.c0})
+    if (state->defined()) expect(*state, {layers, rows, hidden}, "the initial state");
+  expect_types(weights, inputs);
+  for (const bool forced : inputs.teacher)
+    check(forced || weights.output_weight.defined(), ErrorKind::argument,
+          "decoder_sequence: steps without a teacher need output_weight");
+}
+
+void DecoderPlan::plan_steps(const DecoderInputs& inputs) {
   check(inputs.words.defined() && inputs.words.rank() == 2 && inputs.words.dtype() == DType::i64,
         ErrorKind::shape, "decoder_sequence: the words have to be (rows, steps) i64, not {}",
         describe(inputs.words));
@@ -52,42 +77,30 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
     start.push_back(total);
     total += n[t];
   }
-  check(weights.layers[0].weight_hh.defined() && weights.layers[0].weight_hh.rank() == 2, ErrorKind::argument,
-        "decoder_sequence: layer 0 has no weight_hh");
-  hidden = weights.layers[0].weight_hh.size(1);
-  if (attention) {
-    check(inputs.keys.defined() && inputs.values.defined() && inputs.keys.rank() == 3 &&
-              inputs.values.rank() == 3,
-          ErrorKind::argument, "decoder_sequence: attention needs keys (m, p, a) and values (m, p, d)");
-    check(!first_input, ErrorKind::argument,
-          "decoder_sequence: a first input is for decoders without attention");
-    images = inputs.keys.size(0);
-    places = inputs.keys.size(1);
-    width = inputs.keys.size(2);
-    features = inputs.values.size(2);
-    expect(inputs.values, {images, places, features}, "values");
-    expect(weights.query_weight, {width, hidden}, "query_weight");
-    expect(weights.score_weight, {width}, "score_weight");
-    if (weights.score_bias.defined()) expect(weights.score_bias, {1}, "score_bias");
-    check(inputs.image.defined() && inputs.image.shape() == Shape{rows}, ErrorKind::shape,
-          "decoder_sequence: image {} for {} rows", describe(inputs.image), rows);
-    if (gate) {
-      expect(weights.gate_weight, {features, hidden}, "gate_weight");
-      expect(weights.gate_bias, {features}, "gate_bias");
-    }
-  } else {
-    check(!gate, ErrorKind::argument, "decoder_sequence: a gate needs attention");
-    if (first_input) expect(inputs.first_input, {rows, embedding}, "first_input");
-  }
-  for (int l = 0; l < layers; ++l) {
-    const DecoderWeights::Layer& layer = weights.layers[static_cast<size_t>(l)];
-    expect(layer.weight_ih, {4 * hidden, l == 0 ? embedding + features : hidden}, "weight_ih");
-    expect(layer.weight_hh, {4 * hidden, hidden}, "weight_hh");
-    expect(layer.bias_ih, {4 * hidden}, "bias_ih");
-    expect(layer.bias_hh, {4 * hidden}, "bias_hh");
-  }
-  for (const Variable* state : {&inputs.h0, &inputs.c0})
-    if (state->defined()) expect(*state, {layers, rows, hidden}, "the initial state");
+}
+
+void DecoderPlan::plan_attention(const DecoderWeights& weights, const DecoderInputs& inputs) {
+  check(inputs.keys.defined() && inputs.values.defined() && inputs.keys.rank() == 3 &&
+            inputs.values.rank() == 3,
+        ErrorKind::argument, "decoder_sequence: attention needs keys (m, p, a) and values (m, p, d)");
+  check(!first_input, ErrorKind::argument,
+        "decoder_sequence: a first input is for decoders without attention");
+  images = inputs.keys.size(0);
+  places = inputs.keys.size(1);
+  width = inputs.keys.size(2);
+  features = inputs.values.size(2);
+  expect(inputs.values, {images, places, features}, "values");
+  expect(weights.query_weight, {width, hidden}, "query_weight");
+  expect(weights.score_weight, {width}, "score_weight");
+  if (weights.score_bias.defined()) expect(weights.score_bias, {1}, "score_bias");
+  check(inputs.image.defined() && inputs.image.shape() == Shape{rows}, ErrorKind::shape,
+        "decoder_sequence: image {} for {} rows", describe(inputs.image), rows);
+  if (!gate) return;
+  expect(weights.gate_weight, {features, hidden}, "gate_weight");
+  expect(weights.gate_bias, {features}, "gate_bias");
+}
+
+void DecoderPlan::expect_types(const DecoderWeights& weights, const DecoderInputs& inputs) const {
   autograd::Variables all = {
       weights.query_weight, weights.score_weight, weights.score_bias, weights.gate_weight, weights.gate_bias,
       inputs.keys,          inputs.values,        inputs.first_input, inputs.h0,           inputs.c0};
@@ -103,9 +116,6 @@ DecoderPlan::DecoderPlan(const DecoderWeights& weights, const DecoderInputs& inp
   }
   autograd::expect_one_device("decoder_sequence", weights.embedding, inputs.words, inputs.image,
                               weights.output_weight, weights.output_bias);
-  for (const bool forced : inputs.teacher)
-    check(forced || weights.output_weight.defined(), ErrorKind::argument,
-          "decoder_sequence: steps without a teacher need output_weight");
 }
 
 Tensor pick_words(const Tensor& given, const DecoderWeights& weights) {

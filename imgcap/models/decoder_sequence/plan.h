@@ -23,6 +23,11 @@ struct DecoderPlan {
 
   // x as the operand of a product: rounded to `product`, in `dtype`, so that sums are in f32.
   Tensor operand(const Tensor& x) const { return product == dtype ? x : x.to(product).to(dtype); }
+
+ private:
+  void plan_steps(const DecoderInputs& inputs);
+  void plan_attention(const DecoderWeights& weights, const DecoderInputs& inputs);
+  void expect_types(const DecoderWeights& weights, const DecoderInputs& inputs) const;
 };
 
 // The words that a model without teacher feeds next: argmax of hidden W^T + b. (n) i64. Under autocast the
