@@ -1,5 +1,6 @@
-// The inner kernel of dense products: a few rows times a panel of packed weights, all sums in registers. Used
-// by convolutions with channels last (nhwc.cc) and by products with a packed matrix (packed_matrix.cc).
+// The inner kernels of dense products: a few rows times a panel of packed weights, all sums in registers. For
+// convolutions with channels last (nhwc.cc), whose rows are where the pixels are, and for products with a
+// packed matrix (packed_matrix.cc), whose rows are laid out for it, too.
 #pragma once
 
 #include <algorithm>
@@ -44,8 +45,7 @@ V activate(V v, Activation activation) {
   return v;
 }
 
-// Where the runs of memory that a row of the product reads begin, from the row's pointer. A convolution has a
-// run for each row of its window, a matrix product has one.
+// Where the runs of memory that a pixel's window covers begin, from the pixel's pointer.
 struct Runs {
   std::vector<int64_t> offsets;
   int64_t length;
@@ -57,26 +57,10 @@ struct Epilogue {
   int64_t channels;  // of this panel that exist
 };
 
-// Rows pixels x one panel. `in`, `out` and `residual` (may be null) hold one pointer a pixel.
+// The sums of a tile to `out`. Inlined, since sums whose address is taken are not kept in registers.
 template <int Rows>
-void dense_tile(const float* const* in, const Runs& runs, const float* weights, const float* const* residual,
-                float* const* out, int64_t channel, const Epilogue& epilogue) {
-  Vector sums[Rows][2];
-  for (int m = 0; m < Rows; ++m) sums[m][0] = sums[m][1] = Vector{};
-  for (const int64_t offset : runs.offsets) {
-    const float* from[Rows];
-    for (int m = 0; m < Rows; ++m) from[m] = in[m] + offset;
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < runs.length; ++k) {
-      const Vector w0 = load(weights), w1 = load(weights + kLanes);
-      weights += kPanel;
-#pragma GCC unroll 12
-      for (int m = 0; m < Rows; ++m) {
-        sums[m][0] += from[m][k] * w0;
-        sums[m][1] += from[m][k] * w1;
-      }
-    }
-  }
+[[gnu::always_inline]] inline void finish_tile(const Vector (&sums)[Rows][2], const float* const* residual,
+                                               float* const* out, int64_t channel, const Epilogue& epilogue) {
   for (int m = 0; m < Rows; ++m) {
     float result[kPanel];
     const bool whole = epilogue.channels == kPanel;
@@ -99,14 +83,68 @@ void dense_tile(const float* const* in, const Runs& runs, const float* weights, 
   }
 }
 
-using DenseTile = void (*)(const float* const*, const Runs&, const float*, const float* const*, float* const*,
-                           int64_t, const Epilogue&);
+// Rows pixels x one panel. `in`, `out` and `residual` (may be null) hold one pointer per row.
+template <int Rows>
+void dense_tile(const float* const* in, const Runs& runs, const float* weights, const float* const* residual,
+                float* const* out, int64_t channel, const Epilogue& epilogue) {
+  Vector sums[Rows][2] = {};
+  for (const int64_t offset : runs.offsets) {
+    const float* from[Rows];
+    for (int m = 0; m < Rows; ++m) from[m] = in[m] + offset;
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < runs.length; ++k) {
+      const Vector w0 = load(weights), w1 = load(weights + kLanes);
+      weights += kPanel;
+#pragma GCC unroll 12
+      for (int m = 0; m < Rows; ++m) {
+        sums[m][0] += from[m][k] * w0;
+        sums[m][1] += from[m][k] * w1;
+      }
+    }
+  }
+  finish_tile<Rows>(sums, residual, out, channel, epilogue);
+}
 
+// The same where `in` is laid out as (length, Rows): one pointer in place of twelve, and rows that are a power
+// of two apart do not throw each other out of the first-level cache.
+template <int Rows>
+void packed_tile(const float* in, int64_t length, const float* weights, const float* const* residual,
+                 float* const* out, int64_t channel, const Epilogue& epilogue) {
+  Vector sums[Rows][2] = {};
+  for (int64_t k = 0; k < length; ++k) {
+    const Vector w0 = load(weights), w1 = load(weights + kLanes);
+    weights += kPanel;
+#pragma GCC unroll 12
+    for (int m = 0; m < Rows; ++m) {
+      sums[m][0] += in[m] * w0;
+      sums[m][1] += in[m] * w1;
+    }
+    in += Rows;
+  }
+  finish_tile<Rows>(sums, residual, out, channel, epilogue);
+}
+
+// Either kernel for each number of rows, by that number less one.
 template <int... Rows>
-constexpr std::array<DenseTile, sizeof...(Rows)> dense_tiles(std::integer_sequence<int, Rows...>) {
-  return {dense_tile<Rows + 1>...};
+constexpr auto dense_tiles(std::integer_sequence<int, Rows...>) {
+  return std::array{dense_tile<Rows + 1>...};
+}
+template <int... Rows>
+constexpr auto packed_tiles(std::integer_sequence<int, Rows...>) {
+  return std::array{packed_tile<Rows + 1>...};
 }
 inline constexpr auto kDenseTiles = dense_tiles(std::make_integer_sequence<int, kTile>{});
+inline constexpr auto kPackedTiles = packed_tiles(std::make_integer_sequence<int, kTile>{});
+
+// `count` rows in tiles of nearly equal size: a last tile of one row would take as long as one of three.
+struct Tiles {
+  explicit Tiles(int64_t rows)
+      : count((rows + kTile - 1) / kTile), least(rows / count), larger(rows % count) {}
+  int64_t first(int64_t tile) const { return tile * least + std::min(tile, larger); }
+  int64_t rows(int64_t tile) const { return least + (tile < larger ? 1 : 0); }
+
+  int64_t count, least, larger;
+};
 
 }  // namespace dense
 }  // namespace tensor::cpu

@@ -190,14 +190,14 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
           MatrixView<T> c) {
   if (m == 0 || n == 0) return;
   const Tensor kept_a = normalize(a, m, k), kept_b = normalize(b, k, n);
-  // Tiles depend on the sizes alone. 256 x 256 keeps the packing of operands under one percent of the
-  // arithmetic; products too small for that are cut finer, tiny ones not at all.
+  // Tiles depend on the sizes alone. Each packs its operands anew, which at 512 x 512 costs little;
+  // sixteen tiles are work for that many threads. Small products are cut finer, tiny ones not at all.
   constexpr int64_t kSerialWork = 1 << 18;
   int64_t tile_m = m, tile_n = n;
   if (m * n * std::max<int64_t>(k, 1) > kSerialWork) {
-    tile_m = std::min<int64_t>(m, 256);
-    tile_n = std::min<int64_t>(n, 256);
-    while (tile_count(m, tile_m) * tile_count(n, tile_n) < 8 && std::max(tile_m, tile_n) > 32) {
+    tile_m = std::min<int64_t>(m, 512);
+    tile_n = std::min<int64_t>(n, 512);
+    while (tile_count(m, tile_m) * tile_count(n, tile_n) < 16 && std::max(tile_m, tile_n) > 32) {
       int64_t& wider = tile_n >= tile_m ? tile_n : tile_m;
       wider = (wider / 2 + 15) / 16 * 16;
     }

@@ -86,19 +86,16 @@ void run_dense(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& packed, c
         to.push_back(out.pixel(image, row, column));
         if (residual != nullptr) add.push_back(residual->pixel(image, row, column));
       }
-      // Tiles of nearly equal size: a last tile of one pixel would take as long as one of three.
-      const int64_t tiles = (count + kTile - 1) / kTile, least = count / tiles, larger = count % tiles;
+      const Tiles tiles(count);
       const int64_t last = std::min(panels, (job / blocks + 1) * group);
       for (int64_t panel = job / blocks * group; panel < last; ++panel) {
         const Epilogue epilogue{bias + panel * kPanel, activation,
                                 std::min<int64_t>(kPanel, shape[0] - panel * kPanel)};
-        for (int64_t tile = 0, p = 0; tile < tiles; ++tile) {
-          const int64_t rows = least + (tile < larger ? 1 : 0);
-          const auto at = static_cast<size_t>(p);
-          kDenseTiles[static_cast<size_t>(rows - 1)](&in[at], runs, weights + panel * panel_size,
-                                                     residual != nullptr ? &add[at] : nullptr, &to[at],
-                                                     panel * kPanel, epilogue);
-          p += rows;
+        for (int64_t tile = 0; tile < tiles.count; ++tile) {
+          const auto at = static_cast<size_t>(tiles.first(tile)),
+                     kind = static_cast<size_t>(tiles.rows(tile) - 1);
+          kDenseTiles[kind](&in[at], runs, weights + panel * panel_size,
+                            residual != nullptr ? &add[at] : nullptr, &to[at], panel * kPanel, epilogue);
         }
       }
     }

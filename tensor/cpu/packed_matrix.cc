@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <vector>
 
 #include "tensor/cpu/dense_tile.h"
 #include "tensor/kernels.h"
@@ -44,40 +43,52 @@ void pack_matrix(Tensor& packed, const Tensor& b) {
   });
 }
 
+// Rows of `a` that are laid out at a time, so that a block of them stays in the second-level cache.
+constexpr int64_t kRows = 256;
+
 void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
-  const int64_t m = a.size(0), k = a.size(1), n = out.size(1), panels = panels_of(n);
+  const int64_t k = a.size(1), n = out.size(1), panels = panels_of(n);
   check(packed.numel() == k * panels * kPanel, ErrorKind::shape,
         "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
-  if (m == 0) return;
-  const float *x = a.device_data<float>(), *b = packed.device_data<float>();
-  float* y = out.mutable_device_data<float>();
+  const float* b = packed.device_data<float>();
   const int64_t x_row = a.strides()[0], y_row = out.strides()[0];
-  const int64_t tiles = (m + kTile - 1) / kTile, least = m / tiles, larger = m % tiles;
   const float zeros[kPanel] = {};
-  // Small products stay on one thread.
-  const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 19) / (m * k * kPanel));
-  parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
-    std::vector<const float*> in(static_cast<size_t>(m)), add(static_cast<size_t>(m));
-    std::vector<float*> to(static_cast<size_t>(m));
-    for (int64_t r = 0; r < m; ++r) add[static_cast<size_t>(r)] = to[static_cast<size_t>(r)] = y + r * y_row;
-    Runs runs{{0}, 0};
-    for (int64_t first = 0; first < k; first += kBlock) {
-      runs.length = std::min(kBlock, k - first);
-      for (int64_t r = 0; r < m; ++r) in[static_cast<size_t>(r)] = x + r * x_row + first;
-      const bool add_old = accumulate || first > 0;
-      for (int64_t panel = begin; panel < end; ++panel) {
-        const Epilogue epilogue{zeros, Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
-        const float* weights = b + (first * panels + panel * runs.length) * kPanel;
-        for (int64_t tile = 0, r = 0; tile < tiles; ++tile) {
-          const int64_t rows = least + (tile < larger ? 1 : 0);
-          const auto at = static_cast<size_t>(r);
-          kDenseTiles[static_cast<size_t>(rows - 1)](&in[at], runs, weights, add_old ? &add[at] : nullptr,
-                                                     &to[at], panel * kPanel, epilogue);
-          r += rows;
+  Tensor laid_out = Tensor::empty({std::min(a.size(0), kRows) * k}, DType::f32, a.device());
+  float* in = laid_out.mutable_device_data<float>();
+  for (int64_t first_row = 0; first_row < a.size(0); first_row += kRows) {
+    const int64_t m = std::min(kRows, a.size(0) - first_row);
+    const float* x = a.device_data<float>() + first_row * x_row;
+    float* y = out.mutable_device_data<float>() + first_row * y_row;
+    const Tiles tiles(m);
+    // Each tile as (k, rows).
+    parallel_for(tiles.count, std::max<int64_t>(1, 32768 / (k * kTile + 1)), [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const float* from = x + tiles.first(tile) * x_row;
+        float* to = in + tiles.first(tile) * k;
+        for (int64_t i = 0; i < k; ++i)
+          for (int64_t r = 0; r < tiles.rows(tile); ++r) *to++ = from[r * x_row + i];
+      }
+    });
+    // Small products stay on one thread.
+    const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 19) / (m * k * kPanel + 1));
+    parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t first = 0; first < k; first += kBlock) {
+        const int64_t length = std::min(kBlock, k - first);
+        for (int64_t panel = begin; panel < end; ++panel) {
+          const Epilogue epilogue{zeros, Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
+          const float* weights = b + (first * panels + panel * length) * kPanel;
+          for (int64_t tile = 0; tile < tiles.count; ++tile) {
+            const int64_t rows = tiles.rows(tile);
+            float* to[kTile];
+            for (int64_t r = 0; r < rows; ++r) to[r] = y + (tiles.first(tile) + r) * y_row;
+            kPackedTiles[static_cast<size_t>(rows - 1)](in + tiles.first(tile) * k + first * rows, length,
+                                                        weights, accumulate || first > 0 ? to : nullptr, to,
+                                                        panel * kPanel, epilogue);
+          }
         }
       }
-    }
-  });
+    });
+  }
 }
 
 }  // namespace tensor::cpu

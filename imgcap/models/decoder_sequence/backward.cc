@@ -163,6 +163,9 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     return products;
   }
 
+  // Whether the state that step t starts from has a use for its gradient.
+  bool goes_back(size_t t) const { return t > 0 || needs(kH0); }
+
   void layer_backward(int l, size_t t, const DecoderTrace& trace, const Products& products,
                       Sweep& sweep) const {
     const auto at = static_cast<size_t>(l);
@@ -174,7 +177,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
                                          state_rows(layer.c, plan_, t, false),
                                          state_rows(layer.c, plan_, t, true)});
     const Tensor operand = plan_.operand(dpre_t);
-    products.state[at].multiply(dh_t, operand, false);  // now of the step before
+    if (goes_back(t)) products.state[at].multiply(dh_t, operand, false);  // now of the step before
     if (l == 0) return;
     Tensor below = sweep.dh[at - 1].slice(0, 0, n);
     if (drops(dropout_.layers)) {
@@ -203,7 +206,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
       tensor::kernels::binary(dz, dcontext, packed_rows(trace.context, plan_, t), tensor::BinaryOp::mul);
       tensor::kernels::binary(dz, dz, slope, tensor::BinaryOp::mul);
       tensor::kernels::binary(dcontext, dcontext, s, tensor::BinaryOp::mul);
-      products.gate.multiply(dstate, plan_.operand(dz), true);
+      if (goes_back(t)) products.gate.multiply(dstate, plan_.operand(dz), true);
     }
     Tensor dquery = packed_rows(sweep.dquery, plan_, t);
     const Tensor dalpha = sweep.dalpha.defined() ? packed_rows(sweep.dalpha, plan_, t) : Tensor();
@@ -220,7 +223,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
                                                   .query = packed_rows(trace.query, plan_, t),
                                                   .image = image_.slice(0, 0, n),
                                                   .v = kept(kScore)});
-    products.query.multiply(dstate, plan_.operand(dquery), true);
+    if (goes_back(t)) products.query.multiply(dstate, plan_.operand(dquery), true);
   }
 
   // The state that each packed row started from. With equal row counts that is the buffer itself, one step

@@ -190,7 +190,8 @@ class Forward {
       gates.copy_(biases_[at]);
       add_product(gates, input, below_[at]);
     }
-    add_product(gates, state_rows(layer.h, plan_, t, true), state_[at]);
+    const bool from_zeros = t == 0 && !inputs_.h0.defined();
+    if (!from_zeros) add_product(gates, state_rows(layer.h, plan_, t, true), state_[at]);
     Tensor h = state_rows(layer.h, plan_, t, false), c = state_rows(layer.c, plan_, t, false);
     tensor::kernels::lstm_cell(h, c, gates, gates, state_rows(layer.c, plan_, t, true));
   }
