@@ -1,5 +1,5 @@
-// Sums that are right to a few units in the last place, however many numbers there are: in f64, in lanes of
-// at most some dozen numbers, whose results are added pairwise. The order depends on the count alone.
+// The sums of the kernels: right to a few units in the last place, however many numbers there are, as lanes of
+// at most some dozen are added in f64, and their results pairwise. The order depends on the count alone.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +10,48 @@ namespace tensor::cpu {
 inline constexpr int kSumLanes = 16;       // independent sums, so that loops become vector code
 inline constexpr int64_t kSumBlock = 512;  // numbers that the lanes take before they are added up
 
-// term(begin) + ... + term(end - 1), each term a float or a double.
-template <class Term>
-double wide_sum(int64_t begin, int64_t end, Term& term) {
-  if (end - begin > kSumBlock) {
-    const int64_t half = ((end - begin) / 2 + kSumLanes - 1) / kSumLanes * kSumLanes;
-    const double first = wide_sum(begin, begin + half, term);
-    return first + wide_sum(begin + half, end, term);
+// Independent sums, so that a loop over them becomes vector code.
+template <class T>
+struct SumLanes {
+  T lanes[kSumLanes] = {};
+
+  // Adds term(begin), term(begin + 1), ... as long as there is one for each lane; where it stopped.
+  template <class Term>
+  int64_t add(int64_t begin, int64_t end, const Term& term) {
+    for (; begin + kSumLanes <= end; begin += kSumLanes)
+      for (int k = 0; k < kSumLanes; ++k) lanes[k] += static_cast<T>(term(begin + k));
+    return begin;
   }
-  double lanes[kSumLanes] = {};
-  int64_t i = begin;
-  for (; i + kSumLanes <= end; i += kSumLanes)
-    for (int k = 0; k < kSumLanes; ++k) lanes[k] += static_cast<double>(term(i + k));
-  for (int k = 0; i + k < end; ++k) lanes[k] += static_cast<double>(term(i + k));
-  for (int width = kSumLanes / 2; width > 0; width /= 2)
-    for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
-  return lanes[0];
+  T total() {
+    for (int width = kSumLanes / 2; width > 0; width /= 2)
+      for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
+    return lanes[0];
+  }
+};
+
+// term(begin) + ... + term(end - 1), added in T: for short sums, and for products.
+template <class T, class Term>
+T lane_sum(int64_t begin, int64_t end, const Term& term) {
+  SumLanes<T> sum;
+  T rest = 0;
+  for (int64_t i = sum.add(begin, end, term); i < end; ++i) rest += static_cast<T>(term(i));
+  return sum.total() + rest;
+}
+
+// sum(begin, end) from pieces of at most `most` numbers, added pairwise.
+template <class Sum>
+auto pairwise(int64_t begin, int64_t end, int64_t most, const Sum& sum) -> decltype(sum(begin, end)) {
+  if (end - begin <= most) return sum(begin, end);
+  const int64_t middle = begin + ((end - begin) / 2 + kSumLanes - 1) / kSumLanes * kSumLanes;
+  const auto first = pairwise(begin, middle, most, sum);
+  return first + pairwise(middle, end, most, sum);
+}
+
+// The sum of the terms, each a float or a double, in f64.
+template <class Term>
+double wide_sum(int64_t begin, int64_t end, const Term& term) {
+  return pairwise(begin, end, kSumBlock,
+                  [&term](int64_t from, int64_t to) { return lane_sum<double>(from, to, term); });
 }
 
 // a + b, and what rounding took away from it (Knuth): 0 where the sum is not finite.
