@@ -78,7 +78,7 @@ void additive_attention(AdditiveAttention arguments) {
           w[p] = lane_sum<T>(0, s.width, [=](int64_t j) { return vv[j] * fast_tanh(a[j] + b[j]); }) + shift;
         }
         const T top = *std::max_element(w, w + s.places);
-        BlockSum<T> total{};
+        SumOf<T> total{};
         for (int64_t p = 0; p < s.places; p += kRowBlock)
           total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
         const T sum = static_cast<T>(static_cast<double>(total));

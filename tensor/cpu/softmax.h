@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <type_traits>
 
 #include "tensor/cpu/sums.h"
 #include "tensor/cpu/vector_math.h"
@@ -23,10 +22,6 @@ double exp_block(T* y, const T* x, int64_t n, T shift) {
   return static_cast<double>(sum.total());
 }
 
-// The sum of a row's blocks: f32 has digits to spare.
-template <class T>
-using BlockSum = std::conditional_t<std::is_same_v<T, float>, double, RunningSum>;
-
 template <class T>
 struct RowStatistics {
   T max = -std::numeric_limits<T>::infinity();
@@ -37,7 +32,7 @@ template <class T>
 RowStatistics<T> row_statistics(const T* x, int64_t n) {
   T scratch[kRowBlock];
   RowStatistics<T> row;
-  BlockSum<T> sum{};
+  SumOf<T> sum{};
   constexpr bool one_pass =
       std::is_same_v<T, float>;  // rescaling rounds, which f64 has no digits to spare for
   if constexpr (!one_pass)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace tensor::cpu {
@@ -50,27 +51,19 @@ auto pairwise(int64_t begin, int64_t end, int64_t most, const Sum& sum) -> declt
 // The sum of the terms, each a float or a double, in f64.
 template <class Term>
 double wide_sum(int64_t begin, int64_t end, const Term& term) {
+  // Floats leave a double digits to spare.
+  if constexpr (std::is_same_v<decltype(term(begin)), float>) return lane_sum<double>(begin, end, term);
   return pairwise(begin, end, kSumBlock,
                   [&term](int64_t from, int64_t to) { return lane_sum<double>(from, to, term); });
 }
 
-// a + b, and what rounding took away from it (Knuth): 0 where the sum is not finite.
-struct TwoSum {
-  double sum, lost;
-
-  TwoSum(double a, double b) : sum(a + b) {
-    const double part = sum - a, error = (a - (sum - part)) + (b - part);
-    lost = error == error ? error : 0;
-  }
-};
-
-// A sum of numbers that come one by one.
+// A sum of numbers that come one by one, and what rounding took away from it (Knuth's two-sum).
 class RunningSum {
  public:
   RunningSum& operator+=(double x) {
-    const TwoSum next(sum_, x);
-    sum_ = next.sum;
-    lost_ += next.lost;
+    const double sum = sum_ + x, part = sum - sum_, error = (sum_ - (sum - part)) + (x - part);
+    if (error == error) lost_ += error;  // NaN where the sum is not finite
+    sum_ = sum;
     return *this;
   }
   void operator*=(double factor) { sum_ *= factor, lost_ *= factor; }
@@ -79,6 +72,10 @@ class RunningSum {
  private:
   double sum_ = 0, lost_ = 0;
 };
+
+// The sum of many Ts that come one by one: f32 has digits to spare in a double.
+template <class T>
+using SumOf = std::conditional_t<std::is_same_v<T, float>, double, RunningSum>;
 
 // An array of sums of many arrays of T: up to 32 are added in T, then their sum in f64.
 template <class T>
