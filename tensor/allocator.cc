@@ -73,6 +73,9 @@ Guarded& guarded() {
   return *instance;
 }
 
+// Before there are threads: a fork() while one of them makes these would leave the child waiting for that.
+[[maybe_unused]] const bool made_at_load = (cache(), guarded(), true);
+
 std::atomic<int> guards{0};              // AllocationGuards that live
 std::atomic<int64_t> guarded_blocks{0};  // still handed out
 

@@ -47,8 +47,8 @@ IMGCAP_HOST_DEVICE constexpr uint16_t round_double(double value) {
 
 // IEEE 754 binary16: 5 bits of exponent, 10 of fraction; greatest 65504, least normal 2^-14, least 2^-24.
 struct f16 {
-  uint16_t bits = 0;
-  f16() = default;
+  uint16_t bits;
+  f16() = default;  // leaves bits as they are, like float: what __shared__ arrays need
   IMGCAP_HOST_DEVICE explicit f16(float value) : bits(from_float(value)) {}
   IMGCAP_HOST_DEVICE explicit f16(double value) : bits(internal::round_double<10, 15>(value)) {}
   IMGCAP_HOST_DEVICE explicit operator float() const { return to_float(bits); }
@@ -92,8 +92,8 @@ struct f16 {
 // bfloat16: the upper half of a float; 8 bits of exponent, 7 of fraction. Its subnormals (below 2^-126) are
 // subnormal floats, too: conversions keep them, but arithmetic, which flushes those, takes them for zero.
 struct bf16 {
-  uint16_t bits = 0;
-  bf16() = default;
+  uint16_t bits;
+  bf16() = default;  // like f16's
   IMGCAP_HOST_DEVICE explicit bf16(float value) {
     const uint32_t x = internal::bits_as<uint32_t>(value);
     bits = (x & 0x7fffffffu) > 0x7f800000u ? static_cast<uint16_t>((x >> 16) | 0x40u)

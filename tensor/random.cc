@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/fork.h"
+
 namespace tensor {
 namespace {
 
@@ -88,10 +90,18 @@ uint64_t Generator::below(uint64_t bound) {
   }
 }
 
+// Never destroyed: fork() waits for its lock.
 Generator& default_generator() {
-  static Generator generator(0);
-  return generator;
+  static Generator* const generator = [] {
+    auto* const made = new Generator(0);
+    internal::hold_at_fork(made->mutex_);
+    return made;
+  }();
+  return *generator;
 }
+
+// Before there are threads: a fork() while one of them makes it would leave the child waiting for that.
+[[maybe_unused]] static const bool made_at_load = (default_generator(), true);
 
 void fill_uniform(Tensor& out, double low, double high, Generator& generator) {
   fill_pairs(out, generator, "fill_uniform", [&](double u, double v) {

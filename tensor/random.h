@@ -47,6 +47,8 @@ class Generator {
  private:
   PhiloxBlock next_block();
 
+  friend Generator& default_generator();
+
   mutable std::mutex mutex_;
   GeneratorState state_;
 };

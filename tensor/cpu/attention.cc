@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "tensor/cpu/softmax.h"
-#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -42,21 +41,7 @@ struct RowsByImage {
   }
 };
 
-// v . tanh(key + query), summed in eight lanes so that the loop vectorises without reordering by the
-// compiler.
-template <class T>
-T score(const T* key, const T* query, const T* v, int64_t width) {
-  constexpr int64_t kLanes = 8;
-  T lanes[kLanes] = {};
-  int64_t j = 0;
-  for (; j + kLanes <= width; j += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += v[j + l] * fast_tanh(key[j + l] + query[j + l]);
-  T sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
-  for (; j < width; ++j) sum += v[j] * fast_tanh(key[j] + query[j]);
-  return sum;
-}
-
-// The gradients of e * score(key, query, v), added to dkey, dquery and dv. No two of the arrays overlap:
+// The gradients of e v . tanh(key + query), added to dkey, dquery and dv. No two of the arrays overlap:
 // without that promise the compiler gives up on so many.
 template <class T>
 void score_backward(T e, const T* __restrict key, const T* __restrict query, const T* __restrict v,
@@ -67,19 +52,6 @@ void score_backward(T e, const T* __restrict key, const T* __restrict query, con
     dkey[j] += d;
     dquery[j] += d;
   }
-}
-
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  constexpr int64_t kLanes = 16;
-  T lanes[kLanes] = {};
-  int64_t j = 0;
-  for (; j + kLanes <= n; j += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += a[j + l] * b[j + l];
-  T sum = 0;
-  for (const T lane : lanes) sum += lane;
-  for (; j < n; ++j) sum += a[j] * b[j];
-  return sum;
 }
 
 }  // namespace
@@ -101,10 +73,12 @@ void additive_attention(AdditiveAttention arguments) {
       for (int64_t r = begin; r < end; ++r) {
         const T *key = k + ids[r] * s.places * s.width, *value = f + ids[r] * s.places * s.features;
         T *w = weights + r * s.places, *o = out + r * out_row;
-        for (int64_t p = 0; p < s.places; ++p)
-          w[p] = score(key + p * s.width, q + r * q_row, vv, s.width) + shift;
+        for (int64_t p = 0; p < s.places; ++p) {
+          const T *a = key + p * s.width, *b = q + r * q_row;
+          w[p] = lane_sum<T>(0, s.width, [=](int64_t j) { return vv[j] * fast_tanh(a[j] + b[j]); }) + shift;
+        }
         const T top = *std::max_element(w, w + s.places);
-        BlockSum<T> total{};
+        SumOf<T> total{};
         for (int64_t p = 0; p < s.places; p += kRowBlock)
           total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
         const T sum = static_cast<T>(static_cast<double>(total));
@@ -157,11 +131,13 @@ void additive_attention_backward(AdditiveAttentionBackward arguments) {
         for (int64_t i = first; i < last; ++i) {
           const int64_t r = groups.rows[static_cast<size_t>(i)];
           const T *gr = g + r * g_row, *wr = w + r * s.places, *qr = q + r * q_row;
-          for (int64_t p = 0; p < s.places; ++p)
-            de[static_cast<size_t>(p)] =
-                dot(gr, value + p * s.features, s.features) + (ga ? ga[r * s.places + p] : T(0));
-          const auto term = [&](int64_t p) { return wr[p] * de[static_cast<size_t>(p)]; };
-          const T mean = static_cast<T>(wide_sum(0, s.places, term));
+          for (int64_t p = 0; p < s.places; ++p) {
+            const T* x = value + p * s.features;
+            de[static_cast<size_t>(p)] = lane_sum<T>(0, s.features, [=](int64_t j) { return gr[j] * x[j]; }) +
+                                         (ga ? ga[r * s.places + p] : T(0));
+          }
+          const T mean = static_cast<T>(
+              wide_sum(0, s.places, [&](int64_t p) { return wr[p] * de[static_cast<size_t>(p)]; }));
           T *dqr = dq + r * dq_row, *dkey_r = many ? dk_sum.room() : dkey;
           for (int64_t p = 0; p < s.places; ++p) {
             const T e = wr[p] * (de[static_cast<size_t>(p)] - mean);  // d loss / d e_p
@@ -183,8 +159,7 @@ void additive_attention_backward(AdditiveAttentionBackward arguments) {
     });
     T* total = dv.mutable_device_data<T>();
     const auto over_images = [&](int64_t j) {
-      const auto term = [&](int64_t m) { return parts[m * (s.width + 1) + j]; };
-      return wide_sum(0, s.images, term);
+      return wide_sum(0, s.images, [&](int64_t m) { return parts[m * (s.width + 1) + j]; });
     };
     for (int64_t j = 0; j < s.width; ++j)
       total[j] = static_cast<T>(static_cast<double>(total[j]) + over_images(j));

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -284,20 +285,6 @@ void backward_input_depthwise(const Geometry& g, T* dx, const T* dout, const T* 
   });
 }
 
-// sum_q a[q] b[q stride], in sixteen partial sums, so that it is vectorised and its order is fixed.
-template <class T>
-T strided_dot(const T* a, const T* b, int64_t n, int64_t stride) {
-  constexpr int kLanes = 16;
-  T lanes[kLanes] = {};
-  int64_t q = 0;
-  for (; q + kLanes <= n; q += kLanes)
-    for (int l = 0; l < kLanes; ++l) lanes[l] += a[q + l] * b[(q + l) * stride];
-  for (int l = 0; q + l < n; ++l) lanes[l] += a[q + l] * b[(q + l) * stride];
-  T sum = 0;
-  for (const T lane : lanes) sum += lane;
-  return sum;
-}
-
 template <class T>
 void backward_weight_depthwise(const Geometry& g, T* dw, const T* dout, const T* x) {
   const Conv2dOptions& p = g.options;
@@ -315,9 +302,11 @@ void backward_weight_depthwise(const Geometry& g, T* dw, const T* dout, const T*
             for (int64_t i = 0; i < g.kh; ++i)
               for (int64_t j = 0; j < g.kw; ++j) {
                 const T* from = padded.get() + (y * p.stride_h + i * p.dilation_h) * pw + j * p.dilation_w;
-                dw[(channel * g.kh + i) * g.kw + j] += p.stride_w == 1
-                                                           ? strided_dot(row, from, g.ow, 1)
-                                                           : strided_dot(row, from, g.ow, p.stride_w);
+                T& sum = dw[(channel * g.kh + i) * g.kw + j];
+                if (p.stride_w == 1)  // whose loop is vector code
+                  sum += lane_sum<T>(0, g.ow, [=](int64_t q) { return row[q] * from[q]; });
+                else
+                  sum += lane_sum<T>(0, g.ow, [&](int64_t q) { return row[q] * from[q * p.stride_w]; });
               }
         }
       }

@@ -107,27 +107,33 @@ void notice_end() {
   static_cast<void>(with_main);
 }
 
+// Counts a product while it lives, unless oneDNN is gone.
+struct Counted {
+  bool allowed;
+
+  Counted() {
+    ++onednn_products;
+    allowed = !onednn_gone;
+    if (!allowed) --onednn_products;
+  }
+  ~Counted() {
+    if (allowed) --onednn_products;
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+};
+
 // A product that oneDNN may make, or not.
 class OneDnnProduct {
  public:
   OneDnnProduct() {
-    ++onednn_products;
-    allowed_ = !onednn_gone;
-    if (allowed_)
-      notice_end();
-    else
-      --onednn_products;
+    if (allowed()) notice_end();
   }
-  ~OneDnnProduct() {
-    if (allowed_) --onednn_products;
-  }
-  OneDnnProduct(const OneDnnProduct&) = delete;
-  OneDnnProduct& operator=(const OneDnnProduct&) = delete;
-  bool allowed() const { return allowed_; }
+  bool allowed() const { return counted_.allowed; }
 
  private:
   const HoldSignals hold_;  // for the whole product, not for each of its tiles
-  bool allowed_;
+  const Counted counted_;   // a member: it counts down when notice_end() throws
 };
 #endif
 

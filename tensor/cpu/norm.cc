@@ -47,15 +47,10 @@ V read(const From* p) {
   }
 }
 
-// The sums of the two terms at [begin, end): in T, by lanes of 16 numbers at most, then pairwise in f64
-// (sums.h). term.template at<V>(i) gives those of as many elements as V holds.
+// The sums of the two terms at [begin, end), at most kSumBlock, in T: both at once in lanes of their own, as
+// the elements come from memory. term.template at<V>(i) gives the terms of as many elements as V holds.
 template <class T, class Term>
-Sums row_sums(int64_t begin, int64_t end, const Term& term) {
-  if (end - begin > kSumBlock) {
-    const int64_t half = ((end - begin) / 2 + kSumLanes - 1) / kSumLanes * kSumLanes;
-    const Sums left = row_sums<T>(begin, begin + half, term);
-    return left + row_sums<T>(begin + half, end, term);
-  }
+Sums block_sums(int64_t begin, int64_t end, const Term& term) {
   using V = typename Lanes<T>::Vector;
   constexpr int64_t kWidth = Lanes<T>::kCount, kVectors = 4;
   V first[kVectors] = {}, second[kVectors] = {};
@@ -80,21 +75,18 @@ Sums row_sums(int64_t begin, int64_t end, const Term& term) {
   return sums;
 }
 
-// The same over a channel of images [begin, end).
+// The same over a channel, the sums of blocks and images in f64.
 template <class T, class Term>
-Sums channel_sums(const Geometry& g, int64_t channel, int64_t begin, int64_t end, const Term& term) {
-  constexpr int64_t kImages = 32;
-  if (end - begin > kImages) {
-    const int64_t middle = begin + (end - begin) / 2;
-    const Sums left = channel_sums<T>(g, channel, begin, middle, term);
-    return left + channel_sums<T>(g, channel, middle, end, term);
-  }
-  Sums sums;
-  for (int64_t image = begin; image < end; ++image) {
-    const int64_t row = g.row(image, channel);
-    sums = sums + row_sums<T>(row, row + g.inner, term);
-  }
-  return sums;
+Sums channel_sums(const Geometry& g, int64_t channel, const Term& term) {
+  const auto block = [&term](int64_t begin, int64_t end) { return block_sums<T>(begin, end, term); };
+  return pairwise(0, g.n, 32, [&](int64_t image, int64_t end) {
+    Sums sums;
+    for (; image < end; ++image) {
+      const int64_t row = g.row(image, channel);
+      sums = sums + pairwise(row, row + g.inner, kSumBlock, block);
+    }
+    return sums;
+  });
 }
 
 // Of x - shift, computed in Wide. The shift is one of the values, or near them, so that little cancels in the
@@ -119,7 +111,7 @@ template <class Wide, class T>
 Moments moments(const Geometry& g, int64_t channel, const T* x, Wide shift) {
   const auto count = static_cast<double>(g.count());
   const Deviations<T, Wide> term{x, shift};
-  const Sums sums = channel_sums<Wide>(g, channel, 0, g.n, term);
+  const Sums sums = channel_sums<Wide>(g, channel, term);
   const double mean = sums.first / count, variance = sums.second / count - mean * mean;
   return {static_cast<double>(shift) + mean, variance < 0 ? 0 : variance};
 }
@@ -215,7 +207,7 @@ void batch_norm_backward(BatchNormBackward a) {
       for (int64_t c = begin; c < end; ++c) {
         const T centre = m[c], rs = r[c], scale = w != nullptr ? rs * w[c] : rs;
         const GradientTerms<T> term{grad, in, centre, rs};
-        const auto [sum, product] = channel_sums<T>(g, c, 0, g.n, term);
+        const auto [sum, product] = channel_sums<T>(g, c, term);
         db[c] = static_cast<T>(sum);
         dw[c] = static_cast<T>(product);
         const auto count = static_cast<double>(std::max<int64_t>(1, g.count()));

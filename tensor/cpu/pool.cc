@@ -21,15 +21,11 @@ struct Cell {
 
 template <class T>
 double rectangle_sum(const T* plane, int64_t width, const Cell& rows, const Cell& columns) {
-  if (columns.size() == width) {
-    const auto term = [plane](int64_t i) { return plane[i]; };
-    return wide_sum(rows.begin * width, rows.end * width, term);
-  }
+  const auto term = [plane](int64_t i) { return plane[i]; };
+  if (columns.size() == width) return wide_sum(rows.begin * width, rows.end * width, term);
   RunningSum sum;
-  for (int64_t i = rows.begin; i < rows.end; ++i) {
-    const auto term = [plane](int64_t j) { return plane[j]; };
+  for (int64_t i = rows.begin; i < rows.end; ++i)
     sum += wide_sum(i * width + columns.begin, i * width + columns.end, term);
-  }
   return static_cast<double>(sum);
 }
 
@@ -46,11 +42,10 @@ void gather_shares(T* to, const T* from, int64_t planes, int64_t h, int64_t w, i
         RunningSum sum;
         for (int64_t y = rows.begin; y < rows.end; ++y) {
           const auto height = static_cast<double>(Cell(y, h, oh).size());
-          const auto term = [&](int64_t q) {
+          sum += wide_sum(columns.begin, columns.end, [&](int64_t q) {
             return static_cast<double>(gradient[y * ow + q]) /
                    (height * static_cast<double>(Cell(q, w, ow).size()));
-          };
-          sum += wide_sum(columns.begin, columns.end, term);
+          });
         }
         to[row * w + j] = static_cast<T>(static_cast<double>(sum));
       }

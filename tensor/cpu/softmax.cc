@@ -27,7 +27,7 @@ void for_rows(Tensor& out, const Tensor& x, const char* op, F f) {
 void softmax(Tensor& out, const Tensor& x) {
   for_rows(out, x, "softmax", []<class T>(T* y, const T* row, int64_t n) {
     const T top = extreme<false>(row, n);
-    BlockSum<T> sum{};
+    SumOf<T> sum{};
     for (int64_t first = 0; first < n; first += kRowBlock)
       sum += exp_block(y + first, row + first, std::min(kRowBlock, n - first), top);
     const T divisor = static_cast<T>(static_cast<double>(sum));

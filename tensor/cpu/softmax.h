@@ -3,14 +3,12 @@
 
 #include <algorithm>
 #include <limits>
-#include <type_traits>
 
 #include "tensor/cpu/sums.h"
 #include "tensor/cpu/vector_math.h"
 
 namespace tensor::cpu {
 
-inline constexpr int kRowLanes = 16;       // independent partial results, so that loops become vector code
 inline constexpr int64_t kRowBlock = 256;  // elements that stay in the first cache between two looks at them
 
 // y = e^(x - shift) for at most kRowBlock elements; returns their sum. y may be x.
@@ -18,19 +16,11 @@ template <class T>
 double exp_block(T* y, const T* x, int64_t n, T shift) {
   IMGCAP_VECTORIZE
   for (int64_t i = 0; i < n; ++i) y[i] = fast_exp(x[i] - shift);
-  T lanes[kRowLanes] = {};
-  int64_t i = 0;
-  for (; i + kRowLanes <= n; i += kRowLanes)
-    for (int k = 0; k < kRowLanes; ++k) lanes[k] += y[i + k];
-  for (; i < n; ++i) lanes[0] += y[i];
-  for (int width = kRowLanes / 2; width > 0; width /= 2)
-    for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
-  return static_cast<double>(lanes[0]);
+  SumLanes<T> sum;  // what is left goes to the first lane, in whose bits losses were written down
+  int64_t rest = sum.add(0, n, [y](int64_t i) { return y[i]; });
+  for (; rest < n; ++rest) sum.lanes[0] += y[rest];
+  return static_cast<double>(sum.total());
 }
-
-// The sum of a row's blocks: f32 has digits to spare.
-template <class T>
-using BlockSum = std::conditional_t<std::is_same_v<T, float>, double, RunningSum>;
 
 template <class T>
 struct RowStatistics {
@@ -42,7 +32,7 @@ template <class T>
 RowStatistics<T> row_statistics(const T* x, int64_t n) {
   T scratch[kRowBlock];
   RowStatistics<T> row;
-  BlockSum<T> sum{};
+  SumOf<T> sum{};
   constexpr bool one_pass =
       std::is_same_v<T, float>;  // rescaling rounds, which f64 has no digits to spare for
   if constexpr (!one_pass)

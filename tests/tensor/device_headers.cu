@@ -6,6 +6,10 @@
 namespace tests {
 
 __global__ void use(float* x, double* y, uint16_t* bits) {
+  __shared__ tensor::f16 shared[4];
+  __shared__ tensor::bf16 shared_too[4];
+  shared[0] = tensor::f16(x[3]), shared_too[0] = tensor::bf16(x[3]);
+  bits[4] = shared[0].bits, bits[5] = shared_too[0].bits;
   const tensor::f16 a(x[0]), b(y[0]);
   const tensor::bf16 c(x[1]), d(y[1]);
   bits[0] = a.bits, bits[1] = b.bits, bits[2] = c.bits, bits[3] = d.bits;

@@ -1,6 +1,11 @@
 // Kernels while the program ends: in the destructor of a static object, which may be destroyed after
 // everything that was made later, and on a thread that nobody waits for.
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <new>
 #include <thread>
+#include <vector>
 
 #include "tensor/allocator.h"
 #include "tests/child.h"
@@ -66,6 +71,46 @@ TEST_CASE("part of exit: a thread goes on computing" * doctest::skip()) {
     _exit(3);
   }).detach();
   std::exit(2);
+}
+
+// Takes what the heap has in larger pieces, while the system gives no more.
+class NoMemory {
+ public:
+  NoMemory() {
+    taken_.reserve(1 << 16);
+    getrlimit(RLIMIT_AS, &before_);
+    const rlimit none{0, before_.rlim_max};
+    setrlimit(RLIMIT_AS, &none);
+    for (size_t size = 1 << 20; size >= 8192; size /= 2)
+      while (void* block = taken_.size() < taken_.capacity() ? std::malloc(size) : nullptr)
+        taken_.push_back(block);
+  }
+  ~NoMemory() {
+    for (void* block : taken_) std::free(block);
+    setrlimit(RLIMIT_AS, &before_);
+  }
+  NoMemory(const NoMemory&) = delete;
+  NoMemory& operator=(const NoMemory&) = delete;
+
+ private:
+  std::vector<void*> taken_;
+  rlimit before_;
+};
+
+TEST_CASE("part of exit: no memory for the first product" * doctest::skip()) {
+  tensor::set_num_threads(1);
+  const Tensor a = Tensor::full({200, 300}, 3), b = Tensor::full({300, 250}, 2);
+  Tensor c = Tensor::empty({200, 250});
+  try {
+    const NoMemory none;
+    tensor::kernels::matmul(c, a, b, 1, 0);
+  } catch (const std::bad_alloc&) {
+  }
+  std::exit(computes() ? kDone : 1);  // waits for all products that have begun
+}
+
+TEST_CASE("exit: a product that threw is not waited for") {
+  CHECK(run_alone("part of exit: no memory for the first product") == kDone);
 }
 
 TEST_CASE("exit: static objects compute when all that was made later is gone") {

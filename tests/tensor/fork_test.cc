@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "tensor/random.h"
 #include "tests/child.h"
 #include "tests/tensor/reference.h"
 
@@ -74,6 +75,22 @@ TEST_CASE("fork: a child computes what its parent does, and so does its own chil
           return computes() ? 0 : 1;
         }) == 0);
   CHECK(computes());  // and the parent's pool is as it was
+}
+
+TEST_CASE("fork: while another thread draws numbers that all threads share") {
+  std::atomic<bool> stop{false};
+  std::thread drawing([&] {
+    while (!stop) tensor::default_generator().take(1);
+  });
+  int failed = 0;
+  for (int i = 0; i < 50 && failed == 0; ++i)
+    failed = in_fork([] {
+      tensor::default_generator().take(1);
+      return 0;
+    });
+  stop = true;
+  drawing.join();
+  CHECK(failed == 0);
 }
 
 TEST_CASE("fork: while other threads compute and allocate") {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <type_traits>
 
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
@@ -14,6 +15,11 @@ using tensor::BinaryOp;
 using tensor::DType;
 using tensor::f16;
 using tensor::Tensor;
+
+// As float: arrays of them in a device's shared memory may not have constructors that do anything.
+static_assert(std::is_trivially_default_constructible_v<f16>);
+static_assert(std::is_trivially_default_constructible_v<bf16>);
+static_assert(f16().bits == 0 && bf16().bits == 0);
 
 namespace {
 
