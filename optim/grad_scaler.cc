@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <optional>
 
 #include "autograd/node.h"
 #include "autograd/ops.h"
 #include "tensor/error.h"
+#include "tensor/fork.h"
 #include "tensor/kernels.h"
 
 namespace optim {
@@ -16,8 +18,10 @@ using tensor::check;
 
 namespace {
 
-// All scalers, so that code that has only parameters can ask whether their gradients are scaled.
+// All scalers, so that code that has only parameters can ask whether their gradients are scaled. The mutex is
+// also that of their `scaled_`; nothing is recorded or destroyed, and no other lock taken, inside of it.
 std::mutex registry_mutex;
+[[maybe_unused]] const bool held = (tensor::internal::hold_at_fork(registry_mutex), true);
 std::vector<const GradScaler*>& registry() {
   // Never destroyed: a static object's destructor may make a step.
   static std::vector<const GradScaler*>* const scalers = new std::vector<const GradScaler*>;
@@ -134,13 +138,14 @@ void GradScaler::unscale_(Optimizer& optimizer) {
   state.stage = Stage::unscaled;
   state.found_inf = !bad.empty();
   if (state.found_inf) first_bad_ = bad;
-  const std::lock_guard lock(registry_mutex);
+  Leaves leaves;
   for (const Variable& parameter : optimizer.parameters()) {
     if (!parameter.requires_grad()) continue;
-    const std::shared_ptr<Node> leaf = parameter.gradient_edge().node;
-    scaled_.erase(leaf);
+    const std::shared_ptr<Node>& leaf = *leaves.insert(parameter.gradient_edge().node).first;
     if (parameter.grad().defined()) unscaled_.insert(leaf);
   }
+  const std::lock_guard lock(registry_mutex);
+  for (const std::shared_ptr<Node>& leaf : leaves) scaled_.erase(leaf);
 }
 
 bool GradScaler::step(Optimizer& optimizer, double gradient_scale) {
@@ -166,10 +171,11 @@ void GradScaler::update() {
   }
   check(any, ErrorKind::autograd, "GradScaler: update() before any step() or unscale_()");
   optimizers_.clear();
+  unscaled_.clear();
+  Leaves scaled;
   {
     const std::lock_guard lock(registry_mutex);
-    scaled_.clear();
-    unscaled_.clear();
+    scaled.swap(scaled_);
   }
   if (found) {
     ++skipped_;
@@ -228,18 +234,24 @@ void GradScaler::load_state_dict(const State& state) {
 }
 
 void expect_unscaled(const char* op, const Variables& parameters) {
-  const std::lock_guard lock(registry_mutex);
-  for (const GradScaler* scaler : registry()) {
-    if (scaler->scaled_.empty()) continue;
-    for (const Variable& parameter : parameters)
-      check(!parameter.requires_grad() || !parameter.grad().defined() ||
-                !scaler->scaled_.contains(parameter.gradient_edge().node),
-            ErrorKind::autograd,
-            "{}: the gradient {} still has the loss scale {} of a GradScaler; call unscale_(optimizer) on it "
-            "first{}",
-            op, tensor::describe(parameter.grad().defined() ? parameter.grad().data() : Tensor()),
-            scaler->scale(),
-            std::string_view(op) == "step" ? ", or its step(optimizer) in place of the optimiser's" : "");
+  {
+    const std::lock_guard lock(registry_mutex);
+    if (std::ranges::all_of(registry(), [](const GradScaler* s) { return s->scaled_.empty(); })) return;
+  }
+  for (const Variable& parameter : parameters) {
+    if (!parameter.requires_grad() || !parameter.grad().defined()) continue;
+    const std::shared_ptr<Node> leaf = parameter.gradient_edge().node;
+    std::optional<double> scale;
+    {
+      const std::lock_guard lock(registry_mutex);
+      for (const GradScaler* scaler : registry())
+        if (scaler->scaled_.contains(leaf)) scale = scaler->scale();
+    }
+    check(!scale, ErrorKind::autograd,
+          "{}: the gradient {} still has the loss scale {} of a GradScaler; call unscale_(optimizer) on it "
+          "first{}",
+          op, tensor::describe(parameter.grad().data()), scale.value_or(1),
+          std::string_view(op) == "step" ? ", or its step(optimizer) in place of the optimiser's" : "");
   }
 }
 
