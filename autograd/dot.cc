@@ -1,6 +1,5 @@
 #include "autograd/dot.h"
 
-#include <algorithm>
 #include <map>
 #include <unordered_map>
 

@@ -100,12 +100,6 @@ Variable Node::saved(int i) const {
   return make_output(data, const_cast<Node*>(this)->shared_from_this(), slot.number);
 }
 
-Variable Node::gradient_or_zeros(const Variables& gradients, int i) const {
-  const auto k = static_cast<size_t>(i);
-  if (gradients[k].defined()) return gradients[k];
-  return Tensor::zeros(output_metas_[k].shape, output_metas_[k].dtype, output_metas_[k].device);
-}
-
 void Node::release_saved() {
   if (saved_.empty()) return;
   released_ = true;
@@ -131,11 +125,6 @@ bool should_record(const Variables& inputs) {
   for (const Variable& input : inputs)
     if (input.requires_grad()) return true;
   return false;
-}
-
-void reject_gradient(const char* op, const Variables& inputs) {
-  tensor::check(!should_record(inputs), ErrorKind::autograd,
-                "{}: has no backward pass; detach() its input or compute it under NoGrad", op);
 }
 
 }  // namespace autograd

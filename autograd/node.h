@@ -82,8 +82,6 @@ class Node : public std::enable_shared_from_this<Node> {
   Variable saved(int i) const;
   // Whether input number `i` needs a gradient.
   bool needs(int i) const { return next_edges_[static_cast<size_t>(i)].node != nullptr; }
-  // The gradient of output `i`, or zeros when none reached it.
-  Variable gradient_or_zeros(const Variables& gradients, int i) const;
 
  private:
   struct Saved {
@@ -170,8 +168,5 @@ template <class N, class... Args>
 Variable record(const Tensor& output, const Variables& inputs, Args&&... args) {
   return record_all<N>({output}, inputs, std::forward<Args>(args)...)[0];
 }
-
-// Throws an autograd error when an input requires a gradient: for ops that have no backward pass.
-void reject_gradient(const char* op, const Variables& inputs);
 
 }  // namespace autograd

@@ -19,12 +19,6 @@ Tensor new_weight(int64_t in, int64_t out, int64_t kh, int64_t kw, int64_t group
   return weight;
 }
 
-Tensor new_bias(const Tensor& weight, Generator& generator) {
-  Tensor bias = Tensor::empty({weight.size(0)});
-  init::default_bias(bias, weight, generator);
-  return bias;
-}
-
 }  // namespace
 
 Conv2dOptions conv2d_options(int64_t stride, int64_t padding, int64_t dilation, int64_t groups) {
@@ -40,7 +34,7 @@ Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel_h, int6
     : options_(options),
       weight_(register_parameter("weight", new_weight(in_channels, out_channels, kernel_h, kernel_w,
                                                       options.groups, init::default_weight, generator))),
-      bias_(register_parameter("bias", bias ? new_bias(weight_.data(), generator) : Tensor())) {}
+      bias_(register_parameter("bias", bias ? init::new_bias(weight_.data(), generator) : Tensor())) {}
 
 Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
                Initialiser* initialise, Generator& generator)

@@ -42,22 +42,16 @@ void collect_leaves(const std::shared_ptr<Node>& root, Leaves& leaves) {
   }
 }
 
-bool all_finite(const Tensor& gradient) {
+// "element 3 of (5) f32 is inf", the first that is inf or NaN; empty: there is none.
+std::string first_bad_element(const Tensor& gradient) {
   Tensor sum = Tensor::empty({1}, tensor::DType::f64, gradient.device());
   tensor::kernels::sum_squares(sum, {gradient});
   // Squares of f32 numbers do not overflow f64; those of f64 numbers may: then the elements tell.
-  return std::isfinite(sum.item());
-}
-
-// The first element that is inf or NaN; -1: none.
-int64_t first_bad_element(const Tensor& gradient) {
+  if (std::isfinite(sum.item())) return {};
   const std::vector<double> values = gradient.to(tensor::DType::f64).to_vector<double>();
-  const auto bad = std::find_if(values.begin(), values.end(), [](double v) { return !std::isfinite(v); });
-  return bad == values.end() ? -1 : bad - values.begin();
-}
-
-double element(const Tensor& x, int64_t index) {
-  return x.to(tensor::DType::f64).to_vector<double>()[static_cast<size_t>(index)];
+  const auto bad = std::ranges::find_if(values, [](double v) { return !std::isfinite(v); });
+  if (bad == values.end()) return {};
+  return tensor::format("element {} of {} is {}", bad - values.begin(), tensor::describe(gradient), *bad);
 }
 
 }  // namespace
@@ -126,10 +120,8 @@ void GradScaler::unscale_(Optimizer& optimizer) {
       Variable gradient = parameter.grad();
       const Tensor before = gradient.data();
       Tensor after = before.is_contiguous() ? before : before.contiguous();
-      if (bad.empty() && !all_finite(after))
-        if (const int64_t at = first_bad_element(after); at >= 0)
-          bad = tensor::format("{}: element {} of {} is {}", name, at, tensor::describe(after),
-                               element(after, at));
+      if (bad.empty())
+        if (const std::string what = first_bad_element(after); !what.empty()) bad = name + ": " + what;
       tensor::kernels::affine(after, after, factor, 0);
       if (!before.shares_storage(after)) Variable(parameter).set_grad(after);
     }
@@ -217,8 +209,7 @@ void GradScaler::load_state_dict(const State& state) {
     const auto found = state.scalars.find(key);
     check(found != state.scalars.end(), ErrorKind::data, "GradScaler: the state has no '{}'", key);
     const double value = found->second;
-    const bool fits = whole ? value >= 0 && value <= 0x1p53 && value == std::floor(value)
-                            : value > 0 && std::isfinite(static_cast<float>(value));
+    const bool fits = whole ? is_count(value) : value > 0 && std::isfinite(static_cast<float>(value));
     check(fits, ErrorKind::data, "GradScaler: '{}' of the state is {}", key, value);
     return value;
   };
