@@ -46,7 +46,10 @@ void Scope::expect_child() const {
   left_out.module = module_.describe();
   left_out.caller = autograd::internal::current_path()->parent->path;
   const std::string sentence = describe(left_out);
-  internal::remember_left_out(module_, std::move(left_out));
+  {
+    const std::lock_guard lock(mutex);
+    std::swap(modules()[&module_], left_out);
+  }
   for (autograd::Observer* o = autograd::internal::observers; o != nullptr; o = o->next())
     o->module_left_out(sentence);
 }
@@ -65,15 +68,8 @@ std::string describe(const LeftOut& left_out) {
       left_out.module, left_out.caller);
 }
 
-void internal::remember_left_out(const Module& module, LeftOut left_out) {
-  // What is replaced, and what is forgotten below, goes when the lock is gone: it may hold the last handles of
-  // variables.
-  const std::lock_guard lock(mutex);
-  std::swap(modules()[&module], left_out);
-}
-
 void internal::forget_left_out(const Module& module) {
-  Modules::node_type gone;
+  Modules::node_type gone;  // when the lock is: it may hold the last handles of variables
   const std::lock_guard lock(mutex);
   gone = modules().extract(&module);
 }

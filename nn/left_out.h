@@ -25,7 +25,6 @@ std::vector<LeftOut> left_out_modules();
 std::string describe(const LeftOut& left_out);
 
 namespace internal {
-void remember_left_out(const Module& module, LeftOut left_out);
 void forget_left_out(const Module& module);  // it has a parent now, or is no more
 }  // namespace internal
 
