@@ -33,15 +33,7 @@ std::optional<std::string> first_bad(const Tensor& x) {
   return found;
 }
 
-std::string describe(const TensorMeta& meta) {
-  return tensor::format("{} {}", to_string(meta.shape), tensor::name_of(meta.dtype));
-}
-
-std::string input_shapes(const Node& node) {
-  std::string text;
-  for (const TensorMeta& meta : node.input_metas()) text += (text.empty() ? "" : ", ") + describe(meta);
-  return text;
-}
+std::string input_shapes(const Node& node) { return tensor::join(node.input_metas(), ", "); }
 
 // " that were finite", or which of them was not.
 template <class List, class Of>

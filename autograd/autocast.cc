@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "autograd/ops.h"
-#include "autograd/variable_impl.h"
 #include "tensor/error.h"
 
 namespace autograd {
@@ -13,8 +12,8 @@ namespace {
 using tensor::check;
 
 struct Cast {
-  Variable weight;  // held, so that its address is not given to another one
-  Tensor data;      // what was cast
+  Variable weight;          // held, so that its address is not given to another one
+  TensorIdentity identity;  // of what was cast
   uint64_t version = 0;
   Variable result;
 };
@@ -37,7 +36,7 @@ bool is_castable(const Variable& x) {
 
 bool is_current(const Cast& cast) {
   const Tensor& now = cast.weight.data();
-  return now.version() == cast.version && is_same_view(now, cast.data);
+  return now.version() == cast.version && TensorIdentity(now) == cast.identity;
 }
 
 std::optional<DType> widest(const Variable* const* begin, const Variable* const* end) {
@@ -77,7 +76,8 @@ Variable autocast_lower(const Variable& x) {
     return to(x, *s.dtype);
   if (s.casts == nullptr) s.casts = new Casts;
   Cast& cast = (*s.casts)[{&x.data(), *s.dtype}];
-  if (!cast.result.defined() || !is_current(cast)) cast = {x, x.data(), x.data().version(), to(x, *s.dtype)};
+  if (!cast.result.defined() || !is_current(cast))
+    cast = {x, TensorIdentity(x.data()), x.data().version(), to(x, *s.dtype)};
   return cast.result;
 }
 

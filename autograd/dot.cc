@@ -1,6 +1,5 @@
 #include "autograd/dot.h"
 
-#include <algorithm>
 #include <map>
 #include <unordered_map>
 
@@ -22,13 +21,7 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
-std::string shapes(const std::vector<TensorMeta>& metas) {
-  std::string text;
-  for (const TensorMeta& meta : metas)
-    text += (text.empty() ? "" : ", ") +
-            tensor::format("{} {}", to_string(meta.shape), tensor::name_of(meta.dtype));
-  return text;
-}
+std::string shapes(const Node& node) { return tensor::join(node.output_metas(), ", "); }
 
 class Drawing {
  public:
@@ -85,12 +78,12 @@ class Drawing {
     const auto* leaf = dynamic_cast<const AccumulateGrad*>(&node);
     if (leaf == nullptr)
       return tensor::format("  n{} [label={}];\n", id,
-                            quoted(tensor::format("{}\n{}", node.name(), shapes(node.output_metas()))));
+                            quoted(tensor::format("{}\n{}", node.name(), shapes(node))));
     const Variable variable = leaf->leaf();
     const auto found = variable.defined() ? names_.find(&variable.data()) : names_.end();
     const std::string name = found == names_.end() ? "leaf" : found->second;
     return tensor::format("  n{} [shape=box, style=filled, fillcolor=lightgrey, label={}];\n", id,
-                          quoted(name + "\n" + shapes(node.output_metas())));
+                          quoted(name + "\n" + shapes(node)));
   }
 
   std::map<const Tensor*, std::string>

@@ -10,14 +10,35 @@
 #include "autograd/observer.h"
 #include "autograd/scope.h"
 #include "autograd/variable.h"
+#include "tensor/format.h"
 
 namespace autograd {
 
 // What a gradient has to look like: the engine checks it against the forward pass's tensor.
 struct TensorMeta {
+  TensorMeta() = default;
+  explicit TensorMeta(const Tensor& x) : shape(x.shape()), dtype(x.dtype()), device(x.device()) {}
+
   Shape shape;
   DType dtype = DType::f32;
   Device device;
+
+  bool operator==(const TensorMeta&) const = default;
+  std::string text() const { return tensor::format("{} {}", shape, tensor::name_of(dtype)); }  // "(2, 3) f32"
+};
+
+// Which tensor it was, without its memory: equal for tensors that see one storage in the same way.
+struct TensorIdentity {
+  TensorIdentity() = default;
+  explicit TensorIdentity(const Tensor& x)
+      : meta(x), strides(x.strides()), offset(x.offset()), storage(x.storage_number()) {}
+
+  TensorMeta meta;
+  Shape strides;
+  int64_t offset = 0;
+  uint64_t storage = 0;
+
+  bool operator==(const TensorIdentity&) const = default;
 };
 
 class Node : public std::enable_shared_from_this<Node> {
@@ -61,15 +82,17 @@ class Node : public std::enable_shared_from_this<Node> {
   Variable saved(int i) const;
   // Whether input number `i` needs a gradient.
   bool needs(int i) const { return next_edges_[static_cast<size_t>(i)].node != nullptr; }
-  // The gradient of output `i`, or zeros when none reached it.
-  Variable gradient_or_zeros(const Variables& gradients, int i) const;
 
  private:
   struct Saved {
-    Variable input;        // undefined for an own output
-    Tensor data;           // the own output, or what the input was
-    int number = 0;        // of the output
-    uint64_t version = 0;  // of the storage when it was saved
+    Variable input;  // undefined for an own output
+    // The own output, or the tensor of an input that requires a gradient, which may itself be a gradient that
+    // reaches a leaf: held, it is not taken for the leaf's own. Others are not: backward adds in place to a
+    // leaf's gradient that nobody holds.
+    Tensor data;
+    TensorIdentity identity;  // of the input's tensor
+    int number = 0;           // of the output
+    uint64_t version = 0;     // of the storage when it was saved
   };
 
   std::string_view name_;
@@ -145,8 +168,5 @@ template <class N, class... Args>
 Variable record(const Tensor& output, const Variables& inputs, Args&&... args) {
   return record_all<N>({output}, inputs, std::forward<Args>(args)...)[0];
 }
-
-// Throws an autograd error when an input requires a gradient: for ops that have no backward pass.
-void reject_gradient(const char* op, const Variables& inputs);
 
 }  // namespace autograd

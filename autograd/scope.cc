@@ -21,11 +21,11 @@ const ScopePath* here() {
   return current != nullptr ? current : outside;
 }
 
+std::mutex mutex;  // of all paths
+
 const ScopePath* child_of(const ScopePath* parent, std::string_view name) {
-  using Paths = std::map<std::pair<const ScopePath*, std::string_view>, const ScopePath*>;
-  static std::mutex mutex;
-  static Paths* const paths = (tensor::internal::hold_at_fork(mutex), new Paths);
   const std::lock_guard lock(mutex);
+  static auto* const paths = new std::map<std::pair<const ScopePath*, std::string_view>, const ScopePath*>;
   if (const auto found = paths->find({parent, name}); found != paths->end()) return found->second;
   const auto* made =
       new ScopePath{parent, std::string(name),
@@ -36,7 +36,8 @@ const ScopePath* child_of(const ScopePath* parent, std::string_view name) {
 
 std::string context() { return here()->path.empty() ? std::string() : " (in " + here()->path + ")"; }
 
-const bool registered = (tensor::set_error_context(&context), true);
+// Before there are threads: a fork() while another one registers would not hold the lock.
+const bool registered = (tensor::set_error_context(&context), tensor::internal::hold_at_fork(mutex), true);
 
 void enter(const ScopePath* path) {
   current = path;

@@ -135,7 +135,7 @@ void AccumulateGrad::add_recorded(Variable::Impl& leaf, const Variable& gradient
     else if (!own)
       sum = affine(gradient, 1, 0);
     const std::lock_guard lock(leaf.mutex);
-    if (!(leaf.grad == old)) continue;  // another thread was faster
+    if (!leaf.grad.is(old)) continue;  // another thread was faster
     std::swap(leaf.grad.impl_, sum.impl_);
     return;
   }

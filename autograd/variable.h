@@ -75,7 +75,10 @@ class Variable {
   // after create_graph.
   void backward(const Variable& gradient = {}, bool retain_graph = false, bool create_graph = false) const;
 
-  bool operator==(const Variable& other) const { return impl_ == other.impl_; }  // the same handle
+  // Whether both are copies of one variable. Their values are not looked at, and there is no ==, which could
+  // mean either.
+  bool is(const Variable& other) const { return impl_ == other.impl_; }
+  bool operator==(const Variable& other) const = delete;
 
   struct Impl;
 

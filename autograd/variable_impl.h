@@ -24,9 +24,6 @@ struct Variable::Impl {
   std::mutex mutex;
 };
 
-// Whether both are the same memory, seen in the same way.
-bool is_same_view(const Tensor& a, const Tensor& b);
-
 // Destroys part of a graph (a node, or what a variable holds) without recursion: a chain of a million would
 // overflow the stack.
 void release_iteratively(std::shared_ptr<void> part) noexcept;

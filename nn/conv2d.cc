@@ -7,7 +7,8 @@ namespace nn {
 namespace {
 
 Tensor new_weight(int64_t in, int64_t out, int64_t kh, int64_t kw, int64_t groups,
-                  Conv2d::Initialiser& initialise, Generator& generator) {
+                  Conv2d::Initialiser* initialise, Generator& generator) {
+  tensor::check(initialise != nullptr, ErrorKind::argument, "Conv2d: no function to initialise the weight");
   tensor::check(in > 0 && out > 0 && kh > 0 && kw > 0 && groups > 0, ErrorKind::argument,
                 "Conv2d: channels {} -> {}, kernel {} x {}, groups {}: all have to be positive", in, out, kh,
                 kw, groups);
@@ -16,12 +17,6 @@ Tensor new_weight(int64_t in, int64_t out, int64_t kh, int64_t kw, int64_t group
   Tensor weight = Tensor::empty({out, in / groups, kh, kw});
   initialise(weight, generator);
   return weight;
-}
-
-Tensor new_bias(const Tensor& weight, Generator& generator) {
-  Tensor bias = Tensor::empty({weight.size(0)});
-  init::default_bias(bias, weight, generator);
-  return bias;
 }
 
 }  // namespace
@@ -39,10 +34,10 @@ Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel_h, int6
     : options_(options),
       weight_(register_parameter("weight", new_weight(in_channels, out_channels, kernel_h, kernel_w,
                                                       options.groups, init::default_weight, generator))),
-      bias_(register_parameter("bias", bias ? new_bias(weight_.data(), generator) : Tensor())) {}
+      bias_(register_parameter("bias", bias ? init::new_bias(weight_.data(), generator) : Tensor())) {}
 
 Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
-               Initialiser& initialise, Generator& generator)
+               Initialiser* initialise, Generator& generator)
     : options_(options),
       weight_(register_parameter("weight", new_weight(in_channels, out_channels, kernel, kernel,
                                                       options.groups, initialise, generator))),

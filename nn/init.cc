@@ -61,4 +61,10 @@ void default_bias(Tensor& bias, const Tensor& weight, Generator& generator) {
   uniform(bias, -bound, bound, generator);
 }
 
+Tensor new_bias(const Tensor& weight, Generator& generator) {
+  Tensor bias = Tensor::empty({weight.size(0)});
+  default_bias(bias, weight, generator);
+  return bias;
+}
+
 }  // namespace nn::init

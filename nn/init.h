@@ -46,6 +46,8 @@ void kaiming_normal_fan_out(Tensor& weight, Generator& generator);
 // b = 1 / sqrt(fans.in), and the bias, when it is defined, the same.
 void default_weight(Tensor& weight, Generator& generator);
 void default_bias(Tensor& bias, const Tensor& weight, Generator& generator);
+// Such a bias (out), made anew.
+Tensor new_bias(const Tensor& weight, Generator& generator);
 
 }  // namespace init
 }  // namespace nn

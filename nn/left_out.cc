@@ -10,18 +10,13 @@
 namespace nn {
 namespace {
 
-struct Memory {
-  std::mutex mutex;
-  std::map<const Module*, LeftOut> modules;
-};
+using Modules = std::map<const Module*, LeftOut>;
 
+std::mutex mutex;  // of what follows
+[[maybe_unused]] const bool held = (tensor::internal::hold_at_fork(mutex), true);
 // Never destroyed: static modules may go after it would have gone.
-Memory& memory() {
-  static Memory* const made = [] {
-    auto* m = new Memory;
-    tensor::internal::hold_at_fork(m->mutex);
-    return m;
-  }();
+Modules& modules() {
+  static Modules* const made = new Modules;
   return *made;
 }
 
@@ -43,24 +38,26 @@ void Scope::expect_child() const {
   LeftOut left_out;
   for (const Variable& parameter : module_.parameters())
     if (parameter.requires_grad() && !parameter.optimised()) left_out.parameters.push_back(parameter);
-  if (left_out.parameters.empty()) return;
-  left_out.others = outermost->parameters();
+  if (!left_out.parameters.empty()) left_out.others = outermost->parameters();
   std::set<const void*> known;  // copies of a variable share its tensor
   for (const Variable& parameter : left_out.others) known.insert(&parameter.data());
   std::erase_if(left_out.parameters, [&](const Variable& v) { return known.contains(&v.data()); });
-  if (left_out.parameters.empty() || left_out.others.empty()) return;
+  if (left_out.parameters.empty() || left_out.others.empty()) return internal::forget_left_out(module_);
   left_out.module = module_.describe();
   left_out.caller = autograd::internal::current_path()->parent->path;
   const std::string sentence = describe(left_out);
-  internal::remember_left_out(module_, std::move(left_out));
+  {
+    const std::lock_guard lock(mutex);
+    std::swap(modules()[&module_], left_out);
+  }
   for (autograd::Observer* o = autograd::internal::observers; o != nullptr; o = o->next())
     o->module_left_out(sentence);
 }
 
 std::vector<LeftOut> left_out_modules() {
-  const std::lock_guard lock(memory().mutex);
+  const std::lock_guard lock(mutex);
   std::vector<LeftOut> result;
-  for (const auto& [module, left_out] : memory().modules) result.push_back(left_out);
+  for (const auto& [module, left_out] : modules()) result.push_back(left_out);
   return result;
 }
 
@@ -71,17 +68,10 @@ std::string describe(const LeftOut& left_out) {
       left_out.module, left_out.caller);
 }
 
-void internal::remember_left_out(const Module& module, LeftOut left_out) {
-  // What is replaced, and what is forgotten below, goes when the lock is gone: it may hold the last handles of
-  // variables.
-  const std::lock_guard lock(memory().mutex);
-  std::swap(memory().modules[&module], left_out);
-}
-
 void internal::forget_left_out(const Module& module) {
-  std::map<const Module*, LeftOut>::node_type gone;
-  const std::lock_guard lock(memory().mutex);
-  gone = memory().modules.extract(&module);
+  Modules::node_type gone;  // when the lock is: it may hold the last handles of variables
+  const std::lock_guard lock(mutex);
+  gone = modules().extract(&module);
 }
 
 }  // namespace nn

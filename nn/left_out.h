@@ -16,7 +16,7 @@ struct LeftOut {
   Variables others;      // the outermost caller's
 };
 
-// All that live, as their last calls were. One is left out when it has no parent, parameters of it require
+// All that live, as their last calls inside others were. One is left out when it has no parent, parameters of it require
 // gradients and belong to no optimiser, a graph is being recorded, and the caller has parameters of its own.
 // A module that is called outside of all others stands alone, and one that has a parent is not looked at.
 std::vector<LeftOut> left_out_modules();
@@ -25,7 +25,6 @@ std::vector<LeftOut> left_out_modules();
 std::string describe(const LeftOut& left_out);
 
 namespace internal {
-void remember_left_out(const Module& module, LeftOut left_out);
 void forget_left_out(const Module& module);  // it has a parent now, or is no more
 }  // namespace internal
 

@@ -14,19 +14,13 @@ Tensor new_weight(int64_t in, int64_t out, Generator& generator) {
   return weight;
 }
 
-Tensor new_bias(const Tensor& weight, Generator& generator) {
-  Tensor bias = Tensor::empty({weight.size(0)});
-  init::default_bias(bias, weight, generator);
-  return bias;
-}
-
 }  // namespace
 
 Linear::Linear(int64_t in_features, int64_t out_features, bool bias, Generator& generator)
     : in_features_(in_features),
       out_features_(out_features),
       weight_(register_parameter("weight", new_weight(in_features, out_features, generator))),
-      bias_(register_parameter("bias", bias ? new_bias(weight_.data(), generator) : Tensor())) {}
+      bias_(register_parameter("bias", bias ? init::new_bias(weight_.data(), generator) : Tensor())) {}
 
 Variable Linear::forward(const Variable& x) { return autograd::linear(x, weight_, bias_); }
 

@@ -1,7 +1,6 @@
 #include "optim/average.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "tensor/error.h"
 #include "tensor/kernels.h"
@@ -56,9 +55,8 @@ State ParameterAverage::state_dict() const {
 void ParameterAverage::load_state_dict(const State& state) {
   check(!swapped_, ErrorKind::argument, "average: the averages are swapped in; swap() them out to load");
   const auto count = state.scalars.find("updates");
-  check(count != state.scalars.end() && state.scalars.size() == 1 && count->second >= 0 &&
-            count->second <= 0x1p53 && count->second == std::floor(count->second),
-        ErrorKind::data, "average: the state has no valid number of updates");
+  check(count != state.scalars.end() && state.scalars.size() == 1 && is_count(count->second), ErrorKind::data,
+        "average: the state has no valid number of updates");
   const size_t expected = count->second > 0 ? parameters_.size() : 0;
   check(state.tensors.size() == expected, ErrorKind::data, "average: the state has {} tensors, not {}",
         state.tensors.size(), expected);

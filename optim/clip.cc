@@ -1,6 +1,5 @@
 #include "optim/clip.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "optim/grad_scaler.h"

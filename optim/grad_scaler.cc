@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <optional>
 
 #include "autograd/node.h"
 #include "autograd/ops.h"
 #include "tensor/error.h"
+#include "tensor/fork.h"
 #include "tensor/kernels.h"
 
 namespace optim {
@@ -16,8 +18,10 @@ using tensor::check;
 
 namespace {
 
-// All scalers, so that code that has only parameters can ask whether their gradients are scaled.
+// All scalers, so that code that has only parameters can ask whether their gradients are scaled. The mutex is
+// also that of their `scaled_`; nothing is recorded or destroyed, and no other lock taken, inside of it.
 std::mutex registry_mutex;
+[[maybe_unused]] const bool held = (tensor::internal::hold_at_fork(registry_mutex), true);
 std::vector<const GradScaler*>& registry() {
   // Never destroyed: a static object's destructor may make a step.
   static std::vector<const GradScaler*>* const scalers = new std::vector<const GradScaler*>;
@@ -38,22 +42,16 @@ void collect_leaves(const std::shared_ptr<Node>& root, Leaves& leaves) {
   }
 }
 
-bool all_finite(const Tensor& gradient) {
+// "element 3 of (5) f32 is inf", the first that is inf or NaN; empty: there is none.
+std::string first_bad_element(const Tensor& gradient) {
   Tensor sum = Tensor::empty({1}, tensor::DType::f64, gradient.device());
   tensor::kernels::sum_squares(sum, {gradient});
   // Squares of f32 numbers do not overflow f64; those of f64 numbers may: then the elements tell.
-  return std::isfinite(sum.item());
-}
-
-// The first element that is inf or NaN; -1: none.
-int64_t first_bad_element(const Tensor& gradient) {
+  if (std::isfinite(sum.item())) return {};
   const std::vector<double> values = gradient.to(tensor::DType::f64).to_vector<double>();
-  const auto bad = std::find_if(values.begin(), values.end(), [](double v) { return !std::isfinite(v); });
-  return bad == values.end() ? -1 : bad - values.begin();
-}
-
-double element(const Tensor& x, int64_t index) {
-  return x.to(tensor::DType::f64).to_vector<double>()[static_cast<size_t>(index)];
+  const auto bad = std::ranges::find_if(values, [](double v) { return !std::isfinite(v); });
+  if (bad == values.end()) return {};
+  return tensor::format("element {} of {} is {}", bad - values.begin(), tensor::describe(gradient), *bad);
 }
 
 }  // namespace
@@ -122,10 +120,8 @@ void GradScaler::unscale_(Optimizer& optimizer) {
       Variable gradient = parameter.grad();
       const Tensor before = gradient.data();
       Tensor after = before.is_contiguous() ? before : before.contiguous();
-      if (bad.empty() && !all_finite(after))
-        if (const int64_t at = first_bad_element(after); at >= 0)
-          bad = tensor::format("{}: element {} of {} is {}", name, at, tensor::describe(after),
-                               element(after, at));
+      if (bad.empty())
+        if (const std::string what = first_bad_element(after); !what.empty()) bad = name + ": " + what;
       tensor::kernels::affine(after, after, factor, 0);
       if (!before.shares_storage(after)) Variable(parameter).set_grad(after);
     }
@@ -134,13 +130,14 @@ void GradScaler::unscale_(Optimizer& optimizer) {
   state.stage = Stage::unscaled;
   state.found_inf = !bad.empty();
   if (state.found_inf) first_bad_ = bad;
-  const std::lock_guard lock(registry_mutex);
+  Leaves leaves;
   for (const Variable& parameter : optimizer.parameters()) {
     if (!parameter.requires_grad()) continue;
-    const std::shared_ptr<Node> leaf = parameter.gradient_edge().node;
-    scaled_.erase(leaf);
+    const std::shared_ptr<Node>& leaf = *leaves.insert(parameter.gradient_edge().node).first;
     if (parameter.grad().defined()) unscaled_.insert(leaf);
   }
+  const std::lock_guard lock(registry_mutex);
+  for (const std::shared_ptr<Node>& leaf : leaves) scaled_.erase(leaf);
 }
 
 bool GradScaler::step(Optimizer& optimizer, double gradient_scale) {
@@ -166,10 +163,11 @@ void GradScaler::update() {
   }
   check(any, ErrorKind::autograd, "GradScaler: update() before any step() or unscale_()");
   optimizers_.clear();
+  unscaled_.clear();
+  Leaves scaled;
   {
     const std::lock_guard lock(registry_mutex);
-    scaled_.clear();
-    unscaled_.clear();
+    scaled.swap(scaled_);
   }
   if (found) {
     ++skipped_;
@@ -211,8 +209,7 @@ void GradScaler::load_state_dict(const State& state) {
     const auto found = state.scalars.find(key);
     check(found != state.scalars.end(), ErrorKind::data, "GradScaler: the state has no '{}'", key);
     const double value = found->second;
-    const bool fits = whole ? value >= 0 && value <= 0x1p53 && value == std::floor(value)
-                            : value > 0 && std::isfinite(static_cast<float>(value));
+    const bool fits = whole ? is_count(value) : value > 0 && std::isfinite(static_cast<float>(value));
     check(fits, ErrorKind::data, "GradScaler: '{}' of the state is {}", key, value);
     return value;
   };
@@ -228,18 +225,24 @@ void GradScaler::load_state_dict(const State& state) {
 }
 
 void expect_unscaled(const char* op, const Variables& parameters) {
-  const std::lock_guard lock(registry_mutex);
-  for (const GradScaler* scaler : registry()) {
-    if (scaler->scaled_.empty()) continue;
-    for (const Variable& parameter : parameters)
-      check(!parameter.requires_grad() || !parameter.grad().defined() ||
-                !scaler->scaled_.contains(parameter.gradient_edge().node),
-            ErrorKind::autograd,
-            "{}: the gradient {} still has the loss scale {} of a GradScaler; call unscale_(optimizer) on it "
-            "first{}",
-            op, tensor::describe(parameter.grad().defined() ? parameter.grad().data() : Tensor()),
-            scaler->scale(),
-            std::string_view(op) == "step" ? ", or its step(optimizer) in place of the optimiser's" : "");
+  {
+    const std::lock_guard lock(registry_mutex);
+    if (std::ranges::all_of(registry(), [](const GradScaler* s) { return s->scaled_.empty(); })) return;
+  }
+  for (const Variable& parameter : parameters) {
+    if (!parameter.requires_grad() || !parameter.grad().defined()) continue;
+    const std::shared_ptr<Node> leaf = parameter.gradient_edge().node;
+    std::optional<double> scale;
+    {
+      const std::lock_guard lock(registry_mutex);
+      for (const GradScaler* scaler : registry())
+        if (scaler->scaled_.contains(leaf)) scale = scaler->scale();
+    }
+    check(!scale, ErrorKind::autograd,
+          "{}: the gradient {} still has the loss scale {} of a GradScaler; call unscale_(optimizer) on it "
+          "first{}",
+          op, tensor::describe(parameter.grad().data()), scale.value_or(1),
+          std::string_view(op) == "step" ? ", or its step(optimizer) in place of the optimiser's" : "");
   }
 }
 

@@ -154,8 +154,7 @@ void Optimizer::load_state_dict(const State& state) {
     for (const auto& [name, variable] : groups[i].parameters) {
       if (!state.scalars.contains("step." + name)) continue;
       const double steps = scalar("step." + name);
-      if (steps != std::floor(steps) || steps < 1 || steps > 0x1p53)
-        wrong(tensor::format("step.{} is {}", name, steps));
+      if (!is_count(steps) || steps < 1) wrong(tensor::format("step.{} is {}", name, steps));
       Slot slot{static_cast<int64_t>(steps), {}};
       for (const std::string& slot_name : slot_names_) {
         const std::string key = slot_name + "." + name;

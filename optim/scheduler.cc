@@ -49,8 +49,7 @@ void Scheduler::load_state_dict(const State& state) {
     check(own.scalars.contains(name), ErrorKind::data,
           "{}: '{}' is unexpected in the state: another schedule's?", name_, name);
   const double steps = state.scalars.at("steps");
-  check(steps >= 0 && steps <= 0x1p53 && steps == std::floor(steps), ErrorKind::data,
-        "{}: 'steps' is {} in the state", name_, steps);
+  check(is_count(steps), ErrorKind::data, "{}: 'steps' is {} in the state", name_, steps);
   load(state.scalars);
   steps_ = static_cast<int64_t>(steps);
   for (size_t i = 0; i < base_.size(); ++i) base_[i] = state.scalars.at(base_key(i));
@@ -150,8 +149,7 @@ void ReduceLROnPlateau::save(std::map<std::string, double>& scalars) const {
 void ReduceLROnPlateau::load(const std::map<std::string, double>& scalars) {
   const auto count = [&](const char* name) {
     const double value = scalars.at(name);
-    check(value >= 0 && value <= 0x1p53 && value == std::floor(value), ErrorKind::data,
-          "ReduceLROnPlateau: '{}' is {} in the state", name, value);
+    check(is_count(value), ErrorKind::data, "ReduceLROnPlateau: '{}' is {} in the state", name, value);
     return static_cast<int64_t>(value);
   };
   const int64_t bad_steps = count("bad_steps"), cooldown = count("cooldown");

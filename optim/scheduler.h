@@ -35,9 +35,10 @@ class Scheduler {
   virtual void update(std::optional<double> metric) = 0;  // steps() is 1 in the first call
   // Sets the rates from steps() and base_lr(), where that is possible.
   virtual void restore() {}
-  virtual void save(std::map<std::string, double>& scalars) const = 0;
-  // `scalars` has the names that save() gives, all finite.
-  virtual void load(const std::map<std::string, double>& scalars) = 0;
+  // What a schedule remembers besides, into `scalars`, and back from them: they have the names that save()
+  // gives, and are finite.
+  virtual void save(std::map<std::string, double>& /*scalars*/) const {}
+  virtual void load(const std::map<std::string, double>& /*scalars*/) {}
 
  private:
   std::string name_;
@@ -53,8 +54,6 @@ class ConstantLR : public Scheduler {
 
  protected:
   void update(std::optional<double>) override {}
-  void save(std::map<std::string, double>&) const override {}
-  void load(const std::map<std::string, double>&) override {}
 };
 
 // Multiplies the rate by gamma every `step_size` steps: torch.optim.lr_scheduler.StepLR.
@@ -64,8 +63,6 @@ class StepLR : public Scheduler {
 
  protected:
   void update(std::optional<double> metric) override;
-  void save(std::map<std::string, double>&) const override {}
-  void load(const std::map<std::string, double>&) override {}
 
  private:
   int64_t step_size_;
@@ -88,8 +85,6 @@ class WarmupCosineLR : public Scheduler {
  protected:
   void update(std::optional<double>) override { restore(); }
   void restore() override;
-  void save(std::map<std::string, double>&) const override {}
-  void load(const std::map<std::string, double>&) override {}
 
  private:
   WarmupCosineOptions options_;

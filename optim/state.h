@@ -1,6 +1,7 @@
 // What optimisers, schedules and averages put into a checkpoint.
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <string>
 
@@ -13,5 +14,8 @@ struct State {
   std::map<std::string, tensor::Tensor> tensors;
   std::map<std::string, double> scalars;
 };
+
+// Whether a number of a state is a count: whole, not negative, and within what doubles have all whole numbers of.
+inline bool is_count(double x) { return x >= 0 && x <= 0x1p53 && x == std::floor(x); }
 
 }  // namespace optim

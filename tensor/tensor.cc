@@ -9,6 +9,12 @@
 
 namespace tensor {
 
+namespace {
+std::atomic<uint64_t> storages{0};  // that were made so far
+}
+
+Storage::Storage() : number(storages.fetch_add(1, std::memory_order_relaxed) + 1) {}
+
 Storage::~Storage() {
   if (!owner) release(data, bytes);
 }

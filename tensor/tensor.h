@@ -24,8 +24,9 @@ struct Storage {
   bool read_only = false;
   std::shared_ptr<const void> owner;  // keeps foreign memory (a mapped file) alive; empty for our own
   std::atomic<uint64_t> version{0};
+  const uint64_t number;  // no other storage of the process ever has it, as it may have the same `data`
 
-  Storage() = default;
+  Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   ~Storage();
@@ -68,6 +69,8 @@ class Tensor {
   bool is_unique() const { return storage_.use_count() == 1; }
   // The lowest and one past the highest element touched overlap with the other's: a conservative test.
   bool may_overlap(const Tensor& other) const;
+  // Those of the storage; 0 for an undefined tensor.
+  uint64_t storage_number() const { return storage_ ? storage_->number : 0; }
   uint64_t version() const { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }
 
   // The first element of a tensor on the CPU. Errors: dtype, when T is not the element type; device, for one

@@ -6,9 +6,6 @@
 
 namespace autograd {
 
-using tensor::BinaryOp;
-using tensor::UnaryOp;
-
 namespace {
 
 Tensor binary(const char* op, const Variable& a, const Variable& b, BinaryOp kind) {
@@ -18,16 +15,17 @@ Tensor binary(const char* op, const Variable& a, const Variable& b, BinaryOp kin
   return out;
 }
 
+// An input that the gradient of another one needs: nothing is kept when that one has none.
+Variable if_needed(const Variable& input, const Variable& other) {
+  return other.requires_grad() ? input : Variable();
+}
+
+}  // namespace
+
 Tensor unary(const char* op, const Variable& x, UnaryOp kind) {
   expect_floats(op, {&x});
   Tensor out = empty_like(x.data(), x.shape());
   tensor::kernels::unary(out, x.data(), kind);
-  return out;
-}
-
-Tensor affine(const Tensor& x, double scale, double shift) {
-  Tensor out = empty_like(x, x.shape());
-  tensor::kernels::affine(out, x, scale, shift);
   return out;
 }
 
@@ -37,12 +35,7 @@ Tensor compare(const Tensor& a, const Tensor& b, BinaryOp kind) {
   return out;
 }
 
-// An input that the gradient of another one needs: nothing is kept when that one has none.
-Variable if_needed(const Variable& input, const Variable& other) {
-  return other.requires_grad() ? input : Variable();
-}
-
-}  // namespace
+Tensor compare(const Tensor& a, double b, BinaryOp kind) { return compare(a, constant(b, a), kind); }
 
 // a + b: da = g, db = g
 class AddBackward final : public Node {
@@ -122,58 +115,24 @@ Tensor divided(const Tensor& x, double divisor) {
 }
 
 // x / c: dx = g / c
-class DivScalarBackward final : public Node {
- public:
-  explicit DivScalarBackward(double divisor) : Node("div"), divisor_(divisor) {}
-  Variables apply(const Variables& g) override { return {div_by(g[0], divisor_)}; }
-
- private:
-  double divisor_;
-};
-
 Variable div_by(const Variable& x, double divisor) {
   expect_floats("div", {&x});
-  return record<DivScalarBackward>(divided(x.data(), divisor), {x}, divisor);
+  return record_unary("div", divided(x.data(), divisor), x,
+                      [=](const Variable& g) { return div_by(g, divisor); });
 }
 
 // s x + t: dx = s g
-class AffineBackward final : public Node {
- public:
-  explicit AffineBackward(double scale) : Node("affine"), scale_(scale) {}
-  Variables apply(const Variables& g) override { return {affine(g[0], scale_, 0)}; }
-
- private:
-  double scale_;
-};
-
 Variable affine(const Variable& x, double scale, double shift) {
   expect_floats("affine", {&x});
-  return record<AffineBackward>(affine(x.data(), scale, shift), {x}, scale);
+  Tensor out = empty_like(x.data(), x.shape());
+  tensor::kernels::affine(out, x.data(), scale, shift);
+  return record_unary("affine", out, x, [=](const Variable& g) { return affine(g, scale, 0); });
 }
 
 // -x: dx = -g
-class NegBackward final : public Node {
- public:
-  NegBackward() : Node("neg") {}
-  Variables apply(const Variables& g) override { return {neg(g[0])}; }
-};
-
-Variable neg(const Variable& x) { return record<NegBackward>(unary("neg", x, UnaryOp::neg), {x}); }
+Variable neg(const Variable& x) { return record_unary("neg", unary("neg", x, UnaryOp::neg), x, neg); }
 
 // x^p: dx = g p x^(p - 1), and 0 everywhere for p = 0
-class PowBackward final : public Node {
- public:
-  PowBackward(const Variable& x, double exponent) : Node("pow"), exponent_(exponent), x_(save(x)) {}
-  Variables apply(const Variables& g) override {
-    if (exponent_ == 0) return {Variable(Tensor::zeros(g[0].shape(), g[0].dtype(), g[0].device()))};
-    return {mul(g[0], affine(pow(saved(x_), exponent_ - 1), exponent_, 0))};
-  }
-
- private:
-  double exponent_;
-  int x_;
-};
-
 Variable pow(const Variable& given, double exponent) {
   const Variable x = autocast_f32(given);
   expect_floats("pow", {&x});
@@ -186,84 +145,46 @@ Variable pow(const Variable& given, double exponent) {
     tensor::kernels::copy(out, x.data());
   else
     tensor::kernels::binary(out, x.data(), constant(exponent, x.data()), BinaryOp::pow);
-  return record<PowBackward>(out, {x}, x, exponent);
+  return record_saving("pow", out, x, x, [=](const Variable& g, const Variable& saved_x) -> Variable {
+    if (exponent == 0) return Tensor::zeros(g.shape(), g.dtype(), g.device());
+    return mul(g, affine(pow(saved_x, exponent - 1), exponent, 0));
+  });
 }
 
 // y = e^x: dx = g y
-class ExpBackward final : public Node {
- public:
-  explicit ExpBackward(const Tensor& y) : Node("exp"), y_(save_output(y)) {}
-  Variables apply(const Variables& g) override { return {mul(g[0], saved(y_))}; }
-
- private:
-  int y_;
-};
-
 Variable exp(const Variable& given) {
   const Variable x = autocast_f32(given);
-  const Tensor y = unary("exp", x, UnaryOp::exp);
-  return record<ExpBackward>(y, {x}, y);
+  return record_saving_result("exp", unary("exp", x, UnaryOp::exp), x, mul);
 }
 
 // ln x: dx = g / x
-class LogBackward final : public Node {
- public:
-  explicit LogBackward(const Variable& x) : Node("log"), x_(save(x)) {}
-  Variables apply(const Variables& g) override { return {div(g[0], saved(x_))}; }
-
- private:
-  int x_;
-};
-
 Variable log(const Variable& given) {
   const Variable x = autocast_f32(given);
-  return record<LogBackward>(unary("log", x, UnaryOp::log), {x}, x);
+  return record_saving("log", unary("log", x, UnaryOp::log), x, x, div);
 }
 
 // y = sqrt x: dx = g / (2 y)
-class SqrtBackward final : public Node {
- public:
-  explicit SqrtBackward(const Tensor& y) : Node("sqrt"), y_(save_output(y)) {}
-  Variables apply(const Variables& g) override { return {affine(div(g[0], saved(y_)), 0.5, 0)}; }
-
- private:
-  int y_;
-};
-
 Variable sqrt(const Variable& given) {
   const Variable x = autocast_f32(given);
-  const Tensor y = unary("sqrt", x, UnaryOp::sqrt);
-  return record<SqrtBackward>(y, {x}, y);
+  return record_saving_result("sqrt", unary("sqrt", x, UnaryOp::sqrt), x,
+                              [](const Variable& g, const Variable& y) { return affine(div(g, y), 0.5, 0); });
 }
 
 // x^2: dx = 2 g x
-class SquareBackward final : public Node {
- public:
-  explicit SquareBackward(const Variable& x) : Node("square"), x_(save(x)) {}
-  Variables apply(const Variables& g) override { return {mul(affine(g[0], 2, 0), saved(x_))}; }
-
- private:
-  int x_;
-};
-
 Variable square(const Variable& given) {
   const Variable x = autocast_f32(given);
-  return record<SquareBackward>(unary("square", x, UnaryOp::square), {x}, x);
+  return record_saving(
+      "square", unary("square", x, UnaryOp::square), x, x,
+      [](const Variable& g, const Variable& saved_x) { return mul(affine(g, 2, 0), saved_x); });
 }
 
 // |x|: dx = g sign x
-class AbsBackward final : public Node {
- public:
-  explicit AbsBackward(const Variable& x) : Node("abs"), x_(save(x)) {}
-  Variables apply(const Variables& g) override {
-    return {mul(g[0], Variable(unary("abs", saved(x_), UnaryOp::sign)))};
-  }
-
- private:
-  int x_;
-};
-
-Variable abs(const Variable& x) { return record<AbsBackward>(unary("abs", x, UnaryOp::abs), {x}, x); }
+Variable abs(const Variable& x) {
+  return record_saving("abs", unary("abs", x, UnaryOp::abs), x, x,
+                       [](const Variable& g, const Variable& saved_x) {
+                         return mul(g, unary("abs", saved_x, UnaryOp::sign));
+                       });
+}
 
 // max(a, b) or min(a, b): the gradient goes to all but the one that lost, half of it to each of equals. A
 // choice, not a product with 0 or 1: 0 * inf would be NaN.

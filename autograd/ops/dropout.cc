@@ -8,22 +8,11 @@ struct Mask {
   uint64_t seed, offset;
 };
 
-Variable apply_mask(const Variable& x, const Mask& mask);
-
 // y = x m / (1 - p), linear in x: dx = g m / (1 - p). The mask m is made again from seed and offset.
-class DropoutBackward final : public Node {
- public:
-  explicit DropoutBackward(const Mask& mask) : Node("dropout"), mask_(mask) {}
-  Variables apply(const Variables& g) override { return {apply_mask(g[0], mask_)}; }
-
- private:
-  Mask mask_;
-};
-
 Variable apply_mask(const Variable& x, const Mask& mask) {
   Tensor out = empty_like(x.data(), x.shape());
   tensor::kernels::dropout(out, x.data().contiguous(), mask.p, mask.seed, mask.offset);
-  return record<DropoutBackward>(out, {x}, mask);
+  return record_unary("dropout", out, x, [mask](const Variable& g) { return apply_mask(g, mask); });
 }
 
 }  // namespace

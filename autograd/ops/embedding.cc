@@ -4,39 +4,19 @@ namespace autograd {
 
 namespace {
 
-Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& ids);
-
-// out[i] = weight[ids[i]]: dweight[k] = sum of g[i] over ids[i] == k, in the order of i
-class EmbeddingBackward final : public Node {
- public:
-  EmbeddingBackward(const Shape& weight, const Tensor& ids)
-      : Node("embedding"), weight_(weight), ids_(save(ids)) {}
-  Variables apply(const Variables& g) override { return {scatter_rows(g[0], weight_, saved(ids_).data())}; }
-
- private:
-  Shape weight_;
-  int ids_;
-};
-
-// The other way round: out[ids[i]] += rows[i], so drows[i] = g[ids[i]].
-class ScatterRowsBackward final : public Node {
- public:
-  explicit ScatterRowsBackward(const Tensor& ids) : Node("embedding_backward"), ids_(save(ids)) {}
-  Variables apply(const Variables& g) override { return {embedding(g[0], saved(ids_).data())}; }
-
- private:
-  int ids_;
-};
-
-Variable scatter_rows(const Variable& rows, const Shape& weight, const Tensor& ids) {
+// out[ids[i]] += rows[i], in the order of i: drows[i] = g[ids[i]]
+Variable scatter_rows(const Variable& rows, const Shape& weight, const Variable& ids) {
   Tensor sum = empty_like(rows.data(), weight);
   sum.zero_();
-  tensor::kernels::embedding_backward(sum, rows.data(), ids);
-  return record<ScatterRowsBackward>(sum, {rows}, ids);
+  tensor::kernels::embedding_backward(sum, rows.data(), ids.data());
+  return record_saving(
+      "embedding_backward", sum, rows, ids,
+      [](const Variable& g, const Variable& saved_ids) { return embedding(g, saved_ids.data()); });
 }
 
 }  // namespace
 
+// out[i] = weight[ids[i]]: dweight[k] = sum of g[i] over ids[i] == k
 Variable embedding(const Variable& weight, const Tensor& ids) {
   expect_floats("embedding", {&weight});
   expect_one_device("embedding", weight, ids);
@@ -46,7 +26,10 @@ Variable embedding(const Variable& weight, const Tensor& ids) {
   shape.push_back(weight.size(1));
   Tensor out = empty_like(weight.data(), shape);
   tensor::kernels::embedding(out, weight.data(), ids);
-  return record<EmbeddingBackward>(out, {weight}, weight.shape(), ids);
+  return record_saving("embedding", out, weight, ids,
+                       [rows = weight.shape()](const Variable& g, const Variable& saved_ids) {
+                         return scatter_rows(g, rows, saved_ids);
+                       });
 }
 
 }  // namespace autograd

@@ -83,81 +83,12 @@ Tensor or_zeros(const Tensor& gradient, const Tensor& like) {
                             : Tensor::zeros(like.shape(), like.dtype(), like.device());
 }
 
-class LstmCellBackward final : public OnceDifferentiable {
- public:
-  LstmCellBackward(const Cell& cell, const Tensor& gates, const Tensor& c)
-      : OnceDifferentiable("lstm_cell"),
-        x_(save(cell.x)),
-        h_(save(cell.h)),
-        c_prev_(save(cell.c)),
-        weight_ih_(save(cell.weight_ih)),
-        weight_hh_(save(cell.weight_hh)),
-        gates_(save(gates)),
-        c_(save_output(c, 1)) {}
-
-  std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor x = saved(x_).data(), h = saved(h_).data(), c_prev = saved(c_prev_).data();
-    const Tensor weight_ih = saved(weight_ih_).data(), weight_hh = saved(weight_hh_).data(),
-                 gates = saved(gates_).data();
-    const Tensor c = saved(c_).data();
-    const Tensor dh = or_zeros(gradients[0], h), dc = or_zeros(gradients[1], c);
-    Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
-    Tensor dc_prev = Tensor::empty(c.shape(), c.dtype(), c.device());
-    tensor::kernels::lstm_cell_backward({dpre, dc_prev, dh, dc, gates, c, c_prev.contiguous()});
-    const Tensor operand = dpre.to(x.dtype());
-    std::vector<Tensor> result(7);
-    if (needs(0)) result[0] = product(operand, weight_ih);
-    if (needs(1)) result[1] = product(operand, weight_hh);
-    if (needs(2)) result[2] = dc_prev;
-    if (needs(3)) result[3] = product(operand.t(), x);
-    if (needs(4)) result[4] = product(operand.t(), h);
-    bias_gradients(result, 5, dpre, needs(5), needs(6), *this);
-    return result;
-  }
-
- private:
-  int x_, h_, c_prev_, weight_ih_, weight_hh_, gates_, c_;
-};
-
-}  // namespace
-
-// pre = x W_ih^T + b_ih + h W_hh^T + b_hh;  i, f, o = sigmoid(pre),  g = tanh(pre);  c' = f c + i g,  h' = o
-// tanh(c')
-LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& weight_ih,
-                    const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  check(x.rank() == 2, ErrorKind::shape, "lstm_cell: the input has to be (n, in), not {}", x.shape());
-  expect_cell("lstm_cell", x.size(0), x.size(1), state, weight_ih, weight_hh, bias_ih, bias_hh);
-  const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);
-  cell.expect_types("lstm_cell");
-  const int64_t n = x.size(0), hidden = weight_hh.size(1);
-  Tensor gates = Tensor::empty({n, 4 * hidden}, cell.wide(), x.device());
-  Tensor h = empty_like(cell.x.data(), {n, hidden}), c = empty_like(cell.c.data(), {n, hidden});
-  set_biases(gates, bias_ih, bias_hh);
-  multiply_weight(gates, cell.x.data(), cell.weight_ih.data(), true);
-  multiply_weight(gates, cell.h.data(), cell.weight_hh.data(), true);
-  tensor::kernels::lstm_cell(h, c, gates, gates, cell.c.data().contiguous());
-  const Variables out = record_all<LstmCellBackward>({h, c}, cell.inputs(), cell, gates, c);
-  return {out[0], out[1]};
-}
-
-LstmState lstm_cell_composed(const Variable& x, const LstmState& state, const Variable& weight_ih,
-                             const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  expect_cell("lstm_cell", x.size(0), x.size(1), state, weight_ih, weight_hh, bias_ih, bias_hh);
-  const int64_t h = weight_hh.size(1);
-  const Variable pre = linear(x, weight_ih, bias_ih) + linear(state.h, weight_hh, bias_hh);
-  const auto gate = [&](int64_t k) { return slice(pre, 1, k * h, (k + 1) * h); };
-  const Variable c = sigmoid(gate(1)) * autocast_f32(state.c) + sigmoid(gate(0)) * tanh(gate(2));
-  return {autocast_lower(sigmoid(gate(3)) * tanh(c)), c};
-}
-
-namespace {
-
 // Buffers of a layer over t steps of n rows: states have the initial one in front.
-class LstmSequenceBackward final : public OnceDifferentiable {
+class LstmBackward final : public OnceDifferentiable {
  public:
-  LstmSequenceBackward(const Tensor& x, const Variable& weight_ih, const Variable& weight_hh,
-                       const Tensor& gates, const Tensor& h, const Tensor& c)
-      : OnceDifferentiable("lstm_sequence"),
+  LstmBackward(const char* name, const Tensor& x, const Variable& weight_ih, const Variable& weight_hh,
+               const Tensor& gates, const Tensor& h, const Tensor& c)
+      : OnceDifferentiable(name),
         x_(save(x)),
         weight_ih_(save(weight_ih)),
         weight_hh_(save(weight_hh)),
@@ -165,6 +96,7 @@ class LstmSequenceBackward final : public OnceDifferentiable {
         h_(save(h)),
         c_(save(c)) {}
 
+  // Of a sequence's outputs, and of the last h and c.
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
     const Tensor x = saved(x_).data(), weight_ih = saved(weight_ih_).data(),
                  weight_hh = saved(weight_hh_).data();
@@ -175,17 +107,18 @@ class LstmSequenceBackward final : public OnceDifferentiable {
     const auto running = [&](const Tensor& gradient) {
       return or_zeros(gradient, state).clone().to(gates.dtype());
     };
-    Tensor dh = running(gradients[1]), dc = running(gradients[2]);
+    const size_t last = gradients.size() - 2;
+    Tensor dh = running(gradients[last]), dc = running(gradients[last + 1]);
     for (int64_t t = steps; t-- > 0;) {
-      if (gradients[0].defined()) tensor::kernels::add_inplace(dh, gradients[0].select(0, t), 1);
+      if (last > 0 && gradients[0].defined()) tensor::kernels::add_inplace(dh, gradients[0].select(0, t), 1);
       Tensor dpre_t = dpre.select(0, t);
       tensor::kernels::lstm_cell_backward(
           {dpre_t, dc, dh, dc, gates.select(0, t), c.select(0, t + 1), c.select(0, t)});
-      tensor::kernels::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
+      if (t > 0 || needs(1)) tensor::kernels::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
     }
     const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = flat.to(x.dtype());
     std::vector<Tensor> result(7);
-    if (needs(0)) result[0] = product(operand, weight_ih).view(x.shape());
+    if (needs(0)) result[0] = product(operand, weight_ih).view(input_metas()[0].shape);
     if (needs(1)) result[1] = dh.to(h.dtype());
     if (needs(2)) result[2] = dc.to(c.dtype());
     if (needs(3)) result[3] = product(operand.t(), x.view({steps * n, x.size(2)}));
@@ -198,35 +131,61 @@ class LstmSequenceBackward final : public OnceDifferentiable {
   int x_, weight_ih_, weight_hh_, gates_, h_, c_;
 };
 
-}  // namespace
-
-// lstm_cell for t = 1..T with one product for all steps' inputs; weight gradients are one product over time.
-LstmSequence lstm_sequence(const Variable& x, const LstmState& state, const Variable& weight_ih,
-                           const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  check(x.rank() == 3 && x.size(0) > 0, ErrorKind::shape,
-        "lstm_sequence: the input has to be (t, n, in), not {}", x.shape());
-  const int64_t steps = x.size(0), n = x.size(1), in = x.size(2);
-  expect_cell("lstm_sequence", n, in, state, weight_ih, weight_hh, bias_ih, bias_hh);
+// One product for all steps' inputs; weight gradients are one product over time. x (t, n, in), or (n, in) for
+// one step, whose outputs are its state.
+LstmSequence run(const char* op, const Variable& x, const LstmState& state, const Variable& weight_ih,
+                 const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
+  const int64_t steps = x.rank() == 3 ? x.size(0) : 1, n = x.size(-2), in = x.size(-1);
+  expect_cell(op, n, in, state, weight_ih, weight_hh, bias_ih, bias_hh);
   const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);
-  cell.expect_types("lstm_sequence");
+  cell.expect_types(op);
   const int64_t hidden = weight_hh.size(1);
-  const Tensor input = cell.x.data().contiguous();
+  const Tensor input = cell.x.data().contiguous().view({steps, n, in});
   Tensor gates = Tensor::empty({steps, n, 4 * hidden}, cell.wide(), x.device());
   Tensor h = empty_like(input, {steps + 1, n, hidden}), c = empty_like(cell.c.data(), {steps + 1, n, hidden});
   h.select(0, 0).copy_(cell.h.data());
   c.select(0, 0).copy_(cell.c.data());
   Tensor flat = gates.view({steps * n, 4 * hidden});
   set_biases(flat, bias_ih, bias_hh);
-  tensor::kernels::matmul(flat, input.view({steps * n, in}), cell.weight_ih.data().t(), 1, 1);
+  multiply_weight(flat, input.view({steps * n, in}), cell.weight_ih.data(), true);
   for (int64_t t = 0; t < steps; ++t) {
     Tensor gates_t = gates.select(0, t), h_t = h.select(0, t + 1), c_t = c.select(0, t + 1);
-    tensor::kernels::matmul(gates_t, h.select(0, t), cell.weight_hh.data().t(), 1, 1);
+    multiply_weight(gates_t, h.select(0, t), cell.weight_hh.data(), true);
     tensor::kernels::lstm_cell(h_t, c_t, gates_t, gates_t, c.select(0, t));
   }
-  const Variables out =
-      record_all<LstmSequenceBackward>({h.slice(0, 1, steps + 1), h.select(0, steps), c.select(0, steps)},
-                                       cell.inputs(), input, cell.weight_ih, cell.weight_hh, gates, h, c);
-  return {out[0], {out[1], out[2]}};
+  std::vector<Tensor> outputs = {h.select(0, steps), c.select(0, steps)};
+  if (x.rank() == 3) outputs.insert(outputs.begin(), h.slice(0, 1, steps + 1));
+  const Variables out = record_all<LstmBackward>(outputs, cell.inputs(), op, input, cell.weight_ih,
+                                                 cell.weight_hh, gates, h, c);
+  return {x.rank() == 3 ? out[0] : Variable(), {out[out.size() - 2], out.back()}};
+}
+
+}  // namespace
+
+// pre = x W_ih^T + b_ih + h W_hh^T + b_hh;  i, f, o = sigmoid(pre),  g = tanh(pre);  c' = f c + i g,
+// h' = o tanh(c')
+LstmState lstm_cell(const Variable& x, const LstmState& state, const Variable& weight_ih,
+                    const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
+  check(x.rank() == 2, ErrorKind::shape, "lstm_cell: the input has to be (n, in), not {}", x.shape());
+  return run("lstm_cell", x, state, weight_ih, weight_hh, bias_ih, bias_hh).last;
+}
+
+LstmState lstm_cell_composed(const Variable& x, const LstmState& state, const Variable& weight_ih,
+                             const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
+  expect_cell("lstm_cell", x.size(0), x.size(1), state, weight_ih, weight_hh, bias_ih, bias_hh);
+  const int64_t h = weight_hh.size(1);
+  const Variable pre = linear(x, weight_ih, bias_ih) + linear(state.h, weight_hh, bias_hh);
+  const auto gate = [&](int64_t k) { return slice(pre, 1, k * h, (k + 1) * h); };
+  const Variable c = sigmoid(gate(1)) * autocast_f32(state.c) + sigmoid(gate(0)) * tanh(gate(2));
+  return {autocast_lower(sigmoid(gate(3)) * tanh(c)), c};
+}
+
+// lstm_cell for t = 1..T.
+LstmSequence lstm_sequence(const Variable& x, const LstmState& state, const Variable& weight_ih,
+                           const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
+  check(x.rank() == 3 && x.size(0) > 0, ErrorKind::shape,
+        "lstm_sequence: the input has to be (t, n, in), not {}", x.shape());
+  return run("lstm_sequence", x, state, weight_ih, weight_hh, bias_ih, bias_hh);
 }
 
 }  // namespace autograd

@@ -6,11 +6,11 @@
 
 namespace autograd {
 
-using tensor::BinaryOp;
 using tensor::ReduceOp;
-using tensor::UnaryOp;
 
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Reduced {
   Tensor out;
@@ -37,27 +37,18 @@ Reduced reduce(const char* op, const Variable& x, std::vector<int> dims, bool ke
   return {out, kept};
 }
 
-}  // namespace
-
 // sum: dx = g, spread over what was summed; mean: divided by their number `count`
-class SumBackward final : public Node {
- public:
-  SumBackward(const char* name, const Shape& shape, const Shape& kept, double count)
-      : Node(name), shape_(shape), kept_(kept), count_(count) {}
-  Variables apply(const Variables& g) override {
-    const Variable share = count_ == 1 ? g[0] : div_by(g[0], count_);
-    return {expand(reshape(share, kept_), shape_)};
-  }
+Variable record_sum(const char* name, const Reduced& r, const Variable& x, double count) {
+  return record_unary(name, r.out, x, [count, kept = r.kept, shape = x.shape()](const Variable& g) {
+    return expand(reshape(count == 1 ? g : div_by(g, count), kept), shape);
+  });
+}
 
- private:
-  Shape shape_, kept_;
-  double count_;
-};
+}  // namespace
 
 Variable sum(const Variable& given, const std::vector<int>& dims, bool keepdim) {
   const Variable x = autocast_f32(given);
-  const Reduced r = reduce("sum", x, dims, keepdim, ReduceOp::sum);
-  return record<SumBackward>(r.out, {x}, "sum", x.shape(), r.kept, 1.0);
+  return record_sum("sum", reduce("sum", x, dims, keepdim, ReduceOp::sum), x, 1);
 }
 
 Variable mean(const Variable& given, const std::vector<int>& dims, bool keepdim) {
@@ -67,34 +58,22 @@ Variable mean(const Variable& given, const std::vector<int>& dims, bool keepdim)
   for (int d = 0; d < x.rank(); ++d)
     if (r.kept[d] != x.size(d)) count *= static_cast<double>(x.size(d));
   if (count == 0) count = 1;  // of nothing: inf would make NaN of a second derivative
-  return record<SumBackward>(r.out, {x}, "mean", x.shape(), r.kept, count);
+  return record_sum("mean", r, x, count);
 }
 
 // The gradient goes to the first of the greatest: dx[i] = i == argmax ? g : 0
-class MaxBackward final : public Node {
- public:
-  MaxBackward(const Tensor& x, int dim, const Shape& kept)
-      : Node("max"), shape_(x.shape()), kept_(kept), dim_(dim), winner_(save(argmax(x, dim))) {}
-  Variables apply(const Variables& g) override {
-    const Tensor winner = saved(winner_).data().reshape(kept_);
-    Shape column = Shape::filled(shape_.rank(), 1);
-    column[dim_] = shape_[dim_];
-    const Tensor index = Tensor::arange(shape_[dim_]).to(winner.device()).view(column);
-    Tensor is_winner = Tensor::empty(shape_, DType::boolean, winner.device());
-    tensor::kernels::binary(is_winner, index, winner, BinaryOp::eq);
-    return {where(is_winner, reshape(g[0], kept_), constant(0, g[0].data()))};
-  }
-
- private:
-  Shape shape_, kept_;
-  int dim_;
-  int winner_;
-};
-
 Variable max(const Variable& x, int dim, bool keepdim) {
   const Reduced r = reduce("max", x, {dim}, keepdim, ReduceOp::max);
   const int d = tensor::normalize_dim(dim, x.rank(), "max");
-  return record<MaxBackward>(r.out, {x}, x.data(), d, r.kept);
+  const Tensor winners = should_record({x}) ? argmax(x.data(), d) : Tensor();
+  return record_saving("max", r.out, x, winners,
+                       [d, kept = r.kept, size = x.size(d)](const Variable& g, const Variable& winner) {
+                         Shape column = Shape::filled(kept.rank(), 1);
+                         column[d] = size;
+                         const Tensor index = Tensor::arange(size).to(g.device()).view(column);
+                         return where(compare(index, winner.data().reshape(kept), BinaryOp::eq),
+                                      reshape(g, kept), constant(0, g.data()));
+                       });
 }
 
 // y = ln sum e^x: dx = g e^(x - y)
@@ -105,9 +84,7 @@ class LogSumExpBackward final : public Node {
   Variables apply(const Variables& g) override {
     const Variable x = saved(x_), y = reshape(saved(y_), kept_);
     // Where y is -inf all of x is, and its gradient is 0, not e^(-inf + inf).
-    Tensor finite = Tensor::empty(kept_, DType::boolean, x.device());
-    tensor::kernels::binary(finite, y.data(), constant(-std::numeric_limits<double>::infinity(), y.data()),
-                            BinaryOp::ne);
+    const Tensor finite = compare(y.data(), -kInfinity, BinaryOp::ne);
     const Variable shift = where(finite, y, constant(0, y.data()));
     return {mul(reshape(g[0], kept_), exp(sub(x, shift)))};
   }
@@ -124,16 +101,13 @@ Variable logsumexp(const Variable& given, int dim, bool keepdim) {
   if (const int d = tensor::normalize_dim(dim, x.rank(), "logsumexp"); x.size(d) == 0) {
     expect_floats("logsumexp", {&x});
     kept[d] = 1;
-    y = Tensor::full(kept, -std::numeric_limits<double>::infinity(), x.dtype(), x.device());  // ln 0
+    y = Tensor::full(kept, -kInfinity, x.dtype(), x.device());  // ln 0
   } else {
     const NoGrad guard;  // the node's own formula needs less memory than these ops' nodes
     const Reduced top = reduce("logsumexp", x.detach(), {dim}, true, ReduceOp::max);
     kept = top.kept;
-    Tensor size = empty_like(top.out, kept), finite = Tensor::empty(kept, DType::boolean, x.device());
-    tensor::kernels::unary(size, top.out, UnaryOp::abs);
-    tensor::kernels::binary(finite, size, constant(std::numeric_limits<double>::infinity(), size),
-                            BinaryOp::lt);
-    const Variable shift = where(finite, Variable(top.out), constant(0, size));
+    const Tensor finite = compare(unary("logsumexp", top.out, UnaryOp::abs), kInfinity, BinaryOp::lt);
+    const Variable shift = where(finite, top.out, constant(0, top.out));
     const Variable total = sum(exp(sub(x.detach(), shift)), {dim}, true);
     y = add(log(total), shift).data();
   }

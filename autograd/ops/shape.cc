@@ -8,140 +8,75 @@ namespace {
 
 int dim_of(const Variable& x, int dim, const char* op) { return tensor::normalize_dim(dim, x.rank(), op); }
 
-}  // namespace
-
-// The gradient in the input's shape. Also for flatten, unsqueeze and squeeze.
-class ReshapeBackward final : public Node {
- public:
-  ReshapeBackward(const char* name, const Shape& shape) : Node(name), shape_(shape) {}
-  Variables apply(const Variables& g) override { return {reshape(g[0], shape_)}; }
-
- private:
-  Shape shape_;
-};
-
-Variable reshape(const Variable& x, const Shape& shape) {
-  return record<ReshapeBackward>(x.data().reshape(shape), {x}, "reshape", x.shape());
+// The same elements in the same order: the gradient in the input's shape.
+Variable reshaped(const char* name, const Tensor& out, const Variable& x) {
+  return record_unary(name, out, x, [shape = x.shape()](const Variable& g) { return reshape(g, shape); });
 }
 
-Variable flatten(const Variable& x, int first, int last) {
-  return record<ReshapeBackward>(x.data().flatten(first, last), {x}, "flatten", x.shape());
-}
-
-Variable unsqueeze(const Variable& x, int dim) {
-  return record<ReshapeBackward>(x.data().unsqueeze(dim), {x}, "unsqueeze", x.shape());
-}
-
-Variable squeeze(const Variable& x, int dim) {
-  return record<ReshapeBackward>(x.data().squeeze(dim), {x}, "squeeze", x.shape());
-}
-
-// The gradient in the inverse order.
-class PermuteBackward final : public Node {
- public:
-  explicit PermuteBackward(std::vector<int> inverse) : Node("permute"), inverse_(std::move(inverse)) {}
-  Variables apply(const Variables& g) override { return {permute(g[0], inverse_)}; }
-
- private:
-  std::vector<int> inverse_;
-};
-
-Variable permute(const Variable& x, const std::vector<int>& order) {
-  Tensor out = x.data().permute(order);
-  std::vector<int> inverse(order.size());
-  for (size_t i = 0; i < order.size(); ++i)
-    inverse[static_cast<size_t>(dim_of(x, order[i], "permute"))] = static_cast<int>(i);
-  return record<PermuteBackward>(out, {x}, std::move(inverse));
-}
-
-class TransposeBackward final : public Node {
- public:
-  TransposeBackward(int a, int b) : Node("transpose"), a_(a), b_(b) {}
-  Variables apply(const Variables& g) override { return {transpose(g[0], a_, b_)}; }
-
- private:
-  int a_, b_;
-};
-
-Variable transpose(const Variable& x, int a, int b) {
-  return record<TransposeBackward>(x.data().transpose(a, b), {x}, a, b);
-}
-
-// The engine sums the gradient over the dimensions that were stretched.
-class ExpandBackward final : public Node {
- public:
-  ExpandBackward() : Node("expand") {}
-  Variables apply(const Variables& g) override { return {g[0]}; }
-};
-
-Variable expand(const Variable& x, const Shape& shape) {
-  return record<ExpandBackward>(x.data().expand(shape), {x});
-}
-
-namespace {
+Variable identity(const Variable& x) { return x; }
 
 struct Range {
   int dim;
   int64_t start, stop, step;
 };
 
-Variable embed_slice(const Variable& x, const Shape& shape, const Range& range);
-
-// The gradient at the slice's place in zeros of the input's shape.
-class SliceBackward final : public Node {
- public:
-  SliceBackward(const Shape& shape, const Range& range) : Node("slice"), shape_(shape), range_(range) {}
-  Variables apply(const Variables& g) override { return {embed_slice(g[0], shape_, range_)}; }
-
- private:
-  Shape shape_;
-  Range range_;
-};
-
-class EmbedSliceBackward final : public Node {
- public:
-  explicit EmbedSliceBackward(const Range& range) : Node("slice_backward"), range_(range) {}
-  Variables apply(const Variables& g) override {
-    return {slice(g[0], range_.dim, range_.start, range_.stop, range_.step)};
-  }
-
- private:
-  Range range_;
-};
-
 // Zeros of `shape` with `x` in the slice: the transpose of slice.
-Variable embed_slice(const Variable& x, const Shape& shape, const Range& range) {
+Variable embed_slice(const Variable& x, const Shape& shape, const Range& r) {
   Tensor out = Tensor::zeros(shape, x.dtype(), x.device());
-  Tensor part = out.slice(range.dim, range.start, range.stop, range.step);
+  Tensor part = out.slice(r.dim, r.start, r.stop, r.step);
   tensor::kernels::copy(part, x.data());
-  return record<EmbedSliceBackward>(out, {x}, range);
+  return record_unary("slice_backward", out, x,
+                      [r](const Variable& g) { return slice(g, r.dim, r.start, r.stop, r.step); });
 }
 
 }  // namespace
 
-Variable slice(const Variable& x, int dim, int64_t start, int64_t stop, int64_t step) {
-  const Tensor out = x.data().slice(dim, start, stop, step);
-  return record<SliceBackward>(out, {x}, x.shape(), Range{dim_of(x, dim, "slice"), start, stop, step});
+Variable reshape(const Variable& x, const Shape& shape) {
+  return reshaped("reshape", x.data().reshape(shape), x);
 }
 
-class SelectBackward final : public Node {
- public:
-  SelectBackward(const Shape& shape, int dim, int64_t index)
-      : Node("select"), shape_(shape), dim_(dim), index_(index) {}
-  Variables apply(const Variables& g) override {
-    return {embed_slice(unsqueeze(g[0], dim_), shape_, {dim_, index_, index_ + 1, 1})};
-  }
+Variable flatten(const Variable& x, int first, int last) {
+  return reshaped("flatten", x.data().flatten(first, last), x);
+}
 
- private:
-  Shape shape_;
-  int dim_;
-  int64_t index_;
-};
+Variable unsqueeze(const Variable& x, int dim) { return reshaped("unsqueeze", x.data().unsqueeze(dim), x); }
+
+Variable squeeze(const Variable& x, int dim) { return reshaped("squeeze", x.data().squeeze(dim), x); }
+
+// The gradient in the inverse order.
+Variable permute(const Variable& x, const std::vector<int>& order) {
+  const Tensor out = x.data().permute(order);
+  std::vector<int> inverse(order.size());
+  for (size_t i = 0; i < order.size(); ++i)
+    inverse[static_cast<size_t>(dim_of(x, order[i], "permute"))] = static_cast<int>(i);
+  return record_unary("permute", out, x, [inverse](const Variable& g) { return permute(g, inverse); });
+}
+
+Variable transpose(const Variable& x, int a, int b) {
+  return record_unary("transpose", x.data().transpose(a, b), x,
+                      [=](const Variable& g) { return transpose(g, a, b); });
+}
+
+// The engine sums the gradient over the dimensions that were stretched.
+Variable expand(const Variable& x, const Shape& shape) {
+  return record_unary("expand", x.data().expand(shape), x, identity);
+}
+
+// The gradient at the slice's place in zeros of the input's shape.
+Variable slice(const Variable& x, int dim, int64_t start, int64_t stop, int64_t step) {
+  const Tensor out = x.data().slice(dim, start, stop, step);
+  const Range range{dim_of(x, dim, "slice"), start, stop, step};
+  return record_unary("slice", out, x,
+                      [range, shape = x.shape()](const Variable& g) { return embed_slice(g, shape, range); });
+}
 
 Variable select(const Variable& x, int dim, int64_t index) {
   const Tensor out = x.data().select(dim, index);
   const int d = dim_of(x, dim, "select");
-  return record<SelectBackward>(out, {x}, x.shape(), d, index < 0 ? index + x.size(d) : index);
+  const int64_t at = index < 0 ? index + x.size(d) : index;
+  return record_unary("select", out, x, [=, shape = x.shape()](const Variable& g) {
+    return embed_slice(unsqueeze(g, d), shape, {d, at, at + 1, 1});
+  });
 }
 
 // Each part gets its slice of the gradient.
@@ -219,31 +154,18 @@ Variable stack(const Variables& parts, int dim) {
   return cat(rows, dim);
 }
 
-class ContiguousBackward final : public Node {
- public:
-  ContiguousBackward() : Node("contiguous") {}
-  Variables apply(const Variables& g) override { return {g[0]}; }
-};
-
 Variable contiguous(const Variable& x) {
-  return x.data().is_contiguous() ? x : record<ContiguousBackward>(x.data().contiguous(), {x});
+  return x.data().is_contiguous() ? x : record_unary("contiguous", x.data().contiguous(), x, identity);
 }
 
 // The gradient in the input's type.
-class ToBackward final : public Node {
- public:
-  explicit ToBackward(DType from) : Node("to"), from_(from) {}
-  Variables apply(const Variables& g) override { return {to(g[0], from_)}; }
-
- private:
-  DType from_;
-};
-
 Variable to(const Variable& x, DType dtype) {
   check(tensor::is_floating(x.dtype()) && tensor::is_floating(dtype), ErrorKind::dtype,
         "to: only floating types are converted with a gradient, not {} to {}", tensor::describe(x.data()),
         tensor::name_of(dtype));
-  return dtype == x.dtype() ? x : record<ToBackward>(x.data().to(dtype), {x}, x.dtype());
+  if (dtype == x.dtype()) return x;
+  return record_unary("to", x.data().to(dtype), x,
+                      [from = x.dtype()](const Variable& g) { return to(g, from); });
 }
 
 }  // namespace autograd

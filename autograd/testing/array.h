@@ -45,13 +45,15 @@ inline void for_each_index(const Shape& shape, const std::function<void(const In
   }
 }
 
-// The element that `index` of a larger shape means when x is broadcast to it.
-inline double broadcast_at(const Array& x, const Index& index) {
-  Index own(index.end() - x.shape.rank(), index.end());
-  for (int d = 0; d < x.shape.rank(); ++d)
-    if (x.shape[d] == 1) own[static_cast<size_t>(d)] = 0;
-  return x(own);
+// Where `index` of a larger shape is in `shape`, which broadcasts to it.
+inline Index broadcast_index(const Shape& shape, const Index& index) {
+  Index own(index.end() - shape.rank(), index.end());
+  for (int d = 0; d < shape.rank(); ++d)
+    if (shape[d] == 1) own[static_cast<size_t>(d)] = 0;
+  return own;
 }
+
+inline double broadcast_at(const Array& x, const Index& index) { return x(broadcast_index(x.shape, index)); }
 
 // An array of `shape` whose element at each index is f(index).
 inline Array make_array(const Shape& shape, const std::function<double(const Index&)>& f) {

@@ -4,27 +4,34 @@
 #include <cmath>
 #include <numeric>
 
+#include "autograd/testing/op_database/common.h"
 #include "tensor/random.h"
 
 namespace autograd::testing {
 
 const std::vector<OpRecord>& op_database() {
   static const std::vector<OpRecord> all = [] {
+    constexpr std::pair<const char*, std::vector<OpRecord> (*)()> families[] = {
+        {"arithmetic", arithmetic_ops},
+        {"activation", activation_ops},
+        {"reduce", reduce_ops},
+        {"shape", shape_ops},
+        {"matmul", matmul_ops},
+        {"softmax", softmax_ops},
+        {"cross_entropy", cross_entropy_ops},
+        {"conv2d", conv2d_ops},
+        {"pool", pool_ops},
+        {"batch_norm", batch_norm_ops},
+        {"embedding", embedding_ops},
+        {"dropout", dropout_ops},
+        {"lstm", lstm_ops},
+        {"attention", attention_ops}};
     std::vector<OpRecord> records;
-    add_arithmetic(records);
-    add_activation(records);
-    add_reduce(records);
-    add_shape(records);
-    add_matmul(records);
-    add_softmax(records);
-    add_cross_entropy(records);
-    add_conv2d(records);
-    add_pool(records);
-    add_batch_norm(records);
-    add_embedding(records);
-    add_dropout(records);
-    add_lstm(records);
-    add_attention(records);
+    for (const auto& [family, ops] : families)
+      for (OpRecord& record : ops()) {
+        record.family = family;
+        records.push_back(std::move(record));
+      }
     return records;
   }();
   return all;

@@ -2,6 +2,7 @@
 // the program's verbs and the tests read it; so can a user who adds an op. After PyTorch's OpInfo.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -36,8 +37,11 @@ struct Sample {
   OpFunction op = {};
   Reference reference = {};  // loops in double, sharing no code with the kernels; one array for each output
   OpFunction composed = {};  // the same of plain ops, for fused ops; empty for others
+
   // Of a size that models use: derivatives along random directions, in place of each element's.
-  bool large = false;
+  bool large() const {
+    return std::ranges::any_of(inputs, [](const SampleInput& i) { return i.values.numel() > 1000; });
+  }
 };
 
 struct ErrorSample {
@@ -60,7 +64,7 @@ struct Tolerance {
 struct OpRecord {
   enum class Derivatives { none, once, twice };  // `once`: a second derivative is refused with a sentence
   std::string name;
-  std::string family;  // what is tested together; of autograd's own the file of autograd/ops/
+  std::string family = {};  // what is tested together; of autograd's own the file of autograd/ops/
   Derivatives derivatives = Derivatives::twice;
   bool fused = false;
   Tolerance tolerance = {};
@@ -93,36 +97,16 @@ Array random_away_from(const Shape& shape, uint64_t seed, const std::vector<doub
 Array random_distinct(const Shape& shape, uint64_t seed);
 Array random_indices(const Shape& shape, uint64_t seed, int64_t below);
 
-inline SampleInput floating(Array values) {
-  return {std::move(values), SampleInput::Kind::floating, true, false};
-}
+inline SampleInput floating(Array values) { return {.values = std::move(values)}; }
 inline SampleInput constant_input(Array values) {
-  return {std::move(values), SampleInput::Kind::floating, false, false};
+  return {.values = std::move(values), .differentiable = false};
 }
-inline SampleInput without_effect(Array values) {
-  return {std::move(values), SampleInput::Kind::floating, true, true};
-}
+inline SampleInput without_effect(Array values) { return {.values = std::move(values), .no_effect = true}; }
 inline SampleInput indices(Array values) {
-  return {std::move(values), SampleInput::Kind::index, false, false};
+  return {.values = std::move(values), .kind = SampleInput::Kind::index, .differentiable = false};
 }
 inline SampleInput condition(Array values) {
-  return {std::move(values), SampleInput::Kind::condition, false, false};
+  return {.values = std::move(values), .kind = SampleInput::Kind::condition, .differentiable = false};
 }
-
-// The records of a family; each in op_database/FAMILY.cc.
-void add_arithmetic(std::vector<OpRecord>& all);
-void add_activation(std::vector<OpRecord>& all);
-void add_reduce(std::vector<OpRecord>& all);
-void add_shape(std::vector<OpRecord>& all);
-void add_matmul(std::vector<OpRecord>& all);
-void add_softmax(std::vector<OpRecord>& all);
-void add_cross_entropy(std::vector<OpRecord>& all);
-void add_conv2d(std::vector<OpRecord>& all);
-void add_pool(std::vector<OpRecord>& all);
-void add_batch_norm(std::vector<OpRecord>& all);
-void add_embedding(std::vector<OpRecord>& all);
-void add_dropout(std::vector<OpRecord>& all);
-void add_lstm(std::vector<OpRecord>& all);
-void add_attention(std::vector<OpRecord>& all);
 
 }  // namespace autograd::testing

@@ -205,7 +205,7 @@ class Suite {
   }
 
   void layouts(DType dtype) {
-    if (sample_->large) return;  // small ones show it
+    if (sample_->large()) return;  // small ones show it
     const Variables plain = make_inputs(dtype, true);
     const Outcome wanted = outcome_of(sample_->op, plain);
     std::vector<std::vector<Layout>> of_inputs;
@@ -308,11 +308,11 @@ class Suite {
   void derivatives() {
     const Variables inputs = make_inputs(DType::f64, true);
     GradcheckOptions options;
-    options.fast = sample_->large;
+    options.fast = sample_->large();
     const GradcheckResult first = gradcheck(sample_->op, inputs, options);
     report_.worst_derivative = std::max(report_.worst_derivative, first.worst_error);
     if (!first.ok) fail(DType::f64, "derivative", first.message);
-    if (sample_->large) return;
+    if (sample_->large()) return;
     ++report_.checks;
     // Whole numbers and what depends on no input have no derivative.
     const OpFunction op = [this](const Variables& in) {

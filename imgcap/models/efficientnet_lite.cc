@@ -17,7 +17,7 @@ constexpr auto kSame = CnnBuilder::Padding::same;
 
 constexpr nn::BatchNormOptions kNorm{.eps = 1e-3, .momentum = 0.01};
 // N(0, 2 / fan out) as in He et al. 2015.
-constexpr nn::Conv2d::Initialiser& kInitial = nn::init::kaiming_normal_fan_out;
+constexpr nn::Conv2d::Initialiser* kInitial = nn::init::kaiming_normal_fan_out;
 constexpr nn::Conv2dOptions kPointwise{};
 
 Variable same_conv(nn::Conv2d& conv, const Variable& x) {

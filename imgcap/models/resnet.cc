@@ -13,7 +13,7 @@ struct Definition {
   std::array<int, 4> blocks;
 };
 // N(0, 2 / fan out) as in He et al. 2015.
-constexpr nn::Conv2d::Initialiser& kInitial = nn::init::kaiming_normal_fan_out;
+constexpr nn::Conv2d::Initialiser* kInitial = nn::init::kaiming_normal_fan_out;
 
 constexpr Definition kDefinitions[] = {{18, false, {2, 2, 2, 2}},
                                        {34, false, {3, 4, 6, 3}},

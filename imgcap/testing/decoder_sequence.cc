@@ -14,8 +14,8 @@ using tensor::Shape;
 
 struct Settings {
   bool attention = true, gate = false, state = false;
-  int64_t layers = 1, images = 2, places = 3, features = 3, size = 2, embedding = 3, hidden = 2,
-          vocabulary = 5;
+  int64_t layers = 1, vocabulary = 5, images = 2, places = 3;
+  int64_t features = 3, size = 2, embedding = 3, hidden = 2;
   std::vector<int64_t> rows = {3, 3, 2, 1};
   std::vector<bool> teacher = {true, true, false, true};
 };
@@ -37,8 +37,9 @@ struct Places {
 
 std::vector<SampleInput> inputs_of(const Settings& s, uint64_t seed) {
   std::vector<SampleInput> in;
+  Draws draw(seed);
   const auto add = [&](const Shape& shape, double bound = 0.7) {
-    in.push_back(floating(random_array(shape, seed++, -bound, bound)));
+    in.push_back(floating(draw(shape, -bound, bound)));
   };
   const int64_t n = s.rows.front(), h = s.hidden;
   add({s.vocabulary, s.embedding}, 1);
@@ -48,17 +49,17 @@ std::vector<SampleInput> inputs_of(const Settings& s, uint64_t seed) {
     add({4 * h});
     add({4 * h});
   }
-  in.push_back(indices(random_indices({n, static_cast<int64_t>(s.rows.size())}, seed++, s.vocabulary)));
-  in.push_back(constant_input(random_array({s.vocabulary, h}, seed++, -2, 2)));
-  in.push_back(constant_input(random_array({s.vocabulary}, seed++)));
+  in.push_back(indices(random_indices({n, static_cast<int64_t>(s.rows.size())}, draw.seed(), s.vocabulary)));
+  in.push_back(constant_input(draw({s.vocabulary, h})));
+  in.push_back(constant_input(draw({s.vocabulary})));
   if (s.attention) {
     add({s.size, h});
     add({s.size}, 2);
-    in.push_back(without_effect(random_array({1}, seed++)));
+    in.push_back(without_effect(draw({1})));
     if (s.gate) add({s.features, h}), add({s.features});
     add({s.images, s.places, s.size}, 1);
     add({s.images, s.places, s.features}, 1);
-    in.push_back(indices(random_indices({n}, seed++, s.images)));
+    in.push_back(indices(random_indices({n}, draw.seed(), s.images)));
   } else {
     add({n, s.embedding}, 1);
   }
@@ -66,8 +67,9 @@ std::vector<SampleInput> inputs_of(const Settings& s, uint64_t seed) {
   return in;
 }
 
-template <class Call>
-OpFunction call(const Settings& s, Call op) {
+using Op = DecoderOutputs (*)(const DecoderWeights&, const DecoderInputs&, const DecoderDropout&);
+
+OpFunction call(const Settings& s, Op op) {
   return [s, op](const Variables& in) {
     const Places at(s);
     DecoderWeights w;
@@ -161,107 +163,91 @@ std::vector<Array> reference(const std::vector<Array>& in, const Settings& s) {
   return {out, alpha, fed};
 }
 
+const std::vector<std::pair<const char*, Settings>>& cases() {
+  static const std::vector<std::pair<const char*, Settings>> all = {
+      {"attention, falling rows, one step fed by the model", {}},
+      {"attention, gate, initial state, two layers", {.gate = true, .state = true, .layers = 2}},
+      {"one of each",
+       {.vocabulary = 2,
+        .images = 1,
+        .places = 1,
+        .features = 1,
+        .size = 1,
+        .embedding = 1,
+        .hidden = 1,
+        .rows = {1},
+        .teacher = {true}}},
+      {"plain, falling rows, one step fed by the model", {.attention = false}},
+      {"plain, two layers, initial state", {.attention = false, .state = true, .layers = 2}},
+      {"attention of a model's size",
+       {.gate = true,
+        .vocabulary = 100,
+        .images = 3,
+        .places = 49,
+        .features = 40,
+        .size = 32,
+        .embedding = 32,
+        .hidden = 32,
+        .rows = {8, 8, 7, 5, 5, 2},
+        .teacher = {true, true, true, true, true, true}}},
+      // What PyTorch's Linear, Embedding and lstm take.
+      {"attention of size 0", {.gate = true, .size = 0}},
+      {"features of size 0", {.gate = true, .features = 0}},
+      {"an embedding of size 0", {.gate = true, .embedding = 0}},
+      {"a hidden state of size 0", {.gate = true, .hidden = 0}}};
+  return all;
+}
+
+OpRecord record_of(const char* name, const char* file, Op op, bool fused) {
+  OpRecord record{
+      .name = name,
+      .family = "decoder_sequence",
+      .derivatives = fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice,
+      .fused = fused,
+      .tolerance = {.f32 = 2e-5,
+                    .f64 = 1e-11,
+                    .reason = "the roundings of up to six steps, each on the result of the one before",
+                    .roundings = 4},  // of the state, from step to step
+      .file = file};
+  uint64_t seed = 1500;
+  for (const auto& [label, settings] : cases()) {
+    if (!fused && (settings.layers > 1 || settings.places > 10)) continue;  // the same ops once more
+    Sample sample{.label = label,
+                  .inputs = inputs_of(settings, seed),
+                  .op = call(settings, op),
+                  .reference = [s = settings](const std::vector<Array>& in) { return reference(in, s); }};
+    if (fused) sample.composed = call(settings, decoder_sequence_composed);
+    seed += 40;
+    record.samples.push_back(std::move(sample));
+  }
+  // A call with these settings, and with `weight` as the first layer's first, where it is given.
+  const auto error = [&](const char* label, const Settings& s, ErrorKind kind,
+                         const std::vector<std::string>& says, const Variable& weight = {}) {
+    const auto call_it = [=] {
+      Variables in;
+      for (const SampleInput& i : inputs_of(s, 1))
+        in.emplace_back(Tensor::from<double>(i.values.values, i.values.shape)
+                            .to(i.kind == SampleInput::Kind::floating ? DType::f32 : DType::i64));
+      if (weight.defined()) in[Places(s).layers] = weight;
+      call(s, op)(in);
+    };
+    record.errors.push_back(refuses(label, call_it, kind, says));
+  };
+  error("rows that rise", {.rows = {2, 3, 2, 1}}, ErrorKind::argument, {"decoder_sequence"});
+  error("no words", {.rows = {0}, .teacher = {true}}, ErrorKind::shape, {"decoder_sequence", "(0, 1)"});
+  error("no places", {.places = 0}, ErrorKind::shape, {"(2, 0, 2)"});
+  error("a first step without a teacher", {.teacher = {false, true, false, true}}, ErrorKind::argument,
+        {"decoder_sequence"});
+  error("a weight of another shape", {}, ErrorKind::shape, {"(8, 7)"}, zeros(8, 7));
+  return record;
+}
+
 }  // namespace
 
-void add_decoder_sequence(std::vector<OpRecord>& all) {
-  std::vector<std::pair<std::string, Settings>> cases;
-  cases.push_back({"attention, falling rows, one step fed by the model", {}});
-  Settings s;
-  s.gate = s.state = true;
-  s.layers = 2;
-  cases.push_back({"attention, gate, initial state, two layers", s});
-  s = {};
-  s.rows = {1};
-  s.teacher = {true};
-  s.images = s.places = s.features = s.size = s.embedding = s.hidden = 1;
-  s.vocabulary = 2;
-  cases.push_back({"one of each", s});
-  s = {};
-  s.attention = false;
-  cases.push_back({"plain, falling rows, one step fed by the model", s});
-  s.layers = 2;
-  s.state = true;
-  cases.push_back({"plain, two layers, initial state", s});
-  s = {};
-  s.gate = true;
-  s.images = 3;
-  s.places = 49;
-  s.features = 40;
-  s.size = s.embedding = s.hidden = 32;
-  s.vocabulary = 100;
-  s.rows = {8, 8, 7, 5, 5, 2};
-  s.teacher = {true, true, true, true, true, true};
-  cases.push_back({"attention of a model's size", s});
-  // What PyTorch's Linear, Embedding and lstm take.
-  for (const auto& [label, size] : std::vector<std::pair<const char*, int64_t Settings::*>>{
-           {"attention of size 0", &Settings::size},
-           {"features of size 0", &Settings::features},
-           {"an embedding of size 0", &Settings::embedding},
-           {"a hidden state of size 0", &Settings::hidden}}) {
-    s = {};
-    s.gate = true;
-    s.*size = 0;
-    cases.push_back({label, s});
-  }
-
-  for (const bool fused : {true, false}) {
-    OpRecord record{fused ? "decoder_sequence" : "decoder_sequence_composed", "decoder_sequence",
-                    fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice};
-    record.fused = fused;
-    record.file = tensor::format("imgcap/models/decoder_sequence/{}.cc", fused ? "forward" : "composed");
-    record.tolerance = {2e-5, 1e-11,
-                        "the roundings of up to six steps, each on the result of the one before"};
-    record.tolerance.roundings = 4;  // of the state, from step to step
-    uint64_t seed = 1500;
-    for (const auto& [label, settings] : cases) {
-      if (!fused && (settings.layers > 1 || settings.places > 10)) continue;  // the same ops once more
-      Sample sample{
-          label, inputs_of(settings, seed),
-          {},    [settings = settings](const std::vector<Array>& in) { return reference(in, settings); },
-          {},    settings.places > 10};
-      sample.op = fused ? call(settings, decoder_sequence) : call(settings, decoder_sequence_composed);
-      if (fused) sample.composed = call(settings, decoder_sequence_composed);
-      seed += 40;
-      record.samples.push_back(std::move(sample));
-    }
-    const auto wrong = [fused](const std::function<void(Settings&)>& change, size_t input,
-                               const Shape& shape) {
-      return [=] {
-        Settings settings;
-        change(settings);
-        Variables in;
-        for (const SampleInput& i : inputs_of(settings, 1))
-          in.emplace_back(Tensor::from<double>(i.values.values, i.values.shape)
-                              .to(i.kind == SampleInput::Kind::floating ? DType::f32 : DType::i64));
-        if (input < in.size()) in[input] = zeros(shape, in[input].dtype());
-        (fused ? call(settings, decoder_sequence) : call(settings, decoder_sequence_composed))(in);
-      };
-    };
-    const Places at{Settings{}};
-    record.errors = {
-        refuses("rows that rise",
-                wrong(
-                    [](Settings& x) {
-                      x.rows = {2, 3, 2, 1};
-                    },
-                    1000, {}),
-                ErrorKind::argument, {"decoder_sequence"}),
-        refuses("no words",
-                wrong(
-                    [](Settings& x) {
-                      x.rows = {0};
-                      x.teacher = {true};
-                    },
-                    1000, {}),
-                ErrorKind::shape, {"decoder_sequence", "(0, 1)"}),
-        refuses("no places", wrong([](Settings& x) { x.places = 0; }, 1000, {}), ErrorKind::shape,
-                {"(2, 0, 2)"}),
-        refuses("a first step without a teacher", wrong([](Settings& x) { x.teacher[0] = false; }, 1000, {}),
-                ErrorKind::argument, {"decoder_sequence"}),
-        refuses("a weight of another shape", wrong([](Settings&) {}, at.layers, {8, 7}), ErrorKind::shape,
-                {"(8, 7)"})};
-    all.push_back(std::move(record));
-  }
+std::vector<OpRecord> decoder_sequence_ops() {
+  return {record_of("decoder_sequence", "imgcap/models/decoder_sequence/forward.cc", decoder_sequence, true),
+          record_of("decoder_sequence_composed", "imgcap/models/decoder_sequence/composed.cc",
+                    decoder_sequence_composed, false)};
 }
 
 }  // namespace imgcap::testing

@@ -5,7 +5,7 @@ namespace imgcap::testing {
 const std::vector<autograd::testing::OpRecord>& op_database() {
   static const std::vector<autograd::testing::OpRecord> all = [] {
     std::vector<autograd::testing::OpRecord> records = autograd::testing::op_database();
-    add_decoder_sequence(records);
+    for (autograd::testing::OpRecord& record : decoder_sequence_ops()) records.push_back(std::move(record));
     return records;
   }();
   return all;

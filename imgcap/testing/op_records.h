@@ -8,7 +8,7 @@
 namespace imgcap::testing {
 
 // A family each; in FAMILY.cc.
-void add_decoder_sequence(std::vector<autograd::testing::OpRecord>& all);
+std::vector<autograd::testing::OpRecord> decoder_sequence_ops();
 
 // Autograd's records, then ImgCap's. Made at the first call.
 const std::vector<autograd::testing::OpRecord>& op_database();

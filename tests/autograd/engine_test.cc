@@ -131,6 +131,16 @@ TEST_CASE("a saved variable that got another tensor is an error that names the o
   const Variable p = w * c;
   c.mutable_data() = Tensor::from<double>({1, 2}, {2});
   check_error(ErrorKind::autograd, {"mul", "another"}, [&] { sum(p).backward(); });
+  // The same where the new one lands: the node does not keep a constant's memory.
+  c.mutable_data() = Tensor::from<double>({1, 2}, {2});
+  const Variable q = w * c;
+  const std::byte* const place = c.data().raw();
+  const uint64_t version = c.data().version();
+  c.mutable_data() = Tensor();
+  c.mutable_data() = Tensor::from<double>({5, 6}, {2});
+  REQUIRE(c.data().raw() == place);
+  REQUIRE(c.data().version() == version);
+  check_error(ErrorKind::autograd, {"mul", "another"}, [&] { sum(q).backward(); });
   // What no op has saved may be replaced, by what its gradient fits.
   Variable u = leaf({1, 2}, {2});
   const Variable t = sum(u + 1.0);

@@ -32,7 +32,11 @@ class TwoResults final : public Node {
   Variables apply(const Variables& g) override {
     *seen_ += g.size() == 2 ? "" : "not two ";
     for (const Variable& one : g) *seen_ += one.defined() ? "x" : "-";
-    return {gradient_or_zeros(g, 0) * 2 + gradient_or_zeros(g, 1) * 3};
+    const auto or_zeros = [&](size_t i) {
+      return g[i].defined() ? g[i]
+                            : Variable(Tensor::zeros(output_metas()[i].shape, output_metas()[i].dtype));
+    };
+    return {or_zeros(0) * 2 + or_zeros(1) * 3};
   }
 
  private:
@@ -168,7 +172,7 @@ TEST_CASE("backward adds to a gradient in place when nobody else has it") {
   const uint64_t version = x.grad().data().version();
   sum(square(x)).backward();
   CHECK(x.grad().data().raw() == memory);
-  CHECK(x.grad() == handle);
+  CHECK(x.grad().is(handle));
   CHECK(x.grad().data().version() > version);
   CHECK(values(x.grad().data()) == Values{4, 8});
 }
@@ -380,8 +384,8 @@ TEST_CASE("all graphs of a leaf end in one accumulator, which goes with them") {
 TEST_CASE("variables: copies are one, detached ones share memory only, undefined ones are refused") {
   Variable x = leaf({1, 2}, {2});
   const Variable copy = x, other = leaf({1, 2}, {2});
-  CHECK(copy == x);
-  CHECK(!(other == x));
+  CHECK(copy.is(x));
+  CHECK(!other.is(x));
   sum(copy).backward();
   CHECK(x.grad().defined());
   const Variable d = square(x).detach();
@@ -429,15 +433,6 @@ TEST_CASE("guards of grad mode put back what was there, exceptions or not") {
   } catch (int) {
   }
   CHECK(grad_enabled());
-}
-
-TEST_CASE("ops without a backward pass refuse what needs one") {
-  const Variable x = leaf({1, 2}, {2});
-  check_error(ErrorKind::autograd, {"mine", "no backward pass", "detach"},
-              [&] { reject_gradient("mine", {x}); });
-  reject_gradient("mine", {x.detach(), Variable()});
-  const NoGrad guard;
-  reject_gradient("mine", {x});
 }
 
 TEST_CASE("a saved tensor's versions are in the error") {

@@ -232,6 +232,21 @@ TEST_CASE("Conv2d: one with another first weight draws that alone and has no bia
         std::vector<double>(6, 6));  // two inputs each
 }
 
+TEST_CASE("Conv2d: a lambda is a rule for the first weight, not a bias") {
+  nn::Conv2d conv(1, 2, 1, {}, [](Tensor& weight, tensor::Generator&) { weight.fill_(7); });
+  CHECK(tests::values(conv.weight().data()) == std::vector<double>{7, 7});
+  CHECK(!conv.bias().defined());
+  check_error(ErrorKind::argument, {"Conv2d", "initialise"}, [] { nn::Conv2d bad(1, 2, 1, {}, nullptr); });
+  // What is neither a rule nor a bool is refused.
+  const auto other = [](Tensor&) {};
+  using nn::Conv2d;
+  static_assert(std::is_constructible_v<Conv2d, int, int, int, nn::Conv2dOptions, bool>);
+  static_assert(!std::is_constructible_v<Conv2d, int, int, int, nn::Conv2dOptions, decltype(other)>);
+  static_assert(
+      !std::is_constructible_v<Conv2d, int, int, int, nn::Conv2dOptions, decltype(nn::init::uniform)>);
+  static_assert(!std::is_constructible_v<Conv2d, int, int, int, nn::Conv2dOptions, const char*>);
+}
+
 TEST_CASE("Conv2d: parameters, initial values, printing, errors") {
   tensor::Generator generator(3);
   nn::Conv2d conv(8, 16, 3, nn::conv2d_options(2, 1, 1, 4), true, generator);

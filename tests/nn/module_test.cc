@@ -88,7 +88,7 @@ TEST_CASE("parameters have dotted names in the order of registration") {
   CHECK(tree.named_buffers().size() == 3);
   CHECK(tree.named_buffers()[0].first == "left.count");
   CHECK(tree.parameter_count() == 1 + 6 + 3 + 2 + 4);
-  CHECK(tree.parameter("left.bias") == tree.left_.bias_);
+  CHECK(tree.parameter("left.bias").is(tree.left_.bias_));
   CHECK(tree.named_modules().size() == 4);
   CHECK(tree.named_modules()[3].first == "block1");
   CHECK(contains(message([&] { tree.parameter("left.b"); }, tensor::ErrorKind::argument), "'left.b'"));
@@ -150,7 +150,7 @@ TEST_CASE("tied parameters are counted once, and are found under all names in th
   Tree tree;
   Leaf other(3);
   tree.replace_parameter("left.weight", other.weight_);
-  CHECK(tree.left_.weight_ == other.weight_);
+  CHECK(tree.left_.weight_.is(other.weight_));
   tree.blocks_.push_back(nullptr);  // no effect on the registered ones
   struct Pair : Module {
     Leaf &a, &b;

@@ -84,12 +84,12 @@ TEST_CASE("listings go down to the last level, own entries first, what is shared
   CHECK(names_of(t.top.named_modules()) == Names{"", "middle", "middle.bottom", "side"});
   CHECK(t.top.named_modules()[2].second == &t.bottom);
   CHECK(t.top.parameters().size() == 4);
-  CHECK(t.top.parameters()[2] == t.bottom.w());
+  CHECK(t.top.parameters()[2].is(t.bottom.w()));
   CHECK(t.top.parameter_count() == 8);
   CHECK(names_of(t.top.children()) == Names{"middle", "side"});
   // By every name.
-  CHECK(t.top.parameter("middle.bottom.w") == t.bottom.w());
-  CHECK(t.top.parameter("side.shared.w") == t.bottom.w());
+  CHECK(t.top.parameter("middle.bottom.w").is(t.bottom.w()));
+  CHECK(t.top.parameter("side.shared.w").is(t.bottom.w()));
   CHECK(&t.top.buffer("side.shared.mean") == &t.bottom.buffer("mean"));
   check_error(ErrorKind::argument, {"parameter", "Top(size=2)", "'middle.mean'"},
               [&] { t.top.parameter("middle.mean"); });
@@ -117,7 +117,7 @@ TEST_CASE("a name is taken by whatever has it, and a module keeps the one that i
   // A variable that exists already stays as it is.
   const Variable fixed(Tensor::zeros({2}));
   t.top.add_parameter("fixed", fixed);
-  CHECK(t.top.parameter("fixed") == fixed);
+  CHECK(t.top.parameter("fixed").is(fixed));
   CHECK(!t.top.parameter("fixed").requires_grad());
 }
 
@@ -364,8 +364,8 @@ TEST_CASE("weights are tied to a leaf of the same shape and type only") {
   Tree t;
   Node other("Other", 7);
   t.top.replace_parameter("middle.bottom.w", other.w());
-  CHECK(t.bottom.w() == other.w());
-  CHECK(t.top.parameter("side.shared.w") == other.w());
+  CHECK(t.bottom.w().is(other.w()));
+  CHECK(t.top.parameter("side.shared.w").is(other.w()));
   check_error(ErrorKind::argument, {"'w'", "leaf"},
               [&] { t.top.replace_parameter("w", autograd::square(other.w())); });
   check_error(ErrorKind::argument, {"'w'", "leaf"}, [&] { t.top.replace_parameter("w", Variable()); });
@@ -396,7 +396,7 @@ TEST_CASE("a module's printing goes down every level, with the settings of those
 TEST_CASE("a Sequential calls its layers in order, and one without layers changes nothing") {
   nn::Sequential empty, outer;
   const Variable x(Tensor::from<double>({1, 2}, {2}), true);
-  CHECK(empty(x) == x);
+  CHECK(empty(x).is(x));
   struct Times : nn::Layer {
     double factor, shift;
     Times(double f, double s) : factor(f), shift(s) {}

@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "autograd/autocast.h"
 #include "autograd/node.h"
@@ -12,6 +14,7 @@
 #include "optim/clip.h"
 #include "optim/sgd.h"
 #include "tensor/error.h"
+#include "tests/child.h"
 #include "tests/data_dir.h"
 
 using autograd::Variable;
@@ -311,4 +314,20 @@ TEST_CASE("GradScaler: one that is not enabled leaves loss, gradients and steps 
   scaler.load_state_dict(GradScaler({.init_scale = 8}).state_dict());
   scaler.load_state_dict({});
   CHECK(scaler.scale() == 1);
+}
+
+TEST_CASE("GradScaler: a child after fork() steps, whatever scalers other threads were making") {
+  Model model;
+  GradScaler scaler;
+  scaler.scale(model.loss()).backward();
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop) GradScaler();
+  });
+  int code = 0;
+  for (int i = 0; i < 100 && code == 0; ++i)
+    code = tests::in_fork([&] { return scaler.step(*model.optimizer) ? 0 : 1; });
+  stop = true;
+  busy.join();
+  CHECK(code == 0);
 }

@@ -1,5 +1,4 @@
 #include "autograd/testing/op_database/recurrent.h"
-#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -22,66 +21,60 @@ std::vector<Array> reference(const std::vector<Array>& in) {
 
 OpFunction call(Op op) {
   return [op](const Variables& in) {
-    const Attention a = op(in[0], in[1], in[2], in[3].data(), in[4], in.size() > 5 ? in[5] : Variable());
+    const Attention a = op(in[0], in[1], in[2], in[3].data(), in[4], optional_input(in, 5));
     return Variables{a.context, a.alpha};
   };
 }
 
-OpRecord record_of(const char* name, Op op, bool fused) {
-  OpRecord record{name, "attention", fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice};
-  record.fused = fused;
-  record.tolerance = {5e-6, 1e-12, "sums, and the float kernel's own exponential and tanh, within 3e-7 each"};
-  record.tolerance.roundings = fused ? 2 : 4;  // of scores, weights and context
-  uint64_t seed = 1400;
+OpRecord attention_op(const char* name, Op op, bool fused) {
+  OpRecord record{
+      .name = name,
+      .derivatives = fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice,
+      .fused = fused,
+      .tolerance = {.f32 = 5e-6,
+                    .f64 = 1e-12,
+                    .reason = "sums, and the float kernel's own exponential and tanh, within 3e-7 each",
+                    .roundings = fused ? 2 : 4}};  // of scores, weights and context
   struct Case {
     int64_t images, places, size, width, queries;
-    bool bias;
+    bool bias = true;
   };
-  for (const Case& c : {Case{2, 3, 2, 3, 3, true}, Case{2, 3, 2, 3, 3, false}, Case{1, 1, 1, 1, 1, true},
-                        Case{3, 2, 2, 2, 2, true}, Case{4, 49, 32, 48, 6, true}, Case{2, 3, 2, 3, 0, true},
-                        Case{0, 3, 2, 3, 0, true}, Case{2, 3, 0, 3, 3, true}, Case{2, 3, 2, 0, 3, false}}) {
-    Sample sample{tensor::format("{} queries over {} images of {} places{}", c.queries, c.images, c.places,
-                                 c.bias ? "" : ", no bias"),
-                  {floating(random_array({c.images, c.places, c.size}, seed)),
-                   floating(random_array({c.images, c.places, c.width}, seed + 1)),
-                   floating(random_array({c.queries, c.size}, seed + 2)),
-                   indices(random_indices({c.queries}, seed + 3, c.images)),
-                   floating(random_array({c.size}, seed + 4))},
-                  call(op),
-                  reference,
-                  {},
-                  c.places * c.size > 1000};
-    if (c.bias) sample.inputs.push_back(without_effect(random_array({1}, seed + 5)));
+  Draws draw(1400);
+  for (const Case& c : {Case{2, 3, 2, 3, 3}, Case{2, 3, 2, 3, 3, false}, Case{1, 1, 1, 1, 1},
+                        Case{3, 2, 2, 2, 2}, Case{4, 49, 32, 48, 6}, Case{2, 3, 2, 3, 0}, Case{0, 3, 2, 3, 0},
+                        Case{2, 3, 0, 3, 3}, Case{2, 3, 2, 0, 3, false}}) {
+    Sample sample{
+        .label = tensor::format("{} queries over {} images of {} places{}", c.queries, c.images, c.places,
+                                c.bias ? "" : ", no bias"),
+        .inputs = {floating(draw({c.images, c.places, c.size})),
+                   floating(draw({c.images, c.places, c.width})), floating(draw({c.queries, c.size})),
+                   indices(random_indices({c.queries}, draw.seed(), c.images)), floating(draw({c.size}))},
+        .op = call(op),
+        .reference = reference};
+    if (c.bias) sample.inputs.push_back(without_effect(draw({1})));
     if (fused) sample.composed = call(additive_attention_composed);
-    seed += 6;
     record.samples.push_back(std::move(sample));
   }
-  const auto with = [op](const Shape& values, const Shape& query, int64_t image) {
-    return [=] {
-      op(zeros({2, 3, 4}), zeros(values), zeros(query),
-         Tensor::full({query[0]}, static_cast<double>(image), DType::i64), zeros({4}), {});
+  const auto error = [&](const char* label, const Shape& keys, const Shape& values, const Shape& query,
+                         int64_t image, ErrorKind kind, const std::vector<std::string>& says) {
+    const auto call_it = [=] {
+      op(zeros(keys), zeros(values), zeros(query), ids(query[0], static_cast<double>(image)), zeros(4), {});
     };
+    record.errors.push_back(refuses(label, call_it, kind, says));
   };
-  record.errors = {
-      refuses("values of other places", with({2, 5, 6}, {3, 4}, 0), ErrorKind::shape,
-              {"(2, 3, 4)", "(2, 5, 6)"}),
-      refuses("queries of another size", with({2, 3, 6}, {3, 5}, 0), ErrorKind::shape,
-              {"(2, 3, 4)", "(3, 5)"}),
-      refuses("no places",
-              [op] {
-                op(zeros({2, 0, 4}), zeros({2, 0, 6}), zeros({3, 4}), Tensor::zeros({3}, DType::i64),
-                   zeros({4}), {});
-              },
-              ErrorKind::shape, {name, "(2, 0, 4)"}),
-      refuses("an image that is not there", with({2, 3, 6}, {3, 4}, 2), ErrorKind::index, {"2"})};
+  const ErrorKind shape = ErrorKind::shape;
+  error("values of other places", {2, 3, 4}, {2, 5, 6}, {3, 4}, 0, shape, {"(2, 3, 4)", "(2, 5, 6)"});
+  error("queries of another size", {2, 3, 4}, {2, 3, 6}, {3, 5}, 0, shape, {"(2, 3, 4)", "(3, 5)"});
+  error("no places", {2, 0, 4}, {2, 0, 6}, {3, 4}, 0, shape, {name, "(2, 0, 4)"});
+  error("an image that is not there", {2, 3, 4}, {2, 3, 6}, {3, 4}, 2, ErrorKind::index, {"2"});
   return record;
 }
 
 }  // namespace
 
-void add_attention(std::vector<OpRecord>& all) {
-  all.push_back(record_of("additive_attention", additive_attention, true));
-  all.push_back(record_of("additive_attention_composed", additive_attention_composed, false));
+std::vector<OpRecord> attention_ops() {
+  return {attention_op("additive_attention", additive_attention, true),
+          attention_op("additive_attention_composed", additive_attention_composed, false)};
 }
 
 }  // namespace autograd::testing

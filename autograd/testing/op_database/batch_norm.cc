@@ -1,5 +1,4 @@
 #include "autograd/testing/op_database/common.h"
-#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -28,13 +27,30 @@ Array reference(const std::vector<Array>& in, bool train) {
   });
 }
 
+// The same of plain ops.
+Variable composed(const Variables& in, bool train) {
+  std::vector<int> dims = {0};
+  Shape column = Shape::filled(in[0].rank(), 1);
+  column[1] = in[0].size(1);
+  for (int d = 2; d < in[0].rank(); ++d) dims.push_back(d);
+  const Variable m = train ? mean(in[0], dims, true) : Variable(in[1].data().reshape(column));
+  const Variable difference = in[0] - m;
+  const Variable v = train ? mean(square(difference), dims, true) : Variable(in[2].data().reshape(column));
+  const Variable y = difference / sqrt(v + kEps);
+  return in.size() > 3 ? y * reshape(in[3], column) + reshape(in[4], column) : y;
+}
+
 }  // namespace
 
-void add_batch_norm(std::vector<OpRecord>& all) {
-  OpRecord record{"batch_norm", "batch_norm", OpRecord::Derivatives::once};
-  record.fused = true;
-  record.tolerance = {1e-5, 1e-12, "differences from a mean of up to 1,568 numbers, divided by their spread"};
-  uint64_t seed = 900;
+std::vector<OpRecord> batch_norm_ops() {
+  OpRecord record{
+      .name = "batch_norm",
+      .derivatives = OpRecord::Derivatives::once,
+      .fused = true,
+      .tolerance = {.f32 = 1e-5,
+                    .f64 = 1e-12,
+                    .reason = "differences from a mean of up to 1,568 numbers, divided by their spread"}};
+  Draws draw(900);
   for (const auto& [x, train, affine] :
        std::vector<std::tuple<Shape, bool, bool>>{{{4, 3}, true, true},
                                                   {{2, 3, 2, 3}, true, true},
@@ -50,63 +66,35 @@ void add_batch_norm(std::vector<OpRecord>& all) {
                                                   {{0, 3, 2, 2}, false, true},
                                                   {{2, 0, 2}, false, false}}) {
     Sample sample{
-        tensor::format("{}{}{}", text(x), train ? ", training" : ", evaluating",
-                       affine ? "" : ", not affine"),
-        {floating(random_array(x, seed)), constant_input(random_array({x[1]}, seed + 1)),
-         constant_input(random_array({x[1]}, seed + 2, 0.5, 2))},
-        [train = train](const Variables& in) {
-          return Variables{batch_norm(in[0], in.size() > 3 ? in[3] : Variable(),
-                                      in.size() > 3 ? in[4] : Variable(), in[1].data(), in[2].data(), train,
-                                      kEps)};
-        },
-        [train = train](const std::vector<Array>& in) { return std::vector<Array>{reference(in, train)}; },
-        {},
-        x.numel() > 1000};
+        .label = tensor::format("{}{}{}", text(x), train ? ", training" : ", evaluating",
+                                affine ? "" : ", not affine"),
+        .inputs = {floating(draw(x)), constant_input(draw({x[1]})), constant_input(draw({x[1]}, 0.5, 2))},
+        .op = one([train = train](const Variables& in) {
+          return batch_norm(in[0], optional_input(in, 3), optional_input(in, 4), in[1].data(), in[2].data(),
+                            train, kEps);
+        }),
+        .reference = one_array([train = train](const auto& in) { return reference(in, train); }),
+        .composed = one([train = train](const Variables& in) { return composed(in, train); })};
     if (affine) {
-      sample.inputs.push_back(floating(random_array({x[1]}, seed + 3, 0.5, 2)));
-      sample.inputs.push_back(floating(random_array({x[1]}, seed + 4)));
+      sample.inputs.push_back(floating(draw({x[1]}, 0.5, 2)));
+      sample.inputs.push_back(floating(draw({x[1]})));
     }
-    sample.composed = [train = train](const Variables& in) {
-      std::vector<int> dims = {0};
-      Shape column = Shape::filled(in[0].rank(), 1);
-      column[1] = in[0].size(1);
-      for (int d = 2; d < in[0].rank(); ++d) dims.push_back(d);
-      const Variable m = train ? mean(in[0], dims, true) : Variable(in[1].data().reshape(column));
-      const Variable difference = in[0] - m;
-      const Variable v =
-          train ? mean(square(difference), dims, true) : Variable(in[2].data().reshape(column));
-      const Variable y = difference / sqrt(v + kEps);
-      if (in.size() <= 3) return Variables{y};
-      return Variables{y * reshape(in[3], column) + reshape(in[4], column)};
-    };
-    seed += 5;
     record.samples.push_back(std::move(sample));
   }
-  const auto call = [](const Shape& x, const Shape& statistics, const Shape& weight, bool train) {
-    batch_norm(zeros(x), zeros(weight), zeros(weight), Tensor::zeros(statistics), Tensor::zeros(statistics),
-               train, kEps);
+  const auto error = [&](const char* label, const Shape& x, int64_t statistics, int64_t weight, bool train,
+                         const std::vector<std::string>& says) {
+    const auto call = [=] {
+      batch_norm(zeros(x), zeros(weight), zeros(weight), zeros(statistics).data(), zeros(statistics).data(),
+                 train, kEps);
+    };
+    record.errors.push_back(refuses(label, call, ErrorKind::shape, says));
+    record.errors.back().says.emplace_back("batch_norm");
   };
-  record.errors = {refuses("another weight",
-                           [call] {
-                             call({2, 3}, {3}, {4}, true);
-                           },
-                           ErrorKind::shape, {"batch_norm", "(4)", "(2, 3)"}),
-                   refuses("one value a channel, training",
-                           [call] {
-                             call({1, 3}, {3}, {3}, true);
-                           },
-                           ErrorKind::shape, {"batch_norm", "(1, 3)"}),
-                   refuses("no channels",
-                           [call] {
-                             call({2, 0}, {0}, {0}, true);
-                           },
-                           ErrorKind::shape, {"batch_norm", "(2, 0)"}),
-                   refuses("other statistics",
-                           [call] {
-                             call({2, 3}, {4}, {3}, false);
-                           },
-                           ErrorKind::shape, {"batch_norm", "(4)"})};
-  all.push_back(std::move(record));
+  error("another weight", {2, 3}, 3, 4, true, {"(4)", "(2, 3)"});
+  error("one value a channel, training", {1, 3}, 3, 3, true, {"(1, 3)"});
+  error("no channels", {2, 0}, 0, 0, true, {"(2, 0)"});
+  error("other statistics", {2, 3}, 4, 3, false, {"(4)"});
+  return {record};
 }
 
 }  // namespace autograd::testing

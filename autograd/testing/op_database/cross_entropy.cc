@@ -36,7 +36,7 @@ Array reference(const std::vector<Array>& in, const Settings& s) {
 }
 
 // -ln softmax(logits)[target], smoothed, of plain ops.
-Variables composed(const Variables& in, const Settings& s) {
+Variable composed(const Variables& in, const Settings& s) {
   const int64_t rows = in[0].size(0), classes = in[0].size(1);
   Tensor one_hot = Tensor::zeros({rows, classes}, in[0].dtype()),
          counts = Tensor::zeros({rows}, in[0].dtype());
@@ -50,84 +50,71 @@ Variables composed(const Variables& in, const Settings& s) {
   const Variable terms = neg(log_softmax(in[0])) * weight, hot(one_hot), count(counts);
   const Variable losses =
       count * (sum(terms * hot, {1}) * (1 - s.smoothing) + mean(terms, {1}) * s.smoothing);
-  if (s.reduction == Reduction::none) return {losses};
-  if (s.reduction == Reduction::sum) return {sum(losses)};
+  if (s.reduction == Reduction::none) return losses;
+  if (s.reduction == Reduction::sum) return sum(losses);
   const double counted = sum(hot * weight).item();
-  return {sum(losses) * (counted > 0 ? 1 / counted : rows > 0 ? 0 : NAN)};
+  return sum(losses) * (counted > 0 ? 1 / counted : rows > 0 ? 0 : NAN);
+}
+
+Sample sample_of(const Shape& shape, const Settings& s, const std::string& how, Draws& draw,
+                 bool all_ignored = false) {
+  Array targets = random_indices({shape[0]}, draw.seed(), shape[1]);
+  for (size_t i = 0; i < targets.values.size(); ++i)
+    if (all_ignored || i % 4 == 1) targets.values[i] = kIgnored;
+  Sample sample{.label = text(shape) + how,
+                .inputs = {floating(draw(shape)), indices(targets)},
+                .op = one([s](const Variables& in) {
+                  return cross_entropy(in[0], in[1].data(), kIgnored, s.smoothing, s.reduction,
+                                       s.weighted ? in[2].data() : Tensor());
+                }),
+                .reference = one_array([s](const std::vector<Array>& in) { return reference(in, s); }),
+                .composed = one([s](const Variables& in) { return composed(in, s); })};
+  if (s.weighted) sample.inputs.push_back(constant_input(draw({shape[1]}, 0.1, 2)));
+  return sample;
 }
 
 }  // namespace
 
-void add_cross_entropy(std::vector<OpRecord>& all) {
-  OpRecord record{"cross_entropy", "cross_entropy", OpRecord::Derivatives::once};
-  record.fused = true;
-  record.tolerance = {3e-6, 1e-13, "the float kernel's own exponential is within 3e-7"};
+std::vector<OpRecord> cross_entropy_ops() {
+  OpRecord record{.name = "cross_entropy",
+                  .derivatives = OpRecord::Derivatives::once,
+                  .fused = true,
+                  .tolerance = kExponential};
   record.tolerance.roundings = 3;  // of the rows, their sum and the mean
-  uint64_t seed = 600;
-  const auto add = [&](const Shape& shape, const Settings& s, const std::string& label,
+  Draws draw(600);
+  const auto add = [&](const Shape& shape, const Settings& s, const std::string& how,
                        bool all_ignored = false) {
-    Array targets = random_indices({shape[0]}, seed, shape[1]);
-    for (size_t i = 0; i < targets.values.size(); ++i)
-      if (all_ignored || i % 4 == 1) targets.values[i] = kIgnored;
-    Sample sample{text(shape) + label,
-                  {floating(random_array(shape, seed + 1)), indices(targets)},
-                  [s](const Variables& in) {
-                    return Variables{cross_entropy(in[0], in[1].data(), kIgnored, s.smoothing, s.reduction,
-                                                   s.weighted ? in[2].data() : Tensor())};
-                  },
-                  [s](const std::vector<Array>& in) { return std::vector<Array>{reference(in, s)}; },
-                  [s](const Variables& in) { return composed(in, s); },
-                  shape.numel() > 1000};
-    if (s.weighted) sample.inputs.push_back(constant_input(random_array({shape[1]}, seed + 2, 0.1, 2)));
-    seed += 3;
-    record.samples.push_back(std::move(sample));
+    record.samples.push_back(sample_of(shape, s, how, draw, all_ignored));
   };
-  for (const auto& [reduction, name] : std::vector<std::pair<Reduction, const char*>>{
+  for (const auto& [reduction, name] : std::vector<std::pair<Reduction, std::string>>{
            {Reduction::mean, ", mean"}, {Reduction::sum, ", sum"}, {Reduction::none, ", each"}}) {
-    add({5, 4}, {0, reduction, false}, name);
-    add({5, 4}, {0.1, reduction, false}, std::string(name) + ", smoothed");
-    add({5, 4}, {0.1, reduction, true}, std::string(name) + ", smoothed, weighted");
+    add({5, 4}, {.reduction = reduction}, name);
+    add({5, 4}, {.smoothing = 0.1, .reduction = reduction}, name + ", smoothed");
+    add({5, 4}, {.smoothing = 0.1, .reduction = reduction, .weighted = true}, name + ", smoothed, weighted");
   }
   add({1, 1}, {}, ", one class");
   add({3, 4}, {}, ", all ignored", true);
-  add({0, 4}, {0, Reduction::none, false}, ", no rows");
-  add({40, 1000}, {0.1, Reduction::mean, false}, ", smoothed");
+  add({0, 4}, {.reduction = Reduction::none}, ", no rows");
+  add({40, 1000}, {.smoothing = 0.1}, ", smoothed");
   // NaN: the mean of nothing, as F.cross_entropy(torch.zeros(0, 4), torch.zeros(0).long()) is.
-  add({0, 4}, {0, Reduction::mean, false}, ", no rows, mean");
-  add({0, 4}, {0.1, Reduction::mean, true}, ", no rows, mean, smoothed, weighted");
-  add({0, 4}, {0.1, Reduction::sum, false}, ", no rows, sum, smoothed");
-  record.errors = {refuses("a target beyond the classes",
-                           [] {
-                             cross_entropy(zeros({2, 3}), Tensor::full({2}, 3, DType::i64));
-                           },
-                           ErrorKind::index, {"cross_entropy", "3", "(2, 3)"}),
-                   refuses("a target where there are no classes",
-                           [] {
-                             cross_entropy(zeros({2, 0}), Tensor::zeros({2}, DType::i64));
-                           },
-                           ErrorKind::index, {"cross_entropy", "(2, 0)"}),
-                   refuses("another number of targets",
-                           [] {
-                             cross_entropy(zeros({2, 3}), Tensor::zeros({3}, DType::i64));
-                           },
-                           ErrorKind::shape, {"cross_entropy", "(2, 3)", "(3)"}),
-                   refuses("targets that are no i64",
-                           [] {
-                             cross_entropy(zeros({2, 3}), Tensor::zeros({2}));
-                           },
-                           ErrorKind::dtype, {"cross_entropy", "f32"}),
-                   refuses("smoothing over 1",
-                           [] {
-                             cross_entropy(zeros({2, 3}), Tensor::zeros({2}, DType::i64), -100, 2);
-                           },
-                           ErrorKind::argument, {"cross_entropy", "2"}),
-                   refuses("other class weights",
-                           [] {
-                             cross_entropy(zeros({2, 3}), Tensor::zeros({2}, DType::i64), -100, 0,
-                                           Reduction::mean, Tensor::zeros({4}));
-                           },
-                           ErrorKind::shape, {"cross_entropy", "(4)", "(2, 3)"})};
-  all.push_back(std::move(record));
+  add({0, 4}, {}, ", no rows, mean");
+  add({0, 4}, {.smoothing = 0.1, .weighted = true}, ", no rows, mean, smoothed, weighted");
+  add({0, 4}, {.smoothing = 0.1, .reduction = Reduction::sum}, ", no rows, sum, smoothed");
+  record.errors = {
+      refuses("a target beyond the classes", [] { cross_entropy(zeros(2, 3), ids(2, 3)); }, ErrorKind::index,
+              {"cross_entropy", "3", "(2, 3)"}),
+      refuses("a target where there are no classes", [] { cross_entropy(zeros(2, 0), ids(2)); },
+              ErrorKind::index, {"cross_entropy", "(2, 0)"}),
+      refuses("another number of targets", [] { cross_entropy(zeros(2, 3), ids(3)); }, ErrorKind::shape,
+              {"cross_entropy", "(2, 3)", "(3)"}),
+      refuses("targets that are no i64", [] { cross_entropy(zeros(2, 3), zeros(2).data()); },
+              ErrorKind::dtype, {"cross_entropy", "f32"}),
+      refuses("smoothing over 1", [] { cross_entropy(zeros(2, 3), ids(2), -100, 2); }, ErrorKind::argument,
+              {"cross_entropy", "2"}),
+      refuses("other class weights",
+              [] { cross_entropy(zeros(2, 3), ids(2), -100, 0, Reduction::mean, zeros(4).data()); },
+              ErrorKind::shape, {"cross_entropy", "(4)", "(2, 3)"})};
+  return {record};
 }
 
 }  // namespace autograd::testing

@@ -1,5 +1,4 @@
 #include "autograd/testing/op_database/common.h"
-#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -18,9 +17,9 @@ Array reference(const Array& x, double p) {
 
 }  // namespace
 
-void add_dropout(std::vector<OpRecord>& all) {
-  OpRecord record{"dropout", "dropout"};
-  uint64_t seed = 1100;
+std::vector<OpRecord> dropout_ops() {
+  OpRecord record{.name = "dropout"};
+  Draws draw(1100);
   for (const auto& [shape, p, train] : std::vector<std::tuple<Shape, double, bool>>{{{3, 5}, 0.4, true},
                                                                                     {{3, 5}, 0, true},
                                                                                     {{3, 5}, 0.4, false},
@@ -30,20 +29,19 @@ void add_dropout(std::vector<OpRecord>& all) {
                                                                                     {{64, 300}, 0.3, true},
                                                                                     {{2, 0, 3}, 0.5, true},
                                                                                     {{3, 0}, 0.5, false}})
-    record.samples.push_back({tensor::format("{}, p {}{}", text(shape), p, train ? "" : ", evaluating"),
-                              {floating(random_array(shape, seed++))},
-                              [p = p, train = train](const Variables& in) {
-                                tensor::Generator generator(kSeed);
-                                return Variables{dropout(in[0], p, train, generator)};
-                              },
-                              [p = p, train = train](const std::vector<Array>& in) {
-                                return std::vector<Array>{train && p > 0 ? reference(in[0], p) : in[0]};
-                              },
-                              {},
-                              shape.numel() > 1000});
-  record.errors = {refuses("a probability over 1", [] { dropout(zeros({2}), 1.5, true); },
-                           ErrorKind::argument, {"dropout", "1.5"})};
-  all.push_back(std::move(record));
+    record.samples.push_back(
+        {.label = tensor::format("{}, p {}{}", text(shape), p, train ? "" : ", evaluating"),
+         .inputs = {floating(draw(shape))},
+         .op = one([p = p, train = train](const Variables& in) {
+           tensor::Generator generator(kSeed);
+           return dropout(in[0], p, train, generator);
+         }),
+         .reference = one_array([p = p, train = train](const std::vector<Array>& in) {
+           return train && p > 0 ? reference(in[0], p) : in[0];
+         })});
+  record.errors = {refuses("a probability over 1", [] { dropout(zeros(2), 1.5, true); }, ErrorKind::argument,
+                           {"dropout", "1.5"})};
+  return {record};
 }
 
 }  // namespace autograd::testing

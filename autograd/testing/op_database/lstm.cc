@@ -1,5 +1,4 @@
 #include "autograd/testing/op_database/recurrent.h"
-#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -7,35 +6,57 @@ namespace {
 using Cell = LstmState (*)(const Variable&, const LstmState&, const Variable&, const Variable&,
                            const Variable&, const Variable&);
 
-const Tolerance kTolerance{5e-6, 1e-12,
-                           "products, and the float kernel's own exponential and tanh, within 3e-7 each"};
+constexpr Tolerance kTolerance = {
+    .f32 = 5e-6,
+    .f64 = 1e-12,
+    .reason = "products, and the float kernel's own exponential and tanh, within 3e-7 each",
+    .roundings = 5};  // of the gates and the state, and in the composed form of each product
 
 // inputs: x, h, c, weight_ih, weight_hh and, where there are any, the biases
-std::vector<SampleInput> inputs_of(const Shape& x, int64_t n, int64_t in, int64_t hidden, bool biases,
-                                   uint64_t seed) {
-  std::vector<SampleInput> inputs = {floating(random_array(x, seed)),
-                                     floating(random_array({n, hidden}, seed + 1)),
-                                     floating(random_array({n, hidden}, seed + 2)),
-                                     floating(random_array({4 * hidden, in}, seed + 3, -0.7, 0.7)),
-                                     floating(random_array({4 * hidden, hidden}, seed + 4, -0.7, 0.7))};
-  if (biases)
-    for (uint64_t k = 5; k < 7; ++k)
-      inputs.push_back(floating(random_array({4 * hidden}, seed + k, -0.5, 0.5)));
+std::vector<SampleInput> inputs_of(const Shape& x, int64_t hidden, bool biases, Draws& draw) {
+  const int64_t n = x[x.rank() - 2], in = x.back();
+  std::vector<SampleInput> inputs = {floating(draw(x)), floating(draw({n, hidden})),
+                                     floating(draw({n, hidden})), floating(draw({4 * hidden, in}, -0.7, 0.7)),
+                                     floating(draw({4 * hidden, hidden}, -0.7, 0.7))};
+  for (int k = 0; biases && k < 2; ++k) inputs.push_back(floating(draw({4 * hidden}, -0.5, 0.5)));
   return inputs;
 }
 
-Variable bias(const Variables& in, size_t k) { return in.size() > k ? in[k] : Variable(); }
-
-LstmArrays weights_of(const std::vector<Array>& in) {
-  return {&in[3], &in[4], in.size() > 5 ? &in[5] : nullptr, in.size() > 6 ? &in[6] : nullptr};
+// x (t, n, in): the outputs of all steps and the last state.
+std::vector<Array> reference(const Array& x, const std::vector<Array>& in) {
+  const LstmArrays weights{&in[3], &in[4], in.size() > 5 ? &in[5] : nullptr,
+                           in.size() > 6 ? &in[6] : nullptr};
+  const int64_t steps = x.size(0), rows = x.size(1), hidden = in[1].size(1);
+  Array outputs(Shape{steps, rows, hidden}), h = in[1], c = in[2];
+  for (int64_t i = 0; i < rows; ++i) {
+    std::vector<double> hi = row_of(h, i), ci = row_of(c, i);
+    for (int64_t s = 0; s < steps; ++s) {
+      lstm_row(weights, row_of(x, s * rows + i), hi, ci);
+      for (int64_t k = 0; k < hidden; ++k) outputs({s, i, k}) = hi[static_cast<size_t>(k)];
+    }
+    for (int64_t k = 0; k < hidden; ++k)
+      h({i, k}) = hi[static_cast<size_t>(k)], c({i, k}) = ci[static_cast<size_t>(k)];
+  }
+  return {outputs, h, c};
 }
 
-OpRecord cell(const char* name, Cell op, bool fused) {
-  OpRecord record{name, "lstm", fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice};
-  record.fused = fused;
-  record.tolerance = kTolerance;
-  record.tolerance.roundings = 5;  // of the gates and the state, and in the composed form of each product
-  uint64_t seed = 1200;
+LstmState step(Cell op, const Variable& x, const LstmState& state, const Variables& in) {
+  return op(x, state, in[3], in[4], optional_input(in, 5), optional_input(in, 6));
+}
+
+OpFunction call(Cell op) {
+  return [op](const Variables& in) {
+    const LstmState s = step(op, in[0], {in[1], in[2]}, in);
+    return Variables{s.h, s.c};
+  };
+}
+
+OpRecord cell_op(const char* name, Cell op, bool fused) {
+  OpRecord record{.name = name,
+                  .derivatives = fused ? OpRecord::Derivatives::once : OpRecord::Derivatives::twice,
+                  .fused = fused,
+                  .tolerance = kTolerance};
+  Draws draw(1200);
   for (const auto& [n, size, hidden, biases] :
        std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{{2, 3, 2, true},
                                                                 {2, 3, 2, false},
@@ -46,57 +67,35 @@ OpRecord cell(const char* name, Cell op, bool fused) {
                                                                 {2, 0, 2, true},
                                                                 {2, 0, 2, false},
                                                                 {2, 3, 0, true}}) {
-    Sample sample{tensor::format("{} rows, {} to {}{}", n, size, hidden, biases ? "" : ", no biases"),
-                  inputs_of({n, size}, n, size, hidden, biases, seed),
-                  [op](const Variables& in) {
-                    const LstmState s = op(in[0], {in[1], in[2]}, in[3], in[4], bias(in, 5), bias(in, 6));
-                    return Variables{s.h, s.c};
-                  },
-                  [](const std::vector<Array>& in) {
-                    Array h = in[1], c = in[2];
-                    for (int64_t i = 0; i < h.size(0); ++i) {
-                      std::vector<double> hi = row_of(h, i), ci = row_of(c, i);
-                      lstm_row(weights_of(in), row_of(in[0], i), hi, ci);
-                      for (size_t k = 0; k < hi.size(); ++k)
-                        h({i, static_cast<int64_t>(k)}) = hi[k], c({i, static_cast<int64_t>(k)}) = ci[k];
-                    }
-                    return std::vector<Array>{h, c};
-                  },
-                  {},
-                  n * size > 1000};
-    if (fused)
-      sample.composed = [](const Variables& in) {
-        const LstmState s = lstm_cell_composed(in[0], {in[1], in[2]}, in[3], in[4], bias(in, 5), bias(in, 6));
-        return Variables{s.h, s.c};
-      };
-    seed += 7;
+    Sample sample{
+        .label = tensor::format("{} rows, {} to {}{}", n, size, hidden, biases ? "" : ", no biases"),
+        .inputs = inputs_of({n, size}, hidden, biases, draw),
+        .op = call(op),
+        .reference = [](const std::vector<Array>& in) {
+          const std::vector<Array> all = reference({{1, in[0].size(0), in[0].size(1)}, in[0].values}, in);
+          return std::vector<Array>{all[1], all[2]};
+        }};
+    if (fused) sample.composed = call(lstm_cell_composed);
     record.samples.push_back(std::move(sample));
   }
-  record.errors = {
-      refuses("another state",
-              [op] {
-                op(zeros({2, 3}), {zeros({2, 5}), zeros({2, 4})}, zeros({16, 3}), zeros({16, 4}), {}, {});
-              },
-              ErrorKind::shape, {"lstm_cell", "(2, 5)", "(2, 4)"}),
-      refuses("another input size",
-              [op] {
-                op(zeros({2, 3}), {zeros({2, 4}), zeros({2, 4})}, zeros({16, 5}), zeros({16, 4}), {}, {});
-              },
-              ErrorKind::shape, {"lstm_cell", "(16, 5)", "3"})};
+  const auto error = [&](const char* label, int64_t hidden, int64_t in,
+                         const std::vector<std::string>& says) {
+    const auto call_it = [=] {
+      op(zeros(2, 3), {zeros(2, hidden), zeros(2, 4)}, zeros(16, in), zeros(16, 4), {}, {});
+    };
+    record.errors.push_back(refuses(label, call_it, ErrorKind::shape, says));
+  };
+  error("another state", 5, 3, {"lstm_cell", "(2, 5)", "(2, 4)"});
+  error("another input size", 4, 5, {"lstm_cell", "(16, 5)", "3"});
   return record;
 }
 
-}  // namespace
-
-void add_lstm(std::vector<OpRecord>& all) {
-  all.push_back(cell("lstm_cell", lstm_cell, true));
-  all.push_back(cell("lstm_cell_composed", lstm_cell_composed, false));
-
-  OpRecord record{"lstm_sequence", "lstm", OpRecord::Derivatives::once};
-  record.fused = true;
-  record.tolerance = kTolerance;
-  record.tolerance.roundings = 5;  // of the gates and the state, and in the composed form of each product
-  uint64_t seed = 1300;
+OpRecord sequence_op() {
+  OpRecord record{.name = "lstm_sequence",
+                  .derivatives = OpRecord::Derivatives::once,
+                  .fused = true,
+                  .tolerance = kTolerance};
+  Draws draw(1300);
   for (const auto& [t, n, size, hidden, biases] :
        std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t, bool>>{{3, 2, 3, 2, true},
                                                                          {1, 2, 3, 2, true},
@@ -105,54 +104,45 @@ void add_lstm(std::vector<OpRecord>& all) {
                                                                          {8, 8, 48, 32, true},
                                                                          {3, 0, 3, 2, true},
                                                                          {3, 2, 0, 2, true},
-                                                                         {3, 2, 3, 0, false}}) {
-    Sample sample{
-        tensor::format("{} steps of {} rows, {} to {}{}", t, n, size, hidden, biases ? "" : ", no biases"),
-        inputs_of({t, n, size}, n, size, hidden, biases, seed),
-        [](const Variables& in) {
-          const LstmSequence s = lstm_sequence(in[0], {in[1], in[2]}, in[3], in[4], bias(in, 5), bias(in, 6));
-          return Variables{s.outputs, s.last.h, s.last.c};
-        },
-        [](const std::vector<Array>& in) {
-          const int64_t steps = in[0].size(0), rows = in[0].size(1), hidden_size = in[1].size(1);
-          Array outputs(Shape{steps, rows, hidden_size}), h = in[1], c = in[2];
-          for (int64_t i = 0; i < rows; ++i) {
-            std::vector<double> hi = row_of(h, i), ci = row_of(c, i);
-            for (int64_t s = 0; s < steps; ++s) {
-              lstm_row(weights_of(in), row_of(in[0], s * rows + i), hi, ci);
-              for (int64_t k = 0; k < hidden_size; ++k) outputs({s, i, k}) = hi[static_cast<size_t>(k)];
-            }
-            for (int64_t k = 0; k < hidden_size; ++k)
-              h({i, k}) = hi[static_cast<size_t>(k)], c({i, k}) = ci[static_cast<size_t>(k)];
-          }
-          return std::vector<Array>{outputs, h, c};
-        },
-        [](const Variables& in) {
-          LstmState s{in[1], in[2]};
-          Variables outputs;
-          for (int64_t step = 0; step < in[0].size(0); ++step) {
-            s = lstm_cell_composed(select(in[0], 0, step), s, in[3], in[4], bias(in, 5), bias(in, 6));
-            outputs.push_back(s.h);
-          }
-          return Variables{stack(outputs, 0), s.h, s.c};
-        },
-        t * n * size > 1000};
-    seed += 7;
-    record.samples.push_back(std::move(sample));
-  }
-  record.errors = {refuses("no steps",
-                           [] {
-                             lstm_sequence(zeros({0, 2, 3}), {zeros({2, 4}), zeros({2, 4})}, zeros({16, 3}),
-                                           zeros({16, 4}), {}, {});
-                           },
-                           ErrorKind::shape, {"lstm_sequence", "(0, 2, 3)"}),
-                   refuses("another state",
-                           [] {
-                             lstm_sequence(zeros({2, 2, 3}), {zeros({3, 4}), zeros({2, 4})}, zeros({16, 3}),
-                                           zeros({16, 4}), {}, {});
-                           },
-                           ErrorKind::shape, {"lstm_sequence", "(3, 4)", "(2, 4)"})};
-  all.push_back(std::move(record));
+                                                                         {3, 2, 3, 0, false}})
+    record.samples.push_back({.label = tensor::format("{} steps of {} rows, {} to {}{}", t, n, size, hidden,
+                                                      biases ? "" : ", no biases"),
+                              .inputs = inputs_of({t, n, size}, hidden, biases, draw),
+                              .op =
+                                  [](const Variables& in) {
+                                    const LstmSequence s =
+                                        lstm_sequence(in[0], {in[1], in[2]}, in[3], in[4],
+                                                      optional_input(in, 5), optional_input(in, 6));
+                                    return Variables{s.outputs, s.last.h, s.last.c};
+                                  },
+                              .reference = [](const std::vector<Array>& in) { return reference(in[0], in); },
+                              .composed =
+                                  [](const Variables& in) {
+                                    LstmState s{in[1], in[2]};
+                                    Variables outputs;
+                                    for (int64_t k = 0; k < in[0].size(0); ++k) {
+                                      s = step(lstm_cell_composed, select(in[0], 0, k), s, in);
+                                      outputs.push_back(s.h);
+                                    }
+                                    return Variables{stack(outputs, 0), s.h, s.c};
+                                  }});
+  const auto error = [&](const char* label, int64_t steps, int64_t rows,
+                         const std::vector<std::string>& says) {
+    const auto call_it = [=] {
+      lstm_sequence(zeros(steps, 2, 3), {zeros(rows, 4), zeros(2, 4)}, zeros(16, 3), zeros(16, 4), {}, {});
+    };
+    record.errors.push_back(refuses(label, call_it, ErrorKind::shape, says));
+  };
+  error("no steps", 0, 2, {"lstm_sequence", "(0, 2, 3)"});
+  error("another state", 2, 3, {"lstm_sequence", "(3, 4)", "(2, 4)"});
+  return record;
+}
+
+}  // namespace
+
+std::vector<OpRecord> lstm_ops() {
+  return {cell_op("lstm_cell", lstm_cell, true), cell_op("lstm_cell_composed", lstm_cell_composed, false),
+          sequence_op()};
 }
 
 }  // namespace autograd::testing

@@ -1,5 +1,4 @@
 #include "autograd/testing/op_database/common.h"
-#include "tensor/format.h"
 
 namespace autograd::testing {
 namespace {
@@ -46,58 +45,44 @@ Array average_reference(const Array& x, int64_t h, int64_t w) {
   });
 }
 
-}  // namespace
-
-void add_pool(std::vector<OpRecord>& all) {
-  OpRecord max_record{"max_pool2d", "pool", OpRecord::Derivatives::once};
-  max_record.tolerance = {0, 0, "nothing is computed forward"};
+OpRecord max_pool_op() {
+  OpRecord record{.name = "max_pool2d",
+                  .derivatives = OpRecord::Derivatives::once,
+                  .tolerance = {.f32 = 0, .f64 = 0, .reason = "nothing is computed forward"}};
   uint64_t seed = 800;
+  const Pool2dOptions padded{3, 3, 2, 2, 1, 1};
+  const Pool2dOptions ceil{.ceil_mode = true};
   for (const auto& [label, x, o] : std::vector<std::tuple<const char*, Shape, Pool2dOptions>>{
            {"2 x 2", {2, 2, 4, 4}, {}},
-           {"3 x 3, stride 2, padded", {1, 2, 5, 6}, {3, 3, 2, 2, 1, 1}},
-           {"ceil", {1, 1, 5, 4}, {2, 2, 2, 2, 0, 0, 1, 1, true}},
+           {"3 x 3, stride 2, padded", {1, 2, 5, 6}, padded},
+           {"ceil", {1, 1, 5, 4}, ceil},
            {"dilated", {1, 1, 6, 6}, {2, 2, 1, 2, 0, 0, 3, 2}},
            {"one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}},
            {"no pictures", {0, 2, 4, 4}, {}},
-           {"a layer", {1, 16, 28, 28}, {3, 3, 2, 2, 1, 1}},
+           {"a layer", {1, 16, 28, 28}, padded},
            {"ceil, larger than the picture", {1, 2, 2, 2}, {3, 3, 2, 2, 0, 0, 1, 1, true}},
            {"ceil, padded, no window behind", {1, 1, 3, 4}, {2, 3, 2, 3, 1, 1, 1, 1, true}},
            {"no pictures, ceil, padded", {0, 2, 5, 4}, {3, 3, 2, 2, 1, 1, 1, 1, true}}})
-    max_record.samples.push_back(
-        {tensor::format("{}: {}", label, text(x)),
-         {floating(random_distinct(x, seed++))},
-         [o = o](const Variables& in) { return Variables{max_pool2d(in[0], o)}; },
-         [o = o](const std::vector<Array>& in) { return std::vector<Array>{max_reference(in[0], o)}; },
-         {},
-         x.numel() > 1000});
-  max_record.errors = {refuses("a window that is too large",
-                               [] {
-                                 max_pool2d(zeros({1, 1, 2, 2}), {3, 3, 1, 1});
-                               },
-                               ErrorKind::shape, {"max_pool2d", "(1, 1, 2, 2)"}),
-                       refuses("a window that is too large, ceil",
-                               [] {
-                                 max_pool2d(zeros({1, 1, 2, 2}), {4, 4, 2, 2, 0, 0, 1, 1, true});
-                               },
-                               ErrorKind::shape, {"max_pool2d", "(1, 1, 2, 2)"}),
-                       refuses("no channels",
-                               [] {
-                                 max_pool2d(zeros({1, 0, 4, 4}), {});
-                               },
-                               ErrorKind::shape, {"max_pool2d", "(1, 0, 4, 4)"}),
-                       refuses("empty pictures",
-                               [] {
-                                 max_pool2d(zeros({1, 2, 0, 4}), {});
-                               },
-                               ErrorKind::shape, {"max_pool2d", "(1, 2, 0, 4)"}),
-                       refuses("three dimensions",
-                               [] {
-                                 max_pool2d(zeros({1, 2, 2}), {});
-                               },
-                               ErrorKind::shape, {"max_pool2d", "(1, 2, 2)"})};
-  all.push_back(std::move(max_record));
+    record.samples.push_back(
+        {.label = tensor::format("{}: {}", label, text(x)),
+         .inputs = {floating(random_distinct(x, seed++))},
+         .op = one([o = o](const Variables& in) { return max_pool2d(in[0], o); }),
+         .reference = one_array([o = o](const std::vector<Array>& in) { return max_reference(in[0], o); })});
+  const auto error = [&](const char* label, const Shape& x, const Pool2dOptions& o = {}) {
+    record.errors.push_back(
+        refuses(label, [=] { max_pool2d(zeros(x), o); }, ErrorKind::shape, {"max_pool2d", text(x)}));
+  };
+  error("a window that is too large", {1, 1, 2, 2}, {3, 3, 1, 1});
+  error("a window that is too large, ceil", {1, 1, 2, 2}, {4, 4, 2, 2, 0, 0, 1, 1, true});
+  error("no channels", {1, 0, 4, 4});
+  error("empty pictures", {1, 2, 0, 4});
+  error("three dimensions", {1, 2, 2});
+  return record;
+}
 
-  OpRecord average{"adaptive_avg_pool2d", "pool", OpRecord::Derivatives::once};
+OpRecord average_pool_op() {
+  OpRecord record{.name = "adaptive_avg_pool2d", .derivatives = OpRecord::Derivatives::once};
+  Draws draw(810);
   for (const auto& [x, h, w] : std::vector<std::tuple<Shape, int64_t, int64_t>>{{{2, 3, 4, 4}, 1, 1},
                                                                                 {{1, 2, 5, 7}, 2, 3},
                                                                                 {{1, 1, 2, 3}, 4, 5},
@@ -106,31 +91,24 @@ void add_pool(std::vector<OpRecord>& all) {
                                                                                 {{2, 64, 7, 7}, 1, 1},
                                                                                 {{0, 2, 4, 4}, 2, 3},
                                                                                 {{2, 0, 4, 4}, 2, 3}})
-    average.samples.push_back(
-        {tensor::format("{} to ({}, {})", text(x), h, w),
-         {floating(random_array(x, seed++))},
-         [h = h, w = w](const Variables& in) { return Variables{adaptive_avg_pool2d(in[0], h, w)}; },
-         [h = h, w = w](const std::vector<Array>& in) {
-           return std::vector<Array>{average_reference(in[0], h, w)};
-         },
-         {},
-         x.numel() > 1000});
-  average.errors = {refuses("an output of no size",
-                            [] {
-                              adaptive_avg_pool2d(zeros({1, 1, 4, 4}), 0, 1);
-                            },
-                            ErrorKind::argument, {"adaptive_avg_pool2d", "0"}),
-                    refuses("empty pictures",
-                            [] {
-                              adaptive_avg_pool2d(zeros({1, 2, 0, 4}), 2, 3);
-                            },
-                            ErrorKind::shape, {"adaptive_avg_pool2d", "(1, 2, 0, 4)"}),
-                    refuses("three dimensions",
-                            [] {
-                              adaptive_avg_pool2d(zeros({1, 4, 4}), 1, 1);
-                            },
-                            ErrorKind::shape, {"adaptive_avg_pool2d", "(1, 4, 4)"})};
-  all.push_back(std::move(average));
+    record.samples.push_back(
+        {.label = tensor::format("{} to ({}, {})", text(x), h, w),
+         .inputs = {floating(draw(x))},
+         .op = one([h = h, w = w](const Variables& in) { return adaptive_avg_pool2d(in[0], h, w); }),
+         .reference = one_array([h = h, w = w](const auto& in) { return average_reference(in[0], h, w); })});
+  const auto error = [&](const char* label, const Shape& x, int64_t h, ErrorKind kind,
+                         const std::string& says) {
+    record.errors.push_back(
+        refuses(label, [=] { adaptive_avg_pool2d(zeros(x), h, 1); }, kind, {"adaptive_avg_pool2d", says}));
+  };
+  error("an output of no size", {1, 1, 4, 4}, 0, ErrorKind::argument, "0");
+  error("empty pictures", {1, 2, 0, 4}, 2, ErrorKind::shape, "(1, 2, 0, 4)");
+  error("three dimensions", {1, 4, 4}, 1, ErrorKind::shape, "(1, 4, 4)");
+  return record;
 }
+
+}  // namespace
+
+std::vector<OpRecord> pool_ops() { return {max_pool_op(), average_pool_op()}; }
 
 }  // namespace autograd::testing
