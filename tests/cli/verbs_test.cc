@@ -93,7 +93,7 @@ TEST_CASE("score: every option counts") {
         1);  // nothing of the files without a mistake
   options.tokenizer.reset();
   CHECK(score({"--list", folder / "list", "--json"}).out == to_json(expected(options, true)).dump() + "\n");
-  options.protocol = Protocol::original;
+  options.protocol = Protocol::torcheval;
   options.split = "first";  // without a list, the first file of references says where they are from
   const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
   CHECK(score({"--protocol", "original"}).out == score_table({&row, 1}));
