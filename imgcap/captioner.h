@@ -79,7 +79,7 @@ class Captioner {
   // it has the same bits in any batch and from any thread. May be called by several threads at once.
   //
   // Kind argument: a request without a photo, and what the search's settings must not be (beam_search.h,
-  // original_search.h, sampling.h). Kind shape: features of another shape. Kind data: the model gives NaN.
+  // sampling.h). Kind shape: features of another shape. Kind data: the model gives NaN.
   // An error of one request ends the call.
   std::vector<CaptionResult> caption(const std::vector<CaptionRequest>& requests) const;
   CaptionResult caption(const CaptionRequest& request) const;

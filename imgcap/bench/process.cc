@@ -28,25 +28,11 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-// This program's environment with `more` in front: the first of equal names counts.
-std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>>& more) {
-  std::vector<std::string> all;
-  for (const auto& [name, value] : more) all.push_back(name + "=" + value);
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    bool replaced = false;
-    for (const auto& setting : more) replaced = replaced || text.starts_with(setting.first + "=");
-    if (!replaced) all.push_back(text);
-  }
-  return all;
-}
-
 }  // namespace
 
-Finished run_process(const std::vector<std::string>& command,
-                     const std::vector<std::pair<std::string, std::string>>& environment) {
+Finished run_process(const std::vector<std::string>& command) {
   check(!command.empty(), ErrorKind::argument, "process: no command");
-  std::vector<std::string> arguments = command, settings = environment_with(environment);
+  std::vector<std::string> arguments = command;
   int ends[2];
   check(pipe2(ends, O_CLOEXEC) == 0, ErrorKind::io, "{}: no pipe: {}", command[0], std::strerror(errno));
   posix_spawn_file_actions_t files;
@@ -55,8 +41,8 @@ Finished run_process(const std::vector<std::string>& command,
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   pid_t pid = -1;
   const auto start = std::chrono::steady_clock::now();
-  const int error = posix_spawnp(&pid, arguments[0].c_str(), &files, nullptr, pointers(arguments).data(),
-                                 pointers(settings).data());
+  const int error =
+      posix_spawnp(&pid, arguments[0].c_str(), &files, nullptr, pointers(arguments).data(), environ);
   posix_spawn_file_actions_destroy(&files);
   close(ends[1]);
   if (error != 0) close(ends[0]);

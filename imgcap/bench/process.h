@@ -1,9 +1,7 @@
 // Runs another program and sees what it took.
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace imgcap::bench {
@@ -14,9 +12,8 @@ struct Finished {
   double peak_mib = 0;  // its largest resident set, with what it has mapped
 };
 
-// `environment` comes on top of this program's own. Errors: io (cannot be started), data (it ended with
-// another exit code than 0 or by a signal; the message names the command).
-Finished run_process(const std::vector<std::string>& command,
-                     const std::vector<std::pair<std::string, std::string>>& environment = {});
+// Errors: io (cannot be started), data (it ended with another exit code than 0 or by a signal; the message
+// names the command).
+Finished run_process(const std::vector<std::string>& command);
 
 }  // namespace imgcap::bench

@@ -45,17 +45,13 @@ CaptionBatch random_batch(int64_t captions, int64_t tokens, int64_t vocabulary,
   return pack(features, rows);
 }
 
-DType dtype_of(const std::string& precision) {
-  return precision == "f16" ? DType::f16 : precision == "bf16" ? DType::bf16 : DType::f32;
-}
-
 autograd::Variable step_loss(Decoder& decoder, const CaptionBatch& batch, const LossOptions& options,
                              DType precision) {
   const autograd::AutocastGuard autocast(precision);
   return decoder.loss(batch, options).loss;
 }
 
-Row train_step(DecoderKind kind, int64_t calls, const std::string& precision) {
+Row train_step(DecoderKind kind, int64_t calls, Precision precision) {
   constexpr int64_t kCaptions = 128, kTokens = 20;
   tensor::Generator generator(1);
   DecoderConfig config;
@@ -71,7 +67,7 @@ Row train_step(DecoderKind kind, int64_t calls, const std::string& precision) {
   optim::GradScaler scaler({.enabled = dtype == DType::f16});
   Row row;
   row.what = tensor::format("training step, 128 captions of 20 tokens, 128 images, original widths, {}",
-                            precision == "f32" ? "float32" : "autocast to " + precision);
+                            precision == Precision::f32 ? "float32" : "autocast to " + to_string(precision));
   row.unit = "captions";
   row.per_call = kCaptions;
   row.timing = measure(
@@ -146,19 +142,15 @@ Row caption_resnet50(int64_t calls) {
 
 }  // namespace
 
-std::vector<std::string> row_names() {
+std::vector<std::string> row_names(Precision precision) {
+  if (precision != Precision::f32) return {"train-attention", "train-plain"};
   return {"train-attention", "train-plain", "resnet50-b1", "resnet50-b8", "caption-resnet50"};
 }
 
-std::vector<std::string> row_names(const std::string& precision) {
-  if (precision == "f32") return row_names();
-  return {"train-attention", "train-plain"};
-}
-
-Row run_row(const std::string& name, int64_t calls, const std::string& precision) {
+Row run_row(const std::string& name, int64_t calls, Precision precision) {
   const std::vector<std::string> names = row_names(precision);
   tensor::check(std::find(names.begin(), names.end(), name) != names.end(), tensor::ErrorKind::argument,
-                "bench: there is no row '{}' in {}; there are {}", name, precision,
+                "bench: there is no row '{}' in {}; there are {}", name, to_string(precision),
                 tensor::join(names, ", "));
   Row row;
   if (name == "train-attention")

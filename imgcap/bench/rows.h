@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "imgcap/bench/timing.h"
+#include "imgcap/training/train_options.h"
 
 namespace imgcap::bench {
 
@@ -24,11 +25,10 @@ struct Row {
 // resnet50-b1, resnet50-b8: the frozen encoder's feature map of 1 and of 8 photos of 224 x 224.
 // caption-resnet50: one photo of 224 x 224 to a caption of 30 words, beam 5, ResNet50 and the original's
 //   widths.
-std::vector<std::string> row_names();
-// Those of them that run in `precision`, f32, f16 or bf16.
-std::vector<std::string> row_names(const std::string& precision);
+// By name, those that run in `precision`: all in f32.
+std::vector<std::string> row_names(Precision precision);
 
 // Runs one in this process. Errors: argument (another name, a precision that the row does not run in).
-Row run_row(const std::string& name, int64_t calls, const std::string& precision = "f32");
+Row run_row(const std::string& name, int64_t calls, Precision precision = Precision::f32);
 
 }  // namespace imgcap::bench

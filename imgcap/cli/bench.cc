@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <memory>
 
 #include "imgcap/bench/machine.h"
 #include "imgcap/bench/process.h"
 #include "imgcap/bench/rows.h"
-#include "imgcap/bench/torch.h"
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/model_options.h"
+#include "imgcap/cli/settings.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 #include "tensor/thread_pool.h"
@@ -20,24 +19,19 @@ using bench::Timing;
 using tensor::io::Json;
 
 struct Options {
-  std::vector<std::string> only, torch_programs;
-  std::string precision = "f32", compare, python, worker, photo;
+  std::vector<std::string> only;
+  std::string worker, photo;
+  Precision precision = Precision::f32;
   int64_t calls = 5, pairs = 3;
   bool json = false;
 };
 
-// One row's runs in turn: ours, then each of PyTorch's.
+// One row's runs.
 struct Result {
   std::string name, what, unit;
   double per_call = 1;
   std::vector<Timing> runs;
   double peak_mib = 0;
-  struct Other {
-    std::string variant;
-    std::vector<Timing> runs;
-    double peak_mib = 0;
-  };
-  std::vector<Other> others;
 };
 
 Json to_json(const Timing& t) { return Json::object({{"median", t.median}, {"min", t.min}, {"max", t.max}}); }
@@ -49,23 +43,16 @@ Timing of_runs(const std::vector<Timing>& runs) {
           *std::max_element(most.begin(), most.end()), static_cast<int64_t>(runs.size())};
 }
 
-// How many times as fast as the other; the median over the pairs, each of which ran at one time.
-double speed_ratio(const Result& r, const Result::Other& other) {
-  std::vector<double> ratios;
-  for (size_t k = 0; k < r.runs.size(); ++k) ratios.push_back(other.runs[k].median / r.runs[k].median);
-  return bench::median(ratios);
-}
-
 const std::string kCaption = "caption";
 
-std::vector<std::string> all_rows(const std::string& precision = "f32") {
+std::vector<std::string> all_rows(Precision precision = Precision::f32) {
   std::vector<std::string> names = bench::row_names(precision);
-  if (precision == "f32") names.push_back(kCaption);
+  if (precision == Precision::f32) names.push_back(kCaption);
   return names;
 }
 
 // A row by its name or the start of its name up to a hyphen: "resnet50" means both of its rows.
-std::vector<std::string> chosen_rows(const std::vector<std::string>& only, const std::string& precision) {
+std::vector<std::string> chosen_rows(const std::vector<std::string>& only, Precision precision) {
   const std::vector<std::string> all = all_rows(precision);
   if (only.empty()) return all;
   std::vector<std::string> chosen;
@@ -75,7 +62,7 @@ std::vector<std::string> chosen_rows(const std::vector<std::string>& only, const
     for (const std::string& row : all)
       if (exact ? row == name : row.starts_with(name + "-")) chosen.push_back(row);
     tensor::check(chosen.size() > before, tensor::ErrorKind::argument,
-                  "bench: there is no row '{}' in {}; there are {}", name, precision,
+                  "bench: there is no row '{}' in {}; there are {}", name, to_string(precision),
                   tensor::join(all, ", "));
   }
   return chosen;
@@ -88,13 +75,14 @@ const std::string kMachine = "machine";
 // What `--worker name` prints: a row, or the machine.
 bench::Finished run_worker(const std::string& name, const Options& o) {
   return bench::run_process({this_program(), "bench", "--worker", name, "--calls", std::to_string(o.calls),
-                             "--threads", std::to_string(tensor::num_threads())});
+                             "--threads", std::to_string(tensor::num_threads()), "--precision",
+                             to_string(o.precision)});
 }
 
 // Each run has a process of its own, so that its peak memory is its own, too.
-void run_ours(const Options& o, Result& r) {
-  const std::string threads = std::to_string(tensor::num_threads());
+void run_once(const Options& o, Result& r) {
   if (r.name == kCaption) {
+    const std::string threads = std::to_string(tensor::num_threads());
     const std::string photo = o.photo.empty() ? assets_folder() + "/photos/coco_000000000285.jpg" : o.photo;
     std::vector<double> seconds;
     for (int64_t k = 0; k < o.calls + 1; ++k) {
@@ -108,9 +96,7 @@ void run_ours(const Options& o, Result& r) {
     r.runs.push_back(bench::summary(seconds));
     return;
   }
-  const bench::Finished f =
-      bench::run_process({this_program(), "bench", "--worker", r.name, "--calls", std::to_string(o.calls),
-                          "--threads", threads, "--precision", o.precision});
+  const bench::Finished f = run_worker(r.name, o);
   const Json line = Json::parse(f.out, "bench");
   r.what = line.at("what").as_text();
   r.unit = line.at("unit").as_text();
@@ -123,55 +109,27 @@ void run_ours(const Options& o, Result& r) {
 Result run_row(const std::string& name, const Options& o) {
   Result r;
   r.name = name;
-  std::vector<bench::TorchJob> jobs;
-  if (!o.compare.empty()) jobs = bench::torch_jobs(name, o.calls, tensor::num_threads(), o.precision);
-  for (const bench::TorchJob& job : jobs) r.others.push_back({job.variant, {}, 0});
-  const std::vector<std::filesystem::path> programs(o.torch_programs.begin(), o.torch_programs.end());
-  for (int64_t pair = 0; pair < o.pairs; ++pair) {
-    run_ours(o, r);
-    for (size_t k = 0; k < jobs.size(); ++k) {
-      const bench::TorchResult result = bench::run_torch(jobs[k], o.python, programs, tensor::num_threads());
-      r.others[k].runs.push_back(result.timing);
-      r.others[k].peak_mib = std::max(r.others[k].peak_mib, result.peak_mib);
-    }
-  }
+  for (int64_t run = 0; run < o.pairs; ++run) run_once(o, r);
   return r;
 }
 
-Json row_json(const Result& r, const std::string& precision) {
+Json row_json(const Result& r, Precision precision) {
   const Timing timing = of_runs(r.runs);
-  Json json = Json::object({{"name", r.name},
-                            {"what", r.what},
-                            {"precision", precision},
-                            {"unit", r.unit},
-                            {"per_second", r.per_call / timing.median},
-                            {"seconds", to_json(timing)},
-                            {"runs", timing.calls},
-                            {"peak_mib", r.peak_mib}});
-  for (const Result::Other& other : r.others) {
-    const Timing theirs = of_runs(other.runs);
-    json["torch"].push_back(Json::object({{"variant", other.variant},
-                                          {"per_second", r.per_call / theirs.median},
-                                          {"seconds", to_json(theirs)},
-                                          {"peak_mib", other.peak_mib},
-                                          {"speed_ratio", speed_ratio(r, other)},
-                                          {"memory_ratio", r.peak_mib / other.peak_mib}}));
-  }
-  return json;
+  return Json::object({{"name", r.name},
+                       {"what", r.what},
+                       {"precision", to_string(precision)},
+                       {"unit", r.unit},
+                       {"per_second", r.per_call / timing.median},
+                       {"seconds", to_json(timing)},
+                       {"runs", timing.calls},
+                       {"peak_mib", r.peak_mib}});
 }
 
 std::string row_text(const Result& r) {
-  const auto line = [&](const std::string& who, const Timing& t, double peak) {
-    return tensor::format("  {:<18} {:>10.2f} {}/s   {:.4f} s ({:.4f} to {:.4f})   {:>6.0f} MiB", who,
-                          r.per_call / t.median, r.unit, t.median, t.min, t.max, peak);
-  };
-  std::string text =
-      tensor::format("{}: {}\n{}\n", r.name, r.what, line("imgcap", of_runs(r.runs), r.peak_mib));
-  for (const Result::Other& other : r.others)
-    text += tensor::format("{}   imgcap: {:.2f} x the speed, {:.2f} x the memory\n",
-                           line("PyTorch " + other.variant, of_runs(other.runs), other.peak_mib),
-                           speed_ratio(r, other), r.peak_mib / other.peak_mib);
-  return text;
+  const Timing t = of_runs(r.runs);
+  return tensor::format("{}: {}\n  {:<18} {:>10.2f} {}/s   {:.4f} s ({:.4f} to {:.4f})   {:>6.0f} MiB\n",
+                        r.name, r.what, "imgcap", r.per_call / t.median, r.unit, t.median, t.min, t.max,
+                        r.peak_mib);
 }
 
 std::string machine_text(const Json& m) {
@@ -194,17 +152,7 @@ Json to_json(const bench::Machine& m) {
                        {"products", m.products}});
 }
 
-// Found out before anything is measured.
-void expect_torch(const std::vector<std::string>& rows, const Options& o) {
-  const std::vector<std::filesystem::path> programs(o.torch_programs.begin(), o.torch_programs.end());
-  for (const std::string& row : rows)
-    for (const bench::TorchJob& job : bench::torch_jobs(row, 1, 1, o.precision))
-      bench::find_program(job.program, programs);
-  bench::run_process({o.python, "--version"});
-}
-
 void run(const Options& o) {
-  using tensor::ErrorKind;
   if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
   if (!o.worker.empty()) {
     const bench::Row row = bench::run_row(o.worker, o.calls, o.precision);
@@ -213,10 +161,7 @@ void run(const Options& o) {
                                     {"per_call", row.per_call},
                                     {"seconds", to_json(row.timing)}}));
   }
-  tensor::check(o.compare.empty() || (!o.python.empty() && !o.torch_programs.empty()), ErrorKind::argument,
-                "bench: --compare torch needs --python and --torch-program");
   const std::vector<std::string> rows = chosen_rows(o.only, o.precision);
-  if (!o.compare.empty()) expect_torch(rows, o);
   // In a process of its own, too: what this one has used at most counts as used by those that it starts.
   const Json machine = Json::parse(run_worker(kMachine, o).out, "bench");
   Json json = Json::object({{"machine", machine}, {"rows", Json::array()}});
@@ -237,16 +182,10 @@ void add_bench(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
   const auto o = std::make_shared<Options>();
   verb.option("--only", o->only, "Rows to run (default: all): " + tensor::join(all_rows(), ", "));
-  verb.option("--precision", o->precision, "Of the training rows; the others run in f32 alone")
-      .one_of({"f32", "f16", "bf16"});
+  add_choice(verb, "--precision", o->precision, "Of the training rows; the others run in f32 alone");
   verb.option("--calls", o->calls, "Calls per run, after warm-up").range(1, 1000);
-  verb.option("--pairs", o->pairs, "Runs of each program, in turn").range(1, 100);
+  verb.option("--pairs", o->pairs, "Runs of each row; their median counts").range(1, 100);
   verb.option("--photo", o->photo, "Photo of the row caption (default: one in the box)");
-  verb.option("--compare", o->compare, "torch: the same jobs by PyTorch, in turn with ours")
-      .one_of({"torch"});
-  verb.option("--python", o->python, "A Python that has PyTorch");
-  verb.option("--torch-program", o->torch_programs,
-              "The PyTorch programs, torch_baselines.py and imgcap_torch.py (one finds the other beside it)");
   verb.option("--worker", o->worker, "").group("");  // one row in this process
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o] { run(*o); });

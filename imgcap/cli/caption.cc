@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "imgcap/cli/attention_sheet.h"
+#include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/caption_results.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
@@ -12,7 +13,6 @@
 #include "imgcap/cli/settings.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/decoding/search_settings.h"
-#include "imgcap/training/original.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 
@@ -21,14 +21,18 @@ namespace {
 
 using tensor::io::Json;
 
+enum class Format { text, json, coco, csv };
+constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", "coco", "csv"}; }
+
 struct Options {
-  std::string model = "attention", weights, attention, compat = "none";
+  std::string model = "attention", weights, attention;
   std::vector<std::string> images;
   BeamOptions search;
   SamplingOptions sampling;
   RuleOptions rules;
   bool sample = false, json = false;
-  std::string format = "text";
+  Format format = Format::text;
+  Behaviours behaviours;
 };
 
 void add_to(Json& json, const PhotoCaption& caption) {
@@ -69,19 +73,18 @@ std::string sheet_file(const std::string& file, const std::string& photo, std::s
 
 void run(const Options& o, Program& program) {
   using tensor::ErrorKind;
-  const bool json = o.json || o.format == "json";
-  const bool results = o.format == "coco" || o.format == "csv";
+  const bool json = o.json || o.format == Format::json;
+  const bool results = o.format == Format::coco || o.format == Format::csv;
   tensor::check(!results || o.search.nbest == 1, ErrorKind::argument,
-                "caption: --format {} has one caption for each photo; leave out --nbest", o.format);
+                "caption: --format {} has one caption for each photo; leave out --nbest",
+                to_string(o.format));
   tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
                 "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
-  tensor::check(!o.sample || o.compat == "none", ErrorKind::argument,
-                "caption: --sample: the original program draws no words; leave out --compat");
+  if (o.sample) expect_draws_words(o.behaviours.search, "caption");
   const Captioner captioner(load_model(o.model, o.weights));
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
-  const bool as_original = o.compat == "original";
-  if (as_original) search.kind = search_of(Protocol::original);
+  search.kind = o.behaviours.search;
   search.rules = rules_of(o.rules, captioner.vocabulary(), search.max_words, search.kind, "caption");
   tensor::check(!search.attention || captioner.info().decoder.kind == DecoderKind::attention,
                 ErrorKind::argument, "caption: --attention: the model {} has no attention", o.model);
@@ -89,7 +92,7 @@ void run(const Options& o, Program& program) {
   tensor::Generator generator(program.seed);
   CaptionRequest request;
   request.search = search;
-  request.swap_red_and_blue = as_original;
+  request.swap_red_and_blue = o.behaviours.swap_red_and_blue;
   request.generator = &generator;
   if (o.sample) {
     SamplingOptions sampling = o.sampling;
@@ -98,7 +101,7 @@ void run(const Options& o, Program& program) {
     request.search = sampling;
   }
   std::set<std::string> sheets;
-  CaptionResults list(o.format == "coco" ? CaptionResults::Format::coco : CaptionResults::Format::csv);
+  CaptionResults list(o.format == Format::coco ? CaptionResults::Format::coco : CaptionResults::Format::csv);
   const auto caption = [&](const Photo& photo) {
     request.image = &photo.image;
     const std::vector<PhotoCaption> captions = captioner.caption(request).captions;
@@ -150,13 +153,10 @@ void add_caption(Verb& app, Program& program) {
       .needs(sample);
   verb.option("--attention", o->attention,
               "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
-  verb.option("--compat", o->compat,
-              "original: as the original's page does, with its search and strings, and red taken for blue")
-      .one_of({"none", "original"});
+  add_caption_behaviours(verb, o->behaviours);
   const Option format =
-      verb.option("--format", o->format,
-                  "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv")
-          .one_of({"text", "json", "coco", "csv"});
+      add_choice(verb, "--format", o->format,
+                 "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv");
   verb.flag("--json", o->json, "The same as --format json").excludes(format);
   verb.on_run([o, &program] { run(*o, program); });
 }

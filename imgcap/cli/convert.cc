@@ -1,6 +1,8 @@
+#include <array>
 #include <memory>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/cli/settings.h"
 #include "imgcap/training/original_checkpoint.h"
 #include "imgcap/training/weights_file.h"
 #include "tensor/error.h"
@@ -14,8 +16,12 @@ using tensor::DType;
 using tensor::ErrorKind;
 using tensor::io::in_quotes;
 
+enum class Format { keep, f32, f16, i8 };
+constexpr std::array<const char*, 4> names_of(Format) { return {"keep", "f32", "f16", "i8"}; }
+
 struct Options {
-  std::string in, out, format = "keep", vocabulary;
+  std::string in, out, vocabulary;
+  Format format = Format::keep;
   std::vector<std::string> rename;
 };
 
@@ -52,8 +58,8 @@ void write(const Options& o, Tensors tensors, const std::map<std::string, std::s
   int64_t values = 0;
   for (auto& [name, value] : tensors) {
     values += value.numel();
-    if (o.format != "keep" && tensor::is_floating(value.dtype()))
-      value = value.to(o.format == "f16" ? DType::f16 : DType::f32);
+    if (o.format != Format::keep && tensor::is_floating(value.dtype()))
+      value = value.to(o.format == Format::f16 ? DType::f16 : DType::f32);
   }
   say(not_finite(o.out, tensors));
   tensor::io::write_safetensors(o.out, tensors, metadata);
@@ -74,9 +80,9 @@ void convert_pth(const Options& o) {
 void write_model(const Options& o, const Checkpoint& checkpoint) {
   for (const Tensors& weights : {checkpoint.weights, checkpoint.encoder_weights})
     say(not_finite(o.in, weights));
-  const WeightFormat format = o.format == "i8"    ? WeightFormat::i8
-                              : o.format == "f16" ? WeightFormat::f16
-                                                  : WeightFormat::f32;
+  const WeightFormat format = o.format == Format::i8    ? WeightFormat::i8
+                              : o.format == Format::f16 ? WeightFormat::f16
+                                                        : WeightFormat::f32;
   save_checkpoint(o.out, checkpoint, format);
   print(tensor::format("{}: a model of {} weights\n", o.out,
                        checkpoint.weights.size() + checkpoint.encoder_weights.size()));
@@ -113,12 +119,12 @@ void run(const Options& o) {
                     "{}: a checkpoint, whose names stay: leave out --rename", o.in);
       return convert_checkpoint(o);
     }
-    tensor::check(o.format != "i8", ErrorKind::argument,
+    tensor::check(o.format != Format::i8, ErrorKind::argument,
                   "{}: no checkpoint, and i8 is a format of checkpoints", o.in);
     return write(o, std::move(file.tensors), file.metadata);
   }
-  tensor::check(o.format != "i8", ErrorKind::argument, "{}: i8 is a format of checkpoints, not of .pth files",
-                o.in);
+  tensor::check(o.format != Format::i8, ErrorKind::argument,
+                "{}: i8 is a format of checkpoints, not of .pth files", o.in);
   convert_pth(o);
 }
 
@@ -132,9 +138,8 @@ void add_convert(Verb& app, Program& program) {
               "A .pth file (nothing in it is executed), a checkpoint or other weights (.safetensors)")
       .required();
   verb.option("out", o->out, "The .safetensors file to write").required();
-  verb.option("--format", o->format,
-              "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each")
-      .one_of({"keep", "f32", "f16", "i8"});
+  add_choice(verb, "--format", o->format,
+             "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each");
   verb.option(
       "--vocab", o->vocabulary,
       "Make a model of a checkpoint of the original ImgCap (checkpoint_epoch_30.pth): its vocab.pkl, or a "

@@ -1,12 +1,12 @@
 #include <memory>
 
+#include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/decoding/search_settings.h"
 #include "imgcap/training/evaluate.h"
-#include "imgcap/training/original.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/json.h"
@@ -17,24 +17,24 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, features, protocol = "standard", compat = "none", out;
+  std::string checkpoint, weights, features, out;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
   RuleOptions rules;
+  Behaviours behaviours;
   bool json = false;
 };
 
 void run(const Options& o) {
   ScoreOptions score_options;
-  score_options.protocol = o.compat == "original" ? Protocol::original : protocol_of(o.protocol);
+  score_options.protocol = o.behaviours.protocol;
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
   const Captioner captioner(load_model(o.checkpoint, o.weights));
   const Vocabulary& vocabulary = captioner.vocabulary();
-  const CaptionRules rules =
-      rules_of(o.rules, vocabulary, o.max_words, search_of(score_options.protocol), "eval");
+  const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const std::vector<std::string> names = o.photos.names(splits);
@@ -45,6 +45,7 @@ void run(const Options& o) {
   search.beam = o.beam;
   search.max_words = o.max_words;
   search.length_exponent = o.length_exponent;
+  search.kind = o.behaviours.search;
   const auto [candidates, scores] =
       evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
   if (!o.out.empty()) {
@@ -77,13 +78,7 @@ void add_eval(Verb& app, Program& program) {
   verb.option("--features", o->features, "Feature cache to use or to make");
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
-  const Option protocol =
-      verb.option("--protocol", o->protocol, "standard, or original: its search, strings and scores")
-          .one_of({"standard", "original"});
-  verb.option("--compat", o->compat,
-              "original: the same as --protocol original, for a run with train's --compat")
-      .one_of({"none", "original"})
-      .excludes(protocol);
+  add_eval_behaviours(verb, o->behaviours);
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o] { run(*o); });

@@ -1,13 +1,12 @@
 #include "imgcap/cli/rule_options.h"
 
+#include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/cli.h"
 #include "tensor/error.h"
 #include "tensor/format.h"
 
 namespace imgcap::cli {
 
-using tensor::check;
-using tensor::ErrorKind;
 using tensor::format;
 
 void add_rule_options(Verb& verb, RuleOptions& options) {
@@ -38,10 +37,7 @@ CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, 
     }
   rules.prefix = tensor::about_file(format("{}: --prefix", verb),
                                     [&] { return prefix_tokens(options.prefix, vocabulary); });
-  check(kind == SearchKind::standard || !rules.given(), ErrorKind::argument,
-        "{}: the original's search has no --no-repeat-ngram, --min-words, --suppress or --prefix; leave them "
-        "out",
-        verb);
+  expect_keeps(rules, kind, verb);
   if (rules.given()) rules.tokens = vocabulary.tokens();
   validate(rules, vocabulary.size(), max_words, verb);
   say(notes);

@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <memory>
+#include <optional>
 
+#include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/data/captions_write.h"
@@ -13,8 +15,9 @@ namespace {
 
 struct Options {
   std::vector<std::string> references;
-  std::string candidates, tokenizer, per_image;
+  std::string candidates, per_image;
   Protocol protocol = Protocol::standard;
+  std::optional<ScoreTokenizer> tokenizer;
   PhotoChoice photos;
   bool json = false;
 };
@@ -62,7 +65,7 @@ std::string text_of(const std::vector<ImageScore>& scores, const std::string& fi
 void run(const Options& o) {
   ScoreOptions options;
   options.protocol = o.protocol;
-  if (!o.tokenizer.empty()) options.tokenizer = score_tokenizer_of(o.tokenizer);
+  options.tokenizer = o.tokenizer;
   options.split =
       o.photos.given() ? o.photos.label() : std::filesystem::path(o.references.front()).filename().string();
   if (!o.per_image.empty()) expect_writable(o.per_image);
@@ -107,8 +110,12 @@ void add_score(Verb& app, Program& program) {
   o->photos.add_options(verb, "The photos to score (default: all)");
   verb.option("--per-image", o->per_image,
               "A file for each photo's scores: CSV where it is called .csv, else JSON lines");
-  add_choice(verb, "--protocol", o->protocol, "standard or original");
-  verb.option("--tokenizer", o->tokenizer, "ptb or none (default: ptb; with the original protocol none)")
+  add_score_behaviours(verb, o->protocol);
+  verb.option(
+          "--tokenizer", "",
+          [o](const std::string& name) { o->tokenizer = value_named<ScoreTokenizer>(name); },
+          tensor::format("ptb or none (default: ptb; with the {} protocol none)",
+                         to_string(Protocol::torcheval)))
       .one_of(all_names<ScoreTokenizer>());
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o] { run(*o); });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <string>
 
 #include "imgcap/cli/verb.h"
@@ -10,13 +11,19 @@
 
 namespace imgcap::cli {
 
-// A flag that takes one of an enum's names; --help lists them.
+// A flag that takes one of an enum's names; --help lists them. `shown` is the default.
 template <NamedEnum E>
-Option add_choice(Verb& verb, const char* flag, E& value, const std::string& help) {
+Option add_choice(Verb& verb, const char* flag, E shown, const std::function<void(E)>& take,
+                  const std::string& help) {
   return verb
       .option(
-          flag, to_string(value), [&value](const std::string& name) { value = *value_named<E>(name); }, help)
+          flag, to_string(shown), [take](const std::string& name) { take(*value_named<E>(name)); }, help)
       .one_of(all_names<E>());
+}
+template <NamedEnum E>
+Option add_choice(Verb& verb, const char* flag, E& value, const std::string& help) {
+  return add_choice<E>(
+      verb, flag, value, [&value](E given) { value = given; }, help);
 }
 
 // The flag of one row. `owner` begins the refusal of a name that an enum does not have; numbers are checked

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/run_folder.h"
 #include "imgcap/cli/settings.h"
@@ -10,7 +11,6 @@
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/models/decoder_settings.h"
-#include "imgcap/training/original.h"
 #include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
@@ -18,9 +18,6 @@
 
 namespace imgcap::cli {
 namespace {
-
-enum class Compat { none, original };
-constexpr std::array<const char*, 2> names_of(Compat) { return {"none", "original"}; }
 
 // Of the frozen encoder's batch norm.
 enum class EncoderMode { eval, train };
@@ -30,7 +27,6 @@ struct Options {
   std::vector<std::string> captions, images;
   std::string train_list, val_list, encoder = "efficientnet_lite2", weights, out, features;
   std::string init, vocabulary, profile, tensorboard;
-  Compat compat = Compat::none;
   EncoderMode encoder_mode = EncoderMode::eval;
   int64_t max_words = 4065, min_frequency = 5;
   double init_temperature = 1;
@@ -86,9 +82,10 @@ std::string cache_of(const Options& o) {
 
 // By the lists that are given; a run that goes on has its own.
 TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& captions,
-                         const PhotosBySplit& splits, bool as_original, uint64_t seed) {
+                         const PhotosBySplit& splits, uint64_t seed) {
   if (!o.train_list.empty() || !o.val_list.empty()) return split_by_lists(captions, o.train_list, o.val_list);
-  if (as_original) return split_captions(captions, known_photos(o.images, cache_of(o)), seed);
+  if (behaviours_of(o.train).split_by_caption)
+    return split_captions(captions, known_photos(o.images, cache_of(o)), seed);
   if (o.resume) {
     const auto [train, val] = saved_lists(o.out);
     return split_by_lists(captions, train, val);
@@ -98,8 +95,7 @@ TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& c
 }
 
 // The model, vocabulary and encoder that the run begins from.
-Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const LoadedEncoder& encoder,
-                            bool as_original) {
+Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const LoadedEncoder& encoder) {
   Checkpoint info;
   if (!o.init.empty()) {
     info = load_checkpoint(o.init);
@@ -118,7 +114,7 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
     std::vector<std::string> texts = texts_of(split.train_captions, split.train);
-    if (as_original) {  // the original counts the words of both parts
+    if (behaviours_of(o.train).words_of_both_parts) {
       const std::vector<std::string> more = texts_of(split.val_captions, split.val);
       texts.insert(texts.end(), more.begin(), more.end());
     }
@@ -138,12 +134,10 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
 
 void run(Options o, const Verb& verb, Program& program) {
   o.train.seed = program.seed;
-  const bool as_original = o.compat == Compat::original;
-  if (as_original) {
-    set_original_defaults(o.train, o.decoder.kind, [&](const char* flag) { return verb.given(flag); });
-    // Its encoder's batch norm is in training mode.
-    if (!verb.given("--encoder-mode") && o.train.finetune == 0) o.encoder_mode = EncoderMode::train;
-  }
+  set_unsaid(o.train, o.decoder.kind, [&](const char* flag) { return verb.given(flag); });
+  const Behaviours behaviours = behaviours_of(o.train);
+  if (behaviours.batch_statistics && !verb.given("--encoder-mode") && o.train.finetune == 0)
+    o.encoder_mode = EncoderMode::train;
   validate(o.train);
   tensor::check(o.train.precision == Precision::f16 || !verb.given("--loss-scale"),
                 tensor::ErrorKind::argument, "train: --loss-scale is for --precision f16; {} needs none",
@@ -156,7 +150,7 @@ void run(Options o, const Verb& verb, Program& program) {
   if (!o.tensorboard.empty()) events_folder.emplace(o.tensorboard);
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
-  const TrainingSplit split = make_split(o, captions, splits, as_original, program.seed);
+  const TrainingSplit split = make_split(o, captions, splits, program.seed);
   // Found out now, not after the photos have been encoded.
   tensor::check(o.train.batch_photos <= static_cast<int64_t>(split.train.size()), tensor::ErrorKind::argument,
                 "train: a batch of {} photos, but there are {} to train on", o.train.batch_photos,
@@ -165,7 +159,7 @@ void run(Options o, const Verb& verb, Program& program) {
   say(encoder.remarks);
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
-  Checkpoint info = first_checkpoint(o, split, encoder, as_original);
+  Checkpoint info = first_checkpoint(o, split, encoder);
   const Vocabulary vocabulary(info.vocabulary);
   FeatureRequest request{.encoder_name = o.encoder,
                          .cache = cache_of(o),
@@ -174,7 +168,7 @@ void run(Options o, const Verb& verb, Program& program) {
                          .train = split.train,
                          .val = split.val,
                          .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
-  request.change_validation = as_original && o.train.augment == Augmentation::Kind::original;
+  request.change_validation = behaviours.change_validation;
   request.batch_statistics = o.encoder_mode == EncoderMode::train;
   const TrainingFeatures features = load_training_features(encoder, request);
 
@@ -242,12 +236,7 @@ void add_train(Verb& app, Program& program) {
   verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
   verb.option("--out", o->out, "Folder for checkpoints, log and features").required();
   verb.option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
-  add_choice(verb, "--compat", o->compat,
-             "original: do as the original program did. The loss counts the <sos> slot, the vocabulary has "
-             "the words of both parts, validation is its greedy search (its beam search with --beam) with "
-             "its strings and scores. Where they are not given: no --clip-norm, the plain model's "
-             "--teacher-forcing 1, the attention model's --augment original (validation photos, too), "
-             "--encoder-mode train, and in place of the lists 90/10 by caption");
+  add_train_behaviours(verb, o->train);
   add_choice(verb, "--encoder-mode", o->encoder_mode,
              "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
              "running ones move (the original's mistake)");

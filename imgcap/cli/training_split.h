@@ -33,7 +33,7 @@ TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions
 TrainingSplit split_photos(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
                            uint64_t seed);
 
-// The original's: 90/10 of their captions, so that most photos are in both parts with different ones.
+// 90/10 of their captions, so that most photos are in both parts with different ones.
 TrainingSplit split_captions(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
                              uint64_t seed);
 

@@ -16,7 +16,7 @@ struct ImageSplit {
 // three images on, val and test have one at least. Errors: data (no images).
 ImageSplit split_by_image(std::vector<std::string> images, uint64_t seed);
 
-// The original's split, which may put captions of one image into both parts (--compat original).
+// May put captions of one image into both parts.
 struct CaptionSplit {
   std::vector<size_t> train, val;  // positions of captions
 };

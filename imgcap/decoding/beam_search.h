@@ -1,4 +1,4 @@
-// Beam search: the likeliest captions that a width of `beam` finds.
+// Beam searches: the likeliest captions that a width of `beam` finds.
 #pragma once
 
 #include <cstdint>
@@ -30,5 +30,17 @@ struct BeamOptions : DecodingOptions {
 std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor& features,
                                                  const BeamOptions& options = {},
                                                  const SearchWatch& watch = {});
+
+// The captions of each image, the best first; never none, at most nbest. features (m, p, d) -> m lists. Every
+// token may be produced, the score of a caption is its log-probability, and there are 100 steps. A finished
+// hypothesis keeps its place among the `beam` for one step and is counted in the next; the image is done when
+// `beam` are counted, and what is open or not yet counted then is lost, unless there is nothing else. The
+// plain model is given no <sos> and has to emit it itself, so its Hypothesis::ids are without the one that
+// they begin with elsewhere. For results that can be compared with those of programs that search so.
+//
+// Of the options beam, nbest and attention are read. Errors as beam_search, and kind argument for rules.
+std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, const Tensor& features,
+                                                          const BeamOptions& options = {},
+                                                          const SearchWatch& watch = {});
 
 }  // namespace imgcap

@@ -1,6 +1,5 @@
 #include "imgcap/decoding/caption_search.h"
 
-#include "imgcap/decoding/original_search.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -47,7 +46,7 @@ std::vector<std::vector<Hypothesis>> find_equals(Decoder& decoder, const Tensor&
     return sample(decoder, features, *drawn, generators, watch);
   }
   const auto& beam = std::get<BeamOptions>(search);
-  return beam.kind == SearchKind::hundred_steps ? original_search(decoder, features, beam, watch)
+  return beam.kind == SearchKind::hundred_steps ? hundred_steps_search(decoder, features, beam, watch)
                                                 : beam_search(decoder, features, beam, watch);
 }
 

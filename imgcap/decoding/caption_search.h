@@ -25,9 +25,9 @@ struct SearchRequest {
   std::function<void(const std::vector<int64_t>& words)> on_step{};  // SearchWatch::leading
 };
 
-// The captions of each image, as beam_search(), original_search() and sample() give them for requests[i].
-// features (m, p, d), a request an image. Images of equal settings are searched as one batch. What is found
-// for one depends on no other.
+// The captions of each image, as beam_search(), hundred_steps_search() and sample() give them for
+// requests[i]. features (m, p, d), a request an image. Images of equal settings are searched as one batch.
+// What is found for one depends on no other.
 //
 // Errors as those searches have them, and kind argument for another number of requests, for words to be drawn
 // without a generator or by another kind of search. An error of one request ends the call.

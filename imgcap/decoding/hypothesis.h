@@ -32,8 +32,8 @@ struct SearchWatch {
 };
 
 enum class SearchKind {
-  standard,       // beam_search.h
-  hundred_steps,  // original_search.h
+  standard,       // beam_search()
+  hundred_steps,  // hundred_steps_search()
 };
 
 struct DecodingOptions {

@@ -1,8 +1,8 @@
-#include "imgcap/decoding/original_search.h"
-
+// The original program's beam search: what beam_search.h says of hundred_steps_search().
 #include <algorithm>
 
 #include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/beam_search.h"
 #include "imgcap/decoding/search_steps.h"
 #include "tensor/error.h"
 
@@ -94,8 +94,9 @@ class ImageSearch {
 
 }  // namespace
 
-std::vector<std::vector<Hypothesis>> original_search(Decoder& decoder, const Tensor& features,
-                                                     const BeamOptions& options, const SearchWatch& watch) {
+std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, const Tensor& features,
+                                                          const BeamOptions& options,
+                                                          const SearchWatch& watch) {
   constexpr const char* kOp = "original_search";
   internal::expect_decoder(decoder, features, kOp);
   internal::expect_beam(options, decoder.config().vocabulary, kOp);

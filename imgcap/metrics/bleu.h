@@ -43,10 +43,10 @@ struct BleuResult {
 BleuResult bleu(std::span<const std::string> candidates,
                 std::span<const std::vector<std::string>> references);
 
-// torcheval 0.0.7's bleu_score for n_gram = 1..4, which the original program printed: no smoothing, the
-// shortest reference counts for the brevity penalty (later versions take the closest; the same with one
-// reference), computed in float32 as there. With `undefined_is_zero` scores without a single n-gram are 0.
-// Errors: data (without it: no candidate has four words, where torcheval raises ValueError).
+// torcheval 0.0.7's bleu_score for n_gram = 1..4: no smoothing, the shortest reference counts for the brevity
+// penalty (later versions take the closest; the same with one reference), computed in float32 as there. With
+// `undefined_is_zero` scores without a single n-gram are 0. Errors: data (without it: no candidate has four
+// words, where torcheval raises ValueError).
 Bleu4 bleu_torcheval(std::span<const std::string> candidates,
                      std::span<const std::vector<std::string>> references, bool undefined_is_zero = false);
 

@@ -20,9 +20,9 @@ namespace imgcap {
 ImageScores cider(std::span<const std::string> candidates,
                   std::span<const std::vector<std::string>> references);
 
-// The original program's call, which exchanged the two: each (candidate, reference) pair is an image of its
-// own, the reference is scored against the candidate, and the document frequencies come from the candidates.
-// images holds one score per pair, in order.
+// With the two exchanged: each (candidate, reference) pair is an image of its own, the reference is scored
+// against the candidate, and the document frequencies come from the candidates. images holds one score per
+// pair, in order.
 ImageScores cider_swapped(std::span<const std::string> candidates,
                           std::span<const std::vector<std::string>> references);
 

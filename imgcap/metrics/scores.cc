@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "imgcap/data/utf8.h"
 #include "imgcap/metrics/cider.h"
@@ -59,18 +60,6 @@ std::string references_text(const Scores& scores) {
 
 }  // namespace
 
-Protocol protocol_of(std::string_view name) {
-  const auto protocol = value_named<Protocol>(name);
-  check(protocol.has_value(), ErrorKind::argument, "protocol: \"{}\" is neither standard nor original", name);
-  return *protocol;
-}
-
-ScoreTokenizer score_tokenizer_of(std::string_view name) {
-  const auto tokenizer = value_named<ScoreTokenizer>(name);
-  check(tokenizer.has_value(), ErrorKind::argument, "tokenizer: \"{}\" is neither ptb nor none", name);
-  return *tokenizer;
-}
-
 Candidates candidates_of(const std::vector<Caption>& captions, const std::vector<std::string>* images) {
   const auto wanted = set_of(images);
   Candidates result;
@@ -98,9 +87,10 @@ namespace {
 
 Scores compute(const Candidates& candidates, const References& references, const ScoreOptions& options,
                std::vector<ImageScore>* each) {
-  const bool original = options.protocol == Protocol::original;
-  check(!original || options.tokenizer != ScoreTokenizer::ptb, ErrorKind::argument,
-        "score: the original protocol splits the text as it is at white space; use the standard one for ptb");
+  const bool torcheval = options.protocol == Protocol::torcheval;
+  check(!torcheval || options.tokenizer != ScoreTokenizer::ptb, ErrorKind::argument,
+        "score: the {} protocol splits the text as it is at white space; use the standard one for ptb",
+        to_string(options.protocol));
   std::vector<std::string> missing = missing_from(candidates, references);
   for (const auto& [image, captions] : references)
     if (captions.empty() && candidates.contains(image)) missing.push_back(image);
@@ -117,7 +107,7 @@ Scores compute(const Candidates& candidates, const References& references, const
 
   Scores scores;
   scores.protocol = to_string(options.protocol);
-  scores.tokenizer = original ? "as-is" : to_string(options.tokenizer.value_or(ScoreTokenizer::ptb));
+  scores.tokenizer = torcheval ? "as-is" : to_string(options.tokenizer.value_or(ScoreTokenizer::ptb));
   scores.split = options.split;
   scores.images = static_cast<int64_t>(candidates.size());
 
@@ -135,7 +125,7 @@ Scores compute(const Candidates& candidates, const References& references, const
   scores.references_max = static_cast<int64_t>(most->size());
   const ImageScores rouge = rouge_l(hypotheses, truths);
   scores.rouge_l = rouge.mean;
-  if (original) {
+  if (torcheval) {
     scores.bleu = bleu_torcheval(hypotheses, truths, options.undefined_is_zero);
     scores.cider = cider_swapped(hypotheses, truths).mean;
     return scores;
@@ -169,7 +159,8 @@ Scores score_captions(const Candidates& candidates, const References& references
 Scores score_captions(const Candidates& candidates, const References& references, const ScoreOptions& options,
                       std::vector<ImageScore>& images) {
   check(options.protocol == Protocol::standard, ErrorKind::argument,
-        "score: each image's scores are the standard protocol's; the original has none");
+        "score: each image's scores are the standard protocol's; the {} has none",
+        to_string(options.protocol));
   images.clear();
   return compute(candidates, references, options, &images);
 }
@@ -181,8 +172,9 @@ std::string describe(const Scores& scores) {
   return tensor::format(
       "{} {}{}, {}, {}, {} protocol ({})", scores.images, scores.images == 1 ? "image" : "images",
       scores.split.empty() ? "" : " of " + scores.split, references_text(scores), words, scores.protocol,
-      scores.protocol == "original" ? "torcheval's BLEU, CIDEr with candidate and reference exchanged"
-                                    : "pycocoevalcap");
+      scores.protocol == to_string(Protocol::torcheval)
+          ? "torcheval's BLEU, CIDEr with candidate and reference exchanged"
+          : "pycocoevalcap");
 }
 
 std::string score_table(std::span<const ScoreRow> rows) {

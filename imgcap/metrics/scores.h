@@ -7,7 +7,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "imgcap/data/captions.h"
@@ -16,27 +15,22 @@
 
 namespace imgcap {
 
-// standard: pycocoevalcap's BLEU, ROUGE-L and CIDEr, all references, on Treebank words (or, with the
-// tokeniser `none`,
-//           on the lower-cased text split at white space).
-// original: the original program's: the text as it is, special tokens such as <sos> included, split at white
-// space;
-//           torcheval's BLEU; CIDEr with candidate and reference exchanged, each pair an image. Its ROUGE-L
-//           (the original had none) is pycocoevalcap's on the same words.
-enum class Protocol { standard, original };
+// standard:  pycocoevalcap's BLEU, ROUGE-L and CIDEr, all references, on Treebank words (or, with the
+//            tokeniser `none`, on the lower-cased text split at white space).
+// torcheval: the text as it is, special tokens such as <sos> included, split at white space; torcheval's
+//            BLEU; CIDEr with candidate and reference exchanged, each pair an image; pycocoevalcap's ROUGE-L
+//            on the same words. For users it is the original's: that program scored so, without ROUGE-L.
+enum class Protocol { standard, torcheval };
 constexpr std::array<const char*, 2> names_of(Protocol) { return {"standard", "original"}; }
 enum class ScoreTokenizer { ptb, none };
 constexpr std::array<const char*, 2> names_of(ScoreTokenizer) { return {"ptb", "none"}; }
 
-Protocol protocol_of(std::string_view name);               // kind argument: neither "standard" nor "original"
-ScoreTokenizer score_tokenizer_of(std::string_view name);  // kind argument: neither "ptb" nor "none"
-
 struct ScoreOptions {
   Protocol protocol = Protocol::standard;
-  // Default: ptb for the standard protocol, none for the original (which refuses ptb, kind argument).
+  // Default: ptb for the standard protocol, none for torcheval's (which refuses ptb, kind argument).
   std::optional<ScoreTokenizer> tokenizer;
   std::string split;               // where the images come from, for the description: "test", "test.txt"
-  bool undefined_is_zero = false;  // of the original protocol's BLEU: see bleu_torcheval
+  bool undefined_is_zero = false;  // of torcheval's BLEU: see bleu_torcheval
   bool every_image = true;         // false: images that have references but no candidate are left out
 };
 
@@ -56,7 +50,7 @@ struct Scores {
   double rouge_l = 0;
   double cider = 0;  // 10 times a mean similarity, so 0..10; papers print it times 100
   // What the numbers mean.
-  std::string protocol;   // "standard" or "original"
+  std::string protocol;   // its name
   std::string tokenizer;  // "ptb", "none" (lower-cased) or "as-is"
   std::string split;
   int64_t references_min = 0;  // of an image
@@ -77,7 +71,7 @@ struct ImageScore {
   double rouge_l = 0, cider = 0;
 };
 
-// The same scores, and each image's, by name. Errors: argument (the original protocol, which has none).
+// The same scores, and each image's, by name. Errors: argument (another protocol than the standard one).
 Scores score_captions(const Candidates& candidates, const References& references, const ScoreOptions& options,
                       std::vector<ImageScore>& images);
 
@@ -96,7 +90,7 @@ struct ScoreRow {
   Scores scores;
 };
 
-// The original's table (Model, Epoch, Beam Width, BLEU-1..4, CIDEr) with ROUGE-L, then the description of
+// A table (Model, Epoch, Beam Width, BLEU-1..4, CIDEr) with ROUGE-L, then the description of
 // each kind of score in it. Lines end in '\n'.
 std::string score_table(std::span<const ScoreRow> rows);
 

@@ -86,7 +86,7 @@ struct EncodeOptions {
   std::function<void(int64_t, int64_t)> progress;  // (done, total)
   const std::atomic<bool>* stop = nullptr;         // ends the work after a batch, with what there is
   // Over 0: batch norm works as in training on batches of so many photos, whose statistics move the encoder's
-  // running ones. For doing as the original did, which froze its encoder's weights and not its mode.
+  // running ones: an encoder whose weights are frozen and whose mode is not.
   int64_t batch_statistics = 0;
 };
 

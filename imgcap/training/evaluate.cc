@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "autograd/grad_mode.h"
-#include "imgcap/training/original.h"
 
 namespace imgcap {
 namespace {
@@ -53,9 +52,8 @@ References scored_references(const Dataset& data, const Vocabulary& vocabulary, 
 }
 
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
-                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options,
+                    const Vocabulary& vocabulary, const SearchOptions& search, const ScoreOptions& options,
                     const CaptionRules& rules) {
-  search.kind = search_of(options.protocol);
   Evaluation result;
   result.captions = caption_photos(decoder, data, features, vocabulary, search, rules);
   result.scores =

@@ -38,10 +38,9 @@ struct Evaluation {
   Scores scores;
 };
 
-// Captions of all photos of the data set, scored against its references in the same form. The
-// protocol decides the kind of search.
+// Captions of all photos of the data set, scored against its references in the same form.
 Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& features,
-                    const Vocabulary& vocabulary, SearchOptions search, const ScoreOptions& options,
+                    const Vocabulary& vocabulary, const SearchOptions& search, const ScoreOptions& options,
                     const CaptionRules& rules = {});
 
 // Mean loss per token in evaluation mode, with the captions' own words fed: with teacher forcing below 1 by

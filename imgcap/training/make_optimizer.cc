@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "imgcap/training/behaviours.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
 

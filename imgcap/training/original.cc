@@ -1,32 +1,43 @@
 // What the original ImgCap program does otherwise (docs/original.md): every behaviour of it is set here, and
 // the parts that have one know it by its own name alone.
-#include "imgcap/training/original.h"
+#include "imgcap/training/behaviours.h"
+#include "imgcap/training/train_options.h"
 
 namespace imgcap {
+namespace {
+
+constexpr Behaviours kOriginal = {.split_by_caption = true,
+                                  .words_of_both_parts = true,
+                                  .batch_statistics = true,
+                                  .count_start = true,
+                                  .coins_in_validation = true,
+                                  .plateau_on_loss = true,
+                                  .plateau_patience = 5,
+                                  .search = SearchKind::hundred_steps,
+                                  .protocol = Protocol::torcheval,
+                                  .swap_red_and_blue = true};
+
+}  // namespace
 
 Behaviours behaviours_of(const TrainOptions& options) {
   if (!options.compat_original) return {};
-  return {.count_start = true,
-          .coins_in_validation = true,
-          .plateau_on_loss = true,
-          .plateau_patience = 5,
-          .search = SearchKind::hundred_steps,
-          .protocol = Protocol::original};
+  Behaviours all = kOriginal;
+  all.change_validation = options.augment == Augmentation::Kind::original;
+  return all;
 }
 
-SearchKind search_of(Protocol protocol) {
-  return protocol == Protocol::original ? SearchKind::hundred_steps : SearchKind::standard;
+Behaviours behaviours_of(Protocol protocol) {
+  return protocol == kOriginal.protocol ? kOriginal : Behaviours{};
 }
 
-void set_original_defaults(TrainOptions& train, DecoderKind kind,
-                           const std::function<bool(const char*)>& given) {
-  train.compat_original = true;
+void set_unsaid(TrainOptions& options, DecoderKind kind, const std::function<bool(const char*)>& given) {
+  if (!options.compat_original) return;
   const bool plain = kind == DecoderKind::plain;
-  if (!given("--clip-norm")) train.clip_norm = 0;  // it clips after the step, which clips nothing
-  if (!given("--teacher-forcing") && plain) train.teacher_forcing = 1;
-  if (!given("--beam")) train.validation.beam = 1;
+  if (!given("--clip-norm")) options.clip_norm = 0;  // it clips after the step, which clips nothing
+  if (!given("--teacher-forcing") && plain) options.teacher_forcing = 1;
+  if (!given("--beam")) options.validation.beam = 1;
   // Its plain model sees photos as they are.
-  if (!given("--augment") && !plain && train.finetune == 0) train.augment = Augmentation::Kind::original;
+  if (!given("--augment") && !plain && options.finetune == 0) options.augment = Augmentation::Kind::original;
 }
 
 }  // namespace imgcap

@@ -1,6 +1,7 @@
 #include "imgcap/training/train_options.h"
 
 #include "imgcap/settings/json.h"
+#include "imgcap/training/behaviours.h"
 #include "imgcap/training/train_settings.h"
 
 namespace imgcap {
@@ -20,7 +21,8 @@ void validate(const TrainOptions& o) {
             (o.teacher_forcing == 1 && o.label_smoothing == 0 && !behaviours_of(o).count_start),
         ErrorKind::argument,
         "train: self-critical training feeds the model its own words and counts no <sos> slot: give "
-        "--teacher-forcing 1, and neither --label-smoothing nor --compat original");
+        "--teacher-forcing 1, and neither --label-smoothing nor {}",
+        kCompatFlag);
   check(o.finetune == 0 || o.augment == Augmentation::Kind::none, ErrorKind::argument,
         "train: --augment changes photos before a frozen encoder sees them; it does not go with --finetune");
   check(o.min_lr <= o.lr, ErrorKind::argument,

@@ -34,6 +34,9 @@ enum class Precision { f32, f16, bf16 };
 constexpr std::array<const char*, 3> names_of(Precision) { return {"f32", "f16", "bf16"}; }
 tensor::DType dtype_of(Precision precision);
 
+// What sets TrainOptions::compat_original, as refusals name it.
+inline constexpr const char* kCompatFlag = "--compat original";
+
 // Names, bounds and what --help says of each: train_settings.h.
 struct TrainOptions {
   int64_t epochs = 8;
@@ -65,7 +68,7 @@ struct TrainOptions {
   int64_t patience = 0;            // validations without a better CIDEr before it stops; 0: never
   int64_t checkpoint_every = 500;  // steps
   uint64_t seed = 1;
-  bool compat_original = false;  // behaviours_of() says what that means
+  bool compat_original = false;  // behaviours_of() says what that means (behaviours.h)
   SearchOptions validation;
 
   bool operator==(const TrainOptions&) const = default;
@@ -76,16 +79,5 @@ void validate(const TrainOptions& options);
 // A JSON object with the rows' names; from_json refuses unknown ones, wrong types and values out of range.
 std::string to_json(const TrainOptions& options);
 TrainOptions train_options_from_json(const std::string& text);
-
-// What a run does that no setting of its own says; original.cc.
-struct Behaviours {
-  bool count_start = false;          // the loss counts the slot of <sos>
-  bool coins_in_validation = false;  // its loss throws the coins of teacher forcing, too
-  bool plateau_on_loss = false;      // a plateau waits for a lower loss, not for a better CIDEr
-  int plateau_patience = 1;          // validations
-  SearchKind search = SearchKind::standard;
-  Protocol protocol = Protocol::standard;
-};
-Behaviours behaviours_of(const TrainOptions& options);
 
 }  // namespace imgcap

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/autocast.h"
+#include "imgcap/training/behaviours.h"
 #include "imgcap/training/make_optimizer.h"
 #include "optim/clip.h"
 #include "tensor/error.h"

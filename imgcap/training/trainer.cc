@@ -5,6 +5,7 @@
 #include <string>
 
 #include "autograd/anomaly.h"
+#include "imgcap/training/behaviours.h"
 #include "imgcap/training/epoch_reader.h"
 #include "imgcap/training/make_optimizer.h"
 #include "imgcap/training/progress.h"

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kOriginalBatch = 128;  // photos
+constexpr int64_t kStatisticsBatch = 128;  // photos
 
 std::string file_of(const std::string& cache, const std::string& suffix) {
   return fs::path(cache).replace_extension(suffix + ".safetensors").string();
@@ -37,7 +37,7 @@ void load_moved(const LoadedEncoder& encoder, const FeatureRequest& r, const Fea
                 TrainingFeatures& result) {
   const std::string moved = r.out + "/encoder.safetensors";
   EncodeOptions options;
-  options.batch_statistics = kOriginalBatch;
+  options.batch_statistics = kStatisticsBatch;
   // The encoder is written last: without it, the features are of a run that did not get so far.
   const bool whole = fs::exists(moved);
   for (const Augmentation& view : r.views) {

@@ -9,7 +9,7 @@
 
 namespace imgcap {
 
-// What training takes turns with, by --augment: the photos (unless they are the original's) and changed ones.
+// What training takes turns with, by --augment: the photos (unless it is `original`) and changed ones.
 std::vector<Augmentation> training_views(Augmentation::Kind augment, int64_t views, uint64_t seed);
 
 struct TrainingFeatures {
@@ -29,8 +29,8 @@ struct FeatureRequest {
   std::string encoder_name, cache, out;  // the cache of photos as they are; the run's folder
   std::vector<std::string> images, train, val;
   std::vector<Augmentation> views;
-  bool change_validation = false;  // as the original: validation photos are changed, too
-  // As the original: the encoder's batch norm is in training mode while training photos are encoded. Photos
+  bool change_validation = false;  // validation photos are changed, too
+  // The encoder's batch norm is in training mode while training photos are encoded. Photos
   // are normalised by the statistics of their batch, and the running ones, with which the model validates and
   // captions, move. Such features and the moved encoder belong to the run and are kept in its folder.
   bool batch_statistics = false;

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "imgcap/training/behaviours.h"
 #include "imgcap/training/train_step.h"
 
 namespace imgcap {

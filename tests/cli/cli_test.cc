@@ -302,23 +302,6 @@ TEST_CASE("bench: a row that is not there") {
                 "there is no row 'resnet50' in bf16; there are train-attention, train-plain");
 }
 
-TEST_CASE("bench: what is compared with is looked for before anything is measured") {
-  const Folder folder;
-  const auto refused = [&](const std::string& python, const std::string& program, const std::string& why) {
-    const Result result = run({"bench", "--only", "caption", "--compare", "torch", "--python", python,
-                               "--torch-program", folder / program});
-    CAPTURE(result.err);
-    CHECK(result.code == 2);
-    CHECK(has(result.err, why));
-    CHECK(result.out.empty());
-  };
-  refused("python3", "imgcap_torch.py", "imgcap_torch.py: not there");
-  refused("python3", "torch_baselines.py", "imgcap_torch.py: not there, and no --torch-program names");
-  tests::write_text(folder / "imgcap_torch.py", "");
-  refused("no_such_python", "imgcap_torch.py", "no_such_python");
-  refused(folder / "python", "imgcap_torch.py", folder / "python");
-}
-
 TEST_CASE("captions: settings are checked before anything is loaded") {
   const std::string photo = (tests::source_dir() / "assets/photos/coco_000000000285.jpg").string();
   const auto refused = [](const std::vector<std::string>& arguments, const std::string& why) {

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "imgcap/cli/model_options.h"
-#include "imgcap/decoding/original_search.h"
 #include "tensor/io/pth.h"
 #include "tensor/io/safetensors.h"
 #include "tests/cli/refused.h"
@@ -59,10 +58,10 @@ TEST_CASE("the original's checkpoints become models that caption as PyTorch does
       const bool original = search.starts_with("original");
       options.beam = search.ends_with("3") ? 3 : 1;
       const auto features = encode_images(loaded.encoder, {original ? swapped : picture});
-      const imgcap::Hypothesis best =
-          (original ? imgcap::original_search : imgcap::beam_search)(*loaded.decoder, features, options, {})
-              .front()
-              .front();
+      const imgcap::Hypothesis best = (original ? imgcap::hundred_steps_search : imgcap::beam_search)(
+                                          *loaded.decoder, features, options, {})
+                                          .front()
+                                          .front();
       CHECK(Json(best.ids) == want.at("ids"));
       if (const Json* expected_log = want.find("log_probability"))
         CHECK(std::abs(best.log_probability - expected_log->as_double()) < 1e-4);

@@ -63,7 +63,7 @@ TEST_CASE("eval: every option counts") {
   CHECK(with(search_options(4, 5, 1)).captions != expected.captions);
 
   // For people: a table with the model's kind, its epoch and the beam's width.
-  score_options.protocol = Protocol::original;
+  score_options.protocol = Protocol::torcheval;
   const Scores original = with(search_options(3, 30, 1)).scores;
   const ScoreRow row{"plain", 3, 3, original};
   CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
@@ -155,12 +155,12 @@ TEST_CASE("caption: every option counts") {
     Image swapped = photos[i];
     for (size_t k = 0; k < swapped.pixels.size(); k += 3) std::swap(swapped.pixels[k], swapped.pixels[k + 2]);
     const Hypothesis h =
-        original_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
+        hundred_steps_search(*model.decoder, encode_images(encoder, {swapped}), original).front().front();
     CHECK(compat.at(i).at("caption") ==
           model.vocabulary.decode_tokens(std::vector<int32_t>(h.ids.begin(), h.ids.end())));
     CHECK(compat[i].at("log_probability") == h.log_probability);
     CHECK(h.log_probability !=
-          original_search(*model.decoder, features[i], original).front().front().log_probability);
+          hundred_steps_search(*model.decoder, features[i], original).front().front().log_probability);
   }
   given.elsewhere({"--format"});  // caption_files_test.cc
   CHECK(given.left() == "");

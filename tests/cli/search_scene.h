@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "imgcap/decoding/beam_search.h"
-#include "imgcap/decoding/original_search.h"
 #include "imgcap/training/encode.h"
 #include "imgcap/training/evaluate.h"
 #include "tests/cli/small_model.h"

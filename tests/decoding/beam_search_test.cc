@@ -6,7 +6,6 @@
 #include <string>
 
 #include "autograd/ops.h"
-#include "imgcap/decoding/original_search.h"
 #include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
 #include "toy_decoder.h"
@@ -375,7 +374,7 @@ TEST_CASE("the original's search does what the original does") {
           ToyDecoder decoder(11, table, kind);
           BeamOptions options;
           options.beam = beam;
-          const auto found = original_search(decoder, images({2, 0}), options);
+          const auto found = hundred_steps_search(decoder, images({2, 0}), options);
           for (size_t i = 0; i < 2; ++i) {
             const int64_t image = i == 0 ? 2 : 0;
             std::vector<double> first;

@@ -5,7 +5,6 @@
 
 #include <thread>
 
-#include "imgcap/decoding/original_search.h"
 #include "small_decoder.h"
 #include "tensor/error.h"
 #include "toy_decoder.h"
@@ -118,7 +117,7 @@ TEST_CASE("each search finds what it finds by itself") {
   tensor::Generator generator(103);
   CHECK(equal(found[0], beam_search(*decoder, one(0), std::get<BeamOptions>(search_of(0)))[0]));
   CHECK(equal(found[1], beam_search(*decoder, one(1), std::get<BeamOptions>(search_of(1)))[0]));
-  CHECK(equal(found[2], original_search(*decoder, one(2), std::get<BeamOptions>(search_of(2)))[0]));
+  CHECK(equal(found[2], hundred_steps_search(*decoder, one(2), std::get<BeamOptions>(search_of(2)))[0]));
   CHECK(equal(found[3], sample(*decoder, one(3), std::get<SamplingOptions>(search_of(3)), generator)[0]));
   CHECK(equal(found[4], beam_search(*decoder, one(4), std::get<BeamOptions>(search_of(4)))[0]));
   CHECK(found[0].size() == 3);

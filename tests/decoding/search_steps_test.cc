@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "imgcap/decoding/beam_search.h"
-#include "imgcap/decoding/original_search.h"
 #include "imgcap/decoding/sampling.h"
 #include "tensor/error.h"
 #include "toy_decoder.h"
@@ -304,7 +303,7 @@ TEST_CASE("in the original's search what is open is lost, unless there is nothin
   options.beam = options.nbest = 3;
   options.max_words = 1;  // not read
   options.length_exponent = 2;
-  const auto found = original_search(decoder, images({0}), options)[0];
+  const auto found = hundred_steps_search(decoder, images({0}), options)[0];
   REQUIRE(found.size() == 3);
   for (size_t i = 0; i < 3; ++i) {
     CHECK(found[i].finished);
@@ -316,7 +315,7 @@ TEST_CASE("in the original's search what is open is lost, unless there is nothin
   // Nothing ends within 100 steps.
   ToyDecoder endless(8, fixed(8, {{4, 0.75}, {5, 0.25}}));
   options.nbest = 2;
-  const auto open = original_search(endless, images({0}), options)[0];
+  const auto open = hundred_steps_search(endless, images({0}), options)[0];
   REQUIRE(open.size() == 2);
   CHECK(endless.steps == 100);
   CHECK(open[0].words == Ints(100, 4));

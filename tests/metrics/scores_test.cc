@@ -10,6 +10,7 @@
 
 #include "imgcap/metrics/cider.h"
 #include "imgcap/metrics/rouge.h"
+#include "imgcap/settings/names.h"
 #include "tensor/error.h"
 #include "tests/data_dir.h"
 #include "tests/json.h"
@@ -91,7 +92,7 @@ TEST_CASE("scores: the reference tools' five cases") {
   check_scores(score_captions(next, references_of(f8k, &f8k_test)), cases.at(3));
 
   ScoreOptions original;
-  original.protocol = Protocol::original;
+  original.protocol = Protocol::torcheval;
   check_scores(score_captions(zeroth, captions_numbered(f8k, f8k_test, {1}), original), cases.at(4));
 }
 
@@ -113,7 +114,7 @@ TEST_CASE("scores: every number says what it means") {
   CHECK(parsed.at("references") == Json::array({1, 2}));
   CHECK(parsed.at("split") == "test.txt");
 
-  options.protocol = Protocol::original;
+  options.protocol = Protocol::torcheval;
   const Scores original = small_scores(options);
   CHECK(original.tokenizer == "as-is");
   CHECK(describe(original).find("torcheval") != std::string::npos);
@@ -199,13 +200,14 @@ TEST_CASE("scores: which words each protocol counts") {
   // As it is.
   const Texts as_is{"a dog runs fast .", "two CATS"};
   const std::vector<Texts> as_is_references{{"A Dog , runs !", "The dog"}, {"Two cats"}};
-  for (const Scores& s : {scored(Protocol::original, {}), scored(Protocol::original, ScoreTokenizer::none)}) {
+  for (const Scores& s :
+       {scored(Protocol::torcheval, {}), scored(Protocol::torcheval, ScoreTokenizer::none)}) {
     CHECK(s.bleu == bleu_torcheval(as_is, as_is_references, true));
     CHECK(s.rouge_l == rouge_l(as_is, as_is_references).mean);
     CHECK(s.cider == cider_swapped(as_is, as_is_references).mean);
   }
   ScoreOptions strict;
-  strict.protocol = Protocol::original;
+  strict.protocol = Protocol::torcheval;
   CHECK_THROWS_WITH_AS(score_captions({{"b", "two CATS"}}, {{"b", {"Two cats"}}}, strict),
                        doctest::Contains("has 4 words"), tensor::Error);
 }
@@ -238,16 +240,13 @@ TEST_CASE("scores: tokenisers and protocols") {
   ScoreOptions options;
   options.tokenizer = ScoreTokenizer::none;
   CHECK(small_scores(options).tokenizer == "none");
-  options.protocol = Protocol::original;
+  options.protocol = Protocol::torcheval;
   CHECK(small_scores(options).tokenizer == "as-is");
   options.tokenizer = ScoreTokenizer::ptb;
   CHECK_THROWS_WITH_AS(small_scores(options), doctest::Contains("original protocol"), tensor::Error);
-  CHECK(protocol_of("original") == Protocol::original);
-  CHECK(protocol_of("standard") == Protocol::standard);
-  CHECK(score_tokenizer_of("ptb") == ScoreTokenizer::ptb);
-  CHECK(score_tokenizer_of("none") == ScoreTokenizer::none);
-  CHECK_THROWS_WITH_AS(protocol_of("coco"), doctest::Contains("\"coco\""), tensor::Error);
-  CHECK_THROWS_WITH_AS(score_tokenizer_of(""), doctest::Contains("neither ptb"), tensor::Error);
+  // What users call them.
+  CHECK(all_names<Protocol>() == std::vector<std::string>{"standard", "original"});
+  CHECK(all_names<ScoreTokenizer>() == std::vector<std::string>{"ptb", "none"});
 }
 
 TEST_CASE("scores: images without a partner are named and counted") {

@@ -155,7 +155,7 @@ inline Course by_hand(const Toy& toy, const TrainOptions& o) {
     SearchOptions search = o.validation;
     if (o.compat_original) search.kind = SearchKind::hundred_steps;
     ScoreOptions score;
-    if (o.compat_original) score.protocol = Protocol::original;
+    if (o.compat_original) score.protocol = Protocol::torcheval;
     score.undefined_is_zero = true;
     score.split = "toy";
     Course::Validation v;

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <set>
 
-#include "imgcap/decoding/original_search.h"
 #include "tensor/error.h"
 #include "tests/training/toy.h"
 
@@ -120,7 +119,7 @@ TEST_CASE("photos are captioned as each is alone, with the settings of the searc
     for (const Dataset::Photo& photo : toy.data.photos) {
       const Tensor features = toy.features.rows({photo.row});
       const Hypothesis best =
-          (c.original ? original_search : beam_search)(*decoder, features, beam, {})[0][0];
+          (c.original ? hundred_steps_search : beam_search)(*decoder, features, beam, {})[0][0];
       const auto& ids = c.original ? best.ids : best.words;
       const std::vector<int32_t> tokens(ids.begin(), ids.end());
       expected[photo.name] =
@@ -164,28 +163,25 @@ TEST_CASE("references are the captions of the file, or what the original's vocab
   CHECK(original.at("red_dog.jpg")[0].find("<unk>") != std::string::npos);  // the zebra
 }
 
-TEST_CASE("an evaluation is the captions' scores, and the original protocol searches as the original did") {
+TEST_CASE("an evaluation is the scores of the captions that its search finds, by its protocol") {
   const Toy toy;
   const auto decoder = lively_decoder(toy);
-  for (const Protocol protocol : {Protocol::standard, Protocol::original})
-    for (const SearchKind said : {SearchKind::standard, SearchKind::hundred_steps}) {
+  for (const Protocol protocol : {Protocol::standard, Protocol::torcheval})
+    for (const SearchKind kind : {SearchKind::standard, SearchKind::hundred_steps}) {
       ScoreOptions options;
       options.protocol = protocol;
       options.split = "toy";
       options.undefined_is_zero = true;
-      const bool original = protocol == Protocol::original;
-      const SearchKind kind = original ? SearchKind::hundred_steps : SearchKind::standard;
-      const SearchOptions search{2, 9, 1, 4, said};  // the protocol decides
+      const SearchOptions search{2, 9, 1, 4, kind};
       const Evaluation found = evaluate(*decoder, toy.data, toy.features, toy.vocabulary, search, options);
-      CHECK(found.captions ==
-            caption_photos(*decoder, toy.data, toy.features, toy.vocabulary, {2, 9, 1, 4, kind}));
+      CHECK(found.captions == caption_photos(*decoder, toy.data, toy.features, toy.vocabulary, search));
       const Scores expected =
           score_captions(found.captions, scored_references(toy.data, toy.vocabulary, form_of(kind)), options);
       CHECK(found.scores.cider == expected.cider);
       CHECK(found.scores.bleu == expected.bleu);
       CHECK(found.scores.rouge_l == expected.rouge_l);
       CHECK(found.scores.split == "toy");
-      CHECK(found.scores.protocol == (original ? "original" : "standard"));
-      CHECK(found.captions.begin()->second.starts_with("<sos>") == original);
+      CHECK(found.scores.protocol == to_string(protocol));
+      CHECK(found.captions.begin()->second.starts_with("<sos>") == (kind != SearchKind::standard));
     }
 }

@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Measures rows of `imgcap bench` and the same jobs by PyTorch, in turn, and prints how they compare.
+
+Each pair is a run of imgcap and then one of each PyTorch variant: "original" is the model as published, "best" and
+"jit" what a careful user would write. The speed is the median of the pairs' ratios, as the two halves of a pair ran at
+one time; the memory is the largest resident set of any run. Needs a build (scripts/build.sh), and a Python with PyTorch
+and the two programs that do the jobs: torch_baselines.py and imgcap_torch.py.
+
+  scripts/compare_torch.py --only train-attention --torch-program torch_baselines.py [--python PYTHON] [--json]
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Without these PyTorch returns its buffers to the system at each step.
+KEEP_BUFFERS = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000",
+                "MALLOC_TOP_PAD_": "500000000"}
+
+
+class Error(Exception):
+    """A sentence for the user."""
+
+
+class Job:
+    """What does a row in PyTorch, and where it prints its timing: read(its JSON) is {median, min, max} in seconds.
+
+    Without `read` the process is timed from start to end. {calls}, {threads} and {precision} stand for the options.
+    """
+
+    def __init__(self, variant, program, arguments, read=None):
+        self.variant, self.program, self.arguments, self.read = variant, program, arguments.split(), read
+
+
+def encoding_and_search(printed):
+    encoding, search = printed["enc"], printed["dec"]
+    return {ours: encoding[theirs] + search[theirs]
+            for ours, theirs in (("median", "p50"), ("min", "min"), ("max", "p95"))}
+
+
+def step(variant):
+    return Job(variant, "torch_baselines.py",
+               f"train --variant {variant} --device cpu --dtype {{precision}} --batch 128 --len 20 --reps {{calls}}",
+               lambda printed: printed["seconds"])
+
+
+def resnet50(photos):
+    return Job("jit", "imgcap_torch.py",
+               f"resnet --mode jit --batches {photos} --threads {{threads}} --reps {{calls}}",
+               lambda printed: printed["sec"])
+
+
+def caption(variant, search):
+    return Job(variant, "imgcap_torch.py",
+               f"infer --search {search} --beam 5 --threads {{threads}} --reps {{calls}}", encoding_and_search)
+
+
+def plain_step(more=""):
+    return Job("original", "imgcap_torch.py",
+               f"train --variant noattn --encoder none --batch 128 --len 20{more} --threads {{threads}} --reps {{calls}}",
+               lambda printed: printed["total"])
+
+
+# Rows of `imgcap bench` by precision. PyTorch's program for the plain model has no f16.
+TRAINING = {"train-attention": [step("original"), step("best")]}
+JOBS = {
+    "f32": {
+        **TRAINING,
+        "train-plain": [plain_step()],
+        "resnet50-b1": [resnet50(1)],
+        "resnet50-b8": [resnet50(8)],
+        "caption-resnet50": [caption("original", "beam-orig"), caption("best", "beam-batched")],
+        "caption": [Job("original", "imgcap_torch.py", "startup --threads {threads}")],
+    },
+    "f16": {**TRAINING, "train-plain": []},
+    "bf16": {**TRAINING, "train-plain": [plain_step(" --bf16")]},
+}
+
+
+def chosen_rows(only, precision):
+    """By name, or by the start of a name up to a hyphen: "resnet50" means both of its rows."""
+    rows = JOBS[precision]
+    chosen = []
+    for name in only or rows:
+        fits = [name] if name in rows else [row for row in rows if row.startswith(name + "-")]
+        if not fits:
+            raise Error(f"there is no row '{name}' in {precision}; there are {', '.join(rows)}")
+        chosen += fits
+    return chosen
+
+
+def find_program(name, given):
+    """The file of that name among those given, else the one beside the first."""
+    for file in given:
+        if file.name == name:
+            if not file.exists():
+                raise Error(f"--torch-program {file}: not there")
+            return file
+    beside = given[0].parent / name
+    if not beside.exists():
+        raise Error(f"{beside}: not there, and no --torch-program names {name}")
+    return beside
+
+
+def run(command, environment=None):
+    """What it printed, the seconds from start to end, and its peak memory in MiB."""
+    start = time.perf_counter()
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   text=True, errors="replace", env={**os.environ, **(environment or {})})
+    except OSError as error:
+        raise Error(f"{command[0]}: cannot be started: {error.strerror}") from None
+    try:
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        process.stdout.close()
+    if process.returncode != 0:
+        how = "exit code" if process.returncode > 0 else "signal"
+        raise Error(f"'{' '.join(command)}' ended with {how} {abs(process.returncode)}")
+    return printed, time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def run_imgcap(options, row):
+    """The JSON of `imgcap bench`: the machine, and this row alone."""
+    command = [options.imgcap, "bench", "--only", row, "--json", "--pairs", "1", "--calls", str(options.calls),
+               "--threads", str(options.threads), "--precision", options.precision]
+    printed = run(command)[0]
+    try:
+        return json.loads(printed)
+    except ValueError:
+        raise Error(f"{options.imgcap}: printed no JSON: {printed[:200]}") from None
+
+
+def run_torch(options, job):
+    """{median, min, max} in seconds, and the peak memory in MiB."""
+    values = {"calls": options.calls, "threads": options.threads, "precision": options.precision}
+    command = [options.python, str(find_program(job.program, options.torch_program))]
+    command += [argument.format(**values) for argument in job.arguments]
+    printed, seconds, peak = run(command, {**KEEP_BUFFERS, "OMP_NUM_THREADS": str(options.threads)})
+    if job.read is None:
+        return {"median": seconds, "min": seconds, "max": seconds}, peak
+    try:
+        timing = {key: float(value) for key, value in job.read(json.loads(printed)).items()}
+        if not timing["median"] > 0:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Error(f"{job.program}: printed no timing: {printed[:200]}") from None
+    return timing, peak
+
+
+def of_runs(timings):
+    return {"median": statistics.median(t["median"] for t in timings), "min": min(t["min"] for t in timings),
+            "max": max(t["max"] for t in timings)}
+
+
+def compare(options, row):
+    """The machine, and the row as `imgcap bench --json` has it, with a list "torch" of what PyTorch took."""
+    jobs = JOBS[options.precision][row]
+    ours, peak, theirs, peaks = [], 0, [[] for _ in jobs], [0] * len(jobs)
+    for _ in range(options.pairs):
+        said = run_imgcap(options, row)
+        result = said["rows"][0]
+        ours.append(result["seconds"])
+        peak = max(peak, result["peak_mib"])
+        for k, job in enumerate(jobs):
+            timing, used = run_torch(options, job)
+            theirs[k].append(timing)
+            peaks[k] = max(peaks[k], used)
+    seconds = of_runs(ours)
+    per_call = result["per_second"] * result["seconds"]["median"]
+    result.update(seconds=seconds, per_second=per_call / seconds["median"], runs=options.pairs, peak_mib=peak)
+    if jobs:
+        result["torch"] = []
+    for job, timings, used in zip(jobs, theirs, peaks):
+        all_runs = of_runs(timings)
+        ratios = [other["median"] / own["median"] for own, other in zip(ours, timings)]
+        result["torch"].append({"variant": job.variant, "per_second": per_call / all_runs["median"],
+                                "seconds": all_runs, "peak_mib": used, "speed_ratio": statistics.median(ratios),
+                                "memory_ratio": peak / used})
+    return said["machine"], result
+
+
+def machine_text(machine):
+    return (f"{machine['processor']}, {machine['threads']} of {machine['processors']} processors, "
+            f"{' '.join(machine['instruction_sets'])}\npeak {machine['peak_gflops']:.0f} GFLOP/s float32, "
+            f"{machine['bandwidth_gb_per_second']:.1f} GB/s memory; products by {machine['products']}\n")
+
+
+def line(who, timing, unit):
+    seconds = timing["seconds"]
+    return (f"  {who:<18} {timing['per_second']:>10.2f} {unit}/s   {seconds['median']:.4f} s "
+            f"({seconds['min']:.4f} to {seconds['max']:.4f})   {timing['peak_mib']:>6.0f} MiB")
+
+
+def row_text(row):
+    lines = [f"{row['name']}: {row['what']}", line("imgcap", row, row["unit"])]
+    for other in row.get("torch", []):
+        lines.append(f"{line('PyTorch ' + other['variant'], other, row['unit'])}   imgcap: "
+                     f"{other['speed_ratio']:.2f} x the speed, {other['memory_ratio']:.2f} x the memory")
+    return "\n".join(lines)
+
+
+def count(text):
+    if not 1 <= int(text) <= 1000:
+        raise ValueError
+    return int(text)
+
+
+count.__name__ = "number from 1 to 1000"  # what a refusal says
+
+
+def parse():
+    description, _, example = __doc__.rpartition("\n\n")
+    parser = argparse.ArgumentParser(description=description, epilog=example.strip(),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="ROW", help=f"rows (default: all): {', '.join(JOBS['f32'])}")
+    parser.add_argument("--precision", choices=JOBS, default="f32", help="of the training rows; the others have f32 alone")
+    parser.add_argument("--pairs", type=count, default=3, help="runs of each program, in turn (default: %(default)s)")
+    parser.add_argument("--calls", type=count, default=5, help="calls per run, after warm-up (default: %(default)s)")
+    parser.add_argument("--threads", type=count, default=len(os.sched_getaffinity(0)), help="default: all processors")
+    parser.add_argument("--imgcap", default=str(ROOT / "build/bin/imgcap"), help="the program (default: %(default)s)")
+    parser.add_argument("--python", default=sys.executable, help="a Python that has PyTorch (default: this one)")
+    parser.add_argument("--torch-program", nargs="+", type=pathlib.Path, required=True, metavar="FILE",
+                        help="torch_baselines.py and imgcap_torch.py; one finds the other beside it")
+    parser.add_argument("--json", action="store_true", help="JSON alone on stdout")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    rows = chosen_rows(options.only, options.precision)
+    # Found out before anything is measured.
+    for row in rows:
+        for job in JOBS[options.precision][row]:
+            find_program(job.program, options.torch_program)
+    run([options.python, "--version"])
+    run([options.imgcap, "--version"])
+    results = []
+    for row in rows:
+        machine, result = compare(options, row)
+        results.append(result)
+        if not options.json:
+            print(("" if len(results) > 1 else machine_text(machine) + "\n") + row_text(result), flush=True)
+    if options.json:
+        print(json.dumps({"machine": machine, "rows": results}, indent=1))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Error as error:
+        print(f"compare_torch.py: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
