@@ -28,7 +28,7 @@ namespace autograd {
 // Autocast to f16 or bf16 on this thread for the guard's lifetime; guards nest, the innermost one counts.
 // A backward pass runs without it, on whatever types the forward pass had. f32 is no autocast, as
 // torch.autocast(enabled=False) is: ops compute in what they are given, inside of an outer guard, too. So a
-// training step needs no branch on its precision. Dtype error for another type.
+// training step needs no branch on its precision. Errors: dtype (another type).
 class AutocastGuard {
  public:
   explicit AutocastGuard(DType dtype);

@@ -51,7 +51,7 @@ inline Tensor constant(double value, const Tensor& like) {
   return Tensor::full({}, value, like.dtype(), like.device());
 }
 
-// Throws unless all inputs are defined, of one floating type (a dtype error), and on one device.
+// Errors, unless all inputs are defined, of one floating type and on one device: dtype, device.
 inline void expect_floats(const char* op, std::initializer_list<const Variable*> inputs) {
   const Tensor& first = (*inputs.begin())->data();
   tensor::check(tensor::is_floating(first.dtype()), ErrorKind::dtype, "{}: a floating type is needed, not {}",
@@ -64,8 +64,8 @@ inline void expect_floats(const char* op, std::initializer_list<const Variable*>
   }
 }
 
-// Throws a device error unless all of `others`, variables and tensors, are where `first` is; undefined ones
-// do not count.
+// Errors: device, unless all of `others`, variables and tensors, are where `first` is; undefined ones do not
+// count.
 template <class... Others>
 void expect_one_device(const char* op, const Variable& first, const Others&... others) {
   const auto expect = [&](const auto& other) {

@@ -12,10 +12,9 @@ namespace autograd {
 //                 grad() then has a graph that holds the leaf: leaf -> grad -> node -> leaf, a cycle, so that
 //                 neither is ever freed until zero_grad() (or set_grad) on the leaf ends it. grad() makes no
 //                 cycle and is mostly what is wanted.
-// Autograd errors: an output without history, a second backward through a freed graph, a gradient of the
-// wrong shape.
-// Threads may run backward at once: on graphs of their own, which may share leaves, or on one graph when each
-// gives retain_graph.
+// Errors: autograd (an output without history, a second backward through a freed graph, a gradient of the
+// wrong shape). Threads may run backward at once: on graphs of their own, which may share leaves, or on one
+// graph when each gives retain_graph.
 void backward(const Variables& outputs, const Variables& gradients = {}, bool retain_graph = false,
               bool create_graph = false);
 

@@ -77,8 +77,8 @@ class Node : public std::enable_shared_from_this<Node> {
   int save(const Variable& input);
   // Saves an own output (number `output`) without a reference to this node, which would be a cycle.
   int save_output(const Tensor& output, int number = 0);
-  // What save number `i` kept. Throws an autograd error when it was freed, changed in place or replaced by
-  // another tensor since.
+  // What save number `i` kept. Errors: autograd (it was freed, changed in place or replaced by another tensor
+  // since).
   Variable saved(int i) const;
   // Whether input number `i` needs a gradient.
   bool needs(int i) const { return next_edges_[static_cast<size_t>(i)].node != nullptr; }

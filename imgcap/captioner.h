@@ -78,9 +78,9 @@ class Captioner {
   // are one batch, too: a few dozen requests a call are a good number. A result depends on its request alone:
   // it has the same bits in any batch and from any thread. May be called by several threads at once.
   //
-  // Kind argument: a request without a photo, and what the search's settings must not be (beam_search.h,
-  // sampling.h). Kind shape: features of another shape. Kind data: the model gives NaN.
-  // An error of one request ends the call.
+  // An error of one request ends the call. Errors: argument (a request without a photo, and what the search's
+  // settings must not be: beam_search.h, sampling.h), shape (features of another shape), data (the model
+  // gives NaN).
   std::vector<CaptionResult> caption(const std::vector<CaptionRequest>& requests) const;
   CaptionResult caption(const CaptionRequest& request) const;
 

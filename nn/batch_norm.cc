@@ -31,7 +31,7 @@ Variable BatchNorm2d::forward(const Variable& x) {
   const bool tracked = running_mean_ != nullptr;
   const int64_t count = x.numel() / channels_;
   tensor::check(!training() || !tracked || count != 1, ErrorKind::shape,
-                "BatchNorm2d: input {} has one value a channel, which have no variance to train on",
+                "BatchNorm2d: input {} has one value per channel, which have no variance to train on",
                 x.shape());
   if (!training() && tracked)
     return autograd::batch_norm(x, weight_, bias_, *running_mean_, *running_var_, false, options_.eps);

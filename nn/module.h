@@ -97,10 +97,10 @@ class Module {
 
   // All parameters (under all their names) and buffers, sharing memory with the module.
   StateDict state_dict() const;
-  // Copies the values into the module, converting between floating types. Throws a data error that lists what
-  // is missing or unexpected (when `strict`), and always one with both shapes and dtypes for what does not
-  // fit; then nothing has been changed. One of the names of a tied parameter is enough, and a batch norm's
-  // num_batches_tracked may be missing, as in files of before PyTorch 0.4.1: it then stays as it is.
+  // Copies the values into the module, converting between floating types. One of the names of a tied
+  // parameter is enough, and a batch norm's num_batches_tracked may be missing, as in files of before PyTorch
+  // 0.4.1: it then stays as it is. Errors, after which nothing has been changed: data (lists what is missing
+  // or unexpected, when `strict`; has both shapes and dtypes of what does not fit).
   LoadReport load_state_dict(const StateDict& state, bool strict = true);
   // The same, and a data error with the name for a value that is not finite where it has to be; such a value
   // is found while it is copied, and what has been copied by then stays.
@@ -111,7 +111,7 @@ class Module {
 
  protected:
   // Adds a parameter that requires gradients. An undefined tensor stands for a parameter that the layer can
-  // have but has not (a bias): it is not listed. Argument error for a name that is taken, empty or has a dot.
+  // have but has not (a bias): it is not listed. Errors: argument (a name that is taken, empty or has a dot).
   Variable& register_parameter(const std::string& name, Tensor data);
   // The same for a variable that already exists, as it is: with another module's, both share it.
   Variable& register_parameter(const std::string& name, Variable variable);
@@ -120,7 +120,7 @@ class Module {
   // After train() or eval() has set this module's mode.
   virtual void mode_changed() {}
   // Makes a child of class M from `args`, which this module owns. One that a module may be without is a
-  // pointer: `gate_(gated ? &add<nn::Linear>("gate", 8, 8) : nullptr)`. Argument errors as for a parameter.
+  // pointer: `gate_(gated ? &add<nn::Linear>("gate", 8, 8) : nullptr)`. Errors: those of a parameter.
   template <class M, class... Args>
   M& add(const std::string& name, Args&&... args) {
     return own(name, std::make_unique<M>(std::forward<Args>(args)...));

@@ -47,28 +47,28 @@ struct GradScalerOptions {
 
 class GradScaler {
  public:
-  // Argument error for a factor or interval that makes no sense.
+  // Errors: argument (a factor or interval that makes no sense).
   explicit GradScaler(const GradScalerOptions& options = {});
   ~GradScaler();
   GradScaler(const GradScaler&) = delete;
   GradScaler& operator=(const GradScaler&) = delete;
 
   // loss times the scale, recorded. From now on the gradients of what the loss depends on count as scaled.
-  // Autograd error when one of them has been unscaled since the last update(): they would be added up.
+  // Errors: autograd (one of them has been unscaled since the last update(): they would be added up).
   Variable scale(const Variable& loss);
 
   // Divides the optimiser's gradients by the scale, once, in place, and notes whether one is inf or NaN.
-  // Autograd errors: twice, or after step(), without an update() between. Dtype error for 16-bit gradients:
-  // parameters are f32 in mixed precision.
+  // Errors: autograd (twice, or after step(), without an update() between), dtype (16-bit gradients:
+  // parameters are f32 in mixed precision).
   void unscale_(Optimizer& optimizer);
 
   // optimizer.step(gradient_scale), unless a gradient is inf or NaN; unscales first where that is still to
-  // do. Whether the step was made. Autograd errors: twice without an update() between; no gradients at all.
+  // do. Whether the step was made. Errors: autograd (twice without an update() between, no gradients at all).
   bool step(Optimizer& optimizer, double gradient_scale = 1);
 
   // After the steps of all optimisers: halves the scale when any was skipped, doubles it after
-  // growth_interval good ones. Autograd error when nothing was unscaled since the last update(); data error
-  // that names the first bad parameter when the scale would fall under min_scale.
+  // growth_interval good ones. Errors: autograd (nothing was unscaled since the last update()), data (the
+  // scale would fall under min_scale; names the first bad parameter).
   void update();
 
   bool is_enabled() const { return options_.enabled; }
@@ -80,8 +80,8 @@ class GradScaler {
   // "encoder.weight: element 3 is inf", of the newest skipped step; empty: there was none.
   const std::string& first_bad() const { return first_bad_; }
 
-  // Scale, tracker and number of skipped updates. Not the options. Data error when the state is not one. When
-  // not enabled, the state is empty and none is looked at, as in PyTorch: a run may change its precision.
+  // Scale, tracker and number of skipped updates. Not the options. When not enabled, the state is empty and
+  // none is looked at, as in PyTorch: a run may change its precision. Errors: data (the state is not one).
   State state_dict() const;
   void load_state_dict(const State& state);
 
@@ -102,7 +102,7 @@ class GradScaler {
   std::string first_bad_;
 };
 
-// Throws an autograd error that names `op` when a gradient of `parameters` still has a scaler's scale.
+// Errors: autograd (names `op`: a gradient of `parameters` still has a scaler's scale).
 void expect_unscaled(const char* op, const Variables& parameters);
 
 }  // namespace optim

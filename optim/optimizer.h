@@ -79,8 +79,8 @@ class Optimizer {
     int64_t step = 1;                        // 1 in the first step
   };
 
-  // Argument errors: no parameters at all, one that is undefined, listed twice or a result of an op, a name
-  // that is used twice, a rate that is negative or not finite.
+  // Errors: argument (no parameters at all, one that is undefined, listed twice or a result of an op, a name
+  // that is used twice, a rate that is negative or not finite).
   Optimizer(std::string name, std::vector<GroupOptions> groups, double lr, double weight_decay,
             std::vector<std::string> slot_names);
 

@@ -16,8 +16,7 @@ struct AllocatorStatistics {
   int64_t blocks_in_use = 0;
 };
 
-// At least `bytes` bytes, aligned to 64, contents undefined. Throws an io error when the system has no
-// memory.
+// At least `bytes` bytes, aligned to 64, contents undefined. Errors: io (the system has no memory).
 void* allocate(int64_t bytes);
 // `bytes` is what allocate was called with.
 void release(void* block, int64_t bytes) noexcept;

@@ -22,7 +22,7 @@ class Shape {
 
   int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
-  // `i` counts from the end when it is negative; throws an index error when out of range.
+  // `i` counts from the end when it is negative; Errors: index (out of range).
   int64_t at(int i) const;
   int64_t& operator[](int i) { return values_[static_cast<size_t>(i)]; }
   int64_t operator[](int i) const { return values_[static_cast<size_t>(i)]; }
@@ -36,7 +36,7 @@ class Shape {
   void erase(int position);
   bool operator==(const Shape& other) const;
 
-  // The product of the sizes; 1 for rank 0. Throws a shape error when it does not fit int64.
+  // The product of the sizes; 1 for rank 0. Errors: shape (it does not fit int64).
   int64_t numel() const;
   std::string text() const;  // "(2, 3)"; "()" for a scalar
 
@@ -50,10 +50,10 @@ inline std::string to_string(const Shape& shape) { return shape.text(); }
 // Strides of a contiguous, row-major tensor.
 Shape contiguous_strides(const Shape& sizes);
 
-// NumPy's broadcasting rule; throws a shape error that begins with `op` and holds both shapes.
+// NumPy's broadcasting rule. Errors: shape (begins with `op`, has both shapes).
 Shape broadcast(const Shape& a, const Shape& b, const char* op);
 
-// A dimension number in [0, rank) from one in [-rank, rank); throws an index error that begins with `op`.
+// A dimension number in [0, rank) from one in [-rank, rank). Errors: index (begins with `op`).
 int normalize_dim(int dim, int rank, const char* op);
 
 }  // namespace tensor

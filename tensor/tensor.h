@@ -73,8 +73,8 @@ class Tensor {
   uint64_t storage_number() const { return storage_ ? storage_->number : 0; }
   uint64_t version() const { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }
 
-  // The first element of a tensor on the CPU. Errors: dtype, when T is not the element type; device, for one
-  // that lives elsewhere (copy it with to(Device::cpu())).
+  // The first element of a tensor on the CPU. Errors: dtype (T is not the element type), device (it lives
+  // elsewhere; copy it with to(Device::cpu())).
   template <class T>
   const T* data() const {
     expect_host();
@@ -163,7 +163,7 @@ class Tensor {
   DType dtype_ = DType::f32;
 };
 
-// Throws a device error unless both are on one device, naming `op`.
+// Errors: device, naming `op`, unless both are on one device.
 void expect_same_device(const Tensor& a, const Tensor& b, const char* op);
 namespace internal {
 [[noreturn]] void devices_differ(const char* op, const Device& a, const Device& b);

@@ -67,7 +67,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
     int64_t count = x.size(0);  // 0 is fine: nothing to normalise
     for (int d = 2; d < x.rank(); ++d) count *= x.size(d);
     check(count != 1, ErrorKind::shape,
-          "batch_norm: training needs more than one value a channel, input is {}", x.shape());
+          "batch_norm: training needs more than one value per channel, input is {}", x.shape());
     mean = Tensor::empty(channels, wide, x.device());
     variance = Tensor::empty(channels, DType::f64, x.device());  // squares of f32 numbers may not fit f32
     tensor::kernels::batch_norm_statistics(mean, variance, input);

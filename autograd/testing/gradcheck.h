@@ -42,14 +42,14 @@ using GradcheckFunction = std::function<Variables(const Variables&)>;
 // eps fail rightly; choose others. Inputs may be views, but must not have several indices for one element
 // (expand).
 //
-// dtype errors: an input that requires a gradient, or an output, that is not f64 (float32 has too few digits
-// for differences). Argument errors: no input requires a gradient, an expanded input.
+// Errors: dtype (an input that requires a gradient, or an output, is not f64: float32 has too few digits for
+// differences), argument (no input requires a gradient, an expanded input).
 GradcheckResult gradcheck(const GradcheckFunction& f, const Variables& inputs,
                           const GradcheckOptions& options = {});
 
 // The same for the second derivative: checks the gradients of f, computed with create_graph, against their
 // own differences, with respect to the inputs and to `gradients`, those of the outputs (random when left
-// out). Throws the autograd error of a fused op that can be differentiated once only.
+// out). Errors: autograd (a fused op that can be differentiated once only).
 GradcheckResult gradgradcheck(const GradcheckFunction& f, const Variables& inputs,
                               const Variables& gradients = {}, const GradcheckOptions& options = {});
 

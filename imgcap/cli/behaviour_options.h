@@ -13,8 +13,8 @@ void add_caption_behaviours(Verb& verb, Behaviours& behaviours);
 void add_eval_behaviours(Verb& verb, Behaviours& behaviours);
 void add_score_behaviours(Verb& verb, Protocol& protocol);
 
-// Argument errors, beginning with the verb's name, for a search that draws no words, and for one that keeps
-// no rules where there are some.
+// Errors, which begin with the verb's name: argument (a search that draws no words, one that keeps no rules
+// where there are some).
 void expect_draws_words(SearchKind kind, const char* verb);
 void expect_keeps(const CaptionRules& rules, SearchKind kind, const char* verb);
 

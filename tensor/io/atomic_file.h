@@ -44,7 +44,7 @@ void write_file_atomically(const std::filesystem::path& path, const std::functio
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-// Kind io when the file's folder is not there or the file is a folder: found out before the work, not after.
+// Found out before the work, not after. Errors: io (the file's folder is not there, or the file is a folder).
 void expect_writable(const std::filesystem::path& file);
 
 // Removes the temporary files that processes which were killed left in the folder. Only for folders that no

@@ -69,7 +69,7 @@ class Json {
   bool is_array() const { return kind_ == Kind::array; }
   bool is_object() const { return kind_ == Kind::object; }
 
-  // What a value holds. Errors: data, for another kind, and for a number that does not fit.
+  // What a value holds. Errors: data (another kind, a number that does not fit).
   bool as_bool() const;
   int64_t as_int64() const;
   uint64_t as_uint64() const;

@@ -17,7 +17,7 @@ namespace tensor::io::internal {
 
 class PthContainer {
  public:
-  // Data errors as read_pth() has them.
+  // Errors: those of read_pth().
   explicit PthContainer(const std::filesystem::path& path);
 
   const Pickle& pickle() const { return pickle_; }

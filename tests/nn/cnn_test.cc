@@ -143,7 +143,7 @@ TEST_CASE("BatchNorm2d: running statistics by hand, and what is normalised by wh
   close(average.running_var(), {2});
 }
 
-TEST_CASE("BatchNorm2d: one value a channel cannot be trained on") {
+TEST_CASE("BatchNorm2d: one value per channel cannot be trained on") {
   BatchNorm2d norm(2);
   for (const tensor::Shape& shape : {tensor::Shape{1, 2}, tensor::Shape{1, 2, 1, 1}}) {
     check_error(ErrorKind::shape, {"BatchNorm2d", to_string(shape), "one value"},

@@ -91,7 +91,7 @@ std::vector<OpRecord> batch_norm_ops() {
     record.errors.back().says.emplace_back("batch_norm");
   };
   error("another weight", {2, 3}, 3, 4, true, {"(4)", "(2, 3)"});
-  error("one value a channel, training", {1, 3}, 3, 3, true, {"(1, 3)"});
+  error("one value per channel, training", {1, 3}, 3, 3, true, {"(1, 3)"});
   error("no channels", {2, 0}, 0, 0, true, {"(2, 0)"});
   error("other statistics", {2, 3}, 4, 3, false, {"(4)"});
   return {record};
