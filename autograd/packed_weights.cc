@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "autograd/grad_mode.h"
-#include "autograd/variable_impl.h"
 #include "tensor/kernels.h"
 
 namespace autograd {
@@ -16,8 +15,9 @@ constinit thread_local PackedWeights* current = nullptr;
 std::shared_ptr<const tensor::PackedMatrix> PackedWeights::of(const Tensor& weight) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[{weight.device_raw(), weight.size(0), weight.size(1)}];
-  if (!entry.packed || entry.version != weight.version() || !is_same_view(entry.weight, weight))
-    entry = {weight, weight.version(), std::make_shared<const tensor::PackedMatrix>(weight.t())};
+  const TensorIdentity identity(weight);
+  if (!entry.packed || entry.version != weight.version() || entry.weight != identity)
+    entry = {identity, weight.version(), std::make_shared<const tensor::PackedMatrix>(weight.t())};
   return entry.packed;
 }
 

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <tuple>
 
-#include "autograd/variable.h"
+#include "autograd/node.h"
 #include "tensor/packed_matrix.h"
 
 namespace autograd {
@@ -22,7 +22,7 @@ class PackedWeights {
 
  private:
   struct Entry {
-    Tensor weight;  // held, so that no other takes its place in memory
+    TensorIdentity weight;
     uint64_t version = 0;
     std::shared_ptr<const tensor::PackedMatrix> packed;
   };
