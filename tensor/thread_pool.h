@@ -43,4 +43,12 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 
+// Calls f(i) for each i of [0, n), `grain` of them in a tile.
+template <class F>
+void parallel_each(int64_t n, int64_t grain, F&& f) {
+  parallel_for(n, grain, [&f](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(i);
+  });
+}
+
 }  // namespace tensor

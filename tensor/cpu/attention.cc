@@ -69,26 +69,24 @@ void additive_attention(AdditiveAttention arguments) {
     const T shift = v_bias.defined() ? *v_bias.device_data<T>() : T(0);
     const int64_t* ids = image.device_data<int64_t>();
     const int64_t out_row = context.strides()[0], q_row = query.strides()[0];
-    parallel_for(s.rows, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T *key = k + ids[r] * s.places * s.width, *value = f + ids[r] * s.places * s.features;
-        T *w = weights + r * s.places, *o = out + r * out_row;
-        for (int64_t p = 0; p < s.places; ++p) {
-          const T *a = key + p * s.width, *b = q + r * q_row;
-          w[p] = lane_sum<T>(0, s.width, [=](int64_t j) { return vv[j] * fast_tanh(a[j] + b[j]); }) + shift;
-        }
-        const T top = *std::max_element(w, w + s.places);
-        SumOf<T> total{};
-        for (int64_t p = 0; p < s.places; p += kRowBlock)
-          total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
-        const T sum = static_cast<T>(static_cast<double>(total));
-        for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
-        std::fill(o, o + s.features, T(0));
-        for (int64_t p = 0; p < s.places; ++p) {
-          const T a = w[p];
-          const T* x = value + p * s.features;
-          for (int64_t j = 0; j < s.features; ++j) o[j] += a * x[j];
-        }
+    parallel_each(s.rows, 1, [&](int64_t r) {
+      const T *key = k + ids[r] * s.places * s.width, *value = f + ids[r] * s.places * s.features;
+      T *w = weights + r * s.places, *o = out + r * out_row;
+      for (int64_t p = 0; p < s.places; ++p) {
+        const T *a = key + p * s.width, *b = q + r * q_row;
+        w[p] = lane_sum<T>(0, s.width, [=](int64_t j) { return vv[j] * fast_tanh(a[j] + b[j]); }) + shift;
+      }
+      const T top = *std::max_element(w, w + s.places);
+      SumOf<T> total{};
+      for (int64_t p = 0; p < s.places; p += kRowBlock)
+        total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
+      const T sum = static_cast<T>(static_cast<double>(total));
+      for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
+      std::fill(o, o + s.features, T(0));
+      for (int64_t p = 0; p < s.places; ++p) {
+        const T a = w[p];
+        const T* x = value + p * s.features;
+        for (int64_t j = 0; j < s.features; ++j) o[j] += a * x[j];
       }
     });
   });

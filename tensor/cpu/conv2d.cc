@@ -109,13 +109,7 @@ void for_each_job(const Geometry& g, int64_t rows, F f) {
     const int64_t row0 = i % tiles * rows;
     f(i / tiles / g.groups, i / tiles % g.groups, row0, std::min(g.oh, row0 + rows));
   };
-  if (jobs >= kManyJobs) {
-    parallel_for(jobs, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) job(i);
-    });
-  } else {
-    for (int64_t i = 0; i < jobs; ++i) job(i);
-  }
+  parallel_each(jobs, jobs >= kManyJobs ? 1 : jobs, job);
 }
 
 template <class T>
@@ -133,9 +127,8 @@ void forward_gemm(const Geometry& g, T* out, const T* x, const T* w, const T* bi
     std::unique_ptr<T[]> col;
     if (!pointwise) {
       col = scratch<T>(g.k * columns);
-      parallel_for(g.k, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) im2col_row(g, input, r, row0, row1, col.get() + r * columns);
-      });
+      parallel_each(g.k, 16,
+                    [&](int64_t r) { im2col_row(g, input, r, row0, row1, col.get() + r * columns); });
     }
     gemm<T>(g.og, columns, g.k, T(1), {w + group * g.og * g.k, g.k, 1},
             {pointwise ? input : col.get(), columns, 1}, T(bias != nullptr ? 1 : 0), {output, g.pixels, 1});
@@ -153,12 +146,11 @@ void backward_input_gemm(const Geometry& g, T* dx, const T* dout, const T* w) {
     gemm<T>(g.k, g.pixels, g.og, T(1), {w + group * g.og * g.k, 1, g.k}, {gradient, g.pixels, 1}, T(0),
             {pointwise ? input : col.get(), g.pixels, 1});
     if (pointwise) return;
-    parallel_for(g.cg, 1,
-                 [&](int64_t begin, int64_t end) {  // a channel's windows overlap: one tile adds them all
-                   std::fill(input + begin * g.h * g.w, input + end * g.h * g.w, T(0));
-                   for (int64_t r = begin * g.kh * g.kw; r < end * g.kh * g.kw; ++r)
-                     col2im_row(g, col.get() + r * g.pixels, r, input);
-                 });
+    parallel_each(g.cg, 1, [&](int64_t channel) {  // its windows overlap: one tile adds them all
+      std::fill_n(input + channel * g.h * g.w, g.h * g.w, T(0));
+      for (int64_t r = channel * g.kh * g.kw; r < (channel + 1) * g.kh * g.kw; ++r)
+        col2im_row(g, col.get() + r * g.pixels, r, input);
+    });
   });
 }
 
@@ -172,9 +164,7 @@ void backward_weight_gemm(const Geometry& g, T* dw, const T* dout, const T* x) {
     for (int64_t image = 0; image < g.n; ++image) {
       const T* input = x + (image * g.c + group * g.cg) * g.h * g.w;
       if (!pointwise) {
-        parallel_for(g.k, 8, [&](int64_t begin, int64_t end) {
-          for (int64_t r = begin; r < end; ++r) im2col_row(g, input, r, 0, g.oh, col.get() + r * g.pixels);
-        });
+        parallel_each(g.k, 8, [&](int64_t r) { im2col_row(g, input, r, 0, g.oh, col.get() + r * g.pixels); });
       }
       gemm<T>(g.og, g.k, g.pixels, T(1), {dout + (image * g.o + group * g.og) * g.pixels, g.pixels, 1},
               {pointwise ? input : col.get(), 1, g.pixels}, T(image > 0 ? 1 : 0),

@@ -108,5 +108,19 @@ constexpr std::array<DenseTile, sizeof...(Rows)> dense_tiles(std::integer_sequen
 }
 inline constexpr auto kDenseTiles = dense_tiles(std::make_integer_sequence<int, kTile>{});
 
+// `count` pixels x one panel, in tiles of nearly equal size: a last tile of one pixel would take as long as
+// one of three.
+inline void dense_rows(int64_t count, const float* const* in, const Runs& runs, const float* weights,
+                       const float* const* residual, float* const* out, int64_t channel,
+                       const Epilogue& epilogue) {
+  const int64_t tiles = (count + kTile - 1) / kTile, least = count / tiles, larger = count % tiles;
+  for (int64_t tile = 0, at = 0; tile < tiles; ++tile) {
+    const int64_t rows = least + (tile < larger ? 1 : 0);
+    kDenseTiles[static_cast<size_t>(rows - 1)](
+        in + at, runs, weights, residual != nullptr ? residual + at : nullptr, out + at, channel, epilogue);
+    at += rows;
+  }
+}
+
 }  // namespace dense
 }  // namespace tensor::cpu

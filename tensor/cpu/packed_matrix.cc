@@ -24,21 +24,19 @@ void pack_matrix(Tensor& packed, const Tensor& b) {
   packed = Tensor::empty({k * panels * kPanel}, DType::f32, b.device());
   float* to = packed.mutable_device_data<float>();
   const float* from = b.device_data<float>();
-  parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
-      for (int64_t first = 0; first < k; first += kBlock) {
-        const int64_t rows = std::min(kBlock, k - first);
-        float* out = to + (first * panels + panel * rows) * kPanel;
-        const float* in = from + first * row + panel * kPanel * col;
-        // The inner loop goes along memory; a transposed weight has its unit stride in k.
-        if (row == 1) {
-          for (int64_t j = 0; j < kPanel; ++j)
-            for (int64_t i = 0; i < rows; ++i) out[i * kPanel + j] = j < width ? in[i + j * col] : 0;
-        } else {
-          for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < kPanel; ++j) out[i * kPanel + j] = j < width ? in[i * row + j * col] : 0;
-        }
+  parallel_each(panels, 1, [&](int64_t panel) {
+    const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
+    for (int64_t first = 0; first < k; first += kBlock) {
+      const int64_t rows = std::min(kBlock, k - first);
+      float* out = to + (first * panels + panel * rows) * kPanel;
+      const float* in = from + first * row + panel * kPanel * col;
+      // The inner loop goes along memory; a transposed weight has its unit stride in k.
+      if (row == 1) {
+        for (int64_t j = 0; j < kPanel; ++j)
+          for (int64_t i = 0; i < rows; ++i) out[i * kPanel + j] = j < width ? in[i + j * col] : 0;
+      } else {
+        for (int64_t i = 0; i < rows; ++i)
+          for (int64_t j = 0; j < kPanel; ++j) out[i * kPanel + j] = j < width ? in[i * row + j * col] : 0;
       }
     }
   });
@@ -52,7 +50,6 @@ void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accu
   const float *x = a.device_data<float>(), *b = packed.device_data<float>();
   float* y = out.mutable_device_data<float>();
   const int64_t x_row = a.strides()[0], y_row = out.strides()[0];
-  const int64_t tiles = (m + kTile - 1) / kTile, least = m / tiles, larger = m % tiles;
   const float zeros[kPanel] = {};
   // Small products stay on one thread.
   const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 19) / (m * k * kPanel));
@@ -68,13 +65,8 @@ void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accu
       for (int64_t panel = begin; panel < end; ++panel) {
         const Epilogue epilogue{zeros, Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
         const float* weights = b + (first * panels + panel * runs.length) * kPanel;
-        for (int64_t tile = 0, r = 0; tile < tiles; ++tile) {
-          const int64_t rows = least + (tile < larger ? 1 : 0);
-          const auto at = static_cast<size_t>(r);
-          kDenseTiles[static_cast<size_t>(rows - 1)](&in[at], runs, weights, add_old ? &add[at] : nullptr,
-                                                     &to[at], panel * kPanel, epilogue);
-          r += rows;
-        }
+        dense_rows(m, in.data(), runs, weights, add_old ? add.data() : nullptr, to.data(), panel * kPanel,
+                   epilogue);
       }
     }
   });
