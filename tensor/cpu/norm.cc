@@ -125,20 +125,21 @@ Moments channel_moments(const Geometry& g, int64_t channel, const T* x) {
 
 void batch_norm_statistics(Tensor& mean, Tensor& variance, const Tensor& x) {
   const Geometry g(x);
-  dispatch_float(x.dtype(), "batch_norm_statistics", [&]<class T>() {
+  const auto statistics = [&]<class T, class Wide>() {
     const T* in = x.device_data<T>();
-    const bool wide = variance.dtype() == DType::f64;
-    T *mean_out = mean.mutable_device_data<T>(),
-      *variance_out = wide ? nullptr : variance.mutable_device_data<T>();
-    double* wide_variance = wide ? variance.mutable_device_data<double>() : nullptr;
+    T* means = mean.mutable_device_data<T>();
+    Wide* variances = variance.mutable_device_data<Wide>();
     parallel_each(g.c, g.grain(), [&](int64_t c) {
       const Moments m = channel_moments(g, c, in);
-      mean_out[c] = static_cast<T>(m.mean);
-      if (wide_variance != nullptr)
-        wide_variance[c] = m.variance;
-      else
-        variance_out[c] = static_cast<T>(m.variance);
+      means[c] = static_cast<T>(m.mean);
+      variances[c] = static_cast<Wide>(m.variance);
     });
+  };
+  dispatch_float(x.dtype(), "batch_norm_statistics", [&]<class T>() {
+    if (variance.dtype() == DType::f64)
+      statistics.template operator()<T, double>();
+    else
+      statistics.template operator()<T, T>();
   });
 }
 
