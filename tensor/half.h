@@ -21,8 +21,8 @@ IMGCAP_HOST_DEVICE constexpr To bits_as(From value) {
   return __builtin_bit_cast(To, value);
 }
 
-// A float or double in a binary format of `mantissa` stored bits whose exponents have `bias` and end at 2 bias
-// + 1; `bias` less than its own.
+// A float or double in a binary format of `mantissa` stored bits whose exponents have `bias`, less than its
+// own, and end at 2 bias + 1.
 template <int mantissa, int bias, class From>
 IMGCAP_HOST_DEVICE constexpr uint16_t rounded(From value) {
   constexpr bool wide = sizeof(From) == 8;

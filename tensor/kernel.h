@@ -15,27 +15,20 @@
 namespace tensor {
 namespace internal {
 
-// The device of all defined tensors that it is shown; a device error when they differ.
-struct OneDevice {
+// The device of all defined tensors that it is shown; a device error when they differ, or, for a kernel that
+// takes `several`, the first device that is not the CPU.
+struct DeviceOf {
   const char* kernel;
-  Device device;
+  bool several;
+  Device device{};
   bool any = false;
 
   void operator()(const Tensor& t) {
     if (!t.defined()) return;
-    if (any && t.device() != device) [[unlikely]]
+    if (any && !several && t.device() != device) [[unlikely]]
       devices_differ(kernel, device, t.device());
-    device = t.device();
+    if (device.is_cpu()) device = t.device();
     any = true;
-  }
-};
-
-// The first device that is not the CPU.
-struct AnyDevice {
-  Device device;
-
-  void operator()(const Tensor& t) {
-    if (device.is_cpu() && t.defined()) device = t.device();
   }
 };
 
@@ -79,17 +72,10 @@ class Kernel<void(P...), across> {
 
  private:
   Device device_of(P&... arguments) const {
-    if constexpr (across == Across::devices) {
-      internal::AnyDevice any;
-      (internal::for_each_tensor(arguments, any), ...);
-      return any.device;
-    } else {
-      internal::OneDevice one{name_, {}};
-      (internal::for_each_tensor(arguments, one), ...);
-      return one.device;
-    }
+    internal::DeviceOf all{name_, across == Across::devices};
+    (internal::for_each_tensor(arguments, all), ...);
+    return all.device;
   }
-
   static bool has_half(P&... arguments) {
     internal::AnyHalf half;
     (internal::for_each_tensor(arguments, half), ...);

@@ -31,8 +31,9 @@ void parallel_for(int64_t n, int64_t grain, RangeFunction function, void* contex
 }  // namespace internal
 
 // Calls f(begin, end) for the tiles [0, grain), [grain, 2 grain), ... of [0, n), in any order and on any
-// thread, with denormals flushed. One tile, one thread, or a call from inside another parallel_for runs on
-// the caller. The first exception thrown by f is rethrown here once all tiles have ended.
+// thread, with denormals flushed; a grain below 1 counts as 1. One tile, one thread, or a call from inside
+// another parallel_for runs on the caller. The first exception thrown by f is rethrown here once all tiles
+// have ended.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
   internal::parallel_for(

@@ -216,9 +216,7 @@ auto row_filter(const Geometry& g) {
 }
 
 // Planes for one tile: enough work to be worth a thread.
-int64_t plane_grain(const Geometry& g) {
-  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, g.pixels * g.kh * g.kw));
-}
+int64_t plane_grain(const Geometry& g) { return 16384 / std::max<int64_t>(1, g.pixels * g.kh * g.kw); }
 
 // f(row, line, filter) for each row of the output channels that come from input channel `c` of an image, each
 // line of the padded plane that it is made from, and the row of the filter between them.

@@ -37,7 +37,7 @@ void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, 
     const T *x = logits.device_data<T>(), *w = weights.defined() ? weights.device_data<T>() : nullptr;
     const int64_t* target = rows.device_data<int64_t>();
     T* loss = losses.mutable_device_data<T>();
-    parallel_each(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)), [&](int64_t i) {
+    parallel_each(rows.numel(), kGrain / std::max<int64_t>(1, classes), [&](int64_t i) {
       if (target[i] == ignore_index) {
         loss[i] = 0;
         return;
@@ -76,7 +76,7 @@ void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor&
         w != nullptr ? row_mean(classes, [&](int64_t k) { return static_cast<double>(w[k]); }) : 1.0;
     const int64_t* target = rows.device_data<int64_t>();
     T* out = dlogits.mutable_device_data<T>();
-    parallel_each(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)), [&](int64_t i) {
+    parallel_each(rows.numel(), kGrain / std::max<int64_t>(1, classes), [&](int64_t i) {
       const T* row = x + i * classes;
       T* d = out + i * classes;
       if (target[i] == ignore_index) {

@@ -25,7 +25,7 @@ Rows<T> mutable_rows(Tensor& x) {
   return {x.mutable_device_data<T>(), x.strides()[0]};
 }
 
-int64_t row_grain(int64_t hidden) { return std::max<int64_t>(1, 4096 / std::max<int64_t>(hidden, 1)); }
+int64_t row_grain(int64_t hidden) { return 4096 / std::max<int64_t>(hidden, 1); }
 
 }  // namespace
 

@@ -107,26 +107,25 @@ void run_depthwise(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& packe
   const int64_t channels = x.c(), step = o.stride_w * channels, ow = out.w();
   const float *weights = packed.weight.device_data<float>(), *bias = packed.bias.device_data<float>();
   const int64_t work = ow * channels * static_cast<int64_t>(taps.offsets.size());
-  parallel_each(
-      out.n() * out.h(), std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t row) {
-        const int64_t image = row / out.h(), y = row % out.h();
-        const float* in = x.pixel(image, y * o.stride_h - o.pad_top, -o.pad_left);
-        const float* add = residual != nullptr ? residual->pixel(image, y, 0) : nullptr;
-        float* to = out.pixel(image, y, 0);
-        const auto run = [&]<int kPixels>(std::integral_constant<int, kPixels>, int64_t p) {
-          const float* more = add != nullptr ? add + p * channels : nullptr;
-          int64_t c = 0;
-          for (; c + kLanes <= channels; c += kLanes)
-            depthwise_pixels<Vector, load, kPixels>(in + p * step, step, to + p * channels, more, c, taps,
-                                                    weights, bias, channels, activation);
-          for (; c < channels; ++c)
-            depthwise_pixels<float, load_one, kPixels>(in + p * step, step, to + p * channels, more, c, taps,
-                                                       weights, bias, channels, activation);
-        };
-        int64_t p = 0;
-        for (; p + 4 <= ow; p += 4) run(std::integral_constant<int, 4>(), p);
-        for (; p < ow; ++p) run(std::integral_constant<int, 1>(), p);
-      });
+  parallel_each(out.n() * out.h(), 65536 / std::max<int64_t>(1, work), [&](int64_t row) {
+    const int64_t image = row / out.h(), y = row % out.h();
+    const float* in = x.pixel(image, y * o.stride_h - o.pad_top, -o.pad_left);
+    const float* add = residual != nullptr ? residual->pixel(image, y, 0) : nullptr;
+    float* to = out.pixel(image, y, 0);
+    const auto run = [&]<int kPixels>(std::integral_constant<int, kPixels>, int64_t p) {
+      const float* more = add != nullptr ? add + p * channels : nullptr;
+      int64_t c = 0;
+      for (; c + kLanes <= channels; c += kLanes)
+        depthwise_pixels<Vector, load, kPixels>(in + p * step, step, to + p * channels, more, c, taps,
+                                                weights, bias, channels, activation);
+      for (; c < channels; ++c)
+        depthwise_pixels<float, load_one, kPixels>(in + p * step, step, to + p * channels, more, c, taps,
+                                                   weights, bias, channels, activation);
+    };
+    int64_t p = 0;
+    for (; p + 4 <= ow; p += 4) run(std::integral_constant<int, 4>(), p);
+    for (; p < ow; ++p) run(std::integral_constant<int, 1>(), p);
+  });
 }
 
 }  // namespace
@@ -135,15 +134,14 @@ void nhwc_from_nchw(NhwcBatch& out, const Tensor& x) {
   clear_border(out);
   const float* from = x.device_data<float>();
   const Shape& s = x.strides();
-  parallel_each(out.n() * out.h(), std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out.w() * out.c())),
-                [&](int64_t row) {
-                  const int64_t image = row / out.h(), y = row % out.h();
-                  float* to = out.pixel(image, y, 0);
-                  for (int64_t c = 0; c < out.c(); ++c) {
-                    const float* line = from + image * s[0] + c * s[1] + y * s[2];
-                    for (int64_t i = 0; i < out.w(); ++i) to[i * out.c() + c] = line[i * s[3]];
-                  }
-                });
+  parallel_each(out.n() * out.h(), 16384 / std::max<int64_t>(1, out.w() * out.c()), [&](int64_t row) {
+    const int64_t image = row / out.h(), y = row % out.h();
+    float* to = out.pixel(image, y, 0);
+    for (int64_t c = 0; c < out.c(); ++c) {
+      const float* line = from + image * s[0] + c * s[1] + y * s[2];
+      for (int64_t i = 0; i < out.w(); ++i) to[i * out.c() + c] = line[i * s[3]];
+    }
+  });
 }
 
 void pack_conv2d(PackedConv2d& out, const Tensor& weight, const std::vector<double>& scale,

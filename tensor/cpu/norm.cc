@@ -21,7 +21,7 @@ struct Geometry {
     for (int d = 2; d < x.rank(); ++d) inner *= x.size(d);
   }
   int64_t count() const { return n * inner; }
-  int64_t grain() const { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, count())); }
+  int64_t grain() const { return 16384 / std::max<int64_t>(1, count()); }
   int64_t row(int64_t image, int64_t channel) const { return (image * c + channel) * inner; }
 };
 
@@ -49,7 +49,8 @@ V read(const From* p) {
 }
 
 // The sums of the two terms at [begin, end), at most kSumBlock, in T: both at once in lanes of their own, as
-// the elements come from memory. term(std::type_identity<V>(), i) gives the terms of as many elements as V holds.
+// the elements come from memory. term(std::type_identity<V>(), i) gives the terms of as many elements as V
+// holds.
 template <class T, class Term>
 Sums block_sums(int64_t begin, int64_t end, const Term& term) {
   using V = typename Lanes<T>::Vector;
@@ -151,7 +152,7 @@ void batch_norm_apply(Tensor& out, const Tensor& x, const Tensor& mean, const Te
     const T* w = weight.defined() ? weight.device_data<T>() : nullptr;
     const T* b = bias.defined() ? bias.device_data<T>() : nullptr;
     T* to = out.mutable_device_data<T>();
-    parallel_each(g.n * g.c, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, g.inner)), [&](int64_t row) {
+    parallel_each(g.n * g.c, 16384 / std::max<int64_t>(1, g.inner), [&](int64_t row) {
       const int64_t c = row % g.c;
       const T scale = w != nullptr ? r[c] * w[c] : r[c], centre = m[c];
       const T shift = b != nullptr ? b[c] : T(0);

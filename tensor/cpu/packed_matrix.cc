@@ -52,7 +52,7 @@ void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accu
   const int64_t x_row = a.strides()[0], y_row = out.strides()[0];
   const float zeros[kPanel] = {};
   // Small products stay on one thread.
-  const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 19) / (m * k * kPanel));
+  const int64_t grain = (int64_t{1} << 19) / (m * k * kPanel);
   parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
     std::vector<const float*> in(static_cast<size_t>(m)), add(static_cast<size_t>(m));
     std::vector<float*> to(static_cast<size_t>(m));

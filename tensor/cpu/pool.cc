@@ -10,7 +10,7 @@
 namespace tensor::cpu {
 namespace {
 
-int64_t plane_grain(int64_t work) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)); }
+int64_t plane_grain(int64_t work) { return 16384 / std::max<int64_t>(1, work); }
 
 // Output cell i of `out` averages the inputs [floor(i in / out), ceil((i + 1) in / out)).
 struct Cell {

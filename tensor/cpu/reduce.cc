@@ -113,7 +113,7 @@ void reduce_rows(T* out, const T* x, const Plan& plan, double divisor) {
     return x + offset_of(o, plan.kept, plan.kept_strides, plan.kept.rank());
   };
   if (tiles == 1) {
-    parallel_each(plan.outputs, std::max<int64_t>(1, kTile / plan.count), [&](int64_t o) {
+    parallel_each(plan.outputs, kTile / plan.count, [&](int64_t o) {
       out[o] = static_cast<T>(reduce_range<Op>(source(o), plan, 0, plan.count) / divisor);
     });
     return;
@@ -139,30 +139,29 @@ void reduce_columns(T* out, const T* x, const Plan& plan, double divisor) {
   const int64_t rows = exact ? 32 : std::max<int64_t>(16, kTile / width);
   const int64_t tiles = (plan.count + rows - 1) / rows;
   std::vector<double> partial(tiles > 1 ? static_cast<size_t>(tiles * plan.outputs) : 0);
-  parallel_for(outer * blocks * tiles, std::max<int64_t>(1, kTile / (width * std::min(rows, plan.count))),
-               [&](int64_t begin, int64_t end) {
-                 double sums[kColumns];
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t tile = i % tiles, block = i / tiles % blocks, o = i / tiles / blocks;
-                   const int64_t first = block * width, n = std::min(width, columns - first);
-                   const T* source = x + offset_of(o, plan.kept, plan.kept_strides, inner) + first;
-                   std::fill(sums, sums + n, Op::start);
-                   for (int64_t r = tile * rows; r < std::min(plan.count, (tile + 1) * rows); ++r) {
-                     const T* row =
-                         source + offset_of(r, plan.reduced, plan.reduced_strides, plan.reduced.rank());
-                     for (int64_t k = 0; k < n; ++k) sums[k] = Op::join(sums[k], static_cast<double>(row[k]));
-                   }
-                   const int64_t at = o * columns + first;
-                   for (int64_t k = 0; k < n; ++k) {
-                     if (tiles > 1)
-                       partial[static_cast<size_t>(tile * plan.outputs + at + k)] = sums[k];
-                     else
-                       out[at + k] = static_cast<T>(sums[k] / divisor);
-                   }
-                 }
-               });
+  parallel_for(
+      outer * blocks * tiles, kTile / (width * std::min(rows, plan.count)), [&](int64_t begin, int64_t end) {
+        double sums[kColumns];
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t tile = i % tiles, block = i / tiles % blocks, o = i / tiles / blocks;
+          const int64_t first = block * width, n = std::min(width, columns - first);
+          const T* source = x + offset_of(o, plan.kept, plan.kept_strides, inner) + first;
+          std::fill(sums, sums + n, Op::start);
+          for (int64_t r = tile * rows; r < std::min(plan.count, (tile + 1) * rows); ++r) {
+            const T* row = source + offset_of(r, plan.reduced, plan.reduced_strides, plan.reduced.rank());
+            for (int64_t k = 0; k < n; ++k) sums[k] = Op::join(sums[k], static_cast<double>(row[k]));
+          }
+          const int64_t at = o * columns + first;
+          for (int64_t k = 0; k < n; ++k) {
+            if (tiles > 1)
+              partial[static_cast<size_t>(tile * plan.outputs + at + k)] = sums[k];
+            else
+              out[at + k] = static_cast<T>(sums[k] / divisor);
+          }
+        }
+      });
   if (tiles == 1) return;
-  parallel_each(plan.outputs, std::max<int64_t>(1, kTile / tiles), [&](int64_t o) {
+  parallel_each(plan.outputs, kTile / tiles, [&](int64_t o) {
     out[o] = static_cast<T>(reduce_run<Op>(partial.data() + o, tiles, plan.outputs) / divisor);
   });
 }

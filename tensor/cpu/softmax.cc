@@ -16,7 +16,7 @@ void for_rows(Tensor& out, const Tensor& x, const char* op, F f) {
   dispatch_float(x.dtype(), op, [&]<class T>() {
     const T* source = x.device_data<T>();
     T* target = out.mutable_device_data<T>();
-    parallel_each(x.numel() / length, std::max<int64_t>(1, kGrain / length),
+    parallel_each(x.numel() / length, kGrain / length,
                   [&](int64_t i) { f(target + i * length, source + i * length, length); });
   });
 }

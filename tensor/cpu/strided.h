@@ -60,8 +60,7 @@ struct StridedLoop {
       });
       return;
     }
-    const int64_t grain = std::max<int64_t>(1, kElementGrain / length);
-    parallel_each(outer, grain, [&](int64_t i) {
+    parallel_each(outer, kElementGrain / length, [&](int64_t i) {
       std::array<int64_t, N> offset{};
       int64_t rest = i;
       for (int d = inner - 1; d >= 0; --d) {
