@@ -36,9 +36,6 @@ struct Cache {
   AllocatorStatistics statistics;
 };
 
-void* allocate_block(int64_t bytes);
-void release_block(void* block, int64_t bytes) noexcept;
-
 // Never destroyed: tensors with static lifetime may be released after it would be.
 Cache& cache() {
   static Cache* const instance = new Cache;
@@ -53,6 +50,52 @@ void* system_allocate(int64_t bytes) {
   if (block != nullptr && alignment == kHugePage) madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
 #endif
   return block;
+}
+
+void* allocate_block(int64_t bytes) {
+  check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
+  const int64_t size = size_class(bytes);
+  Cache& c = cache();
+  {
+    const std::lock_guard lock(c.mutex);
+    c.statistics.bytes_in_use += size;
+    c.statistics.blocks_in_use += 1;
+    c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
+    const auto found = c.free_blocks.find(size);
+    if (found != c.free_blocks.end() && !found->second.empty()) {
+      void* block = found->second.back();
+      found->second.pop_back();
+      c.statistics.bytes_cached -= size;
+      return block;
+    }
+  }
+  void* block = system_allocate(size);
+  if (block == nullptr) {
+    empty_cache();
+    block = system_allocate(size);
+  }
+  if (block == nullptr) {
+    const std::lock_guard lock(c.mutex);
+    c.statistics.bytes_in_use -= size;
+    c.statistics.blocks_in_use -= 1;
+    fail(ErrorKind::io, "allocate: the system has no {} bytes of memory left", size);
+  }
+  return block;
+}
+
+void release_block(void* block, int64_t bytes) noexcept {
+  if (block == nullptr) return;
+  const int64_t size = size_class(bytes);
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  c.statistics.bytes_in_use -= size;
+  c.statistics.blocks_in_use -= 1;
+  try {
+    c.free_blocks[size].push_back(block);
+    c.statistics.bytes_cached += size;
+  } catch (...) {
+    std::free(block);
+  }
 }
 
 // --- guards
@@ -133,56 +176,6 @@ void release(void* block, int64_t bytes) noexcept {
   }
   release_block(block, bytes);
 }
-
-namespace {
-
-void* allocate_block(int64_t bytes) {
-  check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
-  const int64_t size = size_class(bytes);
-  Cache& c = cache();
-  {
-    const std::lock_guard lock(c.mutex);
-    c.statistics.bytes_in_use += size;
-    c.statistics.blocks_in_use += 1;
-    c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
-    const auto found = c.free_blocks.find(size);
-    if (found != c.free_blocks.end() && !found->second.empty()) {
-      void* block = found->second.back();
-      found->second.pop_back();
-      c.statistics.bytes_cached -= size;
-      return block;
-    }
-  }
-  void* block = system_allocate(size);
-  if (block == nullptr) {
-    empty_cache();
-    block = system_allocate(size);
-  }
-  if (block == nullptr) {
-    const std::lock_guard lock(c.mutex);
-    c.statistics.bytes_in_use -= size;
-    c.statistics.blocks_in_use -= 1;
-    fail(ErrorKind::io, "allocate: the system has no {} bytes of memory left", size);
-  }
-  return block;
-}
-
-void release_block(void* block, int64_t bytes) noexcept {
-  if (block == nullptr) return;
-  const int64_t size = size_class(bytes);
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  c.statistics.bytes_in_use -= size;
-  c.statistics.blocks_in_use -= 1;
-  try {
-    c.free_blocks[size].push_back(block);
-    c.statistics.bytes_cached += size;
-  } catch (...) {
-    std::free(block);
-  }
-}
-
-}  // namespace
 
 AllocatorStatistics allocator_statistics() {
   Cache& c = cache();

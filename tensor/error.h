@@ -34,7 +34,7 @@ namespace internal {
 template <class... Args>
 [[noreturn]] void fail(ErrorKind kind, FormatString<std::type_identity_t<Args>...> text,
                        const Args&... args) {
-  internal::fail(kind, text.text(), {internal::FormatValue(internal::formatted(args))...});
+  internal::fail(kind, text.text(), {internal::format_value(internal::formatted(args))...});
 }
 
 // Throws Error(kind) with the formatted text unless `ok`; the text is only made when it is needed.

@@ -15,47 +15,20 @@
 namespace tensor {
 namespace internal {
 
-// f(tensor) for every tensor of a kernel's argument: a tensor, several, a struct that lists its own, or an
-// object made of tensors. Others have none.
-template <class T, class F>
-void for_each_tensor(T& argument, F& f) {
-  using Value = std::remove_const_t<T>;
-  if constexpr (std::is_same_v<Value, Tensor>) {
-    f(argument);
-  } else if constexpr (std::is_same_v<Value, std::vector<Tensor>>) {
-    for (const Tensor& t : argument) f(t);
-  } else if constexpr (ArgumentStruct<T>) {
-    const auto visit = [&f](const auto&... listed) { (for_each_tensor(listed, f), ...); };
-    std::apply(visit, argument.outputs());
-    std::apply(visit, argument.inputs());
-  } else if constexpr (std::is_pointer_v<Value>) {
-    if (argument != nullptr) for_each_tensor(*argument, f);
-  } else if constexpr (requires { argument.for_each_tensor(f); }) {
-    argument.for_each_tensor(f);
-  }
-}
-
-// The device of all defined tensors that it is shown; a device error when they differ.
-struct OneDevice {
+// The device of all defined tensors that it is shown; a device error when they differ, or, for a kernel that
+// takes `several`, the first device that is not the CPU.
+struct DeviceOf {
   const char* kernel;
-  Device device;
+  bool several;
+  Device device{};
   bool any = false;
 
   void operator()(const Tensor& t) {
     if (!t.defined()) return;
-    if (any && t.device() != device) [[unlikely]]
+    if (any && !several && t.device() != device) [[unlikely]]
       devices_differ(kernel, device, t.device());
-    device = t.device();
+    if (device.is_cpu()) device = t.device();
     any = true;
-  }
-};
-
-// The first device that is not the CPU.
-struct AnyDevice {
-  Device device;
-
-  void operator()(const Tensor& t) {
-    if (device.is_cpu() && t.defined()) device = t.device();
   }
 };
 
@@ -82,7 +55,7 @@ class Kernel<void(P...), across> {
     check_(arguments...);
     const Function run = device.is_cpu() ? cpu_ : cuda_;
     if (run == nullptr) internal::built_without_cuda(name_);
-    if (widens_ && (internal::has_half(arguments) || ...)) {
+    if (widens_ && has_half(arguments...)) {
       std::tuple<internal::Widened<P>...> wide{internal::Widened<P>{arguments}...};
       std::apply(
           [&](auto&... w) {
@@ -99,15 +72,14 @@ class Kernel<void(P...), across> {
 
  private:
   Device device_of(P&... arguments) const {
-    if constexpr (across == Across::devices) {
-      internal::AnyDevice any;
-      (internal::for_each_tensor(arguments, any), ...);
-      return any.device;
-    } else {
-      internal::OneDevice one{name_, {}};
-      (internal::for_each_tensor(arguments, one), ...);
-      return one.device;
-    }
+    internal::DeviceOf all{name_, across == Across::devices};
+    (internal::for_each_tensor(arguments, all), ...);
+    return all.device;
+  }
+  static bool has_half(P&... arguments) {
+    internal::AnyHalf half;
+    (internal::for_each_tensor(arguments, half), ...);
+    return half.any;
   }
 
   const char* name_;

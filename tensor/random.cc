@@ -68,8 +68,6 @@ PhiloxBlock Generator::next_block() {
   return philox(seed, offset);
 }
 
-uint32_t Generator::next_u32() { return next_block()[0]; }
-
 double Generator::uniform() {
   const auto words = next_block();
   return uniform_double(words[0], words[1]);

@@ -33,7 +33,6 @@ class Generator {
   GeneratorState take(uint64_t blocks);
   uint64_t reserve(uint64_t blocks) { return take(blocks).offset; }  // the offset alone
 
-  uint32_t next_u32();
   double uniform();                // [0, 1) with 53 bits
   double normal();                 // mean 0, variance 1 (Box-Muller)
   uint64_t below(uint64_t bound);  // unbiased integer in [0, bound); bound > 0

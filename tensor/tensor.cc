@@ -31,15 +31,11 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   int64_t bytes = 0;
   check(!__builtin_mul_overflow(shape.numel(), size_of(dtype), &bytes), ErrorKind::shape,
         "empty: {} {} does not fit 64 bits", shape, name_of(dtype));
-  Tensor t;
-  t.storage_ = std::make_shared<Storage>();
-  t.storage_->data = static_cast<std::byte*>(allocate(bytes));
-  t.storage_->bytes = bytes;
-  t.storage_->device = device;
-  t.shape_ = shape;
-  t.strides_ = contiguous_strides(shape);
-  t.dtype_ = dtype;
-  return t;
+  auto storage = std::make_shared<Storage>();
+  storage->data = static_cast<std::byte*>(allocate(bytes));
+  storage->bytes = bytes;
+  storage->device = device;
+  return Tensor(std::move(storage), shape, dtype);
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) { return full(shape, 0, dtype, device); }
@@ -61,39 +57,18 @@ Tensor Tensor::arange(int64_t n, DType dtype) {
   return t;
 }
 
-template <class T>
-Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
-  check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::shape,
-        "from: {} values for shape {}", values.size(), shape);
-  Tensor t = empty(shape, dtype_of<T>::value);
-  std::copy(values.begin(), values.end(), t.mutable_data<T>());
-  return t;
-}
-
-template Tensor Tensor::from(std::span<const float>, const Shape&);
-template Tensor Tensor::from(std::span<const double>, const Shape&);
-template Tensor Tensor::from(std::span<const int32_t>, const Shape&);
-template Tensor Tensor::from(std::span<const int64_t>, const Shape&);
-template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
-template Tensor Tensor::from(std::span<const f16>, const Shape&);
-template Tensor Tensor::from(std::span<const bf16>, const Shape&);
-
 Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner,
                     Device device) {
   check(reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(size_of(dtype)) == 0, ErrorKind::argument,
         "wrap: the memory is not aligned for {}", name_of(dtype));
   check(owner != nullptr, ErrorKind::argument, "wrap: an owner of the memory is needed");
-  Tensor t;
-  t.storage_ = std::make_shared<Storage>();
-  t.storage_->data = const_cast<std::byte*>(static_cast<const std::byte*>(data));
-  t.storage_->bytes = shape.numel() * size_of(dtype);
-  t.storage_->device = device;
-  t.storage_->read_only = true;
-  t.storage_->owner = std::move(owner);
-  t.shape_ = shape;
-  t.strides_ = contiguous_strides(shape);
-  t.dtype_ = dtype;
-  return t;
+  auto storage = std::make_shared<Storage>();
+  storage->data = const_cast<std::byte*>(static_cast<const std::byte*>(data));
+  storage->bytes = shape.numel() * size_of(dtype);
+  storage->device = device;
+  storage->read_only = true;
+  storage->owner = std::move(owner);
+  return Tensor(std::move(storage), shape, dtype);
 }
 
 // --- access
@@ -159,21 +134,6 @@ double Tensor::item() const {
   const Tensor here = to(Device::cpu());
   return dispatch_any(dtype_, "item", [&]<class T>() { return static_cast<double>(*here.data<T>()); });
 }
-
-template <class T>
-std::vector<T> Tensor::to_vector() const {
-  const Tensor source = to(Device::cpu()).contiguous();
-  const T* values = source.data<T>();
-  return std::vector<T>(values, values + source.numel());
-}
-
-template std::vector<float> Tensor::to_vector() const;
-template std::vector<double> Tensor::to_vector() const;
-template std::vector<int32_t> Tensor::to_vector() const;
-template std::vector<int64_t> Tensor::to_vector() const;
-template std::vector<uint8_t> Tensor::to_vector() const;
-template std::vector<f16> Tensor::to_vector() const;
-template std::vector<bf16> Tensor::to_vector() const;
 
 // --- views
 
@@ -310,28 +270,22 @@ Tensor Tensor::squeeze(int dim) const {
 
 // --- copies
 
+namespace {
+
+Tensor copy_of(const Tensor& source, DType dtype, Device device) {
+  Tensor t = Tensor::empty(source.shape(), dtype, device);
+  kernels::copy(t, source);
+  return t;
+}
+
+}  // namespace
+
 Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
-
-Tensor Tensor::clone() const {
-  Tensor t = empty(shape_, dtype_, device());
-  kernels::copy(t, *this);
-  return t;
-}
-
-Tensor Tensor::to(DType dtype) const {
-  if (dtype == dtype_) return *this;
-  Tensor t = empty(shape_, dtype, device());
-  kernels::copy(t, *this);
-  return t;
-}
-
+Tensor Tensor::clone() const { return copy_of(*this, dtype_, device()); }
+Tensor Tensor::to(DType dtype) const { return dtype == dtype_ ? *this : copy_of(*this, dtype, device()); }
 Tensor Tensor::to(Device device) const {
-  if (device == this->device()) return *this;
-  Tensor t = empty(shape_, dtype_, device);
-  kernels::copy(t, *this);
-  return t;
+  return device == this->device() ? *this : copy_of(*this, dtype_, device);
 }
-
 void Tensor::copy_(const Tensor& source) { kernels::copy(*this, source); }
 void Tensor::fill_(double value) { kernels::fill(*this, value); }
 

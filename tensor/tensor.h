@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/device.h"
@@ -43,7 +44,14 @@ class Tensor {
   static Tensor scalar(double value, DType dtype = DType::f32);
   // A copy of `values`; a shape error when their number differs from the shape's.
   template <class T>
-  static Tensor from(std::span<const T> values, const Shape& shape);
+  static Tensor from(std::span<const T> values, const Shape& shape) {
+    check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::shape,
+          "from: {} values for shape {}", values.size(), shape);
+    Tensor t = empty(shape, dtype_of<T>::value);
+    T* elements = t.mutable_data<T>();
+    for (size_t i = 0; i < values.size(); ++i) elements[i] = values[i];
+    return t;
+  }
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return from(std::span<const T>(values), shape);
@@ -119,18 +127,22 @@ class Tensor {
   }
   // The elements in row-major order, wherever they live.
   template <class T>
-  std::vector<T> to_vector() const;
+  std::vector<T> to_vector() const {
+    const Tensor source = to(Device::cpu()).contiguous();
+    const T* elements = source.data<T>();
+    return std::vector<T>(elements, elements + source.numel());
+  }
 
   // Views. Index and shape errors name the op and the shape.
   Tensor view(const Shape& shape) const;  // contiguous tensors only; one size may be -1
-  Tensor reshape(
-      const Shape& shape) const;  // a view where the strides allow it, else a copy; one size may be -1
+  // A view where the strides allow it, else a copy; one size may be -1.
+  Tensor reshape(const Shape& shape) const;
   Tensor flatten(int first = 0, int last = -1) const;
   Tensor permute(const std::vector<int>& order) const;
   Tensor transpose(int a, int b) const;
   Tensor t() const { return transpose(-2, -1); }
-  Tensor slice(int dim, int64_t start, int64_t stop,
-               int64_t step = 1) const;         // 0 <= start <= stop <= size, step > 0
+  // 0 <= start <= stop <= size, step > 0.
+  Tensor slice(int dim, int64_t start, int64_t stop, int64_t step = 1) const;
   Tensor select(int dim, int64_t index) const;  // drops the dimension; a negative index counts from the end
   Tensor expand(const Shape& shape) const;      // size-1 and new leading dimensions get stride 0
   Tensor unsqueeze(int dim) const;
@@ -146,6 +158,9 @@ class Tensor {
   void zero_() { fill_(0); }
 
  private:
+  Tensor(std::shared_ptr<Storage> storage, const Shape& shape, DType dtype)  // contiguous
+      : storage_(std::move(storage)), shape_(shape), strides_(contiguous_strides(shape)), dtype_(dtype) {}
+
   void expect_dtype(DType dtype) const {
     if (dtype != dtype_) [[unlikely]]
       wrong_dtype(dtype);
@@ -176,20 +191,5 @@ struct TensorText {
 inline TensorText describe(const Tensor& t) { return {t}; }
 // Values, in rows, with an ellipsis for what is too long: for people.
 std::string to_string(const Tensor& t);
-
-extern template Tensor Tensor::from(std::span<const float>, const Shape&);
-extern template Tensor Tensor::from(std::span<const double>, const Shape&);
-extern template Tensor Tensor::from(std::span<const int32_t>, const Shape&);
-extern template Tensor Tensor::from(std::span<const int64_t>, const Shape&);
-extern template Tensor Tensor::from(std::span<const uint8_t>, const Shape&);
-extern template Tensor Tensor::from(std::span<const f16>, const Shape&);
-extern template Tensor Tensor::from(std::span<const bf16>, const Shape&);
-extern template std::vector<float> Tensor::to_vector() const;
-extern template std::vector<double> Tensor::to_vector() const;
-extern template std::vector<int32_t> Tensor::to_vector() const;
-extern template std::vector<int64_t> Tensor::to_vector() const;
-extern template std::vector<uint8_t> Tensor::to_vector() const;
-extern template std::vector<f16> Tensor::to_vector() const;
-extern template std::vector<bf16> Tensor::to_vector() const;
 
 }  // namespace tensor

@@ -39,12 +39,12 @@ int available_processors() {
 
 // One call of parallel_for: threads take tiles by number until none is left.
 struct Job {
-  internal::RangeFunction function = nullptr;
-  void* context = nullptr;
-  int64_t n = 0, grain = 1, tiles = 0;
+  internal::RangeFunction function;
+  void* context;
+  int64_t n, grain, tiles;
   std::atomic<int64_t> next{0};
   std::atomic<int> failed{0};
-  std::exception_ptr error;
+  std::exception_ptr error{};
 
   void run() {
     const FlushDenormals flush;
@@ -201,12 +201,7 @@ void parallel_for(int64_t n, int64_t grain, RangeFunction function, void* contex
   grain = std::max<int64_t>(grain, 1);
   const int64_t tiles = (n + grain - 1) / grain;
   if (tiles > 1 && !inside_parallel && !alone && num_threads() > 1) {
-    Job job;
-    job.function = function;
-    job.context = context;
-    job.n = n;
-    job.grain = grain;
-    job.tiles = tiles;
+    Job job{.function = function, .context = context, .n = n, .grain = grain, .tiles = tiles};
     if (get_pool().run(job)) {
       if (job.error) std::rethrow_exception(job.error);
       return;

@@ -31,8 +31,9 @@ void parallel_for(int64_t n, int64_t grain, RangeFunction function, void* contex
 }  // namespace internal
 
 // Calls f(begin, end) for the tiles [0, grain), [grain, 2 grain), ... of [0, n), in any order and on any
-// thread, with denormals flushed. One tile, one thread, or a call from inside another parallel_for runs on
-// the caller. The first exception thrown by f is rethrown here once all tiles have ended.
+// thread, with denormals flushed; a grain below 1 counts as 1. One tile, one thread, or a call from inside
+// another parallel_for runs on the caller. The first exception thrown by f is rethrown here once all tiles
+// have ended.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
   internal::parallel_for(
@@ -41,6 +42,14 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
         (*static_cast<std::remove_reference_t<F>*>(context))(begin, end);
       },
       const_cast<void*>(static_cast<const void*>(&f)));
+}
+
+// Calls f(i) for each i of [0, n), `grain` of them in a tile.
+template <class F>
+void parallel_each(int64_t n, int64_t grain, F&& f) {
+  parallel_for(n, grain, [&f](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(i);
+  });
 }
 
 }  // namespace tensor

@@ -18,24 +18,36 @@ concept ArgumentStruct = requires(T& argument) {
   argument.inputs();
 };
 
-template <class T>
-bool has_half(T& argument) {
+// f(tensor) for every tensor of a kernel's argument: a tensor, several, a struct that lists its own, or an
+// object made of tensors. Others have none.
+template <class T, class F>
+void for_each_tensor(T& argument, F& f) {
   using Value = std::remove_const_t<T>;
   if constexpr (std::is_same_v<Value, Tensor>) {
-    return argument.defined() && is_half(argument.dtype());
+    f(argument);
   } else if constexpr (std::is_same_v<Value, std::vector<Tensor>>) {
-    for (const Tensor& t : argument)
-      if (has_half(t)) return true;
-    return false;
+    for (const Tensor& t : argument) f(t);
   } else if constexpr (ArgumentStruct<T>) {
-    const auto any = [](const auto&... listed) { return (has_half(listed) || ...); };
-    return std::apply(any, argument.outputs()) || std::apply(any, argument.inputs());
-  } else {
-    return false;
+    const auto visit = [&f](const auto&... listed) { (for_each_tensor(listed, f), ...); };
+    std::apply(visit, argument.outputs());
+    std::apply(visit, argument.inputs());
+  } else if constexpr (std::is_pointer_v<Value>) {
+    if (argument != nullptr) for_each_tensor(*argument, f);
+  } else if constexpr (requires { argument.for_each_tensor(f); }) {
+    argument.for_each_tensor(f);
   }
 }
 
-inline Tensor widen(const Tensor& t) { return has_half(t) ? t.to(DType::f32) : t; }
+inline bool is_half(const Tensor& t) { return t.defined() && tensor::is_half(t.dtype()); }
+
+// Whether one of the tensors that it is shown has 16-bit floats.
+struct AnyHalf {
+  bool any = false;
+
+  void operator()(const Tensor& t) { any = any || is_half(t); }
+};
+
+inline Tensor widen(const Tensor& t) { return is_half(t) ? t.to(DType::f32) : t; }
 inline std::vector<Tensor> widen(const std::vector<Tensor>& tensors) {
   std::vector<Tensor> wide;
   for (const Tensor& t : tensors) wide.push_back(widen(t));
@@ -44,7 +56,7 @@ inline std::vector<Tensor> widen(const std::vector<Tensor>& tensors) {
 
 // Rounds what a kernel wrote into the 16-bit tensor that it stands for.
 inline void round_into(Tensor& target, const Tensor& wide) {
-  if (has_half(target)) target.copy_(wide);
+  if (is_half(target)) target.copy_(wide);
 }
 inline void round_into(std::vector<Tensor>& targets, const std::vector<Tensor>& wide) {
   for (size_t i = 0; i < targets.size(); ++i) round_into(targets[i], wide[i]);

@@ -16,10 +16,8 @@ void check_range(int64_t value, int64_t least, const char* name, const char* op)
 Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dOptions& o, const char* op) {
   check(x.rank() == 4 && w.rank() == 4, ErrorKind::shape,
         "{}: input {} and weight {} must be (n, c, h, w) and (o, c / groups, kh, kw)", op, x, w);
-  check_range(o.stride_h, 1, "stride", op);
-  check_range(o.stride_w, 1, "stride", op);
-  check_range(o.dilation_h, 1, "dilation", op);
-  check_range(o.dilation_w, 1, "dilation", op);
+  for (const int64_t stride : {o.stride_h, o.stride_w}) check_range(stride, 1, "stride", op);
+  for (const int64_t dilation : {o.dilation_h, o.dilation_w}) check_range(dilation, 1, "dilation", op);
   check_range(o.groups, 1, "groups", op);
   for (const int64_t pad : {o.pad_top, o.pad_bottom, o.pad_left, o.pad_right})
     check_range(pad, 0, "padding", op);

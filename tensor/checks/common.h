@@ -1,6 +1,8 @@
 // What the checks of kernels (kernels.h) share. They hold on every device and read no values.
 #pragma once
 
+#include <initializer_list>
+
 #include "tensor/tensor.h"
 
 namespace tensor::checks {
@@ -11,8 +13,14 @@ inline bool same_type(const Tensor& a, const Tensor& b) {
   return wide(a.dtype()) == wide(b.dtype());
 }
 
-inline void expect_contiguous(const Tensor& t, const char* op, const char* name) {
-  check(t.is_contiguous(), ErrorKind::shape, "{}: {} {} must be contiguous", op, name, describe(t));
+struct Named {
+  const char* name;
+  const Tensor& tensor;
+};
+
+inline void expect_contiguous(const char* op, std::initializer_list<Named> all) {
+  for (const auto& [name, t] : all)
+    check(t.is_contiguous(), ErrorKind::shape, "{}: {} {} must be contiguous", op, name, describe(t));
 }
 
 }  // namespace tensor::checks

@@ -23,27 +23,21 @@ void expect_nhwc(const NhwcBatch& out, const Shape& expected, const char* op) {
 
 void conv2d(Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
   expect_output(out, x, w, options, "conv2d");
-  expect_contiguous(out, "conv2d", "output");
-  expect_contiguous(x, "conv2d", "input");
-  expect_contiguous(w, "conv2d", "weight");
+  expect_contiguous("conv2d", {{"output", out}, {"input", x}, {"weight", w}});
   if (!bias.defined()) return;
   check(bias.shape() == Shape{w.size(0)}, ErrorKind::shape, "conv2d: bias {} must be ({})", bias.shape(),
         w.size(0));
-  expect_contiguous(bias, "conv2d", "bias");
+  expect_contiguous("conv2d", {{"bias", bias}});
 }
 
 void conv2d_backward_input(Tensor& dx, const Tensor& dout, const Tensor& w, const Conv2dOptions& options) {
   expect_output(dout, dx, w, options, "conv2d_backward_input");
-  expect_contiguous(dx, "conv2d_backward_input", "input gradient");
-  expect_contiguous(dout, "conv2d_backward_input", "gradient");
-  expect_contiguous(w, "conv2d_backward_input", "weight");
+  expect_contiguous("conv2d_backward_input", {{"input gradient", dx}, {"gradient", dout}, {"weight", w}});
 }
 
 void conv2d_backward_weight(Tensor& dw, const Tensor& dout, const Tensor& x, const Conv2dOptions& options) {
   expect_output(dout, x, dw, options, "conv2d_backward_weight");
-  expect_contiguous(dw, "conv2d_backward_weight", "weight gradient");
-  expect_contiguous(dout, "conv2d_backward_weight", "gradient");
-  expect_contiguous(x, "conv2d_backward_weight", "input");
+  expect_contiguous("conv2d_backward_weight", {{"weight gradient", dw}, {"gradient", dout}, {"input", x}});
 }
 
 void nhwc_from_nchw(NhwcBatch& out, const Tensor& x) {

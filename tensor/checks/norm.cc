@@ -6,7 +6,7 @@ namespace {
 
 void expect_input(const Tensor& x, const char* op) {
   check(x.rank() >= 2, ErrorKind::shape, "{}: input {} must be (n, c, ...)", op, x.shape());
-  expect_contiguous(x, op, "input");
+  expect_contiguous(op, {{"input", x}});
 }
 
 // One value per channel of x, or undefined where that may be.

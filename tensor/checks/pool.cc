@@ -13,8 +13,7 @@ void expect_pair(const Tensor& small, const Tensor& large, const char* op) {
         "{}: {} cannot be pooled to {}: both are (n, c, h, w) with the same n and c, not empty", op,
         large.shape(), small.shape());
   check(same_type(small, large), ErrorKind::dtype, "{}: {} and {}", op, describe(small), describe(large));
-  expect_contiguous(small, op, "output");
-  expect_contiguous(large, op, "input");
+  expect_contiguous(op, {{"output", small}, {"input", large}});
 }
 
 }  // namespace
@@ -26,9 +25,7 @@ void max_pool2d(Tensor& out, Tensor& indices, const Tensor& x, const Pool2dOptio
         to_string(expected), x.shape());
   check(same_type(out, x) && indices.dtype() == DType::i64, ErrorKind::dtype,
         "max_pool2d: {} into {} and indices {}", describe(x), describe(out), describe(indices));
-  expect_contiguous(out, "max_pool2d", "output");
-  expect_contiguous(indices, "max_pool2d", "indices");
-  expect_contiguous(x, "max_pool2d", "input");
+  expect_contiguous("max_pool2d", {{"output", out}, {"indices", indices}, {"input", x}});
 }
 
 void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) {
@@ -38,9 +35,8 @@ void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) 
         dout.shape(), indices.shape(), dx.shape());
   check(same_type(dx, dout) && indices.dtype() == DType::i64, ErrorKind::dtype,
         "max_pool2d_backward: {} into {} with indices {}", describe(dout), describe(dx), describe(indices));
-  expect_contiguous(dx, "max_pool2d_backward", "input gradient");
-  expect_contiguous(dout, "max_pool2d_backward", "gradient");
-  expect_contiguous(indices, "max_pool2d_backward", "indices");
+  expect_contiguous("max_pool2d_backward",
+                    {{"input gradient", dx}, {"gradient", dout}, {"indices", indices}});
 }
 
 void adaptive_avg_pool2d(Tensor& out, const Tensor& x) { expect_pair(out, x, "adaptive_avg_pool2d"); }

@@ -84,7 +84,7 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
   check(a.dquery.size(1) <= 1 || a.dquery.strides()[1] == 1, ErrorKind::argument,
         "{}: the columns of dquery have to be contiguous", op);
   for (const Tensor* x : {&a.dkeys, &a.dvalues, &a.dv})
-    if (x->defined()) expect_contiguous(*x, op, "gradient");
+    if (x->defined()) expect_contiguous(op, {{"gradient", *x}});
   check(!a.dv_bias.defined() || (a.dv_bias.numel() == 1 && same_type(a.dv_bias, a.keys)), ErrorKind::shape,
         "{}: dv_bias {} must be one value like keys {}", op, describe(a.dv_bias), describe(a.keys));
   expect_gradient(a.dkeys, a.keys, "dkeys");

@@ -14,19 +14,21 @@ struct Sizes {
   int64_t images, places, width, features, rows;  // m, p, a, d, n of kernels.h
 };
 
-// Checks that every row asks for an image that there is.
-Sizes checked_sizes(const char* op, const Tensor& keys, const Tensor& values, const Tensor& query,
-                    const Tensor& image) {
-  const Sizes s{keys.size(0), keys.size(1), keys.size(2), values.size(2), query.size(0)};
-  const int64_t* ids = image.device_data<int64_t>();
+Tensor dense_rows(const Tensor& x) { return x.size(-1) <= 1 || x.strides().at(-1) == 1 ? x : x.contiguous(); }
+
+// Lays the inputs out row by row and checks that every query asks for an image that there is. Rows of queries
+// and gradients may lie apart, as in a slice of a larger matrix; their columns side by side.
+template <class Arguments>
+Sizes prepare(const char* op, Arguments& a) {
+  for (Tensor* t : {&a.keys, &a.values, &a.image, &a.v}) *t = t->contiguous();
+  a.query = dense_rows(a.query);
+  const Sizes s{a.keys.size(0), a.keys.size(1), a.keys.size(2), a.values.size(2), a.query.size(0)};
+  const int64_t* ids = a.image.template device_data<int64_t>();
   for (int64_t r = 0; r < s.rows; ++r)
     check(ids[r] >= 0 && ids[r] < s.images, ErrorKind::index, "{}: row {} asks for image {} of {}", op, r,
           ids[r], s.images);
   return s;
 }
-
-// Rows may lie apart, as in a slice of a larger matrix; their columns side by side.
-Tensor dense_rows(const Tensor& x) { return x.size(-1) <= 1 || x.strides().at(-1) == 1 ? x : x.contiguous(); }
 
 // The rows of each image, in rising order: an image's gradients are summed by one thread, in a fixed order.
 struct RowsByImage {
@@ -56,63 +58,49 @@ void score_backward(T e, const T* __restrict key, const T* __restrict query, con
 
 }  // namespace
 
-void additive_attention(AdditiveAttention arguments) {
-  Tensor &context = arguments.context, &alpha = arguments.alpha;
-  const Tensor keys = arguments.keys.contiguous(), values = arguments.values.contiguous(),
-               query = dense_rows(arguments.query), image = arguments.image.contiguous(),
-               v = arguments.v.contiguous(), &v_bias = arguments.v_bias;
-  const Sizes s = checked_sizes("additive_attention", keys, values, query, image);
-  dispatch_float(context.dtype(), "additive_attention", [&]<class T>() {
-    T *out = context.mutable_device_data<T>(), *weights = alpha.mutable_device_data<T>();
-    const T *k = keys.device_data<T>(), *f = values.device_data<T>(), *q = query.device_data<T>(),
-            *vv = v.device_data<T>();
-    const T shift = v_bias.defined() ? *v_bias.device_data<T>() : T(0);
-    const int64_t* ids = image.device_data<int64_t>();
-    const int64_t out_row = context.strides()[0], q_row = query.strides()[0];
-    parallel_for(s.rows, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T *key = k + ids[r] * s.places * s.width, *value = f + ids[r] * s.places * s.features;
-        T *w = weights + r * s.places, *o = out + r * out_row;
-        for (int64_t p = 0; p < s.places; ++p) {
-          const T *a = key + p * s.width, *b = q + r * q_row;
-          w[p] = lane_sum<T>(0, s.width, [=](int64_t j) { return vv[j] * fast_tanh(a[j] + b[j]); }) + shift;
-        }
-        const T top = *std::max_element(w, w + s.places);
-        SumOf<T> total{};
-        for (int64_t p = 0; p < s.places; p += kRowBlock)
-          total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
-        const T sum = static_cast<T>(static_cast<double>(total));
-        for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
-        std::fill(o, o + s.features, T(0));
-        for (int64_t p = 0; p < s.places; ++p) {
-          const T a = w[p];
-          const T* x = value + p * s.features;
-          for (int64_t j = 0; j < s.features; ++j) o[j] += a * x[j];
-        }
+void additive_attention(AdditiveAttention a) {
+  const Sizes s = prepare("additive_attention", a);
+  dispatch_float(a.context.dtype(), "additive_attention", [&]<class T>() {
+    T *out = a.context.mutable_device_data<T>(), *weights = a.alpha.mutable_device_data<T>();
+    const T *keys = a.keys.device_data<T>(), *values = a.values.device_data<T>(),
+            *queries = a.query.device_data<T>(), *v = a.v.device_data<T>();
+    const T shift = a.v_bias.defined() ? *a.v_bias.device_data<T>() : T(0);
+    const int64_t* ids = a.image.device_data<int64_t>();
+    const int64_t out_row = a.context.strides()[0], q_row = a.query.strides()[0];
+    parallel_each(s.rows, 1, [&](int64_t r) {
+      const T *key = keys + ids[r] * s.places * s.width, *value = values + ids[r] * s.places * s.features;
+      const T* query = queries + r * q_row;
+      T *w = weights + r * s.places, *o = out + r * out_row;
+      for (int64_t p = 0; p < s.places; ++p, key += s.width)
+        w[p] =
+            shift + lane_sum<T>(0, s.width, [=](int64_t j) { return v[j] * fast_tanh(key[j] + query[j]); });
+      const T top = *std::max_element(w, w + s.places);
+      SumOf<T> total{};
+      for (int64_t p = 0; p < s.places; p += kRowBlock)
+        total += exp_block(w + p, w + p, std::min(kRowBlock, s.places - p), top);
+      const T sum = static_cast<T>(static_cast<double>(total));
+      for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
+      std::fill(o, o + s.features, T(0));
+      for (int64_t p = 0; p < s.places; ++p, value += s.features) {
+        const T weight = w[p];
+        for (int64_t j = 0; j < s.features; ++j) o[j] += weight * value[j];
       }
     });
   });
 }
 
-void additive_attention_backward(AdditiveAttentionBackward arguments) {
-  Tensor &dquery = arguments.dquery, &dkeys = arguments.dkeys, &dvalues = arguments.dvalues,
-         &dv = arguments.dv, &dv_bias = arguments.dv_bias;
-  const Tensor keys = arguments.keys.contiguous(), values = arguments.values.contiguous(),
-               query = dense_rows(arguments.query), image = arguments.image.contiguous(),
-               v = arguments.v.contiguous(), dcontext = dense_rows(arguments.dcontext),
-               dalpha = arguments.dalpha.defined() ? arguments.dalpha.contiguous() : Tensor(),
-               &alpha = arguments.alpha;
-  const Sizes s = checked_sizes("additive_attention_backward", keys, values, query, image);
-  dispatch_float(dquery.dtype(), "additive_attention_backward", [&]<class T>() {
-    T *dq = dquery.mutable_device_data<T>(), *dk = dkeys.mutable_device_data<T>();
-    T* df = dvalues.defined() ? dvalues.mutable_device_data<T>() : nullptr;
-    const T *g = dcontext.device_data<T>(), *w = alpha.device_data<T>(), *k = keys.device_data<T>(),
-            *f = values.device_data<T>();
-    const T *q = query.device_data<T>(), *vv = v.device_data<T>(),
-            *ga = dalpha.defined() ? dalpha.device_data<T>() : nullptr;
-    const int64_t *ids = image.device_data<int64_t>(), g_row = dcontext.strides()[0],
-                  q_row = query.strides()[0];
-    const int64_t dq_row = dquery.strides()[0];
+void additive_attention_backward(AdditiveAttentionBackward a) {
+  const Sizes s = prepare("additive_attention_backward", a);
+  a.dcontext = dense_rows(a.dcontext);
+  if (a.dalpha.defined()) a.dalpha = a.dalpha.contiguous();
+  dispatch_float(a.dquery.dtype(), "additive_attention_backward", [&]<class T>() {
+    T *dq = a.dquery.mutable_device_data<T>(), *dk = a.dkeys.mutable_device_data<T>();
+    T* df = a.dvalues.defined() ? a.dvalues.mutable_device_data<T>() : nullptr;
+    const T *g = a.dcontext.device_data<T>(), *w = a.alpha.device_data<T>(), *k = a.keys.device_data<T>(),
+            *f = a.values.device_data<T>(), *q = a.query.device_data<T>(), *v = a.v.device_data<T>(),
+            *ga = a.dalpha.defined() ? a.dalpha.device_data<T>() : nullptr;
+    const int64_t *ids = a.image.device_data<int64_t>(), g_row = a.dcontext.strides()[0],
+                  q_row = a.query.strides()[0], dq_row = a.dquery.strides()[0];
     const RowsByImage groups(ids, s);
     // Every image has its own part of dv and dv_bias; they are added in order of the images afterwards.
     Tensor dv_parts = Tensor::zeros({s.images, s.width + 1}, DType::f64);
@@ -141,13 +129,12 @@ void additive_attention_backward(AdditiveAttentionBackward arguments) {
           T *dqr = dq + r * dq_row, *dkey_r = many ? dk_sum.room() : dkey;
           for (int64_t p = 0; p < s.places; ++p) {
             const T e = wr[p] * (de[static_cast<size_t>(p)] - mean);  // d loss / d e_p
-            score_backward(e, key + p * s.width, qr, vv, dkey_r + p * s.width, dq_sum.room(), dv_sum.room(),
+            score_backward(e, key + p * s.width, qr, v, dkey_r + p * s.width, dq_sum.room(), dv_sum.room(),
                            s.width);
             part[s.width] += static_cast<double>(e);
             if (df != nullptr) {
               T* dvalue = df + (m * s.places + p) * s.features;
-              const T a = wr[p];
-              for (int64_t j = 0; j < s.features; ++j) dvalue[j] += a * gr[j];
+              for (int64_t j = 0; j < s.features; ++j) dvalue[j] += wr[p] * gr[j];
             }
           }
           std::fill(dqr, dqr + s.width, T(0));
@@ -157,14 +144,14 @@ void additive_attention_backward(AdditiveAttentionBackward arguments) {
         if (many) dk_sum.move_to(dkey);
       }
     });
-    T* total = dv.mutable_device_data<T>();
+    T* total = a.dv.mutable_device_data<T>();
     const auto over_images = [&](int64_t j) {
       return wide_sum(0, s.images, [&](int64_t m) { return parts[m * (s.width + 1) + j]; });
     };
     for (int64_t j = 0; j < s.width; ++j)
       total[j] = static_cast<T>(static_cast<double>(total[j]) + over_images(j));
-    if (dv_bias.defined()) {
-      T* bias = dv_bias.mutable_device_data<T>();
+    if (a.dv_bias.defined()) {
+      T* bias = a.dv_bias.mutable_device_data<T>();
       *bias = static_cast<T>(static_cast<double>(*bias) + over_images(s.width));
     }
   });

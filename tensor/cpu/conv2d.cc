@@ -109,13 +109,7 @@ void for_each_job(const Geometry& g, int64_t rows, F f) {
     const int64_t row0 = i % tiles * rows;
     f(i / tiles / g.groups, i / tiles % g.groups, row0, std::min(g.oh, row0 + rows));
   };
-  if (jobs >= kManyJobs) {
-    parallel_for(jobs, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) job(i);
-    });
-  } else {
-    for (int64_t i = 0; i < jobs; ++i) job(i);
-  }
+  parallel_each(jobs, jobs >= kManyJobs ? 1 : jobs, job);
 }
 
 template <class T>
@@ -133,9 +127,8 @@ void forward_gemm(const Geometry& g, T* out, const T* x, const T* w, const T* bi
     std::unique_ptr<T[]> col;
     if (!pointwise) {
       col = scratch<T>(g.k * columns);
-      parallel_for(g.k, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) im2col_row(g, input, r, row0, row1, col.get() + r * columns);
-      });
+      parallel_each(g.k, 16,
+                    [&](int64_t r) { im2col_row(g, input, r, row0, row1, col.get() + r * columns); });
     }
     gemm<T>(g.og, columns, g.k, T(1), {w + group * g.og * g.k, g.k, 1},
             {pointwise ? input : col.get(), columns, 1}, T(bias != nullptr ? 1 : 0), {output, g.pixels, 1});
@@ -153,12 +146,11 @@ void backward_input_gemm(const Geometry& g, T* dx, const T* dout, const T* w) {
     gemm<T>(g.k, g.pixels, g.og, T(1), {w + group * g.og * g.k, 1, g.k}, {gradient, g.pixels, 1}, T(0),
             {pointwise ? input : col.get(), g.pixels, 1});
     if (pointwise) return;
-    parallel_for(g.cg, 1,
-                 [&](int64_t begin, int64_t end) {  // a channel's windows overlap: one tile adds them all
-                   std::fill(input + begin * g.h * g.w, input + end * g.h * g.w, T(0));
-                   for (int64_t r = begin * g.kh * g.kw; r < end * g.kh * g.kw; ++r)
-                     col2im_row(g, col.get() + r * g.pixels, r, input);
-                 });
+    parallel_each(g.cg, 1, [&](int64_t channel) {  // its windows overlap: one tile adds them all
+      std::fill_n(input + channel * g.h * g.w, g.h * g.w, T(0));
+      for (int64_t r = channel * g.kh * g.kw; r < (channel + 1) * g.kh * g.kw; ++r)
+        col2im_row(g, col.get() + r * g.pixels, r, input);
+    });
   });
 }
 
@@ -172,9 +164,7 @@ void backward_weight_gemm(const Geometry& g, T* dw, const T* dout, const T* x) {
     for (int64_t image = 0; image < g.n; ++image) {
       const T* input = x + (image * g.c + group * g.cg) * g.h * g.w;
       if (!pointwise) {
-        parallel_for(g.k, 8, [&](int64_t begin, int64_t end) {
-          for (int64_t r = begin; r < end; ++r) im2col_row(g, input, r, 0, g.oh, col.get() + r * g.pixels);
-        });
+        parallel_each(g.k, 8, [&](int64_t r) { im2col_row(g, input, r, 0, g.oh, col.get() + r * g.pixels); });
       }
       gemm<T>(g.og, g.k, g.pixels, T(1), {dout + (image * g.o + group * g.og) * g.pixels, g.pixels, 1},
               {pointwise ? input : col.get(), 1, g.pixels}, T(image > 0 ? 1 : 0),
@@ -226,28 +216,36 @@ auto row_filter(const Geometry& g) {
 }
 
 // Planes for one tile: enough work to be worth a thread.
-int64_t plane_grain(const Geometry& g) {
-  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, g.pixels * g.kh * g.kw));
+int64_t plane_grain(const Geometry& g) { return 16384 / std::max<int64_t>(1, g.pixels * g.kh * g.kw); }
+
+// f(row, line, filter) for each row of the output channels that come from input channel `c` of an image, each
+// line of the padded plane that it is made from, and the row of the filter between them.
+template <class Out, class In, class Weight, class F>
+void for_each_filter_row(const Geometry& g, int64_t image, int64_t c, Out* out, In* padded, Weight* w, F f) {
+  const Conv2dOptions& p = g.options;
+  for (int64_t channel = c * g.og; channel < (c + 1) * g.og; ++channel) {
+    Out* row = out + (image * g.o + channel) * g.pixels;
+    for (int64_t y = 0; y < g.oh; ++y, row += g.ow)
+      for (int64_t i = 0; i < g.kh; ++i)
+        f(row, padded + (y * p.stride_h + i * p.dilation_h) * g.padded_w(), w + (channel * g.kh + i) * g.kw);
+  }
 }
 
 template <class T>
 void forward_depthwise(const Geometry& g, T* out, const T* x, const T* w, const T* bias) {
   const auto filter_row = row_filter<T>(g);
   parallel_for(g.n * g.c, plane_grain(g), [&](int64_t begin, int64_t end) {
-    const int64_t pw = g.padded_w();
-    const auto padded = scratch<T>(g.padded_h() * pw);
+    const auto padded = scratch<T>(g.padded_h() * g.padded_w());
     for (int64_t plane = begin; plane < end; ++plane) {
       pad_plane(g, x + plane * g.h * g.w, padded.get());
-      for (int64_t m = 0; m < g.og; ++m) {
-        const int64_t channel = plane % g.c * g.og + m;
-        T* row = out + (plane / g.c * g.o + channel) * g.pixels;
-        for (int64_t y = 0; y < g.oh; ++y, row += g.ow) {
-          std::fill(row, row + g.ow, bias != nullptr ? bias[channel] : T(0));
-          for (int64_t i = 0; i < g.kh; ++i)
-            filter_row(row, padded.get() + (y * g.options.stride_h + i * g.options.dilation_h) * pw,
-                       w + (channel * g.kh + i) * g.kw, g.ow, g.kw, g.options.stride_w, g.options.dilation_w);
-        }
-      }
+      const int64_t c = plane % g.c;
+      for (int64_t m = 0; m < g.og; ++m)
+        std::fill_n(out + (plane * g.og + m) * g.pixels, g.pixels,
+                    bias != nullptr ? bias[c * g.og + m] : T(0));
+      for_each_filter_row(
+          g, plane / g.c, c, out, padded.get(), w, [&](T* row, const T* line, const T* filter) {
+            filter_row(row, line, filter, g.ow, g.kw, g.options.stride_w, g.options.dilation_w);
+          });
     }
   });
 }
@@ -260,55 +258,40 @@ void backward_input_depthwise(const Geometry& g, T* dx, const T* dout, const T* 
     const auto padded = scratch<T>(g.padded_h() * pw);
     for (int64_t plane = begin; plane < end; ++plane) {
       std::fill(padded.get(), padded.get() + g.padded_h() * pw, T(0));
-      for (int64_t m = 0; m < g.og; ++m) {
-        const int64_t channel = plane % g.c * g.og + m;
-        const T* row = dout + (plane / g.c * g.o + channel) * g.pixels;
-        for (int64_t y = 0; y < g.oh; ++y, row += g.ow) {
-          for (int64_t i = 0; i < g.kh; ++i) {
-            T* to = padded.get() + (y * p.stride_h + i * p.dilation_h) * pw;
-            for (int64_t j = 0; j < g.kw; ++j, to += p.dilation_w) {
-              const T factor = w[(channel * g.kh + i) * g.kw + j];
-              if (p.stride_w == 1) {
-                for (int64_t q = 0; q < g.ow; ++q) to[q] += factor * row[q];
-              } else {
-                for (int64_t q = 0; q < g.ow; ++q) to[q * p.stride_w] += factor * row[q];
-              }
-            }
-          }
-        }
-      }
-      for (int64_t y = 0; y < g.h; ++y) {
-        const T* from = padded.get() + (y + p.pad_top) * pw + p.pad_left;
-        std::copy(from, from + g.w, dx + (plane * g.h + y) * g.w);
-      }
+      for_each_filter_row(g, plane / g.c, plane % g.c, dout, padded.get(), w,
+                          [&](const T* row, T* to, const T* filter) {
+                            for (int64_t j = 0; j < g.kw; ++j, to += p.dilation_w) {
+                              const T factor = filter[j];
+                              if (p.stride_w == 1) {
+                                for (int64_t q = 0; q < g.ow; ++q) to[q] += factor * row[q];
+                              } else {
+                                for (int64_t q = 0; q < g.ow; ++q) to[q * p.stride_w] += factor * row[q];
+                              }
+                            }
+                          });
+      for (int64_t y = 0; y < g.h; ++y)
+        std::copy_n(padded.get() + (y + p.pad_top) * pw + p.pad_left, g.w, dx + (plane * g.h + y) * g.w);
     }
   });
 }
 
 template <class T>
 void backward_weight_depthwise(const Geometry& g, T* dw, const T* dout, const T* x) {
-  const Conv2dOptions& p = g.options;
+  const int64_t stride = g.options.stride_w, filters = g.og * g.kh * g.kw;
   parallel_for(g.c, 1, [&](int64_t begin, int64_t end) {
-    const int64_t pw = g.padded_w();
-    const auto padded = scratch<T>(g.padded_h() * pw);
+    const auto padded = scratch<T>(g.padded_h() * g.padded_w());
     for (int64_t c = begin; c < end; ++c) {
-      std::fill(dw + c * g.og * g.kh * g.kw, dw + (c + 1) * g.og * g.kh * g.kw, T(0));
+      std::fill_n(dw + c * filters, filters, T(0));
       for (int64_t image = 0; image < g.n; ++image) {
         pad_plane(g, x + (image * g.c + c) * g.h * g.w, padded.get());
-        for (int64_t m = 0; m < g.og; ++m) {
-          const int64_t channel = c * g.og + m;
-          const T* row = dout + (image * g.o + channel) * g.pixels;
-          for (int64_t y = 0; y < g.oh; ++y, row += g.ow)
-            for (int64_t i = 0; i < g.kh; ++i)
-              for (int64_t j = 0; j < g.kw; ++j) {
-                const T* from = padded.get() + (y * p.stride_h + i * p.dilation_h) * pw + j * p.dilation_w;
-                T& sum = dw[(channel * g.kh + i) * g.kw + j];
-                if (p.stride_w == 1)  // whose loop is vector code
-                  sum += lane_sum<T>(0, g.ow, [=](int64_t q) { return row[q] * from[q]; });
-                else
-                  sum += lane_sum<T>(0, g.ow, [&](int64_t q) { return row[q] * from[q * p.stride_w]; });
-              }
-        }
+        for_each_filter_row(
+            g, image, c, dout, padded.get(), dw, [&](const T* row, const T* from, T* dfilter) {
+              for (int64_t j = 0; j < g.kw; ++j, from += g.options.dilation_w)
+                dfilter[j] +=
+                    stride == 1  // whose loop is vector code
+                        ? lane_sum<T>(0, g.ow, [=](int64_t q) { return row[q] * from[q]; })
+                        : lane_sum<T>(0, g.ow, [=](int64_t q) { return row[q] * from[q * stride]; });
+            });
       }
     }
   });

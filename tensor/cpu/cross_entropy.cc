@@ -37,29 +37,26 @@ void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, 
     const T *x = logits.device_data<T>(), *w = weights.defined() ? weights.device_data<T>() : nullptr;
     const int64_t* target = rows.device_data<int64_t>();
     T* loss = losses.mutable_device_data<T>();
-    parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) {
-                     if (target[i] == ignore_index) {
-                       loss[i] = 0;
-                       continue;
-                     }
-                     // Differences from the maximum, so that logits of 10^4 lose no digits.
-                     const T* row = x + i * classes;
-                     const auto [top, sum] = row_statistics(row, classes);
-                     const double log_sum = std::log(sum), shift = static_cast<double>(top);
-                     double value = log_sum - (static_cast<double>(row[target[i]]) - shift);
-                     if (w != nullptr) value *= static_cast<double>(w[target[i]]);
-                     if (smoothing != 0) {
-                       const double mean = row_mean(classes, [&](int64_t k) {
-                         const double distance = log_sum - (static_cast<double>(row[k]) - shift);
-                         return w != nullptr ? static_cast<double>(w[k]) * distance : distance;
-                       });
-                       value = (1 - smoothing) * value + smoothing * mean;
-                     }
-                     loss[i] = static_cast<T>(value);
-                   }
-                 });
+    parallel_each(rows.numel(), kGrain / std::max<int64_t>(1, classes), [&](int64_t i) {
+      if (target[i] == ignore_index) {
+        loss[i] = 0;
+        return;
+      }
+      // Differences from the maximum, so that logits of 10^4 lose no digits.
+      const T* row = x + i * classes;
+      const auto [top, sum] = row_statistics(row, classes);
+      const double log_sum = std::log(sum), shift = static_cast<double>(top);
+      double value = log_sum - (static_cast<double>(row[target[i]]) - shift);
+      if (w != nullptr) value *= static_cast<double>(w[target[i]]);
+      if (smoothing != 0) {
+        const double mean = row_mean(classes, [&](int64_t k) {
+          const double distance = log_sum - (static_cast<double>(row[k]) - shift);
+          return w != nullptr ? static_cast<double>(w[k]) * distance : distance;
+        });
+        value = (1 - smoothing) * value + smoothing * mean;
+      }
+      loss[i] = static_cast<T>(value);
+    });
   });
 }
 
@@ -79,36 +76,31 @@ void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor&
         w != nullptr ? row_mean(classes, [&](int64_t k) { return static_cast<double>(w[k]); }) : 1.0;
     const int64_t* target = rows.device_data<int64_t>();
     T* out = dlogits.mutable_device_data<T>();
-    parallel_for(rows.numel(), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) {
-                     const T* row = x + i * classes;
-                     T* d = out + i * classes;
-                     if (target[i] == ignore_index) {
-                       std::fill(d, d + classes, T(0));
-                       continue;
-                     }
-                     const auto [top, sum] = row_statistics(row, classes);
-                     // How much the row's loss falls when the log-probability of its target, and of all,
-                     // rises.
-                     const double gradient = static_cast<double>(g[i]);
-                     const double on_target = gradient * (1 - smoothing) *
-                                              (w != nullptr ? static_cast<double>(w[target[i]]) : 1.0);
-                     const double in_all = on_target + gradient * smoothing * mean_weight;
-                     const T shift = top, scale = static_cast<T>(in_all / sum);
-                     const T uniform = static_cast<T>(gradient * smoothing / static_cast<double>(classes));
-                     if (w != nullptr) {
-                       IMGCAP_VECTORIZE
-                       for (int64_t k = 0; k < classes; ++k)
-                         d[k] = fast_exp(row[k] - shift) * scale - uniform * w[k];
-                     } else {
-                       IMGCAP_VECTORIZE
-                       for (int64_t k = 0; k < classes; ++k)
-                         d[k] = fast_exp(row[k] - shift) * scale - uniform;
-                     }
-                     d[target[i]] -= static_cast<T>(on_target);
-                   }
-                 });
+    parallel_each(rows.numel(), kGrain / std::max<int64_t>(1, classes), [&](int64_t i) {
+      const T* row = x + i * classes;
+      T* d = out + i * classes;
+      if (target[i] == ignore_index) {
+        std::fill(d, d + classes, T(0));
+        return;
+      }
+      const auto [top, sum] = row_statistics(row, classes);
+      // How much the row's loss falls when the log-probability of its target, and of all,
+      // rises.
+      const double gradient = static_cast<double>(g[i]);
+      const double on_target =
+          gradient * (1 - smoothing) * (w != nullptr ? static_cast<double>(w[target[i]]) : 1.0);
+      const double in_all = on_target + gradient * smoothing * mean_weight;
+      const T shift = top, scale = static_cast<T>(in_all / sum);
+      const T uniform = static_cast<T>(gradient * smoothing / static_cast<double>(classes));
+      if (w != nullptr) {
+        IMGCAP_VECTORIZE
+        for (int64_t k = 0; k < classes; ++k) d[k] = fast_exp(row[k] - shift) * scale - uniform * w[k];
+      } else {
+        IMGCAP_VECTORIZE
+        for (int64_t k = 0; k < classes; ++k) d[k] = fast_exp(row[k] - shift) * scale - uniform;
+      }
+      d[target[i]] -= static_cast<T>(on_target);
+    });
   });
 }
 

@@ -146,5 +146,17 @@ struct Tiles {
   int64_t count, least, larger;
 };
 
+// `count` pixels x one panel.
+inline void dense_rows(int64_t count, const float* const* in, const Runs& runs, const float* weights,
+                       const float* const* residual, float* const* out, int64_t channel,
+                       const Epilogue& epilogue) {
+  const Tiles tiles(count);
+  for (int64_t tile = 0; tile < tiles.count; ++tile) {
+    const int64_t at = tiles.first(tile);
+    kDenseTiles[static_cast<size_t>(tiles.rows(tile) - 1)](
+        in + at, runs, weights, residual != nullptr ? residual + at : nullptr, out + at, channel, epilogue);
+  }
+}
+
 }  // namespace dense
 }  // namespace tensor::cpu

@@ -18,11 +18,13 @@ Tensor input_for(const Tensor& out, const Tensor& x) {
 Shape input_strides(const Tensor& out, const Tensor& x) { return broadcast_strides(x, out.shape()); }
 
 // out[i] = f(x[i]).
-template <class To, class From, class F>
-void map(To* out, const From* x, const StridedLoop<2>& loop, F f) {
+template <class T, class F>
+void unary_loop(Tensor& out, const Tensor& x, const StridedLoop<2>& loop, F f) {
+  const T* source = x.device_data<T>();
+  T* target = out.mutable_device_data<T>();
   loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
-    To* o = out + offset[0];
-    const From* a = x + offset[1];
+    T* o = target + offset[0];
+    const T* a = source + offset[1];
     const int64_t so = step[0], sa = step[1];
     if (so == 1 && sa == 1) {
       IMGCAP_VECTORIZE
@@ -35,10 +37,12 @@ void map(To* out, const From* x, const StridedLoop<2>& loop, F f) {
 
 // out[i] = f(a[i], b[i]); the runs with a constant operand are rows or scalars that broadcast.
 template <class To, class From, class F>
-void map2(To* out, const From* a, const From* b, const StridedLoop<3>& loop, F f) {
+void binary_loop(Tensor& out, const Tensor& a, const Tensor& b, const StridedLoop<3>& loop, F f) {
+  const From *first = a.device_data<From>(), *second = b.device_data<From>();
+  To* target = out.mutable_device_data<To>();
   loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
-    To* o = out + offset[0];
-    const From *x = a + offset[1], *y = b + offset[2];
+    To* o = target + offset[0];
+    const From *x = first + offset[1], *y = second + offset[2];
     const int64_t so = step[0], sx = step[1], sy = step[2];
     if (so == 1 && sx == 1 && sy == 1) {
       IMGCAP_VECTORIZE
@@ -55,18 +59,6 @@ void map2(To* out, const From* a, const From* b, const StridedLoop<3>& loop, F f
       for (int64_t i = 0; i < n; ++i) o[i * so] = f(x[i * sx], y[i * sy]);
     }
   });
-}
-
-template <class T, class F>
-void unary_loop(Tensor& out, const Tensor& x, const StridedLoop<2>& loop, F f) {
-  const T* source = x.device_data<T>();
-  map(out.mutable_device_data<T>(), source, loop, f);
-}
-
-template <class To, class From, class F>
-void binary_loop(Tensor& out, const Tensor& a, const Tensor& b, const StridedLoop<3>& loop, F f) {
-  const From *x = a.device_data<From>(), *y = b.device_data<From>();
-  map2(out.mutable_device_data<To>(), x, y, loop, f);
 }
 
 template <class T>
@@ -233,21 +225,10 @@ void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& 
 
 void add_inplace(Tensor& out, const Tensor& x, double scale) {
   const Tensor source = input_for(out, x);
-  const StridedLoop<2> loop(out.shape(), {out.strides(), source.strides()});
+  const StridedLoop<3> loop(out.shape(), {out.strides(), out.strides(), source.strides()});
   dispatch_float(out.dtype(), "add_inplace", [&]<class T>() {
     const T a = static_cast<T>(scale);
-    const T* in = source.device_data<T>();
-    T* target = out.mutable_device_data<T>();
-    loop.for_each([&](const auto& offset, int64_t n, const auto& step) {
-      T* o = target + offset[0];
-      const T* v = in + offset[1];
-      if (step[0] == 1 && step[1] == 1) {
-        IMGCAP_VECTORIZE
-        for (int64_t i = 0; i < n; ++i) o[i] += a * v[i];
-      } else {
-        for (int64_t i = 0; i < n; ++i) o[i * step[0]] += a * v[i * step[1]];
-      }
-    });
+    binary_loop<T, T>(out, out, source, loop, [a](T sum, T v) { return sum + a * v; });
   });
 }
 

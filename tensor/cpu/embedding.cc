@@ -48,9 +48,8 @@ void embedding(Tensor& out, const Tensor& weight, const Tensor& ids) {
   if (out.numel() == 0) return;
   const std::byte* source = table.device_raw();
   std::byte* target = out.mutable_device_raw();
-  parallel_for(flat.numel(), std::max<int64_t>(1, kGrain / table.size(1)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      std::memcpy(target + i * row, source + id[i] * row, static_cast<size_t>(row));
+  parallel_each(flat.numel(), kGrain / table.size(1), [&](int64_t i) {
+    std::memcpy(target + i * row, source + id[i] * row, static_cast<size_t>(row));
   });
 }
 

@@ -95,16 +95,13 @@ bool prepare_onednn() {
 }
 
 void notice_end() {
-  static const bool prepared = prepare_onednn();
-  static_cast<void>(prepared);
-  static const OneDnnEnds with_the_process;
-  static_cast<void>(with_the_process);
+  [[maybe_unused]] static const bool prepared = prepare_onednn();
+  [[maybe_unused]] static const OneDnnEnds with_the_process;
   // Before any static object, those go that are the main thread's own.
   thread_local bool known = false;
   if (std::exchange(known, true)) return;
   if (syscall(SYS_gettid) != getpid()) return;
-  thread_local const OneDnnEnds with_main;
-  static_cast<void>(with_main);
+  [[maybe_unused]] thread_local const OneDnnEnds with_main;
 }
 
 // Counts a product while it lives, unless oneDNN is gone.
@@ -137,24 +134,21 @@ class OneDnnProduct {
 };
 #endif
 
-void tile(bool /*onednn*/, int64_t m, int64_t n, int64_t k, double alpha, MatrixView<const double> a,
-          MatrixView<const double> b, double beta, MatrixView<double> c) {
-  tile_eigen(m, n, k, alpha, a, b, beta, c);
-}
-
-void tile([[maybe_unused]] bool onednn, int64_t m, int64_t n, int64_t k, float alpha,
-          MatrixView<const float> a, MatrixView<const float> b, float beta, MatrixView<float> c) {
+template <class T>
+void tile([[maybe_unused]] bool onednn, int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a,
+          MatrixView<const T> b, T beta, MatrixView<T> c) {
 #if defined(IMGCAP_HAVE_ONEDNN)
-  if (!onednn || is_tiny(m, n, k)) return tile_eigen(m, n, k, alpha, a, b, beta, c);
-  // Its OpenMP threads would fight with our pool for the cores.
-  thread_local const bool single_threaded = (omp_set_num_threads(1), true);
-  static_cast<void>(single_threaded);
-  const bool transpose_a = a.col != 1, transpose_b = b.col != 1;
-  const int64_t lda = std::max<int64_t>(transpose_a ? a.col : a.row, transpose_a ? m : k);
-  const int64_t ldb = std::max<int64_t>(transpose_b ? b.col : b.row, transpose_b ? k : n);
-  if (dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a.data, lda, b.data, ldb,
-                 beta, c.data, std::max(c.row, n)) == dnnl_success)
-    return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (!onednn || is_tiny(m, n, k)) return tile_eigen(m, n, k, alpha, a, b, beta, c);
+    // Its OpenMP threads would fight with our pool for the cores.
+    [[maybe_unused]] thread_local const bool single_threaded = (omp_set_num_threads(1), true);
+    const bool transpose_a = a.col != 1, transpose_b = b.col != 1;
+    const int64_t lda = std::max<int64_t>(transpose_a ? a.col : a.row, transpose_a ? m : k);
+    const int64_t ldb = std::max<int64_t>(transpose_b ? b.col : b.row, transpose_b ? k : n);
+    if (dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a.data, lda, b.data, ldb,
+                   beta, c.data, std::max(c.row, n)) == dnnl_success)
+      return;
+  }
 #endif
   tile_eigen(m, n, k, alpha, a, b, beta, c);
 }
@@ -214,17 +208,15 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
   std::optional<OneDnnProduct> product;
   if (std::is_same_v<T, float> && !is_tiny(m, n, k)) onednn = product.emplace().allowed();
 #endif
-  parallel_for(tiles_m * tiles_n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;
-      const int64_t rows = std::min(tile_m, m - i), cols = std::min(tile_n, n - j);
-      const MatrixView<T> out{c.data + i * c.row + j, c.row, 1};
-      if (k == 0)
-        scale_tile(rows, cols, beta, out);
-      else
-        tile(onednn, rows, cols, k, alpha, {a.data + i * a.row, a.row, a.col},
-             {b.data + j * b.col, b.row, b.col}, beta, out);
-    }
+  parallel_each(tiles_m * tiles_n, 1, [&](int64_t t) {
+    const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;
+    const int64_t rows = std::min(tile_m, m - i), cols = std::min(tile_n, n - j);
+    const MatrixView<T> out{c.data + i * c.row + j, c.row, 1};
+    if (k == 0)
+      scale_tile(rows, cols, beta, out);
+    else
+      tile(onednn, rows, cols, k, alpha, {a.data + i * a.row, a.row, a.col},
+           {b.data + j * b.col, b.row, b.col}, beta, out);
   });
 }
 

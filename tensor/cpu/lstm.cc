@@ -25,7 +25,7 @@ Rows<T> mutable_rows(Tensor& x) {
   return {x.mutable_device_data<T>(), x.strides()[0]};
 }
 
-int64_t row_grain(int64_t hidden) { return std::max<int64_t>(1, 4096 / std::max<int64_t>(hidden, 1)); }
+int64_t row_grain(int64_t hidden) { return 4096 / std::max<int64_t>(hidden, 1); }
 
 }  // namespace
 
@@ -34,45 +34,39 @@ void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Ten
   dispatch_float(h.dtype(), "lstm_cell", [&]<class T>() {
     const auto out_h = mutable_rows<T>(h), out_c = mutable_rows<T>(c), out_gates = mutable_rows<T>(gates);
     const auto in = rows<T>(pre), before = rows<T>(c_prev);
-    parallel_for(n, row_grain(hidden), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T *p = in[r], *cp = before[r];
-        T *g = out_gates[r], *ch = out_c[r], *hh = out_h[r];
-        for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = fast_sigmoid(p[j]);
-        for (int64_t j = 2 * hidden; j < 3 * hidden; ++j) g[j] = fast_tanh(p[j]);
-        for (int64_t j = 3 * hidden; j < 4 * hidden; ++j) g[j] = fast_sigmoid(p[j]);
-        for (int64_t j = 0; j < hidden; ++j) {
-          const T cell = g[hidden + j] * cp[j] + g[j] * g[2 * hidden + j];
-          ch[j] = cell;
-          hh[j] = g[3 * hidden + j] * fast_tanh(cell);
-        }
+    parallel_each(n, row_grain(hidden), [&](int64_t r) {
+      const T *p = in[r], *cp = before[r];
+      T *g = out_gates[r], *ch = out_c[r], *hh = out_h[r];
+      for (int64_t j = 0; j < 2 * hidden; ++j) g[j] = fast_sigmoid(p[j]);
+      for (int64_t j = 2 * hidden; j < 3 * hidden; ++j) g[j] = fast_tanh(p[j]);
+      for (int64_t j = 3 * hidden; j < 4 * hidden; ++j) g[j] = fast_sigmoid(p[j]);
+      for (int64_t j = 0; j < hidden; ++j) {
+        const T cell = g[hidden + j] * cp[j] + g[j] * g[2 * hidden + j];
+        ch[j] = cell;
+        hh[j] = g[3 * hidden + j] * fast_tanh(cell);
       }
     });
   });
 }
 
 void lstm_cell_backward(LstmCellBackward a) {
-  Tensor &dpre = a.dpre, &dc_prev = a.dc_prev;
-  const Tensor &dh = a.dh, &dc = a.dc, &gates = a.gates, &c = a.c, &c_prev = a.c_prev;
-  const int64_t n = dh.size(0), hidden = dh.size(-1);
-  dispatch_float(dh.dtype(), "lstm_cell_backward", [&]<class T>() {
-    const auto out = mutable_rows<T>(dpre), out_c = mutable_rows<T>(dc_prev);
-    const auto in_h = rows<T>(dh), in_c = rows<T>(dc), g_rows = rows<T>(gates), c_rows = rows<T>(c);
-    const auto before = rows<T>(c_prev);
-    parallel_for(n, row_grain(hidden), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T *gh = in_h[r], *gc = in_c[r], *g = g_rows[r], *cell = c_rows[r], *cp = before[r];
-        T *d = out[r], *dcp = out_c[r];
-        for (int64_t j = 0; j < hidden; ++j) {
-          const T i = g[j], f = g[hidden + j], z = g[2 * hidden + j], o = g[3 * hidden + j];
-          const T th = fast_tanh(cell[j]);
-          const T dcell = gc[j] + gh[j] * o * (1 - th * th);
-          d[j] = dcell * z * i * (1 - i);
-          d[hidden + j] = dcell * cp[j] * f * (1 - f);
-          d[2 * hidden + j] = dcell * i * (1 - z * z);
-          d[3 * hidden + j] = gh[j] * th * o * (1 - o);
-          dcp[j] = dcell * f;
-        }
+  const int64_t n = a.dh.size(0), hidden = a.dh.size(-1);
+  dispatch_float(a.dh.dtype(), "lstm_cell_backward", [&]<class T>() {
+    const auto out = mutable_rows<T>(a.dpre), out_c = mutable_rows<T>(a.dc_prev);
+    const auto in_h = rows<T>(a.dh), in_c = rows<T>(a.dc), g_rows = rows<T>(a.gates), c_rows = rows<T>(a.c);
+    const auto before = rows<T>(a.c_prev);
+    parallel_each(n, row_grain(hidden), [&](int64_t r) {
+      const T *gh = in_h[r], *gc = in_c[r], *g = g_rows[r], *cell = c_rows[r], *cp = before[r];
+      T *d = out[r], *dcp = out_c[r];
+      for (int64_t j = 0; j < hidden; ++j) {
+        const T i = g[j], f = g[hidden + j], z = g[2 * hidden + j], o = g[3 * hidden + j];
+        const T th = fast_tanh(cell[j]);
+        const T dcell = gc[j] + gh[j] * o * (1 - th * th);
+        d[j] = dcell * z * i * (1 - i);
+        d[hidden + j] = dcell * cp[j] * f * (1 - f);
+        d[2 * hidden + j] = dcell * i * (1 - z * z);
+        d[3 * hidden + j] = gh[j] * th * o * (1 - o);
+        dcp[j] = dcell * f;
       }
     });
   });

@@ -24,12 +24,7 @@ void matmul(Tensor& out, const Tensor& a, const Tensor& b, double alpha, double 
     };
     // Many small products go side by side, a few large ones are cut themselves. Both cut each product into
     // the same tiles, so the bits are the same.
-    if (batches >= 8)
-      parallel_for(batches, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) product(i);
-      });
-    else
-      for (int64_t i = 0; i < batches; ++i) product(i);
+    parallel_each(batches, batches >= 8 ? 1 : batches, product);
   });
 }
 

@@ -86,17 +86,12 @@ void run_dense(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& packed, c
         to.push_back(out.pixel(image, row, column));
         if (residual != nullptr) add.push_back(residual->pixel(image, row, column));
       }
-      const Tiles tiles(count);
       const int64_t last = std::min(panels, (job / blocks + 1) * group);
       for (int64_t panel = job / blocks * group; panel < last; ++panel) {
         const Epilogue epilogue{bias + panel * kPanel, activation,
                                 std::min<int64_t>(kPanel, shape[0] - panel * kPanel)};
-        for (int64_t tile = 0; tile < tiles.count; ++tile) {
-          const auto at = static_cast<size_t>(tiles.first(tile)),
-                     kind = static_cast<size_t>(tiles.rows(tile) - 1);
-          kDenseTiles[kind](&in[at], runs, weights + panel * panel_size,
-                            residual != nullptr ? &add[at] : nullptr, &to[at], panel * kPanel, epilogue);
-        }
+        dense_rows(count, in.data(), runs, weights + panel * panel_size,
+                   residual != nullptr ? add.data() : nullptr, to.data(), panel * kPanel, epilogue);
       }
     }
   });
@@ -112,32 +107,25 @@ void run_depthwise(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& packe
   const int64_t channels = x.c(), step = o.stride_w * channels, ow = out.w();
   const float *weights = packed.weight.device_data<float>(), *bias = packed.bias.device_data<float>();
   const int64_t work = ow * channels * static_cast<int64_t>(taps.offsets.size());
-  parallel_for(
-      out.n() * out.h(), std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)),
-      [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-          const int64_t image = row / out.h(), y = row % out.h();
-          const float* in = x.pixel(image, y * o.stride_h - o.pad_top, -o.pad_left);
-          const float* add = residual != nullptr ? residual->pixel(image, y, 0) : nullptr;
-          float* to = out.pixel(image, y, 0);
-          constexpr int kPixels = 4;
-          for (int64_t q = 0; q < ow; q += kPixels) {
-            const bool whole = q + kPixels <= ow;
-            for (int64_t p = q; p < std::min(ow, q + kPixels); p += whole ? kPixels : 1) {
-              const float* more = add != nullptr ? add + p * channels : nullptr;
-              int64_t c = 0;
-              for (; c + kLanes <= channels; c += kLanes)
-                (whole ? depthwise_pixels<Vector, load, kPixels>
-                       : depthwise_pixels<Vector, load, 1>)(in + p * step, step, to + p * channels, more, c,
-                                                            taps, weights, bias, channels, activation);
-              for (; c < channels; ++c)
-                (whole ? depthwise_pixels<float, load_one, kPixels>
-                       : depthwise_pixels<float, load_one, 1>)(in + p * step, step, to + p * channels, more,
-                                                               c, taps, weights, bias, channels, activation);
-            }
-          }
-        }
-      });
+  parallel_each(out.n() * out.h(), 65536 / std::max<int64_t>(1, work), [&](int64_t row) {
+    const int64_t image = row / out.h(), y = row % out.h();
+    const float* in = x.pixel(image, y * o.stride_h - o.pad_top, -o.pad_left);
+    const float* add = residual != nullptr ? residual->pixel(image, y, 0) : nullptr;
+    float* to = out.pixel(image, y, 0);
+    const auto run = [&]<int kPixels>(std::integral_constant<int, kPixels>, int64_t p) {
+      const float* more = add != nullptr ? add + p * channels : nullptr;
+      int64_t c = 0;
+      for (; c + kLanes <= channels; c += kLanes)
+        depthwise_pixels<Vector, load, kPixels>(in + p * step, step, to + p * channels, more, c, taps,
+                                                weights, bias, channels, activation);
+      for (; c < channels; ++c)
+        depthwise_pixels<float, load_one, kPixels>(in + p * step, step, to + p * channels, more, c, taps,
+                                                   weights, bias, channels, activation);
+    };
+    int64_t p = 0;
+    for (; p + 4 <= ow; p += 4) run(std::integral_constant<int, 4>(), p);
+    for (; p < ow; ++p) run(std::integral_constant<int, 1>(), p);
+  });
 }
 
 }  // namespace
@@ -146,17 +134,14 @@ void nhwc_from_nchw(NhwcBatch& out, const Tensor& x) {
   clear_border(out);
   const float* from = x.device_data<float>();
   const Shape& s = x.strides();
-  parallel_for(out.n() * out.h(), std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out.w() * out.c())),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row) {
-                   const int64_t image = row / out.h(), y = row % out.h();
-                   float* to = out.pixel(image, y, 0);
-                   for (int64_t c = 0; c < out.c(); ++c) {
-                     const float* line = from + image * s[0] + c * s[1] + y * s[2];
-                     for (int64_t i = 0; i < out.w(); ++i) to[i * out.c() + c] = line[i * s[3]];
-                   }
-                 }
-               });
+  parallel_each(out.n() * out.h(), 16384 / std::max<int64_t>(1, out.w() * out.c()), [&](int64_t row) {
+    const int64_t image = row / out.h(), y = row % out.h();
+    float* to = out.pixel(image, y, 0);
+    for (int64_t c = 0; c < out.c(); ++c) {
+      const float* line = from + image * s[0] + c * s[1] + y * s[2];
+      for (int64_t i = 0; i < out.w(); ++i) to[i * out.c() + c] = line[i * s[3]];
+    }
+  });
 }
 
 void pack_conv2d(PackedConv2d& out, const Tensor& weight, const std::vector<double>& scale,
@@ -195,22 +180,20 @@ void conv2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight,
 void max_pool2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const Pool2dOptions& o) {
   clear_border(out);
   const int64_t channels = x.c();
-  parallel_for(out.n() * out.h(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t image = row / out.h(), y = row % out.h();
-      for (int64_t q = 0; q < out.w(); ++q) {
-        float* to = out.pixel(image, y, q);
-        std::fill_n(to, channels, -std::numeric_limits<float>::infinity());
-        for (int64_t i = 0; i < o.kernel_h; ++i) {
-          const int64_t iy = y * o.stride_h - o.pad_h + i * o.dilation_h;
-          if (iy < 0 || iy >= x.h()) continue;
-          for (int64_t j = 0; j < o.kernel_w; ++j) {
-            const int64_t ix = q * o.stride_w - o.pad_w + j * o.dilation_w;
-            if (ix < 0 || ix >= x.w()) continue;
-            const float* from = x.pixel(image, iy, ix);
-            for (int64_t c = 0; c < channels; ++c)
-              to[c] = from[c] > to[c] || from[c] != from[c] ? from[c] : to[c];  // a NaN wins
-          }
+  parallel_each(out.n() * out.h(), 1, [&](int64_t row) {
+    const int64_t image = row / out.h(), y = row % out.h();
+    for (int64_t q = 0; q < out.w(); ++q) {
+      float* to = out.pixel(image, y, q);
+      std::fill_n(to, channels, -std::numeric_limits<float>::infinity());
+      for (int64_t i = 0; i < o.kernel_h; ++i) {
+        const int64_t iy = y * o.stride_h - o.pad_h + i * o.dilation_h;
+        if (iy < 0 || iy >= x.h()) continue;
+        for (int64_t j = 0; j < o.kernel_w; ++j) {
+          const int64_t ix = q * o.stride_w - o.pad_w + j * o.dilation_w;
+          if (ix < 0 || ix >= x.w()) continue;
+          const float* from = x.pixel(image, iy, ix);
+          for (int64_t c = 0; c < channels; ++c)
+            to[c] = from[c] > to[c] || from[c] != from[c] ? from[c] : to[c];  // a NaN wins
         }
       }
     }

@@ -2,6 +2,7 @@
 // tile.
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include "tensor/cpu/sums.h"
@@ -20,7 +21,7 @@ struct Geometry {
     for (int d = 2; d < x.rank(); ++d) inner *= x.size(d);
   }
   int64_t count() const { return n * inner; }
-  int64_t grain() const { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, count())); }
+  int64_t grain() const { return 16384 / std::max<int64_t>(1, count()); }
   int64_t row(int64_t image, int64_t channel) const { return (image * c + channel) * inner; }
 };
 
@@ -48,14 +49,15 @@ V read(const From* p) {
 }
 
 // The sums of the two terms at [begin, end), at most kSumBlock, in T: both at once in lanes of their own, as
-// the elements come from memory. term.template at<V>(i) gives the terms of as many elements as V holds.
+// the elements come from memory. term(std::type_identity<V>(), i) gives the terms of as many elements as V
+// holds.
 template <class T, class Term>
 Sums block_sums(int64_t begin, int64_t end, const Term& term) {
   using V = typename Lanes<T>::Vector;
   constexpr int64_t kWidth = Lanes<T>::kCount, kVectors = 4;
   V first[kVectors] = {}, second[kVectors] = {};
   const auto add = [&](int64_t vector, int64_t i) {
-    const auto [a, b] = term.template at<V>(i);
+    const auto [a, b] = term(std::type_identity<V>(), i);
     first[vector] += a;
     second[vector] += b;
   };
@@ -69,7 +71,7 @@ Sums block_sums(int64_t begin, int64_t end, const Term& term) {
   for (int64_t k = 0; k < kWidth; ++k)
     sums = sums + Sums{static_cast<double>(a[k]), static_cast<double>(b[k])};
   for (; i < end; ++i) {
-    const auto [u, v] = term.template at<T>(i);
+    const auto [u, v] = term(std::type_identity<T>(), i);
     sums = sums + Sums{static_cast<double>(u), static_cast<double>(v)};
   }
   return sums;
@@ -95,23 +97,13 @@ struct Moments {
   double mean, variance;
 };
 
-template <class T, class Wide>
-struct Deviations {
-  const T* x;
-  Wide shift;
-
-  template <class V>
-  std::pair<V, V> at(int64_t i) const {
-    const V d = read<V>(x + i) - shift;
-    return {d, d * d};
-  }
-};
-
 template <class Wide, class T>
 Moments moments(const Geometry& g, int64_t channel, const T* x, Wide shift) {
   const auto count = static_cast<double>(g.count());
-  const Deviations<T, Wide> term{x, shift};
-  const Sums sums = channel_sums<Wide>(g, channel, term);
+  const Sums sums = channel_sums<Wide>(g, channel, [=]<class V>(std::type_identity<V>, int64_t i) {
+    const V d = read<V>(x + i) - shift;
+    return std::pair(d, d * d);
+  });
   const double mean = sums.first / count, variance = sums.second / count - mean * mean;
   return {static_cast<double>(shift) + mean, variance < 0 ? 0 : variance};
 }
@@ -134,22 +126,21 @@ Moments channel_moments(const Geometry& g, int64_t channel, const T* x) {
 
 void batch_norm_statistics(Tensor& mean, Tensor& variance, const Tensor& x) {
   const Geometry g(x);
-  dispatch_float(x.dtype(), "batch_norm_statistics", [&]<class T>() {
+  const auto statistics = [&]<class T, class Wide>() {
     const T* in = x.device_data<T>();
-    const bool wide = variance.dtype() == DType::f64;
-    T *mean_out = mean.mutable_device_data<T>(),
-      *variance_out = wide ? nullptr : variance.mutable_device_data<T>();
-    double* wide_variance = wide ? variance.mutable_device_data<double>() : nullptr;
-    parallel_for(g.c, g.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        const Moments m = channel_moments(g, c, in);
-        mean_out[c] = static_cast<T>(m.mean);
-        if (wide_variance != nullptr)
-          wide_variance[c] = m.variance;
-        else
-          variance_out[c] = static_cast<T>(m.variance);
-      }
+    T* means = mean.mutable_device_data<T>();
+    Wide* variances = variance.mutable_device_data<Wide>();
+    parallel_each(g.c, g.grain(), [&](int64_t c) {
+      const Moments m = channel_moments(g, c, in);
+      means[c] = static_cast<T>(m.mean);
+      variances[c] = static_cast<Wide>(m.variance);
     });
+  };
+  dispatch_float(x.dtype(), "batch_norm_statistics", [&]<class T>() {
+    if (variance.dtype() == DType::f64)
+      statistics.template operator()<T, double>();
+    else
+      statistics.template operator()<T, T>();
   });
 }
 
@@ -161,63 +152,40 @@ void batch_norm_apply(Tensor& out, const Tensor& x, const Tensor& mean, const Te
     const T* w = weight.defined() ? weight.device_data<T>() : nullptr;
     const T* b = bias.defined() ? bias.device_data<T>() : nullptr;
     T* to = out.mutable_device_data<T>();
-    parallel_for(g.n * g.c, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, g.inner)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row) {
-                     const int64_t c = row % g.c;
-                     const T scale = w != nullptr ? r[c] * w[c] : r[c], centre = m[c];
-                     const T shift = b != nullptr ? b[c] : T(0);
-                     for (int64_t i = row * g.inner; i < (row + 1) * g.inner; ++i)
-                       to[i] = (in[i] - centre) * scale + shift;
-                   }
-                 });
+    parallel_each(g.n * g.c, 16384 / std::max<int64_t>(1, g.inner), [&](int64_t row) {
+      const int64_t c = row % g.c;
+      const T scale = w != nullptr ? r[c] * w[c] : r[c], centre = m[c];
+      const T shift = b != nullptr ? b[c] : T(0);
+      for (int64_t i = row * g.inner; i < (row + 1) * g.inner; ++i) to[i] = (in[i] - centre) * scale + shift;
+    });
   });
 }
-
-namespace {
-
-template <class T>
-struct GradientTerms {  // dout, dout x^
-  const T *gradient, *x;
-  T mean, rstd;
-
-  template <class V>
-  std::pair<V, V> at(int64_t i) const {
-    const V g = read<V>(gradient + i);
-    return {g, g * ((read<V>(x + i) - mean) * rstd)};
-  }
-};
-
-}  // namespace
 
 // With x^ = (x - mean) rstd and N values per channel: dbias = sum dout, dweight = sum dout x^, and
 // dx = weight rstd (dout - (dbias + x^ dweight) / N) in training, weight rstd dout with fixed statistics.
 void batch_norm_backward(BatchNormBackward a) {
-  Tensor &dx = a.dx, &dweight = a.dweight, &dbias = a.dbias;
-  const Tensor &dout = a.dout, &x = a.x, &mean = a.mean, &rstd = a.rstd, &weight = a.weight;
-  const bool train = a.train;
-  const Geometry g(x);
-  dispatch_float(x.dtype(), "batch_norm_backward", [&]<class T>() {
-    const T *in = x.device_data<T>(), *grad = dout.device_data<T>(), *m = mean.device_data<T>(),
-            *r = rstd.device_data<T>();
-    const T* w = weight.defined() ? weight.device_data<T>() : nullptr;
-    T *to = dx.mutable_device_data<T>(), *dw = dweight.mutable_device_data<T>(),
-      *db = dbias.mutable_device_data<T>();
-    parallel_for(g.c, g.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        const T centre = m[c], rs = r[c], scale = w != nullptr ? rs * w[c] : rs;
-        const GradientTerms<T> term{grad, in, centre, rs};
-        const auto [sum, product] = channel_sums<T>(g, c, term);
-        db[c] = static_cast<T>(sum);
-        dw[c] = static_cast<T>(product);
-        const auto count = static_cast<double>(std::max<int64_t>(1, g.count()));
-        const T mean_sum = train ? static_cast<T>(sum / count) : T(0);
-        const T mean_product = train ? static_cast<T>(product / count) : T(0);
-        for (int64_t image = 0; image < g.n; ++image) {
-          const int64_t first = g.row(image, c);
-          for (int64_t i = first; i < first + g.inner; ++i)
-            to[i] = scale * (grad[i] - mean_sum - (in[i] - centre) * rs * mean_product);
-        }
+  const Geometry g(a.x);
+  dispatch_float(a.x.dtype(), "batch_norm_backward", [&]<class T>() {
+    const T *in = a.x.device_data<T>(), *grad = a.dout.device_data<T>(), *m = a.mean.device_data<T>(),
+            *r = a.rstd.device_data<T>();
+    const T* w = a.weight.defined() ? a.weight.device_data<T>() : nullptr;
+    T *to = a.dx.mutable_device_data<T>(), *dw = a.dweight.mutable_device_data<T>(),
+      *db = a.dbias.mutable_device_data<T>();
+    parallel_each(g.c, g.grain(), [&](int64_t c) {
+      const T centre = m[c], rs = r[c], scale = w != nullptr ? rs * w[c] : rs;
+      const auto [sum, product] = channel_sums<T>(g, c, [=]<class V>(std::type_identity<V>, int64_t i) {
+        const V gradient = read<V>(grad + i);
+        return std::pair(gradient, gradient * ((read<V>(in + i) - centre) * rs));
+      });
+      db[c] = static_cast<T>(sum);
+      dw[c] = static_cast<T>(product);
+      const auto count = static_cast<double>(std::max<int64_t>(1, g.count()));
+      const T mean_sum = a.train ? static_cast<T>(sum / count) : T(0);
+      const T mean_product = a.train ? static_cast<T>(product / count) : T(0);
+      for (int64_t image = 0; image < g.n; ++image) {
+        const int64_t first = g.row(image, c);
+        for (int64_t i = first; i < first + g.inner; ++i)
+          to[i] = scale * (grad[i] - mean_sum - (in[i] - centre) * rs * mean_product);
       }
     });
   });

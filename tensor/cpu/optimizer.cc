@@ -44,11 +44,9 @@ void for_each_tile(Tensors& weights, const Tensors& gradients, Tensors* a, Tenso
                      a ? (*a)[i].mutable_device_data<T>() : nullptr,
                      b ? (*b)[i].mutable_device_data<T>() : nullptr});
   }
-  parallel_for(static_cast<int64_t>(tiles.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Tile& tile = tiles[static_cast<size_t>(i)];
-      step(slots[tile.slot], tile.begin, tile.end);
-    }
+  parallel_each(static_cast<int64_t>(tiles.size()), 1, [&](int64_t i) {
+    const Tile& tile = tiles[static_cast<size_t>(i)];
+    step(slots[tile.slot], tile.begin, tile.end);
   });
 }
 

@@ -23,21 +23,19 @@ void pack_matrix(Tensor& packed, const Tensor& b) {
   packed = Tensor::empty({k * panels * kPanel}, DType::f32, b.device());
   float* to = packed.mutable_device_data<float>();
   const float* from = b.device_data<float>();
-  parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
-      for (int64_t first = 0; first < k; first += kBlock) {
-        const int64_t rows = std::min(kBlock, k - first);
-        float* out = to + (first * panels + panel * rows) * kPanel;
-        const float* in = from + first * row + panel * kPanel * col;
-        // The inner loop goes along memory; a transposed weight has its unit stride in k.
-        if (row == 1) {
-          for (int64_t j = 0; j < kPanel; ++j)
-            for (int64_t i = 0; i < rows; ++i) out[i * kPanel + j] = j < width ? in[i + j * col] : 0;
-        } else {
-          for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < kPanel; ++j) out[i * kPanel + j] = j < width ? in[i * row + j * col] : 0;
-        }
+  parallel_each(panels, 1, [&](int64_t panel) {
+    const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
+    for (int64_t first = 0; first < k; first += kBlock) {
+      const int64_t rows = std::min(kBlock, k - first);
+      float* out = to + (first * panels + panel * rows) * kPanel;
+      const float* in = from + first * row + panel * kPanel * col;
+      // The inner loop goes along memory; a transposed weight has its unit stride in k.
+      if (row == 1) {
+        for (int64_t j = 0; j < kPanel; ++j)
+          for (int64_t i = 0; i < rows; ++i) out[i * kPanel + j] = j < width ? in[i + j * col] : 0;
+      } else {
+        for (int64_t i = 0; i < rows; ++i)
+          for (int64_t j = 0; j < kPanel; ++j) out[i * kPanel + j] = j < width ? in[i * row + j * col] : 0;
       }
     }
   });
@@ -61,16 +59,14 @@ void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accu
     float* y = out.mutable_device_data<float>() + first_row * y_row;
     const Tiles tiles(m);
     // Each tile as (k, rows).
-    parallel_for(tiles.count, std::max<int64_t>(1, 32768 / (k * kTile + 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) {
-        const float* from = x + tiles.first(tile) * x_row;
-        float* to = in + tiles.first(tile) * k;
-        for (int64_t i = 0; i < k; ++i)
-          for (int64_t r = 0; r < tiles.rows(tile); ++r) *to++ = from[r * x_row + i];
-      }
+    parallel_each(tiles.count, 32768 / (k * kTile + 1), [&](int64_t tile) {
+      const float* from = x + tiles.first(tile) * x_row;
+      float* to = in + tiles.first(tile) * k;
+      for (int64_t i = 0; i < k; ++i)
+        for (int64_t r = 0; r < tiles.rows(tile); ++r) *to++ = from[r * x_row + i];
     });
     // Small products stay on one thread.
-    const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 19) / (m * k * kPanel + 1));
+    const int64_t grain = (int64_t{1} << 19) / (m * k * kPanel + 1);
     parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
       for (int64_t first = 0; first < k; first += kBlock) {
         const int64_t length = std::min(kBlock, k - first);

@@ -10,7 +10,7 @@
 namespace tensor::cpu {
 namespace {
 
-int64_t plane_grain(int64_t work) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)); }
+int64_t plane_grain(int64_t work) { return 16384 / std::max<int64_t>(1, work); }
 
 // Output cell i of `out` averages the inputs [floor(i in / out), ceil((i + 1) in / out)).
 struct Cell {
@@ -33,22 +33,20 @@ double rectangle_sum(const T* plane, int64_t width, const Cell& rows, const Cell
 // of input i are a Cell, too, with the sizes exchanged.
 template <class T>
 void gather_shares(T* to, const T* from, int64_t planes, int64_t h, int64_t w, int64_t oh, int64_t ow) {
-  parallel_for(planes * h, plane_grain(w + (oh * ow) / h), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* gradient = from + row / h * oh * ow;
-      const Cell rows(row % h, oh, h);
-      for (int64_t j = 0; j < w; ++j) {
-        const Cell columns(j, ow, w);
-        RunningSum sum;
-        for (int64_t y = rows.begin; y < rows.end; ++y) {
-          const auto height = static_cast<double>(Cell(y, h, oh).size());
-          sum += wide_sum(columns.begin, columns.end, [&](int64_t q) {
-            return static_cast<double>(gradient[y * ow + q]) /
-                   (height * static_cast<double>(Cell(q, w, ow).size()));
-          });
-        }
-        to[row * w + j] = static_cast<T>(static_cast<double>(sum));
+  parallel_each(planes * h, plane_grain(w + (oh * ow) / h), [&](int64_t row) {
+    const T* gradient = from + row / h * oh * ow;
+    const Cell rows(row % h, oh, h);
+    for (int64_t j = 0; j < w; ++j) {
+      const Cell columns(j, ow, w);
+      RunningSum sum;
+      for (int64_t y = rows.begin; y < rows.end; ++y) {
+        const auto height = static_cast<double>(Cell(y, h, oh).size());
+        sum += wide_sum(columns.begin, columns.end, [&](int64_t q) {
+          return static_cast<double>(gradient[y * ow + q]) /
+                 (height * static_cast<double>(Cell(q, w, ow).size()));
+        });
       }
+      to[row * w + j] = static_cast<T>(static_cast<double>(sum));
     }
   });
 }
@@ -62,34 +60,30 @@ void max_pool2d(Tensor& out, Tensor& indices, const Tensor& x, const Pool2dOptio
     const T* input = x.device_data<T>();
     T* values = out.mutable_device_data<T>();
     int64_t* places = indices.mutable_device_data<int64_t>();
-    parallel_for(x.size(0) * x.size(1), plane_grain(oh * ow * p.kernel_h * p.kernel_w),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t plane = begin; plane < end; ++plane) {
-                     const T* from = input + plane * h * w;
-                     for (int64_t y = 0; y < oh; ++y) {
-                       for (int64_t q = 0; q < ow; ++q) {
-                         const int64_t y0 = y * p.stride_h - p.pad_h, x0 = q * p.stride_w - p.pad_w;
-                         T best = -std::numeric_limits<T>::infinity();
-                         int64_t place = -1;
-                         for (int64_t i = 0; i < p.kernel_h; ++i) {
-                           const int64_t iy = y0 + i * p.dilation_h;
-                           if (iy < 0 || iy >= h) continue;
-                           for (int64_t j = 0; j < p.kernel_w; ++j) {
-                             const int64_t ix = x0 + j * p.dilation_w;
-                             if (ix < 0 || ix >= w) continue;
-                             const T value = from[iy * w + ix];
-                             // The first of equals; a NaN wins, so that it is seen.
-                             if (place < 0 || value > best || std::isnan(value))
-                               best = value, place = iy * w + ix;
-                           }
-                         }
-                         const int64_t at = (plane * oh + y) * ow + q;
-                         values[at] = best;
-                         places[at] = place;
-                       }
-                     }
-                   }
-                 });
+    parallel_each(x.size(0) * x.size(1), plane_grain(oh * ow * p.kernel_h * p.kernel_w), [&](int64_t plane) {
+      const T* from = input + plane * h * w;
+      for (int64_t y = 0; y < oh; ++y) {
+        for (int64_t q = 0; q < ow; ++q) {
+          const int64_t y0 = y * p.stride_h - p.pad_h, x0 = q * p.stride_w - p.pad_w;
+          T best = -std::numeric_limits<T>::infinity();
+          int64_t place = -1;
+          for (int64_t i = 0; i < p.kernel_h; ++i) {
+            const int64_t iy = y0 + i * p.dilation_h;
+            if (iy < 0 || iy >= h) continue;
+            for (int64_t j = 0; j < p.kernel_w; ++j) {
+              const int64_t ix = x0 + j * p.dilation_w;
+              if (ix < 0 || ix >= w) continue;
+              const T value = from[iy * w + ix];
+              // The first of equals; a NaN wins, so that it is seen.
+              if (place < 0 || value > best || std::isnan(value)) best = value, place = iy * w + ix;
+            }
+          }
+          const int64_t at = (plane * oh + y) * ow + q;
+          values[at] = best;
+          places[at] = place;
+        }
+      }
+    });
   });
 }
 
@@ -99,15 +93,14 @@ void max_pool2d_backward(Tensor& dx, const Tensor& dout, const Tensor& indices) 
     T* to = dx.mutable_device_data<T>();
     const T* from = dout.device_data<T>();
     const int64_t* places = indices.device_data<int64_t>();
-    parallel_for(dx.size(0) * dx.size(1), plane_grain(in + cells), [&](int64_t begin, int64_t end) {
-      std::fill(to + begin * in, to + end * in, T(0));
-      for (int64_t plane = begin; plane < end; ++plane)
-        for (int64_t i = plane * cells; i < (plane + 1) * cells; ++i) {
-          if (places[i] < 0) continue;  // -1: a window of padding only
-          check(places[i] < in, ErrorKind::index, "max_pool2d_backward: index {} for planes of {} elements",
-                places[i], in);
-          to[plane * in + places[i]] += from[i];
-        }
+    parallel_each(dx.size(0) * dx.size(1), plane_grain(in + cells), [&](int64_t plane) {
+      std::fill_n(to + plane * in, in, T(0));
+      for (int64_t i = plane * cells; i < (plane + 1) * cells; ++i) {
+        if (places[i] < 0) continue;  // -1: a window of padding only
+        check(places[i] < in, ErrorKind::index, "max_pool2d_backward: index {} for planes of {} elements",
+              places[i], in);
+        to[plane * in + places[i]] += from[i];
+      }
     });
   });
 }
@@ -117,16 +110,14 @@ void adaptive_avg_pool2d(Tensor& out, const Tensor& x) {
   dispatch_float(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
     const T* input = x.device_data<T>();
     T* output = out.mutable_device_data<T>();
-    parallel_for(x.size(0) * x.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
-      for (int64_t plane = begin; plane < end; ++plane) {
-        for (int64_t y = 0; y < oh; ++y) {
-          const Cell rows(y, h, oh);
-          for (int64_t q = 0; q < ow; ++q) {
-            const Cell columns(q, w, ow);
-            const double sum = rectangle_sum(input + plane * h * w, w, rows, columns);
-            output[(plane * oh + y) * ow + q] =
-                static_cast<T>(sum / static_cast<double>(rows.size() * columns.size()));
-          }
+    parallel_each(x.size(0) * x.size(1), plane_grain(h * w), [&](int64_t plane) {
+      for (int64_t y = 0; y < oh; ++y) {
+        const Cell rows(y, h, oh);
+        for (int64_t q = 0; q < ow; ++q) {
+          const Cell columns(q, w, ow);
+          const double sum = rectangle_sum(input + plane * h * w, w, rows, columns);
+          output[(plane * oh + y) * ow + q] =
+              static_cast<T>(sum / static_cast<double>(rows.size() * columns.size()));
         }
       }
     });
@@ -139,17 +130,15 @@ void adaptive_avg_pool2d_backward(Tensor& dx, const Tensor& dout) {
     T* to = dx.mutable_device_data<T>();
     const T* from = dout.device_data<T>();
     if (oh > h || ow > w) return gather_shares(to, from, dx.size(0) * dx.size(1), h, w, oh, ow);
-    parallel_for(dx.size(0) * dx.size(1), plane_grain(h * w), [&](int64_t begin, int64_t end) {
-      std::fill(to + begin * h * w, to + end * h * w, T(0));
-      for (int64_t plane = begin; plane < end; ++plane) {
-        for (int64_t y = 0; y < oh; ++y) {
-          const Cell rows(y, h, oh);
-          for (int64_t q = 0; q < ow; ++q) {
-            const Cell columns(q, w, ow);
-            const T share = from[(plane * oh + y) * ow + q] / static_cast<T>(rows.size() * columns.size());
-            for (int64_t i = rows.begin; i < rows.end; ++i)
-              for (int64_t j = columns.begin; j < columns.end; ++j) to[(plane * h + i) * w + j] += share;
-          }
+    parallel_each(dx.size(0) * dx.size(1), plane_grain(h * w), [&](int64_t plane) {
+      std::fill_n(to + plane * h * w, h * w, T(0));
+      for (int64_t y = 0; y < oh; ++y) {
+        const Cell rows(y, h, oh);
+        for (int64_t q = 0; q < ow; ++q) {
+          const Cell columns(q, w, ow);
+          const T share = from[(plane * oh + y) * ow + q] / static_cast<T>(rows.size() * columns.size());
+          for (int64_t i = rows.begin; i < rows.end; ++i)
+            for (int64_t j = columns.begin; j < columns.end; ++j) to[(plane * h + i) * w + j] += share;
         }
       }
     });

@@ -113,19 +113,16 @@ void reduce_rows(T* out, const T* x, const Plan& plan, double divisor) {
     return x + offset_of(o, plan.kept, plan.kept_strides, plan.kept.rank());
   };
   if (tiles == 1) {
-    parallel_for(plan.outputs, std::max<int64_t>(1, kTile / plan.count), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o)
-        out[o] = static_cast<T>(reduce_range<Op>(source(o), plan, 0, plan.count) / divisor);
+    parallel_each(plan.outputs, kTile / plan.count, [&](int64_t o) {
+      out[o] = static_cast<T>(reduce_range<Op>(source(o), plan, 0, plan.count) / divisor);
     });
     return;
   }
   std::vector<double> partial(static_cast<size_t>(plan.outputs * tiles));
-  parallel_for(plan.outputs * tiles, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % tiles * kTile;
-      partial[static_cast<size_t>(i)] =
-          reduce_range<Op>(source(i / tiles), plan, first, std::min(first + kTile, plan.count));
-    }
+  parallel_each(plan.outputs * tiles, 1, [&](int64_t i) {
+    const int64_t first = i % tiles * kTile;
+    partial[static_cast<size_t>(i)] =
+        reduce_range<Op>(source(i / tiles), plan, first, std::min(first + kTile, plan.count));
   });
   for (int64_t o = 0; o < plan.outputs; ++o)
     out[o] = static_cast<T>(reduce_run<Op>(partial.data() + o * tiles, tiles, 1) / divisor);
@@ -142,32 +139,30 @@ void reduce_columns(T* out, const T* x, const Plan& plan, double divisor) {
   const int64_t rows = exact ? 32 : std::max<int64_t>(16, kTile / width);
   const int64_t tiles = (plan.count + rows - 1) / rows;
   std::vector<double> partial(tiles > 1 ? static_cast<size_t>(tiles * plan.outputs) : 0);
-  parallel_for(outer * blocks * tiles, std::max<int64_t>(1, kTile / (width * std::min(rows, plan.count))),
-               [&](int64_t begin, int64_t end) {
-                 double sums[kColumns];
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t tile = i % tiles, block = i / tiles % blocks, o = i / tiles / blocks;
-                   const int64_t first = block * width, n = std::min(width, columns - first);
-                   const T* source = x + offset_of(o, plan.kept, plan.kept_strides, inner) + first;
-                   std::fill(sums, sums + n, Op::start);
-                   for (int64_t r = tile * rows; r < std::min(plan.count, (tile + 1) * rows); ++r) {
-                     const T* row =
-                         source + offset_of(r, plan.reduced, plan.reduced_strides, plan.reduced.rank());
-                     for (int64_t k = 0; k < n; ++k) sums[k] = Op::join(sums[k], static_cast<double>(row[k]));
-                   }
-                   const int64_t at = o * columns + first;
-                   for (int64_t k = 0; k < n; ++k) {
-                     if (tiles > 1)
-                       partial[static_cast<size_t>(tile * plan.outputs + at + k)] = sums[k];
-                     else
-                       out[at + k] = static_cast<T>(sums[k] / divisor);
-                   }
-                 }
-               });
+  parallel_for(
+      outer * blocks * tiles, kTile / (width * std::min(rows, plan.count)), [&](int64_t begin, int64_t end) {
+        double sums[kColumns];
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t tile = i % tiles, block = i / tiles % blocks, o = i / tiles / blocks;
+          const int64_t first = block * width, n = std::min(width, columns - first);
+          const T* source = x + offset_of(o, plan.kept, plan.kept_strides, inner) + first;
+          std::fill(sums, sums + n, Op::start);
+          for (int64_t r = tile * rows; r < std::min(plan.count, (tile + 1) * rows); ++r) {
+            const T* row = source + offset_of(r, plan.reduced, plan.reduced_strides, plan.reduced.rank());
+            for (int64_t k = 0; k < n; ++k) sums[k] = Op::join(sums[k], static_cast<double>(row[k]));
+          }
+          const int64_t at = o * columns + first;
+          for (int64_t k = 0; k < n; ++k) {
+            if (tiles > 1)
+              partial[static_cast<size_t>(tile * plan.outputs + at + k)] = sums[k];
+            else
+              out[at + k] = static_cast<T>(sums[k] / divisor);
+          }
+        }
+      });
   if (tiles == 1) return;
-  parallel_for(plan.outputs, std::max<int64_t>(1, kTile / tiles), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o)
-      out[o] = static_cast<T>(reduce_run<Op>(partial.data() + o, tiles, plan.outputs) / divisor);
+  parallel_each(plan.outputs, kTile / tiles, [&](int64_t o) {
+    out[o] = static_cast<T>(reduce_run<Op>(partial.data() + o, tiles, plan.outputs) / divisor);
   });
 }
 
@@ -195,9 +190,7 @@ struct Rows {
   // f(i, row i), in parallel.
   template <class F>
   void for_each(F f) const {
-    parallel_for(count, kTile / std::max<int64_t>(1, length), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) f(i, (*this)[i]);
-    });
+    parallel_each(count, kTile / std::max<int64_t>(1, length), [&](int64_t i) { f(i, (*this)[i]); });
   }
 };
 
@@ -267,34 +260,33 @@ void topk(Tensor& values, Tensor& indices, const Tensor& x, int64_t k) {
     if (values.numel() == 0) return;
     T* best = values.mutable_device_data<T>();
     int64_t* where = indices.mutable_device_data<int64_t>();
-    rows.for_each([&](int64_t i, const T* row) {
+    rows.for_each([best, where, k, length = rows.length](int64_t i, const T* row) {
       T* v = best + i * k;
       int64_t* at = where + i * k;
-      if (k > kInsertion) {
-        std::vector<int64_t> order(static_cast<size_t>(rows.length));
+      if (k <= kInsertion) {
+        int64_t n = 0;
+        for (int64_t j = 0; j < length; ++j) {
+          // Once the list is full, most blocks hold nothing for it.
+          while (n == k && j % kBlock == 0 && j + kBlock <= length && !any_above(row + j, kBlock, v[k - 1]))
+            j += kBlock;
+          if (j == length) break;
+          if (n == k && !greater(row[j], v[k - 1])) continue;
+          int64_t place = n < k ? n++ : k - 1;
+          for (; place > 0 && greater(row[j], v[place - 1]); --place) {
+            v[place] = v[place - 1];
+            at[place] = at[place - 1];
+          }
+          v[place] = row[j];
+          at[place] = j;
+        }
+      } else {
+        std::vector<int64_t> order(static_cast<size_t>(length));
         std::iota(order.begin(), order.end(), int64_t{0});
         std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int64_t a, int64_t b) {
           return greater(row[a], row[b]) || (!greater(row[b], row[a]) && a < b);
         });
         std::copy_n(order.begin(), k, at);
         for (int64_t j = 0; j < k; ++j) v[j] = row[at[j]];
-        return;
-      }
-      int64_t n = 0;
-      for (int64_t j = 0; j < rows.length; ++j) {
-        // Once the list is full, most blocks hold nothing for it.
-        while (n == k && j % kBlock == 0 && j + kBlock <= rows.length &&
-               !any_above(row + j, kBlock, v[k - 1]))
-          j += kBlock;
-        if (j == rows.length) break;
-        if (n == k && !greater(row[j], v[k - 1])) continue;
-        int64_t place = n < k ? n++ : k - 1;
-        for (; place > 0 && greater(row[j], v[place - 1]); --place) {
-          v[place] = v[place - 1];
-          at[place] = at[place - 1];
-        }
-        v[place] = row[j];
-        at[place] = j;
       }
     });
   });
@@ -326,19 +318,17 @@ void sum_squares(Tensor& out, const std::vector<Tensor>& tensors) {
   for (const Tensor& tensor : sources)
     for (int64_t first = 0; first < tensor.numel(); first += kTile) pieces.push_back({&tensor, first});
   std::vector<double> partial(pieces.size());
-  parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      const Tensor* tensor = pieces[static_cast<size_t>(p)].tensor;
-      const int64_t first = pieces[static_cast<size_t>(p)].first;
-      const int64_t n = std::min(kTile, tensor->numel() - first);
-      partial[static_cast<size_t>(p)] = dispatch_float(tensor->dtype(), "sum_squares", [&]<class T>() {
-        const T* x = tensor->device_data<T>() + first;
-        return wide_sum(0, n, [x](int64_t i) {
-          const double v = static_cast<double>(x[i]);
-          return v * v;
-        });
+  parallel_each(static_cast<int64_t>(pieces.size()), 1, [&](int64_t p) {
+    const Tensor* tensor = pieces[static_cast<size_t>(p)].tensor;
+    const int64_t first = pieces[static_cast<size_t>(p)].first;
+    const int64_t n = std::min(kTile, tensor->numel() - first);
+    partial[static_cast<size_t>(p)] = dispatch_float(tensor->dtype(), "sum_squares", [&]<class T>() {
+      const T* x = tensor->device_data<T>() + first;
+      return wide_sum(0, n, [x](int64_t i) {
+        const double v = static_cast<double>(x[i]);
+        return v * v;
       });
-    }
+    });
   });
   *out.mutable_device_data<double>() =
       reduce_run<Sum>(partial.data(), static_cast<int64_t>(partial.size()), 1);

@@ -16,9 +16,8 @@ void for_rows(Tensor& out, const Tensor& x, const char* op, F f) {
   dispatch_float(x.dtype(), op, [&]<class T>() {
     const T* source = x.device_data<T>();
     T* target = out.mutable_device_data<T>();
-    parallel_for(x.numel() / length, std::max<int64_t>(1, kGrain / length), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) f(target + i * length, source + i * length, length);
-    });
+    parallel_each(x.numel() / length, kGrain / length,
+                  [&](int64_t i) { f(target + i * length, source + i * length, length); });
   });
 }
 

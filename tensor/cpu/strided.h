@@ -60,18 +60,15 @@ struct StridedLoop {
       });
       return;
     }
-    const int64_t grain = std::max<int64_t>(1, kElementGrain / length);
-    parallel_for(outer, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        std::array<int64_t, N> offset{};
-        int64_t rest = i;
-        for (int d = inner - 1; d >= 0; --d) {
-          const int64_t at = rest % shape[d];
-          rest /= shape[d];
-          for (size_t k = 0; k < N; ++k) offset[k] += at * strides[k][d];
-        }
-        run(offset, length, step);
+    parallel_each(outer, kElementGrain / length, [&](int64_t i) {
+      std::array<int64_t, N> offset{};
+      int64_t rest = i;
+      for (int d = inner - 1; d >= 0; --d) {
+        const int64_t at = rest % shape[d];
+        rest /= shape[d];
+        for (size_t k = 0; k < N; ++k) offset[k] += at * strides[k][d];
       }
+      run(offset, length, step);
     });
   }
 };

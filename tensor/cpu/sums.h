@@ -1,5 +1,5 @@
-// The sums of the kernels: right to a few units in the last place, however many numbers there are, as lanes of
-// at most some dozen are added in f64, and their results pairwise. The order depends on the count alone.
+// The sums of the kernels: right to a few units in the last place, however many numbers there are. Lanes of
+// some dozen are added in f64, their results pairwise. The order depends on the count alone.
 #pragma once
 
 #include <cstdint>

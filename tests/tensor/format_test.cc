@@ -37,8 +37,8 @@ TEST_CASE("format: each kind of value and each way to write it is fmt's") {
 TEST_CASE("format: a string that does not fit its values has a fault, and does not compile") {
   using tensor::internal::format_fault;
   using Kind = tensor::internal::FormatKind;
-  const Kind integer[] = {Kind::signed_integer}, real[] = {Kind::float64}, text[] = {Kind::text};
-  const Kind two[] = {Kind::text, Kind::text}, wide[] = {Kind::text, Kind::signed_integer};
+  const Kind integer[] = {Kind::signed_integer}, real[] = {Kind::float64}, text[] = {Kind::string};
+  const Kind two[] = {Kind::string, Kind::string}, wide[] = {Kind::string, Kind::signed_integer};
   for (const char* good : {"{}", "{:x}", "{:>8}", "{0} {0}", "{{{}}}"})
     CHECK(format_fault(good, integer, 1) == nullptr);
   for (const char* good : {"{:.3f}", "{:e}", "{:+g}", "{:.2}"}) CHECK(format_fault(good, real, 1) == nullptr);
