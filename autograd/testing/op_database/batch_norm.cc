@@ -50,7 +50,7 @@ std::vector<OpRecord> batch_norm_ops() {
       .tolerance = {.f32 = 1e-5,
                     .f64 = 1e-12,
                     .reason = "differences from a mean of up to 1,568 numbers, divided by their spread"}};
-  Draws draw(900);
+  uint64_t seed = 900;
   for (const auto& [x, train, affine] :
        std::vector<std::tuple<Shape, bool, bool>>{{{4, 3}, true, true},
                                                   {{2, 3, 2, 3}, true, true},
@@ -65,6 +65,8 @@ std::vector<OpRecord> batch_norm_ops() {
                                                   {{2, 3, 0, 2}, true, true},
                                                   {{0, 3, 2, 2}, false, true},
                                                   {{2, 0, 2}, false, false}}) {
+    Draws draw(seed);
+    seed += 5;
     Sample sample{
         .label = tensor::format("{}{}{}", text(x), train ? ", training" : ", evaluating",
                                 affine ? "" : ", not affine"),

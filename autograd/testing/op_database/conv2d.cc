@@ -36,9 +36,11 @@ std::vector<OpRecord> conv2d_ops() {
       .derivatives = OpRecord::Derivatives::once,
       .tolerance = {
           .f32 = 5e-6, .f64 = 1e-13, .reason = "sums of up to 288 products, in the order of the kernel"}};
-  Draws draw(700);
+  uint64_t seed = 700;
   const auto add = [&](const char* label, const Shape& x, const Shape& w, const Conv2dOptions& o,
                        bool bias = true) {
+    Draws draw(seed);
+    seed += 3;
     Sample sample{
         .label = tensor::format("{}: {} by {}", label, text(x), text(w)),
         .inputs = {floating(draw(x)), floating(draw(w))},

@@ -70,7 +70,7 @@ Array linear_reference(const std::vector<Array>& in) {
 
 OpRecord linear_op() {
   OpRecord record{.name = "linear", .fused = true, .tolerance = kProducts};
-  Draws draw(434);
+  uint64_t seed = 434;
   for (const auto& [x, w, bias] : std::vector<std::tuple<Shape, Shape, bool>>{{{3, 4}, {2, 4}, true},
                                                                               {{2, 3, 4}, {5, 4}, true},
                                                                               {{3, 4}, {2, 4}, false},
@@ -85,6 +85,8 @@ OpRecord linear_op() {
                                                                               {{2, 0, 3}, {4, 3}, true},
                                                                               {{2, 5, 0}, {4, 0}, true},
                                                                               {{0}, {3, 0}, true}}) {
+    Draws draw(seed);
+    seed += 3;
     Sample sample{.label = text(x) + " by " + text(w) + (bias ? " with bias" : ""),
                   .inputs = {floating(draw(x)), floating(draw(w))},
                   .op = one([](const Variables& in) { return linear(in[0], in[1], optional_input(in, 2)); }),
