@@ -138,10 +138,7 @@ std::string join(const Range& parts, std::string_view separator) {
   for (const auto& part : parts) {
     if (!first) text += separator;
     first = false;
-    if constexpr (std::convertible_to<decltype(part), std::string_view>)
-      text += std::string_view(part);
-    else
-      text += internal::format("{}", {internal::format_value(part)});
+    text += format("{}", part);
   }
   return text;
 }

@@ -64,7 +64,9 @@ TEST_CASE("eval: every option counts") {
 
   // For people: a table with the model's kind, its epoch and the beam's width.
   score_options.protocol = Protocol::torcheval;
-  const Scores original = with(search_options(3, 30, 1)).scores;
+  SearchOptions hundred_steps = search_options(3, 30, 1);
+  hundred_steps.kind = SearchKind::hundred_steps;
+  const Scores original = with(hundred_steps).scores;
   const ScoreRow row{"plain", 3, 3, original};
   CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
   CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == score_table({&row, 1}));
