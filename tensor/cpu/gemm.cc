@@ -170,10 +170,8 @@ template <class T>
 Tensor normalize(MatrixView<const T>& x, int64_t rows, int64_t cols) {
   if (rows == 1 && (x.col == 1 || cols == 1)) {
     x = {x.data, cols, 1};
-  } else if (cols == 1 && x.row != 0 && x.row != 1) {
+  } else if (cols == 1 && x.row != 0) {
     x = {x.data, x.row, 1};
-  } else if (cols == 1 && x.row == 1) {
-    x = {x.data, 1, 1};
   } else if (rows == 1 && x.col != 0) {
     x = {x.data, 1, x.col};
   }

@@ -16,7 +16,7 @@ template <class T>
 double exp_block(T* y, const T* x, int64_t n, T shift) {
   IMGCAP_VECTORIZE
   for (int64_t i = 0; i < n; ++i) y[i] = fast_exp(x[i] - shift);
-  SumLanes<T> sum;  // what is left goes to the first lane, in whose bits losses were written down
+  SumLanes<T> sum;  // the rest goes to the first lane: the bits of losses known so far depend on it
   int64_t rest = sum.add(0, n, [y](int64_t i) { return y[i]; });
   for (; rest < n; ++rest) sum.lanes[0] += y[rest];
   return static_cast<double>(sum.total());

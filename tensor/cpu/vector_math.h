@@ -96,7 +96,7 @@ T extreme(const T* x, int64_t n) {
   using Vector = typename Lanes<T>::Vector;
   constexpr int64_t kCount = Lanes<T>::kCount;
   constexpr T kStart = Least ? std::numeric_limits<T>::infinity() : -std::numeric_limits<T>::infinity();
-  const auto wins = [](T a, T b) { return (Least ? a < b : a > b) || a != a; };
+  const auto wins = [](auto a, auto b) { return (Least ? a < b : a > b) | (a != a); };  // numbers or vectors
   T best = kStart;
   int64_t i = 0;
   if (n >= 2 * kCount) {
@@ -104,13 +104,8 @@ T extreme(const T* x, int64_t n) {
     for (; i + 2 * kCount <= n; i += 2 * kCount) {
       std::memcpy(&u, x + i, sizeof(u));
       std::memcpy(&v, x + i + kCount, sizeof(v));
-      if constexpr (Least) {
-        a = ((u < a) | (u != u)) ? u : a;
-        b = ((v < b) | (v != v)) ? v : b;
-      } else {
-        a = ((u > a) | (u != u)) ? u : a;
-        b = ((v > b) | (v != v)) ? v : b;
-      }
+      a = wins(u, a) ? u : a;
+      b = wins(v, b) ? v : b;
     }
     for (int64_t k = 0; k < kCount; ++k) {
       if (wins(a[k], best)) best = a[k];
