@@ -64,7 +64,9 @@ TEST_CASE("eval: every option counts") {
 
   // For people: a table with the model's kind, its epoch and the beam's width.
   score_options.protocol = Protocol::torcheval;
-  const Scores original = with(search_options(3, 30, 1)).scores;
+  SearchOptions search = search_options(3, 30, 1);
+  search.kind = SearchKind::hundred_steps;
+  const Scores original = with(search).scores;
   const ScoreRow row{"plain", 3, 3, original};
   CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
   CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == score_table({&row, 1}));
