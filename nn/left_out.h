@@ -16,9 +16,10 @@ struct LeftOut {
   Variables others;      // the outermost caller's
 };
 
-// All that live, as their last calls inside others were. One is left out when it has no parent, parameters of it require
-// gradients and belong to no optimiser, a graph is being recorded, and the caller has parameters of its own.
-// A module that is called outside of all others stands alone, and one that has a parent is not looked at.
+// All that live, as their last calls inside others were. One is left out when it has no parent, parameters
+// of it require gradients and belong to no optimiser, a graph is being recorded, and the caller has
+// parameters of its own. A module that is called outside of all others stands alone, and one that has a
+// parent is not looked at.
 std::vector<LeftOut> left_out_modules();
 
 // "Linear(...) is called in Net, but it is no module's child: ..."

@@ -15,7 +15,7 @@ struct State {
   std::map<std::string, double> scalars;
 };
 
-// Whether a number of a state is a count: whole, not negative, and within what doubles have all whole numbers of.
+// Whether a number of a state is a count: whole, not negative, and so small that doubles have all around it.
 inline bool is_count(double x) { return x >= 0 && x <= 0x1p53 && x == std::floor(x); }
 
 }  // namespace optim
