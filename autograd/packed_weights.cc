@@ -32,7 +32,7 @@ PackedGuard::~PackedGuard() { current = previous_; }
 
 void multiply_weight(Tensor& out, const Tensor& x, const Tensor& weight, bool accumulate) {
   if (current != nullptr && !grad_enabled() && weight.dtype() == DType::f32)
-    current->of(weight)->multiply(out, x.contiguous(), accumulate);
+    current->of(weight)->multiply(out, x, accumulate);
   else
     tensor::kernels::matmul(out, x, weight.t(), 1, accumulate ? 1 : 0);
 }

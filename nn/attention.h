@@ -44,7 +44,6 @@ class AdditiveAttention : public Module {
   int64_t feature_size() const { return feature_size_; }
   int64_t hidden_size() const { return hidden_size_; }
   int64_t attention_size() const { return attention_.out_features(); }
-  Linear& attention() { return attention_; }
   Linear& attn_weights() { return attn_weights_; }
 
  private:

@@ -25,7 +25,7 @@ class Conv2d : public Layer {
          bool bias = true, Generator& generator = tensor::default_generator());
   Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel_h, int64_t kernel_w,
          const Conv2dOptions& options, bool bias, Generator& generator);
-  // Without a bias, and with another rule for the first weight: nn::init::kaiming_normal_fan_out, or a lambda.
+  // Without a bias, and with another rule for the first weight: nn::init::kaiming_normal_fan_out, a lambda.
   using Initialiser = void(Tensor& weight, Generator& generator);
   Conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, const Conv2dOptions& options,
          Initialiser* initialise, Generator& generator = tensor::default_generator());

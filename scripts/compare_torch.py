@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def run(command, environment=None):
     start = time.perf_counter()
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   text=True, errors="replace", env={**os.environ, **(environment or {})})
+                                   text=True, errors="replace", env={**os.environ, **(environment or {})},
+                                   start_new_session=True)  # so that what it started ends with it
     except OSError as error:
         raise Error(f"{command[0]}: cannot be started: {error.strerror}") from None
     try:
@@ -121,7 +123,7 @@ def run(command, environment=None):
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()
     if process.returncode != 0:
         how = "exit code" if process.returncode > 0 else "signal"
@@ -209,13 +211,14 @@ def row_text(row):
     return "\n".join(lines)
 
 
-def count(text):
-    if not 1 <= int(text) <= 1000:
-        raise ValueError
-    return int(text)
+def number(most):
+    def read(text):
+        if not 1 <= int(text) <= most:
+            raise ValueError
+        return int(text)
 
-
-count.__name__ = "number from 1 to 1000"  # what a refusal says
+    read.__name__ = f"number from 1 to {most}"  # what a refusal says
+    return read
 
 
 def parse():
@@ -224,9 +227,10 @@ def parse():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="ROW", help=f"rows (default: all): {', '.join(JOBS['f32'])}")
     parser.add_argument("--precision", choices=JOBS, default="f32", help="of the training rows; the others have f32 alone")
-    parser.add_argument("--pairs", type=count, default=3, help="runs of each program, in turn (default: %(default)s)")
-    parser.add_argument("--calls", type=count, default=5, help="calls per run, after warm-up (default: %(default)s)")
-    parser.add_argument("--threads", type=count, default=len(os.sched_getaffinity(0)), help="default: all processors")
+    parser.add_argument("--pairs", type=number(1000), default=3, help="runs of each program, in turn (default: %(default)s)")
+    parser.add_argument("--calls", type=number(1000), default=5, help="calls per run, after warm-up (default: %(default)s)")
+    parser.add_argument("--threads", type=number(256), default=min(256, len(os.sched_getaffinity(0))),
+                        help="default: all processors")
     parser.add_argument("--imgcap", default=str(ROOT / "build/bin/imgcap"), help="the program (default: %(default)s)")
     parser.add_argument("--python", default=sys.executable, help="a Python that has PyTorch (default: this one)")
     parser.add_argument("--torch-program", nargs="+", type=pathlib.Path, required=True, metavar="FILE",
@@ -255,6 +259,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except Error as error:

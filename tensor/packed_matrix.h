@@ -19,11 +19,12 @@ class PackedMatrix {
   // The bits of a row depend neither on the other rows nor on the number of threads.
   void multiply(Tensor& out, const Tensor& a, bool accumulate) const;
 
-  bool defined() const { return source_.defined(); }
+  bool defined() const { return source_.defined() || packed_.defined(); }
 
  private:
-  Tensor source_;
+  Tensor source_;  // where it is not packed: a copy must not keep the memory of what it was made of
   Tensor packed_;  // as the device wants it
+  Shape shape_;
 };
 
 }  // namespace tensor

@@ -83,29 +83,43 @@ Tensor or_zeros(const Tensor& gradient, const Tensor& like) {
                             : Tensor::zeros(like.shape(), like.dtype(), like.device());
 }
 
-// Buffers of a layer over t steps of n rows: states have the initial one in front.
+// A state before and after each of t steps of n rows, each (t, n, hidden).
+struct StateRun {
+  Tensor before, after;
+
+  // Of a sequence: one buffer, since a step's state is the next one's former.
+  StateRun(const Tensor& first, int64_t steps) {
+    Tensor all = empty_like(first, {steps + 1, first.size(0), first.size(1)});
+    all.select(0, 0).copy_(first);
+    before = all.slice(0, 0, steps), after = all.slice(0, 1, steps + 1);
+  }
+  // Of one step.
+  explicit StateRun(const Tensor& first)
+      : before(first.contiguous().unsqueeze(0)), after(empty_like(first, before.shape())) {}
+};
+
 class LstmBackward final : public OnceDifferentiable {
  public:
-  LstmBackward(const char* name, const Tensor& x, const Variable& weight_ih, const Variable& weight_hh,
-               const Tensor& gates, const Tensor& h, const Tensor& c)
+  LstmBackward(const char* name, const Cell& cell, const Tensor& gates, const StateRun& h, const StateRun& c)
       : OnceDifferentiable(name),
-        x_(save(x)),
-        weight_ih_(save(weight_ih)),
-        weight_hh_(save(weight_hh)),
+        x_(save(cell.x)),
+        weight_ih_(save(cell.weight_ih)),
+        weight_hh_(save(cell.weight_hh)),
         gates_(save(gates)),
-        h_(save(h)),
-        c_(save(c)) {}
+        h_before_(save(h.before)),
+        c_before_(save(c.before)),
+        c_after_(save(c.after)) {}
 
   // Of a sequence's outputs, and of the last h and c.
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
-    const Tensor x = saved(x_).data(), weight_ih = saved(weight_ih_).data(),
-                 weight_hh = saved(weight_hh_).data();
-    const Tensor gates = saved(gates_).data(), h = saved(h_).data(), c = saved(c_).data();
-    const int64_t steps = x.size(0), n = x.size(1), hidden = weight_hh.size(1);
+    const Tensor weight_ih = saved(weight_ih_).data(), weight_hh = saved(weight_hh_).data();
+    const Tensor gates = saved(gates_).data(), h = saved(h_before_).data();
+    const Tensor c_before = saved(c_before_).data(), c_after = saved(c_after_).data();
+    const int64_t steps = h.size(0), n = h.size(1), hidden = h.size(2);
+    const Tensor x = saved(x_).data().reshape({steps * n, weight_ih.size(1)});
     Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
-    const Tensor state = h.select(0, 0);
     const auto running = [&](const Tensor& gradient) {
-      return or_zeros(gradient, state).clone().to(gates.dtype());
+      return or_zeros(gradient, h.select(0, 0)).clone().to(gates.dtype());
     };
     const size_t last = gradients.size() - 2;
     Tensor dh = running(gradients[last]), dc = running(gradients[last + 1]);
@@ -113,51 +127,50 @@ class LstmBackward final : public OnceDifferentiable {
       if (last > 0 && gradients[0].defined()) tensor::kernels::add_inplace(dh, gradients[0].select(0, t), 1);
       Tensor dpre_t = dpre.select(0, t);
       tensor::kernels::lstm_cell_backward(
-          {dpre_t, dc, dh, dc, gates.select(0, t), c.select(0, t + 1), c.select(0, t)});
+          {dpre_t, dc, dh, dc, gates.select(0, t), c_after.select(0, t), c_before.select(0, t)});
       if (t > 0 || needs(1)) tensor::kernels::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
     }
     const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = flat.to(x.dtype());
     std::vector<Tensor> result(7);
     if (needs(0)) result[0] = product(operand, weight_ih).view(input_metas()[0].shape);
     if (needs(1)) result[1] = dh.to(h.dtype());
-    if (needs(2)) result[2] = dc.to(c.dtype());
-    if (needs(3)) result[3] = product(operand.t(), x.view({steps * n, x.size(2)}));
-    if (needs(4)) result[4] = product(operand.t(), h.slice(0, 0, steps).view({steps * n, hidden}));
+    if (needs(2)) result[2] = dc.to(c_after.dtype());
+    if (needs(3)) result[3] = product(operand.t(), x);
+    if (needs(4)) result[4] = product(operand.t(), h.view({steps * n, hidden}));
     bias_gradients(result, 5, flat, needs(5), needs(6), *this);
     return result;
   }
 
  private:
-  int x_, weight_ih_, weight_hh_, gates_, h_, c_;
+  int x_, weight_ih_, weight_hh_, gates_, h_before_, c_before_, c_after_;
 };
 
 // One product for all steps' inputs; weight gradients are one product over time. x (t, n, in), or (n, in) for
 // one step, whose outputs are its state.
 LstmSequence run(const char* op, const Variable& x, const LstmState& state, const Variable& weight_ih,
                  const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  const int64_t steps = x.rank() == 3 ? x.size(0) : 1, n = x.size(-2), in = x.size(-1);
+  const bool one = x.rank() == 2;
+  const int64_t steps = one ? 1 : x.size(0), n = x.size(-2), in = x.size(-1);
   expect_cell(op, n, in, state, weight_ih, weight_hh, bias_ih, bias_hh);
   const Cell cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh);
   cell.expect_types(op);
-  const int64_t hidden = weight_hh.size(1);
-  const Tensor input = cell.x.data().contiguous().view({steps, n, in});
-  Tensor gates = Tensor::empty({steps, n, 4 * hidden}, cell.wide(), x.device());
-  Tensor h = empty_like(input, {steps + 1, n, hidden}), c = empty_like(cell.c.data(), {steps + 1, n, hidden});
-  h.select(0, 0).copy_(cell.h.data());
-  c.select(0, 0).copy_(cell.c.data());
-  Tensor flat = gates.view({steps * n, 4 * hidden});
+  const auto states = [&](const Variable& first) {
+    return one ? StateRun(first.data()) : StateRun(first.data(), steps);
+  };
+  StateRun h = states(cell.h), c = states(cell.c);
+  Tensor gates = Tensor::empty({steps, n, 4 * weight_hh.size(1)}, cell.wide(), x.device());
+  Tensor flat = gates.view({steps * n, gates.size(2)});
   set_biases(flat, bias_ih, bias_hh);
-  multiply_weight(flat, input.view({steps * n, in}), cell.weight_ih.data(), true);
+  multiply_weight(flat, cell.x.data().reshape({steps * n, in}), cell.weight_ih.data(), true);
   for (int64_t t = 0; t < steps; ++t) {
-    Tensor gates_t = gates.select(0, t), h_t = h.select(0, t + 1), c_t = c.select(0, t + 1);
-    multiply_weight(gates_t, h.select(0, t), cell.weight_hh.data(), true);
-    tensor::kernels::lstm_cell(h_t, c_t, gates_t, gates_t, c.select(0, t));
+    Tensor gates_t = gates.select(0, t), h_t = h.after.select(0, t), c_t = c.after.select(0, t);
+    multiply_weight(gates_t, h.before.select(0, t), cell.weight_hh.data(), true);
+    tensor::kernels::lstm_cell(h_t, c_t, gates_t, gates_t, c.before.select(0, t));
   }
-  std::vector<Tensor> outputs = {h.select(0, steps), c.select(0, steps)};
-  if (x.rank() == 3) outputs.insert(outputs.begin(), h.slice(0, 1, steps + 1));
-  const Variables out = record_all<LstmBackward>(outputs, cell.inputs(), op, input, cell.weight_ih,
-                                                 cell.weight_hh, gates, h, c);
-  return {x.rank() == 3 ? out[0] : Variable(), {out[out.size() - 2], out.back()}};
+  std::vector<Tensor> outputs = {h.after.select(0, steps - 1), c.after.select(0, steps - 1)};
+  if (!one) outputs.insert(outputs.begin(), h.after);
+  const Variables out = record_all<LstmBackward>(outputs, cell.inputs(), op, cell, gates, h, c);
+  return {one ? Variable() : out[0], {out[out.size() - 2], out.back()}};
 }
 
 }  // namespace

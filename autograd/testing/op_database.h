@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,9 +39,12 @@ struct Sample {
   Reference reference = {};  // loops in double, sharing no code with the kernels; one array for each output
   OpFunction composed = {};  // the same of plain ops, for fused ops; empty for others
 
-  // Of a size that models use: derivatives along random directions, in place of each element's.
+  // Of a size that models use: derivatives along random directions in place of each element's, and no
+  // layouts. When it is not said: an input has over 1000 elements.
+  std::optional<bool> of_model_size = {};
   bool large() const {
-    return std::ranges::any_of(inputs, [](const SampleInput& i) { return i.values.numel() > 1000; });
+    return of_model_size.value_or(
+        std::ranges::any_of(inputs, [](const SampleInput& i) { return i.values.numel() > 1000; }));
   }
 };
 

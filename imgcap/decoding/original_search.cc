@@ -97,7 +97,7 @@ class ImageSearch {
 std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, const Tensor& features,
                                                           const BeamOptions& options,
                                                           const SearchWatch& watch) {
-  constexpr const char* kOp = "original_search";
+  constexpr const char* kOp = "hundred_steps_search";
   internal::expect_decoder(decoder, features, kOp);
   internal::expect_beam(options, decoder.config().vocabulary, kOp);
   tensor::check(!options.rules.given(), tensor::ErrorKind::argument,

@@ -1,5 +1,5 @@
-// What the original ImgCap program does otherwise (docs/original.md): every behaviour of it is set here, and
-// the parts that have one know it by its own name alone.
+// What the original ImgCap program does otherwise (docs/original.md): its behaviours are set here, and the
+// parts that have one know it by its own name. (Its dice are a kind of augmentation, data/augment.h.)
 #include "imgcap/training/behaviours.h"
 #include "imgcap/training/train_options.h"
 

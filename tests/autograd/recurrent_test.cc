@@ -117,3 +117,24 @@ TEST_CASE("additive attention against differences and its composed version") {
                        [&] { additive_attention(mixed[0], mixed[1], mixed[2], image, mixed[3], mixed[4]); });
   }
 }
+
+TEST_CASE("lstm_cell: what backward needs may not change, what it does not need may") {
+  const auto weight_ih = leaf({12, 2}, 1), weight_hh = leaf({12, 3}, 2), bias = leaf({12}, 3);
+  const auto gradient_after = [&](const auto& change) {
+    Variable x = leaf({2, 2}, 4), h = leaf({2, 3}, 5), c = leaf({2, 3}, 6);
+    const Variable given = x * 1.0;  // no leaf, so that it may change
+    LstmState next = lstm_cell(given, {h, c}, weight_ih, weight_hh, bias, bias);
+    const Variable loss = sum(next.h) + sum(next.c);
+    change(given, next);
+    backward({loss});
+    return x.grad().data().to_vector<double>();
+  };
+  const auto expected = gradient_after([](const Variable&, const LstmState&) {});
+  CHECK(gradient_after([](const Variable&, LstmState& next) { next.h.mutable_data().fill_(0); }) == expected);
+  CHECK_THROWS_WITH_AS(
+      gradient_after([](const Variable&, LstmState& next) { next.c.mutable_data().fill_(0); }),
+      doctest::Contains("changed in place"), tensor::Error);
+  CHECK_THROWS_WITH_AS(
+      gradient_after([](Variable given, const LstmState&) { given.mutable_data().fill_(0); }),
+      doctest::Contains("a tensor (2, 2) f64 that it saved"), tensor::Error);
+}

@@ -234,6 +234,6 @@ TEST_CASE("requests that cannot be searched are refused") {
   ruled.kind = SearchKind::hundred_steps;
   ruled.rules.min_words = 2;
   CHECK(refused(random_features(1), {{.search = ruled}}) ==
-        "original_search: the original's search has no rules of what captions say");
+        "hundred_steps_search: the original's search has no rules of what captions say");
   CHECK(find_captions(*decoder, Tensor::zeros({0, 4, 6}), {}).empty());
 }
