@@ -4,7 +4,7 @@ their own, and once with the real imgcap.
 
 usage: compare_torch_test.py IMGCAP
 """
-import json, pathlib, stat, subprocess, sys, tempfile
+import json, pathlib, signal, stat, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCRIPT = str(ROOT / "scripts/compare_torch.py")
@@ -173,3 +173,30 @@ near(torch["per_second"], 0.5)
 assert 2 / seconds["max"] <= torch["speed_ratio"] <= 2 / seconds["min"]
 assert torch["memory_ratio"] > 1
 print("every figure and call is as it should be")
+
+def runs(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+# Who stops the script stops what it started, and what that started, with it.
+for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    child = folder / "child"
+    child.unlink(missing_ok=True)
+    slow = write("slow", f"""#!/bin/sh
+[ "$1" = --version ] && exit
+sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait
+""")
+    script = subprocess.Popen([sys.executable, SCRIPT, "--imgcap", slow, "--python", python, "--torch-program", str(program),
+                               "--only", "resnet50-b1"], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not child.exists():
+        assert script.poll() is None and time.monotonic() < until, script.stderr.read()
+        time.sleep(0.01)
+    script.send_signal(sent)
+    assert script.wait(60) == code and script.stderr.read() == "", sent
+    while runs(child.read_text().strip()):
+        assert time.monotonic() < until, "its child goes on"
+        time.sleep(0.01)
