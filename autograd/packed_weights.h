@@ -11,8 +11,9 @@
 
 namespace autograd {
 
-// A second copy of weights, in the layout of the inner kernel. One that has changed since is laid out anew.
-// Several threads may use it at once, while no weight changes.
+// A second copy of weights, in the layout of the inner kernel. One that has changed since is laid out anew; that
+// of a weight which is gone stays until another takes its place in memory, or clear(). Several threads may use
+// it at once, while no weight changes.
 class PackedWeights {
  public:
   // Of a weight (out, in).

@@ -35,17 +35,7 @@ void unary_loop(Tensor& out, const Tensor& x, const StridedLoop<2>& loop, F f) {
   });
 }
 
-// run(at), where at(i) is element i of an operand with a step of 0 or 1: with 0, a row or scalar that is
-// broadcast, it is a constant.
-template <class T, class Run>
-void with_operand(const T* x, int64_t step, Run run) {
-  if (step == 0)
-    run([constant = *x](int64_t) { return constant; });
-  else
-    run([x](int64_t i) { return x[i]; });
-}
-
-// out[i] = f(a[i], b[i]).
+// out[i] = f(a[i], b[i]); the runs with a constant operand are rows or scalars that broadcast.
 template <class To, class From, class F>
 void binary_loop(Tensor& out, const Tensor& a, const Tensor& b, const StridedLoop<3>& loop, F f) {
   const From *first = a.device_data<From>(), *second = b.device_data<From>();
@@ -54,13 +44,17 @@ void binary_loop(Tensor& out, const Tensor& a, const Tensor& b, const StridedLoo
     To* o = target + offset[0];
     const From *x = first + offset[1], *y = second + offset[2];
     const int64_t so = step[0], sx = step[1], sy = step[2];
-    if (so == 1 && sx <= 1 && sy <= 1) {
-      with_operand(x, sx, [&](auto at) {
-        with_operand(y, sy, [&](auto bt) {
-          IMGCAP_VECTORIZE
-          for (int64_t i = 0; i < n; ++i) o[i] = f(at(i), bt(i));
-        });
-      });
+    if (so == 1 && sx == 1 && sy == 1) {
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(x[i], y[i]);
+    } else if (so == 1 && sx == 1 && sy == 0) {
+      const From constant = *y;
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(x[i], constant);
+    } else if (so == 1 && sx == 0 && sy == 1) {
+      const From constant = *x;
+      IMGCAP_VECTORIZE
+      for (int64_t i = 0; i < n; ++i) o[i] = f(constant, y[i]);
     } else {
       for (int64_t i = 0; i < n; ++i) o[i * so] = f(x[i * sx], y[i * sy]);
     }
@@ -203,19 +197,25 @@ void where(Tensor& out, const Tensor& condition, const Tensor& a, const Tensor& 
       T* o = target + offset[0];
       const bool* k = choose + offset[1];
       const T *p = first + offset[2], *q = second + offset[3];
-      if (step[0] == 1 && step[1] == 1 && step[2] <= 1 && step[3] <= 1) {
-        with_operand(p, step[2], [&](auto at) {
-          with_operand(q, step[3], [&](auto bt) {
-            using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-            const auto* flag = reinterpret_cast<const uint8_t*>(k);
-            IMGCAP_VECTORIZE
-            for (int64_t i = 0; i < n; ++i) {  // a choice by bits instead of by branches
-              const Bits mask = Bits{0} - static_cast<Bits>(flag[i]);
-              o[i] = std::bit_cast<T>((std::bit_cast<Bits>(at(i)) & mask) |
-                                      (std::bit_cast<Bits>(bt(i)) & ~mask));
-            }
-          });
-        });
+      if (step[0] == 1 && step[1] == 1 && step[2] <= 1 && step[3] <= 1 && step[2] + step[3] > 0) {
+        // A choice by bits instead of by branches, with either side a constant or not.
+        const auto choose_run = [&](auto first_at, auto second_at) {
+          using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+          const auto* flag = reinterpret_cast<const uint8_t*>(k);
+          IMGCAP_VECTORIZE
+          for (int64_t i = 0; i < n; ++i) {
+            const Bits mask = Bits{0} - static_cast<Bits>(flag[i]);
+            o[i] = std::bit_cast<T>((std::bit_cast<Bits>(first_at(i)) & mask) |
+                                    (std::bit_cast<Bits>(second_at(i)) & ~mask));
+          }
+        };
+        const T u = *p, v = *q;
+        if (step[2] == 0)
+          choose_run([u](int64_t) { return u; }, [q](int64_t i) { return q[i]; });
+        else if (step[3] == 0)
+          choose_run([p](int64_t i) { return p[i]; }, [v](int64_t) { return v; });
+        else
+          choose_run([p](int64_t i) { return p[i]; }, [q](int64_t i) { return q[i]; });
       } else {
         for (int64_t i = 0; i < n; ++i) o[i * step[0]] = k[i * step[1]] ? p[i * step[2]] : q[i * step[3]];
       }

@@ -188,8 +188,8 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
           MatrixView<T> c) {
   if (m == 0 || n == 0) return;
   const Tensor kept_a = normalize(a, m, k), kept_b = normalize(b, k, n);
-  // Tiles depend on the sizes alone. Each packs its operands anew, which costs least in large ones; sixteen are
-  // work for as many threads, and small products are cut finer to have eight, tiny ones not at all.
+  // Tiles depend on the sizes alone. Each packs its operands anew, which costs least in large ones; 32 are work
+  // for as many threads, and small products are cut finer to have eight, tiny ones not at all.
   constexpr int64_t kSerialWork = 1 << 18;
   int64_t tile_m = m, tile_n = n;
   if (m * n * std::max<int64_t>(k, 1) > kSerialWork) {
@@ -197,7 +197,7 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
     tile_n = std::min<int64_t>(n, 512);
     const auto tiles = [&] { return tile_count(m, tile_m) * tile_count(n, tile_n); };
     const auto wider = [&]() -> int64_t& { return tile_n >= tile_m ? tile_n : tile_m; };
-    while (tiles() < 16 && wider() > 256) wider() = 256;
+    while (tiles() < 32 && wider() > 256) wider() = 256;
     while (tiles() < 8 && wider() > 32) wider() = (wider() / 2 + 15) / 16 * 16;
   }
   const int64_t tiles_m = tile_count(m, tile_m), tiles_n = tile_count(n, tile_n);

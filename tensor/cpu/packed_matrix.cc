@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "tensor/cpu/dense_tile.h"
 #include "tensor/kernels.h"
@@ -13,6 +14,71 @@ using namespace dense;
 constexpr int64_t kBlock = 256;
 
 int64_t panels_of(int64_t n) { return (n + kPanel - 1) / kPanel; }
+
+// Rows of `a` that are laid out at a time, so that a block of them stays in the second-level cache.
+constexpr int64_t kRows = 256;
+// Below these many panels laying them out costs more than it saves.
+constexpr int64_t kFewPanels = 8;
+
+struct Product {
+  const float* x;
+  int64_t x_row;
+  const float* packed;
+  float* y;
+  int64_t y_row;
+  int64_t m, n, k;
+  bool accumulate;
+
+  Epilogue epilogue(int64_t panel) const {
+    static constexpr float kZeros[kPanel] = {};
+    return {kZeros, Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
+  }
+  // multiply(panel, first, length, weights) for each panel and block of k. Small products stay on one thread.
+  template <class Multiply>
+  void for_each_panel(const Multiply& multiply) const {
+    const int64_t panels = panels_of(n);
+    parallel_for(panels, (int64_t{1} << 19) / (m * k * kPanel + 1), [&](int64_t begin, int64_t end) {
+      for (int64_t first = 0; first < k; first += kBlock) {
+        const int64_t length = std::min(kBlock, k - first);
+        for (int64_t panel = begin; panel < end; ++panel)
+          multiply(panel, first, length, packed + (first * panels + panel * length) * kPanel);
+      }
+    });
+  }
+};
+
+void multiply_in_place(const Product& p) {
+  std::vector<const float*> from(static_cast<size_t>(p.m));
+  std::vector<float*> to(static_cast<size_t>(p.m));
+  for (int64_t r = 0; r < p.m; ++r)
+    from[static_cast<size_t>(r)] = p.x + r * p.x_row, to[static_cast<size_t>(r)] = p.y + r * p.y_row;
+  p.for_each_panel([&](int64_t panel, int64_t first, int64_t length, const float* weights) {
+    dense_rows(p.m, from.data(), {{first}, length}, weights, p.accumulate || first > 0 ? to.data() : nullptr,
+               to.data(), panel * kPanel, p.epilogue(panel));
+  });
+}
+
+// `in`: room for m x k numbers.
+void multiply_laid_out(const Product& p, float* in) {
+  const Tiles tiles(p.m);
+  // Each tile as (k, rows).
+  parallel_each(tiles.count, 32768 / (p.k * kTile + 1), [&](int64_t tile) {
+    const float* from = p.x + tiles.first(tile) * p.x_row;
+    float* to = in + tiles.first(tile) * p.k;
+    for (int64_t i = 0; i < p.k; ++i)
+      for (int64_t r = 0; r < tiles.rows(tile); ++r) *to++ = from[r * p.x_row + i];
+  });
+  p.for_each_panel([&](int64_t panel, int64_t first, int64_t length, const float* weights) {
+    for (int64_t tile = 0; tile < tiles.count; ++tile) {
+      const int64_t rows = tiles.rows(tile);
+      float* to[kTile];
+      for (int64_t r = 0; r < rows; ++r) to[r] = p.y + (tiles.first(tile) + r) * p.y_row;
+      kPackedTiles[static_cast<size_t>(rows - 1)](in + tiles.first(tile) * p.k + first * rows, length,
+                                                  weights, p.accumulate || first > 0 ? to : nullptr, to,
+                                                  panel * kPanel, p.epilogue(panel));
+    }
+  });
+}
 
 }  // namespace
 
@@ -41,49 +107,27 @@ void pack_matrix(Tensor& packed, const Tensor& b) {
   });
 }
 
-// Rows of `a` that are laid out at a time, so that a block of them stays in the second-level cache.
-constexpr int64_t kRows = 256;
-
 void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
-  const int64_t k = a.size(1), n = out.size(1), panels = panels_of(n);
-  check(packed.numel() == k * panels * kPanel, ErrorKind::shape,
+  Product p{a.device_data<float>(),
+            a.strides()[0],
+            packed.device_data<float>(),
+            nullptr,
+            out.strides()[0],
+            a.size(0),
+            out.size(1),
+            a.size(1),
+            accumulate};
+  check(packed.numel() == p.k * panels_of(p.n) * kPanel, ErrorKind::shape,
         "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
-  const float* b = packed.device_data<float>();
-  const int64_t x_row = a.strides()[0], y_row = out.strides()[0];
-  const float zeros[kPanel] = {};
-  Tensor laid_out = Tensor::empty({std::min(a.size(0), kRows) * k}, DType::f32, a.device());
-  float* in = laid_out.mutable_device_data<float>();
-  for (int64_t first_row = 0; first_row < a.size(0); first_row += kRows) {
-    const int64_t m = std::min(kRows, a.size(0) - first_row);
-    const float* x = a.device_data<float>() + first_row * x_row;
-    float* y = out.mutable_device_data<float>() + first_row * y_row;
-    const Tiles tiles(m);
-    // Each tile as (k, rows).
-    parallel_each(tiles.count, 32768 / (k * kTile + 1), [&](int64_t tile) {
-      const float* from = x + tiles.first(tile) * x_row;
-      float* to = in + tiles.first(tile) * k;
-      for (int64_t i = 0; i < k; ++i)
-        for (int64_t r = 0; r < tiles.rows(tile); ++r) *to++ = from[r * x_row + i];
-    });
-    // Small products stay on one thread.
-    const int64_t grain = (int64_t{1} << 19) / (m * k * kPanel + 1);
-    parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t first = 0; first < k; first += kBlock) {
-        const int64_t length = std::min(kBlock, k - first);
-        for (int64_t panel = begin; panel < end; ++panel) {
-          const Epilogue epilogue{zeros, Activation::none, std::min<int64_t>(kPanel, n - panel * kPanel)};
-          const float* weights = b + (first * panels + panel * length) * kPanel;
-          for (int64_t tile = 0; tile < tiles.count; ++tile) {
-            const int64_t rows = tiles.rows(tile);
-            float* to[kTile];
-            for (int64_t r = 0; r < rows; ++r) to[r] = y + (tiles.first(tile) + r) * y_row;
-            kPackedTiles[static_cast<size_t>(rows - 1)](in + tiles.first(tile) * k + first * rows, length,
-                                                        weights, accumulate || first > 0 ? to : nullptr, to,
-                                                        panel * kPanel, epilogue);
-          }
-        }
-      }
-    });
+  if (p.m == 0) return;
+  p.y = out.mutable_device_data<float>();
+  if (panels_of(p.n) < kFewPanels) return multiply_in_place(p);
+  Tensor laid_out = Tensor::empty({std::min(p.m, kRows) * p.k}, DType::f32, a.device());
+  const int64_t rows = p.m;
+  for (int64_t first = 0; first < rows; first += kRows) {
+    p.m = std::min(kRows, rows - first);
+    multiply_laid_out(p, laid_out.mutable_device_data<float>());
+    p.x += kRows * p.x_row, p.y += kRows * p.y_row;
   }
 }
 

@@ -136,7 +136,7 @@ void reduce_columns(T* out, const T* x, const Plan& plan, double divisor) {
   const int64_t width = std::min(columns, kColumns), blocks = (columns + width - 1) / width;
   // f64 has no digits to spare for more rows.
   const bool exact = std::is_same_v<Op, Sum> && std::is_same_v<T, double>;
-  const int64_t rows = exact ? 32 : std::max<int64_t>(16, kTile / width);
+  const int64_t rows = exact ? 16 : std::max<int64_t>(16, kTile / width);
   const int64_t tiles = (plan.count + rows - 1) / rows;
   std::vector<double> partial(tiles > 1 ? static_cast<size_t>(tiles * plan.outputs) : 0);
   parallel_for(

@@ -1,5 +1,6 @@
-// The sums of the kernels: right to a few units in the last place, however many numbers there are. Lanes of
-// some dozen are added in f64, their results pairwise. The order depends on the count alone.
+// The sums of the kernels. wide_sum, RunningSum and WideSum are right to a few units in the last place, however
+// many numbers there are: f32 is added in f64, f64 in short pieces whose sums are added pairwise. lane_sum is as
+// exact as its type. The order depends on the count alone.
 #pragma once
 
 #include <cstdint>
