@@ -132,11 +132,11 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
   return info;
 }
 
-void run(Options o, const Verb& verb, Program& program) {
-  o.train.seed = program.seed;
+// What is not said takes its value from what is, and what does not fit together is refused.
+void settle(Options& o, const Verb& verb) {
   set_unsaid(o.train, o.decoder.kind, [&](const char* flag) { return verb.given(flag); });
-  const Behaviours behaviours = behaviours_of(o.train);
-  if (behaviours.batch_statistics && !verb.given("--encoder-mode") && o.train.finetune == 0)
+  const bool batch_statistics = behaviours_of(o.train).batch_statistics;
+  if (batch_statistics && !verb.given("--encoder-mode") && o.train.finetune == 0)
     o.encoder_mode = EncoderMode::train;
   validate(o.train);
   tensor::check(o.train.precision == Precision::f16 || !verb.given("--loss-scale"),
@@ -145,6 +145,33 @@ void run(Options o, const Verb& verb, Program& program) {
   tensor::check(o.encoder_mode == EncoderMode::eval || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
+}
+
+void tell_sizes(Trainer& trainer, DecoderKind kind, const Dataset& training, const Dataset& validation,
+                const Vocabulary& vocabulary, const Encoder* trained) {
+  const std::string with_encoder =
+      trained != nullptr ? tensor::format(" and {} of the encoder", trained->parameter_count(true)) : "";
+  tell(tensor::format(
+      "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
+      to_string(kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
+      training.caption_count(), validation.photos.size(), vocabulary.size()));
+}
+
+// The exit code.
+int tell_end(const Trainer& trainer, Trainer::End end, const std::string& folder) {
+  if (end == Trainer::End::interrupted) {
+    tell(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
+    return 130;
+  }
+  tell(tensor::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
+                      end == Trainer::End::patience ? "no better for a while; best" : "best",
+                      trainer.best_score(), folder));
+  return 0;
+}
+
+void run(Options o, const Verb& verb, Program& program) {
+  o.train.seed = program.seed;
+  settle(o, verb);
   RunFolder folder(o.out, o.resume);
   std::optional<WritableFolder> events_folder;
   if (!o.tensorboard.empty()) events_folder.emplace(o.tensorboard);
@@ -168,7 +195,7 @@ void run(Options o, const Verb& verb, Program& program) {
                          .train = split.train,
                          .val = split.val,
                          .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
-  request.change_validation = behaviours.change_validation;
+  request.change_validation = behaviours_of(o.train).change_validation;
   request.batch_statistics = o.encoder_mode == EncoderMode::train;
   const TrainingFeatures features = load_training_features(encoder, request);
 
@@ -189,12 +216,8 @@ void run(Options o, const Verb& verb, Program& program) {
                   trained ? &*trained : nullptr);
   trainer.validate_on(features.validation_views());
   trainer.detect_anomaly(o.detect_anomaly);
-  const std::string with_encoder =
-      trained ? tensor::format(" and {} of the encoder", encoder.encoder->parameter_count(true)) : "";
-  tell(tensor::format(
-      "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
-      to_string(info.decoder.kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
-      training.caption_count(), validation.photos.size(), vocabulary.size()));
+  tell_sizes(trainer, info.decoder.kind, training, validation, vocabulary,
+             trained ? encoder.encoder.get() : nullptr);
   if (o.resume) trainer.resume();
   std::optional<TrainEvents> events;
   if (events_folder) {
@@ -209,14 +232,7 @@ void run(Options o, const Verb& verb, Program& program) {
   const Trainer::End end =
       trainer.run(make_listener(line, o.profile, events ? &*events : nullptr), stop_flag());
   line.clear();
-  if (end == Trainer::End::interrupted) {
-    tell(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
-    program.exit_code = 130;
-    return;
-  }
-  tell(tensor::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
-                      end == Trainer::End::patience ? "no better for a while; best" : "best",
-                      trainer.best_score(), o.out));
+  if (const int code = tell_end(trainer, end, o.out); code != 0) program.exit_code = code;
 }
 
 }  // namespace
