@@ -73,7 +73,8 @@ TEST_CASE("part of exit: a thread goes on computing" * doctest::skip()) {
   std::exit(2);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their malloc ends the program
+// Of oneDNN alone; the sanitizers' malloc ends the program.
+#if defined(IMGCAP_HAVE_ONEDNN) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 // Takes what the heap has in larger pieces, while the system gives no more.
 class NoMemory {
  public:
