@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <string_view>
 #include <type_traits>
 
@@ -33,16 +34,17 @@ void pack_block(T* to, int64_t rows, int64_t columns, const T* from, int64_t row
   constexpr int64_t group = kGroup<T>;
   if (rows < kRows<T> || columns < kColumns) std::fill_n(to, kRows<T> * kColumns, T(0.0f));
   const auto place = [=](int64_t i, int64_t j) { return (i / group * kColumns + j) * group + i % group; };
+  const int64_t whole = rows / group * group;
   if (row == 1) {  // along memory: a transposed weight has its unit stride in k
     for (int64_t j = 0; j < columns; ++j)
-      for (int64_t i = 0; i < rows; ++i) to[place(i, j)] = from[i + j * col];
-    return;
+      for (int64_t i = 0; i < whole; i += group)
+        std::memcpy(to + place(i, j), from + i + j * col, group * sizeof(T));
+  } else {
+    for (int64_t i = 0; i < whole; i += group)
+      for (int64_t j = 0; j < columns; ++j)
+        for (int64_t g = 0; g < group; ++g) to[place(i, j) + g] = from[(i + g) * row + j * col];
   }
-  int64_t i = 0;
-  for (; i + group <= rows; i += group)
-    for (int64_t j = 0; j < columns; ++j)
-      for (int64_t g = 0; g < group; ++g) to[place(i, j) + g] = from[(i + g) * row + j * col];
-  for (; i < rows; ++i)
+  for (int64_t i = whole; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) to[place(i, j)] = from[i * row + j * col];
 }
 
