@@ -68,14 +68,10 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     const Products products = pack_weights(trace.weights);
     std::vector<Tensor> result = zero_result();
     Sweep sweep = start_sweep(gradients);
-    for (size_t t = plan_.n.size(); t-- > 0;) {
-      if (sweep.dhidden.defined()) {
-        Tensor top = sweep.dh.back().slice(0, 0, plan_.n[t]);
-        tensor::kernels::add_inplace(top, packed_rows(sweep.dhidden, plan_, t), 1);
-      }
-      for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, products, sweep);
-      if (plan_.attention) attention_backward(t, trace, products, sweep, result);
-    }
+    if (plan_.attention)
+      sweep_steps(trace, products, sweep, result);
+    else
+      sweep_layers(trace, products, sweep);
     layer_weights(trace, sweep, result);
     if (plan_.attention) attention_weights(trace, sweep, result);
     input_gradients(trace, sweep.operand[0], result);
@@ -154,7 +150,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
 
   // The weights that every step multiplies by.
   struct Products {
-    std::vector<PackedMatrix> state, below;  // a layer; no `below` for the first
+    std::vector<PackedMatrix> state, below;  // a layer; `below` for sweep_steps, not of the first
     PackedMatrix context, gate, query;
     Tensor keys, values;
   };
@@ -164,7 +160,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     for (int l = 0; l < plan_.layers; ++l) {
       const auto at = static_cast<size_t>(l);
       products.state.push_back(plan_.packed(weights.hh[at]));
-      products.below.push_back(l == 0 ? PackedMatrix() : plan_.packed(weights.ih[at]));
+      products.below.push_back(l == 0 || !plan_.attention ? PackedMatrix() : plan_.packed(weights.ih[at]));
     }
     if (!plan_.attention) return products;
     products.context =
@@ -179,8 +175,50 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   // Whether the state that step t starts from has a use for its gradient.
   bool goes_back(size_t t) const { return t > 0 || needs(kH0); }
 
-  void layer_backward(int l, size_t t, const DecoderTrace& trace, const Products& products,
-                      Sweep& sweep) const {
+  // With attention a step's top state hangs on its lowest layer: all layers of a step, then the step before.
+  void sweep_steps(const DecoderTrace& trace, const Products& products, Sweep& sweep,
+                   std::vector<Tensor>& result) const {
+    for (size_t t = plan_.n.size(); t-- > 0;) {
+      add_rows(sweep.dh.back(), sweep.dhidden, t);
+      for (int l = plan_.layers; l-- > 0;) {
+        cell_backward(l, t, trace, products, sweep);
+        if (l > 0) below_backward(l, t, products, sweep);
+      }
+      attention_backward(t, trace, products, sweep, result);
+    }
+  }
+
+  // Without, all steps of a layer: what it passes to the layer below is one product.
+  void sweep_layers(const DecoderTrace& trace, const Products& products, Sweep& sweep) const {
+    Tensor above = sweep.dhidden;
+    for (int l = plan_.layers; l-- > 0;) {
+      const auto at = static_cast<size_t>(l);
+      for (size_t t = plan_.n.size(); t-- > 0;) {
+        add_rows(sweep.dh[at], above, t);
+        cell_backward(l, t, trace, products, sweep);
+      }
+      if (l == 0) return;
+      above = make({plan_.total, plan_.hidden});
+      tensor::kernels::matmul(above, sweep.operand[at], trace.weights.ih[at], 1, 0);
+      if (!drops(dropout_.layers)) continue;
+      for (size_t t = 0; t < plan_.n.size(); ++t) drop_layer(packed_rows(above, plan_, t), l, t);
+    }
+  }
+
+  // The rows of step t of a packed gradient, which may be undefined.
+  void add_rows(const Tensor& sum, const Tensor& gradient, size_t t) const {
+    if (!gradient.defined()) return;
+    Tensor rows = sum.slice(0, 0, plan_.n[t]);
+    tensor::kernels::add_inplace(rows, packed_rows(gradient, plan_, t), 1);
+  }
+
+  void drop_layer(Tensor dx, int l, size_t t) const {
+    tensor::kernels::dropout(dx, dx, dropout_.layers, draws_.seed, draws_.layers[draw_of_layer(plan_, t, l)]);
+  }
+
+  // From a layer's dh and dc to those of the step before.
+  void cell_backward(int l, size_t t, const DecoderTrace& trace, const Products& products,
+                     Sweep& sweep) const {
     const auto at = static_cast<size_t>(l);
     const DecoderTrace::Layer& layer = trace.layers[at];
     const int64_t n = plan_.n[t];
@@ -191,18 +229,19 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
                                          state_rows(layer.c, plan_, t, true)});
     Tensor operand = packed_rows(sweep.operand[at], plan_, t);
     if (plan_.product != plan_.dtype) operand.copy_(dpre_t);
-    if (goes_back(t)) products.state[at].multiply(dh_t, operand, false);  // now of the step before
-    if (l == 0) return;
-    Tensor below = sweep.dh[at - 1].slice(0, 0, n);
-    if (drops(dropout_.layers)) {
-      Tensor dx = make({n, plan_.hidden});
-      products.below[at].multiply(dx, operand, false);
-      tensor::kernels::dropout(dx, dx, dropout_.layers, draws_.seed,
-                               draws_.layers[draw_of_layer(plan_, t, l)]);
-      tensor::kernels::add_inplace(below, dx, 1);
-    } else {
-      products.below[at].multiply(below, operand, true);
-    }
+    if (goes_back(t)) products.state[at].multiply(dh_t, operand, false);
+  }
+
+  // To dh of the layer below.
+  void below_backward(int l, size_t t, const Products& products, Sweep& sweep) const {
+    const auto at = static_cast<size_t>(l);
+    const Tensor operand = packed_rows(sweep.operand[at], plan_, t);
+    Tensor below = sweep.dh[at - 1].slice(0, 0, plan_.n[t]);
+    if (!drops(dropout_.layers)) return products.below[at].multiply(below, operand, true);
+    Tensor dx = make(below.shape());
+    products.below[at].multiply(dx, operand, false);
+    drop_layer(dx, l, t);
+    tensor::kernels::add_inplace(below, dx, 1);
   }
 
   void attention_backward(size_t t, const DecoderTrace& trace, const Products& products, Sweep& sweep,
