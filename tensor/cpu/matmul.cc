@@ -21,19 +21,10 @@ void multiply_bf16(Tensor& out, const Tensor& a, const Tensor& b, double alpha, 
     const int64_t batch = x.rank() == 3 && x.size(0) > 1 ? x.strides()[0] : 0;
     return {x.device_data<bf16>() + i * batch, x.strides().at(-2), x.strides().at(-1)};
   };
-  const int64_t batches = out.rank() == 3 ? out.size(0) : 1;
-  Tensor packed = Tensor::empty({packed_size<bf16>(k, n)}, DType::bf16), rows;
-  if (!a.is_contiguous()) rows = Tensor::empty({m, k}, DType::bf16);
-  for (int64_t i = 0; i < batches; ++i) {
-    if (i == 0 || b.size(0) > 1) pack(packed.mutable_device_data<bf16>(), k, n, matrix(b, i));
-    const bf16* from = matrix(a, i).data;
-    if (rows.defined()) {
-      lay_out(rows.mutable_device_data<bf16>(), m, k, matrix(a, i));
-      from = rows.device_data<bf16>();
-    }
+  for (int64_t i = 0; i < (out.rank() == 3 ? out.size(0) : 1); ++i) {
     Tensor c = out.rank() == 3 ? out.select(0, i) : out;
-    multiply_packed<bf16>({m, n, k, from, packed.device_data<bf16>(), c.mutable_device_raw(), c.dtype(),
-                           c.strides()[0], static_cast<float>(alpha), static_cast<float>(beta)});
+    gemm_bf16(m, n, k, static_cast<float>(alpha), matrix(a, i), matrix(b, i), static_cast<float>(beta),
+              c.mutable_device_raw(), c.dtype(), c.strides()[0]);
   }
 }
 

@@ -270,6 +270,19 @@ void multiply_packed(const PackedGemm<T>& p) {
   multiply_plainly(p);
 }
 
+void gemm_bf16(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const bf16> a,
+               MatrixView<const bf16> b, float beta, void* c, DType c_type, int64_t c_row) {
+  Tensor packed = Tensor::empty({packed_size<bf16>(k, n)}, DType::bf16), rows;
+  pack(packed.mutable_data<bf16>(), k, n, b);
+  const bool dense = a.col == 1 && a.row == k;
+  if (!dense) {
+    rows = Tensor::empty({m, k}, DType::bf16);
+    lay_out(rows.mutable_data<bf16>(), m, k, a);
+  }
+  multiply_packed<bf16>(
+      {m, n, k, dense ? a.data : rows.data<bf16>(), packed.data<bf16>(), c, c_type, c_row, alpha, beta});
+}
+
 template bool has_packed_gemm<float>();
 template bool has_packed_gemm<bf16>();
 template int64_t packed_size<float>(int64_t, int64_t);

@@ -43,4 +43,8 @@ struct PackedGemm {
 template <class T>
 void multiply_packed(const PackedGemm<T>& product);
 
+// The whole of it for bf16 operands of any strides: c = alpha a b + beta c, c f32 or bf16.
+void gemm_bf16(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const bf16> a,
+               MatrixView<const bf16> b, float beta, void* c, DType c_type, int64_t c_row);
+
 }  // namespace tensor::cpu
