@@ -96,7 +96,8 @@ TEST_CASE("score: every option counts") {
   options.split = "first";  // without a list, the first file of references says where they are from
   const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
   CHECK(score({"--protocol", "original"}).out == score_table({&row, 1}));
-  given.elsewhere({"--split", "--per-image"});  // caption_files_test.cc
+  given.elsewhere({"--split", "--per-image"});                // caption_files_test.cc
+  given.elsewhere({"--compare", "--interval", "--samples"});  // score_compare_test.cc
   CHECK(given.left() == "");
   refused({"score", "--references", folder / "first", "--candidates", folder / "missing"},
           (folder / "missing") + ": cannot be read");
