@@ -9,6 +9,7 @@
 
 #include "tensor/error.h"
 #include "tensor/hold_signals.h"
+#include "tensor/onednn.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
 #if defined(IMGCAP_HAVE_ONEDNN)
@@ -204,7 +205,7 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
   bool onednn = false;
 #if defined(IMGCAP_HAVE_ONEDNN)
   std::optional<OneDnnProduct> product;
-  if (std::is_same_v<T, float> && !is_tiny(m, n, k)) onednn = product.emplace().allowed();
+  if (std::is_same_v<T, float> && !is_tiny(m, n, k) && uses_onednn()) onednn = product.emplace().allowed();
 #endif
   parallel_each(tiles_m * tiles_n, 1, [&](int64_t t) {
     const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;
