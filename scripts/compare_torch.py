@@ -3,10 +3,10 @@
 
 Each pair is a run of imgcap and then one of each PyTorch variant: "original" is the model as published, "best" and
 "jit" what a careful user would write. Where a variant has several ways (its mode, or 32 bits where imgcap computes in
-bf16), the first pair tries all, and the fastest one is what imgcap is compared with. The speed is the median of the
-pairs' ratios, as the two halves of a pair ran at one time; the memory is the largest resident set of any run. Needs a
-build (scripts/build.sh), and a Python with PyTorch and the programs that do the jobs: torch_baselines.py and
-imgcap_torch.py; torch_layers.py is beside this script.
+bf16), each pair runs all that may still be the fastest, and that one is what imgcap is compared with. The speed is the
+median of the pairs' ratios, as the two halves of a pair ran at one time; the memory is the largest resident set of any
+run. Needs a build (scripts/build.sh), and a Python with PyTorch and the programs that do the jobs: torch_baselines.py
+and imgcap_torch.py; torch_layers.py is beside this script.
 
   scripts/compare_torch.py --only train-attention --torch-program torch_baselines.py [--python PYTHON] [--json]
 """
@@ -25,6 +25,10 @@ ROOT = HERE.parent
 # Without these PyTorch returns its buffers to the system at each step.
 KEEP_BUFFERS = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000",
                 "MALLOC_TOP_PAD_": "500000000"}
+
+
+# A way that takes more times the fastest one's time is not run in further pairs.
+WORTH_ANOTHER_RUN = 1.3
 
 
 class Error(Exception):
@@ -201,34 +205,47 @@ def of_runs(timings):
             "max": max(t["max"] for t in timings)}
 
 
+class Tried:
+    """One way of a job, and what its runs said."""
+
+    def __init__(self, way):
+        self.way, self.timings, self.peak = way, [], 0
+
+    def run(self, options, job):
+        timing, used = run_torch(options, job, self.way)
+        self.timings.append(timing)
+        self.peak = max(self.peak, used)
+
+    def median(self):
+        return statistics.median(timing["median"] for timing in self.timings)
+
+
 def compare(options, row):
     """The machine, and the row as `imgcap bench --json` has it, with a list "torch" of what PyTorch took."""
     jobs = JOBS[options.precision][row]
-    ways = [job.ways for job in jobs]  # that are still tried
-    ours, peak, theirs, peaks = [], 0, [[] for _ in jobs], [0] * len(jobs)
+    ours, peak, tried = [], 0, [[Tried(way) for way in job.ways] for job in jobs]
     for _ in range(options.pairs):
         said = run_imgcap(options, row)
         result = said["rows"][0]
         ours.append(result["seconds"])
         peak = max(peak, result["peak_mib"])
         for k, job in enumerate(jobs):
-            tried = [run_torch(options, job, way) for way in ways[k]]
-            timing, used = min(tried, key=lambda one: one[0]["median"])
-            ways[k] = [ways[k][[one[0] for one in tried].index(timing)]]
-            theirs[k].append(timing)
-            peaks[k] = max(peaks[k], used)
+            for one in tried[k]:
+                one.run(options, job)
+            fastest = min(one.median() for one in tried[k])
+            tried[k] = [one for one in tried[k] if one.median() <= WORTH_ANOTHER_RUN * fastest]
     seconds = of_runs(ours)
     per_call = result["per_second"] * result["seconds"]["median"]
     result.update(seconds=seconds, per_second=per_call / seconds["median"], runs=options.pairs, peak_mib=peak)
     if jobs:
         result["torch"] = []
-    for job, (way,), timings, used in zip(jobs, ways, theirs, peaks):
-        all_runs = of_runs(timings)
-        ratios = [other["median"] / own["median"] for own, other in zip(ours, timings)]
-        result["torch"].append({"variant": job.variant, "arguments": " ".join(filled(options, way)),
-                                "per_second": per_call / all_runs["median"],
-                                "seconds": all_runs, "peak_mib": used, "speed_ratio": statistics.median(ratios),
-                                "memory_ratio": peak / used})
+    for job, ways in zip(jobs, tried):
+        best = min(ways, key=Tried.median)
+        all_runs = of_runs(best.timings)
+        ratios = [other["median"] / own["median"] for own, other in zip(ours, best.timings)]
+        result["torch"].append({"variant": job.variant, "arguments": " ".join(filled(options, best.way)),
+                                "per_second": per_call / all_runs["median"], "seconds": all_runs, "peak_mib": best.peak,
+                                "speed_ratio": statistics.median(ratios), "memory_ratio": peak / best.peak})
     return said["machine"], result
 
 
