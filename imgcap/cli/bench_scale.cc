@@ -51,6 +51,7 @@ Json json_of(const ScaleSeries& series) {
 
 // "hidden (1.4 x at 2048)", where a unit of work takes longer in large sizes than in the smallest; else empty.
 std::string growth(const ScaleSeries& series) {
+  if (series.points.back().work < series.points.front().work) return "";  // threads share it
   const auto worst = std::max_element(
       series.points.begin(), series.points.end(),
       [&](const ScalePoint& a, const ScalePoint& b) { return series.relative(a) < series.relative(b); });
