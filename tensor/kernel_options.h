@@ -38,7 +38,8 @@ struct CrossEntropyOptions {
 };
 
 // Each struct of arguments names every one of its tensors once, in outputs() or inputs(): the check of
-// devices and the widening of 16-bit floats go by these lists.
+// devices and the widening of 16-bit floats go by these lists. operands() are inputs that the kernel reads in 16
+// bits as they are, of the other numbers' type or of a 16-bit one.
 
 struct BatchNormBackward {
   Tensor dx, dweight, dbias;
@@ -62,7 +63,8 @@ struct AdditiveAttention {
   Tensor keys, values, query, image, v, v_bias;  // v_bias may be undefined
 
   auto outputs() { return std::tie(context, alpha); }
-  auto inputs() { return std::tie(keys, values, query, image, v, v_bias); }
+  auto inputs() { return std::tie(query, image, v, v_bias); }
+  auto operands() { return std::tie(keys, values); }
 };
 
 struct AdditiveAttentionBackward {
@@ -70,7 +72,8 @@ struct AdditiveAttentionBackward {
   Tensor dcontext, dalpha, alpha, keys, values, query, image, v;  // dalpha may be undefined
 
   auto outputs() { return std::tie(dquery, dkeys, dvalues, dv, dv_bias); }
-  auto inputs() { return std::tie(dcontext, dalpha, alpha, keys, values, query, image, v); }
+  auto inputs() { return std::tie(dcontext, dalpha, alpha, query, image, v); }
+  auto operands() { return std::tie(keys, values); }
 };
 
 // A step of Adam or AdamW on the tensors of a parameter group.

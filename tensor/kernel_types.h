@@ -31,7 +31,9 @@ inline constexpr DTypeSet kAllTypes{DType::f32, DType::f64, DType::f16, DType::b
                                     DType::i32, DType::i64, DType::u8,  DType::boolean};
 inline constexpr DTypeSet kFloats{DType::f32, DType::f64};
 inline constexpr DTypeSet kFloatsAndI64{DType::f32, DType::f64, DType::i64};
+inline constexpr DTypeSet kFloatsAndHalves{DType::f32, DType::f64, DType::f16, DType::bf16};
 inline constexpr DTypeSet kF32{DType::f32};
+inline constexpr DTypeSet kF32AndHalves{DType::f32, DType::f16, DType::bf16};
 inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
 inline constexpr DTypeSet kNone{};
 
@@ -49,9 +51,9 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"topk", kFloats, kHalves},
     {"cumsum", kFloats, kHalves},
     {"sum_squares", kFloats, kHalves},
-    {"matmul", kFloats, kHalves},
-    {"pack_matrix", kF32, kNone},
-    {"packed_matmul", kF32, kNone},
+    {"matmul", kFloatsAndHalves, kNone},
+    {"pack_matrix", kF32AndHalves, kNone},
+    {"packed_matmul", kF32AndHalves, kNone},
     {"softmax", kFloats, kHalves},
     {"log_softmax", kFloats, kHalves},
     {"cross_entropy", kFloats, kHalves},

@@ -31,6 +31,7 @@ void for_each_tensor(T& argument, F& f) {
     const auto visit = [&f](const auto&... listed) { (for_each_tensor(listed, f), ...); };
     std::apply(visit, argument.outputs());
     std::apply(visit, argument.inputs());
+    if constexpr (requires { argument.operands(); }) std::apply(visit, argument.operands());
   } else if constexpr (std::is_pointer_v<Value>) {
     if (argument != nullptr) for_each_tensor(*argument, f);
   } else if constexpr (requires { argument.for_each_tensor(f); }) {

@@ -25,16 +25,19 @@ void matmul(Tensor& out, const Tensor& a, const Tensor& b, double, double) {
 
 void pack_matrix(Tensor&, const Tensor& b) {
   check(b.rank() == 2, ErrorKind::shape, "pack_matrix: {} where a matrix is needed", describe(b));
-  check(b.dtype() == DType::f32, ErrorKind::dtype, "pack_matrix: f32 is needed, not {}", describe(b));
+  check(b.dtype() == DType::f32 || is_half(b.dtype()), ErrorKind::dtype,
+        "pack_matrix: f32 or a 16-bit type is needed, not {}", describe(b));
 }
 
 void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool) {
   const auto dense = [](const Tensor& x) {
-    return x.rank() == 2 && x.dtype() == DType::f32 && (x.size(1) <= 1 || x.strides()[1] == 1);
+    return x.rank() == 2 && (x.dtype() == DType::f32 || is_half(x.dtype())) &&
+           (x.size(1) <= 1 || x.strides()[1] == 1);
   };
-  check(dense(a) && dense(out) && a.size(0) == out.size(0) && packed.defined(), ErrorKind::shape,
-        "packed_matmul: {} by a packed matrix into {}: f32 matrices with contiguous rows are needed",
-        describe(a), describe(out));
+  check(
+      dense(a) && dense(out) && a.size(0) == out.size(0) && packed.defined(), ErrorKind::shape,
+      "packed_matmul: {} by a packed matrix into {}: matrices of at most 32 bits with contiguous rows are needed",
+      describe(a), describe(out));
 }
 
 }  // namespace tensor::checks

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tensor/cpu/half_rows.h"
 #include "tensor/cpu/softmax.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
@@ -20,6 +21,8 @@ Tensor dense_rows(const Tensor& x) { return x.size(-1) <= 1 || x.strides().at(-1
 // and gradients may lie apart, as in a slice of a larger matrix; their columns side by side.
 template <class Arguments>
 Sizes prepare(const char* op, Arguments& a) {
+  if (a.keys.dtype() != a.values.dtype())
+    a.keys = tensor::internal::widen(a.keys), a.values = tensor::internal::widen(a.values);
   for (Tensor* t : {&a.keys, &a.values, &a.image, &a.v}) *t = t->contiguous();
   a.query = dense_rows(a.query);
   const Sizes s{a.keys.size(0), a.keys.size(1), a.keys.size(2), a.values.size(2), a.query.size(0)};
@@ -56,24 +59,40 @@ void score_backward(T e, const T* __restrict key, const T* __restrict query, con
   }
 }
 
+// call.operator()<T, K>() with T the type that is computed in and K that of keys and values.
+template <class Call>
+void dispatch_types(const char* op, DType type, DType operands, const Call& call) {
+  dispatch_float(type, op, [&]<class T>() {
+    if constexpr (std::is_same_v<T, float>) {
+      if (operands == DType::bf16) return call.template operator()<T, bf16>();
+      if (operands == DType::f16) return call.template operator()<T, f16>();
+    }
+    call.template operator()<T, T>();
+  });
+}
+
 }  // namespace
 
 void additive_attention(AdditiveAttention a) {
   const Sizes s = prepare("additive_attention", a);
-  dispatch_float(a.context.dtype(), "additive_attention", [&]<class T>() {
+  dispatch_types("additive_attention", a.context.dtype(), a.keys.dtype(), [&]<class T, class K>() {
     T *out = a.context.mutable_device_data<T>(), *weights = a.alpha.mutable_device_data<T>();
-    const T *keys = a.keys.device_data<T>(), *values = a.values.device_data<T>(),
-            *queries = a.query.device_data<T>(), *v = a.v.device_data<T>();
+    const K *keys = a.keys.device_data<K>(), *values = a.values.device_data<K>();
+    const T *queries = a.query.device_data<T>(), *v = a.v.device_data<T>();
     const T shift = a.v_bias.defined() ? *a.v_bias.device_data<T>() : T(0);
     const int64_t* ids = a.image.device_data<int64_t>();
     const int64_t out_row = a.context.strides()[0], q_row = a.query.strides()[0];
     parallel_each(s.rows, 1, [&](int64_t r) {
-      const T *key = keys + ids[r] * s.places * s.width, *value = values + ids[r] * s.places * s.features;
+      WideRows<T, K> wide_key(s.width), wide_value(s.features);
+      const K *image_keys = keys + ids[r] * s.places * s.width,
+              *image_values = values + ids[r] * s.places * s.features;
       const T* query = queries + r * q_row;
       T *w = weights + r * s.places, *o = out + r * out_row;
-      for (int64_t p = 0; p < s.places; ++p, key += s.width)
+      for (int64_t p = 0; p < s.places; ++p) {
+        const T* key = wide_key(image_keys + p * s.width);
         w[p] =
             shift + lane_sum<T>(0, s.width, [=](int64_t j) { return v[j] * fast_tanh(key[j] + query[j]); });
+      }
       const T top = *std::max_element(w, w + s.places);
       SumOf<T> total{};
       for (int64_t p = 0; p < s.places; p += kRowBlock)
@@ -81,8 +100,8 @@ void additive_attention(AdditiveAttention a) {
       const T sum = static_cast<T>(static_cast<double>(total));
       for (int64_t p = 0; p < s.places; ++p) w[p] /= sum;
       std::fill(o, o + s.features, T(0));
-      for (int64_t p = 0; p < s.places; ++p, value += s.features) {
-        const T weight = w[p];
+      for (int64_t p = 0; p < s.places; ++p) {
+        const T weight = w[p], *value = wide_value(image_values + p * s.features);
         for (int64_t j = 0; j < s.features; ++j) o[j] += weight * value[j];
       }
     });
@@ -93,12 +112,12 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
   const Sizes s = prepare("additive_attention_backward", a);
   a.dcontext = dense_rows(a.dcontext);
   if (a.dalpha.defined()) a.dalpha = a.dalpha.contiguous();
-  dispatch_float(a.dquery.dtype(), "additive_attention_backward", [&]<class T>() {
+  dispatch_types("additive_attention_backward", a.dquery.dtype(), a.keys.dtype(), [&]<class T, class K>() {
     T *dq = a.dquery.mutable_device_data<T>(), *dk = a.dkeys.mutable_device_data<T>();
     T* df = a.dvalues.defined() ? a.dvalues.mutable_device_data<T>() : nullptr;
-    const T *g = a.dcontext.device_data<T>(), *w = a.alpha.device_data<T>(), *k = a.keys.device_data<T>(),
-            *f = a.values.device_data<T>(), *q = a.query.device_data<T>(), *v = a.v.device_data<T>(),
-            *ga = a.dalpha.defined() ? a.dalpha.device_data<T>() : nullptr;
+    const K *k = a.keys.device_data<K>(), *f = a.values.device_data<K>();
+    const T *g = a.dcontext.device_data<T>(), *w = a.alpha.device_data<T>(), *q = a.query.device_data<T>(),
+            *v = a.v.device_data<T>(), *ga = a.dalpha.defined() ? a.dalpha.device_data<T>() : nullptr;
     const int64_t *ids = a.image.device_data<int64_t>(), g_row = a.dcontext.strides()[0],
                   q_row = a.query.strides()[0], dq_row = a.dquery.strides()[0];
     const RowsByImage groups(ids, s);
@@ -107,9 +126,10 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
     double* parts = dv_parts.mutable_device_data<double>();
     parallel_for(s.images, 1, [&](int64_t begin, int64_t end) {
       std::vector<T> de(static_cast<size_t>(s.places));
+      WideRows<T, K> wide_key(s.width), wide_value(s.features);
       WideSum<T> dq_sum(s.width), dv_sum(s.width), dk_sum;
       for (int64_t m = begin; m < end; ++m) {
-        const T *key = k + m * s.places * s.width, *value = f + m * s.places * s.features;
+        const K *key = k + m * s.places * s.width, *value = f + m * s.places * s.features;
         T* dkey = dk + m * s.places * s.width;
         double* part = parts + m * (s.width + 1);
         const int64_t first = groups.start[static_cast<size_t>(m)],
@@ -120,7 +140,7 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
           const int64_t r = groups.rows[static_cast<size_t>(i)];
           const T *gr = g + r * g_row, *wr = w + r * s.places, *qr = q + r * q_row;
           for (int64_t p = 0; p < s.places; ++p) {
-            const T* x = value + p * s.features;
+            const T* x = wide_value(value + p * s.features);
             de[static_cast<size_t>(p)] = lane_sum<T>(0, s.features, [=](int64_t j) { return gr[j] * x[j]; }) +
                                          (ga ? ga[r * s.places + p] : T(0));
           }
@@ -129,8 +149,8 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
           T *dqr = dq + r * dq_row, *dkey_r = many ? dk_sum.room() : dkey;
           for (int64_t p = 0; p < s.places; ++p) {
             const T e = wr[p] * (de[static_cast<size_t>(p)] - mean);  // d loss / d e_p
-            score_backward(e, key + p * s.width, qr, v, dkey_r + p * s.width, dq_sum.room(), dv_sum.room(),
-                           s.width);
+            score_backward(e, wide_key(key + p * s.width), qr, v, dkey_r + p * s.width, dq_sum.room(),
+                           dv_sum.room(), s.width);
             part[s.width] += static_cast<double>(e);
             if (df != nullptr) {
               T* dvalue = df + (m * s.places + p) * s.features;

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #endif
 
+#include "tensor/cpu/half_rows.h"
 #include "tensor/cpu/strided.h"
 #include "tensor/cpu/subnormal.h"
 #include "tensor/kernels.h"
@@ -62,15 +63,13 @@ bool any_subnormal(const From* in, int64_t n) {
 
 template <class To, class From>
 void convert_run(To* out, const From* in, int64_t n) {
+  if constexpr (std::is_same_v<To, float> && is_half_type<From>) return widen_row(out, in, n);
   int64_t i = 0;
-#if defined(__F16C__)  // the same bits, eight at a time; neither direction heeds flush-to-zero
+#if defined(__F16C__)  // the same bits, eight at a time, flush-to-zero or not
   if constexpr (std::is_same_v<To, f16> && std::is_same_v<From, float>) {
     for (; i + 8 <= n; i += 8)
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
                        _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
-  } else if constexpr (std::is_same_v<To, float> && std::is_same_v<From, f16>) {
-    for (; i + 8 <= n; i += 8)
-      _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
   }
 #endif
   if constexpr (std::is_floating_point_v<To> && std::is_floating_point_v<From>) {

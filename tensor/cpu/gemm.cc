@@ -4,23 +4,13 @@
 #include <algorithm>
 #include <optional>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
+#include "tensor/cpu/onednn.h"
 #include "tensor/error.h"
-#include "tensor/hold_signals.h"
-#include "tensor/onednn.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
 #if defined(IMGCAP_HAVE_ONEDNN)
 #include <dnnl.h>
-#include <omp.h>
-#include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <thread>
 #endif
 
 namespace tensor::cpu {
@@ -70,69 +60,6 @@ void tile_eigen(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a,
 #if defined(IMGCAP_HAVE_ONEDNN)
 // Products for which Eigen is as fast, and needs no signals held.
 bool is_tiny(int64_t m, int64_t n, int64_t k) { return m * n * k <= 1 << 16; }
-
-// oneDNN's generated code goes with its static objects when the program ends. Products that come later, from
-// the destructor of another static object or from a thread that nobody waits for, are Eigen's; what is
-// running then is waited for.
-std::atomic<bool> onednn_gone{false};
-std::atomic<int> onednn_products{0};
-
-struct OneDnnEnds {
-  ~OneDnnEnds() {
-    onednn_gone = true;
-    while (onednn_products > 0) std::this_thread::yield();
-  }
-};
-
-bool prepare_onednn() {
-  // What other threads are at is not the child's.
-  pthread_atfork(nullptr, nullptr, [] { onednn_products = 0; });
-  // Makes the static objects, so that they are destroyed after what is made next.
-  omp_set_num_threads(1);
-  const std::vector<float> a(64 * 64);
-  std::vector<float> c(64 * 64);
-  dnnl_sgemm('N', 'N', 64, 64, 64, 1, a.data(), 64, a.data(), 64, 0, c.data(), 64);
-  return true;
-}
-
-void notice_end() {
-  [[maybe_unused]] static const bool prepared = prepare_onednn();
-  [[maybe_unused]] static const OneDnnEnds with_the_process;
-  // Before any static object, those go that are the main thread's own.
-  thread_local bool known = false;
-  if (std::exchange(known, true)) return;
-  if (syscall(SYS_gettid) != getpid()) return;
-  [[maybe_unused]] thread_local const OneDnnEnds with_main;
-}
-
-// Counts a product while it lives, unless oneDNN is gone.
-struct Counted {
-  bool allowed;
-
-  Counted() {
-    ++onednn_products;
-    allowed = !onednn_gone;
-    if (!allowed) --onednn_products;
-  }
-  ~Counted() {
-    if (allowed) --onednn_products;
-  }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-};
-
-// A product that oneDNN may make, or not.
-class OneDnnProduct {
- public:
-  OneDnnProduct() {
-    if (allowed()) notice_end();
-  }
-  bool allowed() const { return counted_.allowed; }
-
- private:
-  const HoldSignals hold_;  // for the whole product, not for each of its tiles
-  const Counted counted_;   // a member: it counts down when notice_end() throws
-};
 #endif
 
 template <class T>
@@ -141,8 +68,7 @@ void tile([[maybe_unused]] bool onednn, int64_t m, int64_t n, int64_t k, T alpha
 #if defined(IMGCAP_HAVE_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
     if (!onednn || is_tiny(m, n, k)) return tile_eigen(m, n, k, alpha, a, b, beta, c);
-    // Its OpenMP threads would fight with our pool for the cores.
-    [[maybe_unused]] thread_local const bool single_threaded = (omp_set_num_threads(1), true);
+    keep_onednn_on_this_thread();
     const bool transpose_a = a.col != 1, transpose_b = b.col != 1;
     const int64_t lda = std::max<int64_t>(transpose_a ? a.col : a.row, transpose_a ? m : k);
     const int64_t ldb = std::max<int64_t>(transpose_b ? b.col : b.row, transpose_b ? k : n);
@@ -205,7 +131,7 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
   bool onednn = false;
 #if defined(IMGCAP_HAVE_ONEDNN)
   std::optional<OneDnnProduct> product;
-  if (std::is_same_v<T, float> && !is_tiny(m, n, k) && uses_onednn()) onednn = product.emplace().allowed();
+  if (std::is_same_v<T, float> && !is_tiny(m, n, k)) onednn = product.emplace().allowed();
 #endif
   parallel_each(tiles_m * tiles_n, 1, [&](int64_t t) {
     const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;

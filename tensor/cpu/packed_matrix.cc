@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "tensor/cpu/bf16_gemm.h"
 #include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/onednn.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -80,10 +82,8 @@ void multiply_laid_out(const Product& p, float* in) {
   });
 }
 
-}  // namespace
-
 // Into (blocks of k, panels, k in the block, panel width), zeros past n.
-void pack_matrix(Tensor& packed, const Tensor& b) {
+void pack_panels(Tensor& packed, const Tensor& b) {
   const int64_t k = b.size(0), n = b.size(1), panels = panels_of(n), row = b.strides()[0],
                 col = b.strides()[1];
   packed = Tensor::empty({k * panels * kPanel}, DType::f32, b.device());
@@ -107,7 +107,7 @@ void pack_matrix(Tensor& packed, const Tensor& b) {
   });
 }
 
-void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
+void multiply_panels(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
   Product p{a.device_data<float>(),
             a.strides()[0],
             packed.device_data<float>(),
@@ -117,9 +117,6 @@ void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accu
             out.size(1),
             a.size(1),
             accumulate};
-  check(packed.numel() == p.k * panels_of(p.n) * kPanel, ErrorKind::shape,
-        "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
-  if (p.m == 0) return;
   p.y = out.mutable_device_data<float>();
   if (panels_of(p.n) < kFewPanels) return multiply_in_place(p);
   Tensor laid_out = Tensor::empty({std::min(p.m, kRows) * p.k}, DType::f32, a.device());
@@ -129,6 +126,34 @@ void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accu
     multiply_laid_out(p, laid_out.mutable_device_data<float>());
     p.x += kRows * p.x_row, p.y += kRows * p.y_row;
   }
+}
+
+}  // namespace
+
+void pack_matrix(Tensor& packed, const Tensor& b) {
+  if (b.dtype() != DType::bf16 || !has_bf16_products())
+    return pack_panels(packed, tensor::internal::widen(b));
+  const int64_t k = b.size(0), n = b.size(1);
+  packed = Tensor::empty({bf16_packed_size(k, n)}, DType::bf16, b.device());
+  pack_bf16(packed.mutable_device_data<bf16>(), k, n,
+            {b.device_data<bf16>(), b.strides()[0], b.strides()[1]});
+}
+
+void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
+  const int64_t m = a.size(0), n = out.size(1), k = a.size(1);
+  const bool native = packed.dtype() == DType::bf16;
+  check(packed.numel() == (native ? bf16_packed_size(k, n) : k * panels_of(n) * kPanel), ErrorKind::shape,
+        "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
+  if (m == 0) return;
+  if (native && out.dtype() != DType::f16) {
+    const Tensor rows = a.to(DType::bf16).contiguous();
+    return multiply_packed_bf16({m, n, k, rows.device_data<bf16>(), packed.device_data<bf16>(),
+                                 out.mutable_device_raw(), out.dtype(), out.strides()[0], accumulate});
+  }
+  if (!is_half(out.dtype())) return multiply_panels(out, tensor::internal::widen(a), packed, accumulate);
+  Tensor wide = out.to(DType::f32);
+  packed_matmul(wide, a, packed, accumulate);
+  out.copy_(wide);
 }
 
 }  // namespace tensor::cpu

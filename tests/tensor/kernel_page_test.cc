@@ -321,6 +321,7 @@ void check_devices(const std::string& kernel, const Arguments& good,
   };
   std::apply(try_each, bad.outputs());
   std::apply(try_each, bad.inputs());
+  if constexpr (requires { bad.operands(); }) std::apply(try_each, bad.operands());
 }
 
 // A struct of nothing but tensors (and what follows them) lists each of them.
@@ -328,7 +329,10 @@ template <class Arguments>
 constexpr size_t count_listed() {
   using Outputs = decltype(std::declval<Arguments&>().outputs());
   using Inputs = decltype(std::declval<Arguments&>().inputs());
-  return std::tuple_size_v<Outputs> + std::tuple_size_v<Inputs>;
+  size_t operands = 0;
+  if constexpr (requires(Arguments a) { a.operands(); })
+    operands = std::tuple_size_v<decltype(std::declval<Arguments&>().operands())>;
+  return std::tuple_size_v<Outputs> + std::tuple_size_v<Inputs> + operands;
 }
 static_assert(sizeof(tensor::LstmCellBackward) == count_listed<tensor::LstmCellBackward>() * sizeof(Tensor));
 static_assert(sizeof(tensor::AdditiveAttention) ==

@@ -50,8 +50,13 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
         draws_(std::move(trace.draws)) {
     for (const Variable& input : inputs) save(input);
     // The buffers are saved like inputs, so that they are freed and guarded the same way.
-    for (const DecoderTrace::Layer& layer : trace.layers)
-      layers_.push_back({save(layer.input), save(layer.gates), save(layer.h), save(layer.c)});
+    for (size_t l = 0; l < trace.layers.size(); ++l) {
+      const DecoderTrace::Layer& layer = trace.layers[l];
+      layers_.push_back({save(layer.input), save(layer.gates), save(layer.h), save(layer.c),
+                         save(trace.weights.ih[l]), save(trace.weights.hh[l])});
+    }
+    query_weight_ = save(trace.weights.query);
+    gate_weight_ = save(trace.weights.gate);
     query_ = save(trace.query);
     alpha_ = save(trace.alpha);
     context_ = save(trace.context);
@@ -61,7 +66,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& gradients) override {
     const DecoderTrace trace = unpack();
-    const Products products = pack_weights();
+    const Products products = pack_weights(trace.weights);
     std::vector<Tensor> result = zero_result();
     Sweep sweep = start_sweep(gradients);
     for (size_t t = plan_.n.size(); t-- > 0;) {
@@ -72,30 +77,34 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
       for (int l = plan_.layers; l-- > 0;) layer_backward(l, t, trace, products, sweep);
       if (plan_.attention) attention_backward(t, trace, products, sweep, result);
     }
-    layer_weights(trace, sweep.dpre, result);
+    layer_weights(trace, sweep, result);
     if (plan_.attention) attention_weights(trace, sweep, result);
-    input_gradients(trace, sweep.dpre[0], result);
+    input_gradients(trace, sweep.operand[0], result);
     if (needs(kH0)) result[kH0] = stacked(sweep.dh);
     if (needs(kC0)) result[kC0] = stacked(sweep.dc);
     for (size_t i = 0; i < result.size(); ++i)
-      if (!needs(static_cast<int>(i))) result[i] = Tensor();
+      result[i] =
+          needs(static_cast<int>(i)) && result[i].defined() ? result[i].to(input_metas()[i].dtype) : Tensor();
     return result;
   }
 
  private:
   Tensor make(const Shape& shape) const { return Tensor::empty(shape, plan_.dtype, plan_.device); }
   Tensor zeros(const Shape& shape) const { return Tensor::zeros(shape, plan_.dtype, plan_.device); }
-  PackedMatrix packed(const Tensor& weight) const { return PackedMatrix(plan_.operand(weight)); }
   Tensor kept(int i) const {
     const Variable v = saved(i);
     return v.defined() ? v.data() : Tensor();
   }
-  Tensor weight(int layer, LayerInput which) const { return kept(layer_input(layer, which)); }
 
   DecoderTrace unpack() const {
     DecoderTrace trace;
-    for (const SavedLayer& layer : layers_)
+    for (const SavedLayer& layer : layers_) {
       trace.layers.push_back({kept(layer.input), kept(layer.gates), kept(layer.h), kept(layer.c)});
+      trace.weights.ih.push_back(kept(layer.weight_ih));
+      trace.weights.hh.push_back(kept(layer.weight_hh));
+    }
+    trace.weights.query = kept(query_weight_);
+    trace.weights.gate = kept(gate_weight_);
     trace.query = kept(query_);
     trace.alpha = kept(alpha_);
     trace.context = kept(context_);
@@ -108,10 +117,11 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
 
   // What goes back through time.
   struct Sweep {
-    Tensor dhidden, dalpha;      // of the outputs, packed; may be undefined
-    std::vector<Tensor> dpre;    // a layer: of the gates before their activation, packed
-    std::vector<Tensor> dh, dc;  // a layer: of the states of the step that is next, (rows, hidden)
-    Tensor dquery, dgate;        // packed
+    Tensor dhidden, dalpha;       // of the outputs, packed; may be undefined
+    std::vector<Tensor> dpre;     // a layer: of the gates before their activation, packed
+    std::vector<Tensor> operand;  // the same as the operand of products
+    std::vector<Tensor> dh, dc;   // a layer: of the states of the step that is next, (rows, hidden)
+    Tensor dquery, dgate;         // packed
   };
 
   Sweep start_sweep(const std::vector<Tensor>& gradients) const {
@@ -119,6 +129,9 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     sweep.dhidden = gradients[0];
     for (int l = 0; l < plan_.layers; ++l) {
       sweep.dpre.push_back(make({plan_.total, 4 * plan_.hidden}));
+      sweep.operand.push_back(plan_.product == plan_.dtype
+                                  ? sweep.dpre.back()
+                                  : Tensor::empty(sweep.dpre.back().shape(), plan_.product, plan_.device));
       sweep.dh.push_back(zeros({plan_.rows, plan_.hidden}));
       sweep.dc.push_back(zeros({plan_.rows, plan_.hidden}));
     }
@@ -147,19 +160,20 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     Tensor keys, values;
   };
 
-  Products pack_weights() const {
+  Products pack_weights(const OperandWeights& weights) const {
     Products products;
     for (int l = 0; l < plan_.layers; ++l) {
-      products.state.push_back(packed(weight(l, kWeightHh)));
-      products.below.push_back(l == 0 ? PackedMatrix() : packed(weight(l, kWeightIh)));
+      const auto at = static_cast<size_t>(l);
+      products.state.push_back(PackedMatrix(weights.hh[at]));
+      products.below.push_back(l == 0 ? PackedMatrix() : PackedMatrix(weights.ih[at]));
     }
     if (!plan_.attention) return products;
     products.context =
-        packed(weight(0, kWeightIh).slice(1, plan_.embedding, plan_.embedding + plan_.features));
-    products.query = packed(kept(kQuery));
+        PackedMatrix(weights.ih[0].slice(1, plan_.embedding, plan_.embedding + plan_.features));
+    products.query = PackedMatrix(weights.query);
     products.keys = plan_.operand(kept(kKeys)).contiguous();
     products.values = plan_.operand(kept(kValues)).contiguous();
-    if (plan_.gate) products.gate = packed(kept(kGate));
+    if (plan_.gate) products.gate = PackedMatrix(weights.gate);
     return products;
   }
 
@@ -176,7 +190,8 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     tensor::kernels::lstm_cell_backward({dpre_t, dc_t, dh_t, dc_t, packed_rows(layer.gates, plan_, t),
                                          state_rows(layer.c, plan_, t, false),
                                          state_rows(layer.c, plan_, t, true)});
-    const Tensor operand = plan_.operand(dpre_t);
+    Tensor operand = packed_rows(sweep.operand[at], plan_, t);
+    if (plan_.product != plan_.dtype) operand.copy_(dpre_t);
     if (goes_back(t)) products.state[at].multiply(dh_t, operand, false);  // now of the step before
     if (l == 0) return;
     Tensor below = sweep.dh[at - 1].slice(0, 0, n);
@@ -195,7 +210,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
                           std::vector<Tensor>& result) const {
     const int64_t n = plan_.n[t];
     Tensor dcontext = make({n, plan_.features});
-    products.context.multiply(dcontext, plan_.operand(packed_rows(sweep.dpre[0], plan_, t)), false);
+    products.context.multiply(dcontext, packed_rows(sweep.operand[0], plan_, t), false);
     Tensor dstate = sweep.dh.back().slice(0, 0, n);
     if (plan_.gate) {
       // gated = s(z) context:  dz = dgated context s (1 - s),  dcontext = dgated s
@@ -236,6 +251,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     return gathered;
   }
 
+  // Of operands or what is to become one.
   Tensor weight_gradient(const Tensor& dout, const Tensor& x) const {
     Tensor dw = make({dout.size(1), x.size(1)});
     tensor::kernels::matmul(dw, plan_.operand(dout).t(), plan_.operand(x), 1, 0);
@@ -248,8 +264,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     return sum.view({x.size(1)});
   }
 
-  void layer_weights(const DecoderTrace& trace, const std::vector<Tensor>& dpre,
-                     std::vector<Tensor>& result) const {
+  void layer_weights(const DecoderTrace& trace, const Sweep& sweep, std::vector<Tensor>& result) const {
     for (int l = 0; l < plan_.layers; ++l) {
       const auto at = static_cast<size_t>(l);
       const DecoderTrace::Layer& layer = trace.layers[at];
@@ -259,10 +274,10 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
       const auto gradient = [&](LayerInput which) -> Tensor& {
         return result[static_cast<size_t>(layer_input(l, which))];
       };
-      if (needs(layer_input(l, kWeightIh))) gradient(kWeightIh) = weight_gradient(dpre[at], x);
+      if (needs(layer_input(l, kWeightIh))) gradient(kWeightIh) = weight_gradient(sweep.operand[at], x);
       if (needs(layer_input(l, kWeightHh)))
-        gradient(kWeightHh) = weight_gradient(dpre[at], states_before(layer.h));
-      const Tensor bias = sum_rows(dpre[at]);
+        gradient(kWeightHh) = weight_gradient(sweep.operand[at], states_before(layer.h));
+      const Tensor bias = sum_rows(sweep.dpre[at]);
       gradient(kBiasIh) = bias;
       gradient(kBiasHh) = bias.clone();
     }
@@ -280,8 +295,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   void input_gradients(const DecoderTrace& trace, const Tensor& dpre, std::vector<Tensor>& result) const {
     if (!needs(kEmbedding) && !needs(kFirst)) return;
     Tensor dx = make({plan_.total, plan_.embedding});
-    tensor::kernels::matmul(dx, plan_.operand(dpre),
-                            plan_.operand(weight(0, kWeightIh).slice(1, 0, plan_.embedding)), 1, 0);
+    tensor::kernels::matmul(dx, dpre, trace.weights.ih[0].slice(1, 0, plan_.embedding), 1, 0);
     const size_t first_word = plan_.first_input ? 1 : 0;
     if (drops(dropout_.embedding))
       for (size_t t = first_word; t < plan_.n.size(); ++t) {
@@ -308,10 +322,10 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   DropoutDraws draws_;
   // Numbers of saves.
   struct SavedLayer {
-    int input, gates, h, c;
+    int input, gates, h, c, weight_ih, weight_hh;
   };
   std::vector<SavedLayer> layers_;
-  int query_, alpha_, context_, gate_, fed_;
+  int query_weight_, gate_weight_, query_, alpha_, context_, gate_, fed_;
 };
 
 }  // namespace

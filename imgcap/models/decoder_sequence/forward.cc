@@ -33,7 +33,6 @@ class Forward {
  private:
   Tensor make(const Shape& shape, DType dtype) const { return Tensor::empty(shape, dtype, plan_.device); }
   Tensor make(const Shape& shape) const { return make(shape, plan_.dtype); }
-  PackedMatrix packed(const Tensor& weight) const { return PackedMatrix(plan_.operand(weight)); }
   // out += x W^T
   void add_product(Tensor out, const Tensor& x, const PackedMatrix& weight) const {
     weight.multiply(out, plan_.operand(x), true);
@@ -53,23 +52,29 @@ class Forward {
       tensor::kernels::add_inplace(bias, weights.bias_hh.data(), 1);
       biases_.push_back(bias);
       // Layer 0 sees a word and a context, which are multiplied apart.
-      below_.push_back(l == 0 ? PackedMatrix() : packed(weights.weight_ih.data().t()));
-      state_.push_back(packed(weights.weight_hh.data().t()));
+      const Tensor ih = plan_.operand(weights.weight_ih.data()), hh = plan_.operand(weights.weight_hh.data());
+      below_.push_back(l == 0 ? PackedMatrix() : PackedMatrix(ih.t()));
+      state_.push_back(PackedMatrix(hh.t()));
+      trace_.weights.ih.push_back(ih), trace_.weights.hh.push_back(hh);
       trace_.layers.push_back(std::move(layer));
     }
-    const Tensor weight = weights_.layers[0].weight_ih.data();
-    word_ = packed(weight.slice(1, 0, plan_.embedding).t());
+    const Tensor weight = trace_.weights.ih[0];
+    word_ = PackedMatrix(weight.slice(1, 0, plan_.embedding).t());
     trace_.fed = make({plan_.total}, DType::i64);
     if (!plan_.attention) return;
-    context_ = packed(weight.slice(1, plan_.embedding, plan_.embedding + plan_.features).t());
+    context_ = PackedMatrix(weight.slice(1, plan_.embedding, plan_.embedding + plan_.features).t());
     trace_.query = make({plan_.total, plan_.width});
     trace_.alpha = make({plan_.total, plan_.places});
     if (plan_.gate) {
       trace_.context = make({plan_.total, plan_.features});
       trace_.gate = make({plan_.total, plan_.features});
     }
-    query_ = packed(weights_.query_weight.data().t());
-    if (plan_.gate) gate_ = packed(weights_.gate_weight.data().t());
+    trace_.weights.query = plan_.operand(weights_.query_weight.data());
+    query_ = PackedMatrix(trace_.weights.query.t());
+    if (plan_.gate) {
+      trace_.weights.gate = plan_.operand(weights_.gate_weight.data());
+      gate_ = PackedMatrix(trace_.weights.gate.t());
+    }
     keys_ = plan_.operand(inputs_.keys.data()).contiguous();
     values_ = plan_.operand(inputs_.values.data()).contiguous();
   }
@@ -212,7 +217,7 @@ class Forward {
 DecoderOutputs decoder_sequence(const DecoderWeights& weights, const DecoderInputs& given,
                                 const DecoderDropout& dropout) {
   DecoderInputs inputs = given;
-  for (Variable* x : {&inputs.keys, &inputs.values, &inputs.first_input, &inputs.h0, &inputs.c0})
+  for (Variable* x : {&inputs.first_input, &inputs.h0, &inputs.c0})
     *x = autograd::autocast_f32(*x);  // they come from layers that autocast lowered
   const DecoderPlan plan(weights, inputs);
   DecoderTrace trace = Forward(weights, inputs, dropout, plan).run();

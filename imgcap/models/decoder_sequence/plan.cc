@@ -121,11 +121,10 @@ void DecoderPlan::expect_types(const DecoderWeights& weights, const DecoderInput
 Tensor pick_words(const Tensor& given, const DecoderWeights& weights) {
   Tensor hidden = given, weight = weights.output_weight;
   if (const auto low = autograd::autocast_dtype(); low && weight.dtype() != DType::f64) {
-    hidden = hidden.to(*low).to(DType::f32);
-    weight = weight.to(*low).to(DType::f32);
+    hidden = hidden.to(*low);
+    weight = weight.to(*low);
   }
-  Tensor logits =
-      Tensor::empty({hidden.size(0), weights.output_weight.size(0)}, hidden.dtype(), hidden.device());
+  Tensor logits = Tensor::empty({hidden.size(0), weight.size(0)}, given.dtype(), hidden.device());
   const bool bias = weights.output_bias.defined();
   if (bias) logits.copy_(weights.output_bias);
   tensor::kernels::matmul(logits, hidden, weight.t(), 1, bias ? 1 : 0);

@@ -21,8 +21,8 @@ struct DecoderPlan {
   tensor::DType product = tensor::DType::f32;
   tensor::Device device;
 
-  // x as the operand of a product: rounded to `product`, in `dtype`, so that sums are in f32.
-  Tensor operand(const Tensor& x) const { return product == dtype ? x : x.to(product).to(dtype); }
+  // x as the operand of a product: in the type `product`. Sums are in `dtype`.
+  Tensor operand(const Tensor& x) const { return x.to(product); }
 
  private:
   void plan_steps(const DecoderInputs& inputs);

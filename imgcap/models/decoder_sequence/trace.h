@@ -19,6 +19,12 @@ inline size_t draw_of_layer(const DecoderPlan& plan, size_t t, int layer) {
   return t * static_cast<size_t>(plan.layers - 1) + static_cast<size_t>(layer) - 1;
 }
 
+// The weights of products, as their operands: rounded once for both passes.
+struct OperandWeights {
+  std::vector<Tensor> ih, hh;  // a layer
+  Tensor query, gate;
+};
+
 // Buffers are packed: the rows of step t follow those of step t - 1. States have n more rows in front, the
 // initial state, so "the step before" is always there.
 struct DecoderTrace {
@@ -31,6 +37,7 @@ struct DecoderTrace {
   std::vector<Layer> layers;
   Tensor query, alpha, context, gate;  // (total, a), (total, p), (total, d) before the gate, (total, d)
   Tensor fed;                          // (total) i64
+  OperandWeights weights;
   DropoutDraws draws;
 };
 
