@@ -12,8 +12,8 @@ struct Bf16Peak {
 };
 
 // Measures for about half a second. `instruction_sets` as machine.h has them: what the processor emulates is no
-// peak. AVX512-BF16 needs a build for it (-march=native); AMX is measured by oneDNN's product of matrices that
-// are laid out for it, so it takes a build with oneDNN and is less than what the unit could do.
+// peak. AVX512-BF16 needs a build for it (-march=native). AMX is measured by our product of matrices, which is less
+// than what the unit could do, on the threads of the pool.
 Bf16Peak measure_bf16(const std::vector<std::string>& instruction_sets, int threads);
 
 }  // namespace imgcap::bench
