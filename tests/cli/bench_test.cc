@@ -1,5 +1,6 @@
 // bench: rows by name and precision, without oneDNN, and how time grows. verbs_test.cc has what it prints.
 #include <doctest/doctest.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -60,6 +61,16 @@ TEST_CASE("bench: prepare takes the photos that it is given, without oneDNN, too
     if (without) CHECK(json.at("machine").at("products") == "Eigen");
   }
   check_refused(run({"bench", "--only", "prepare", "--images", folder / "none", "--pairs", "1"}), "none");
+}
+
+TEST_CASE("IMGCAP_WITHOUT_ONEDNN=1 leaves oneDNN out, and nothing else does") {
+  const auto built_with = [] { return read_json(run({"info", "--json"}).out).at("oneDNN").as_bool(); };
+  const bool before = built_with();
+  ::setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
+  CHECK_FALSE(built_with());
+  ::setenv("IMGCAP_WITHOUT_ONEDNN", "0", 1);
+  CHECK(built_with() == before);
+  ::unsetenv("IMGCAP_WITHOUT_ONEDNN");
 }
 
 TEST_CASE("bench: a processor without bf16 has no peak of it") {

@@ -461,6 +461,7 @@ TEST_CASE("bench: every option counts") {
       ran({"bench", "--only", "caption", "--calls", "1", "--pairs", "1", "--threads", "2"}).out;
   CHECK(has(text, ", 2 of "));
   CHECK(has(text, " GFLOP/s float32, "));
+  CHECK((has(text, " bf16 (") || has(text, " no bf16, ")));
   CHECK(has(text, "\ncaption: process start to caption, model in the box, beam 5\n  imgcap  "));
   CHECK(has(text, " photos/s "));
   // The photo is the one that is given.
