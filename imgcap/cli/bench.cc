@@ -80,11 +80,16 @@ std::string this_program() { return std::filesystem::read_symlink("/proc/self/ex
 
 const std::string kMachine = "machine";
 
-// What `--worker name` prints: a row, or the machine.
+// What `--worker name` prints: a row, the machine, or with --scale a series.
 bench::Finished run_worker(const std::string& name, const Options& o) {
-  return bench::run_process({this_program(), "bench", "--worker", name, "--calls", std::to_string(o.calls),
-                             "--threads", std::to_string(tensor::num_threads()), "--precision",
-                             to_string(o.precision), "--images", o.photos()});
+  std::vector<std::string> command = {this_program(), "bench",
+                                      "--worker",     name,
+                                      "--calls",      std::to_string(o.calls),
+                                      "--threads",    std::to_string(tensor::num_threads()),
+                                      "--precision",  to_string(o.precision),
+                                      "--images",     o.photos()};
+  if (o.scale) command.emplace_back("--scale");
+  return bench::run_process(command);
 }
 
 // Each run has a process of its own, so that its peak memory is its own, too.
@@ -183,10 +188,15 @@ void run_rows(const Options& o) {
   if (o.json) print(json.dump(1) + "\n");
 }
 
+ScaleRequest scale_request(const Options& o) {
+  return {o.only, std::min<int64_t>(o.calls, 3), o.photos(), weights_in_the_box(), o.json};
+}
+
 void run(const Options& o) {
   // For this process and those that it starts, before the first product.
   if (o.without_onednn) setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
   if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
+  if (!o.worker.empty() && o.scale) return run_scale_worker(o.worker, scale_request(o));
   if (!o.worker.empty()) {
     const bench::Row row = bench::run_row(o.worker, {o.calls, o.precision, o.photos(), weights_in_the_box()});
     return print_line(Json::object({{"what", row.what},
@@ -194,9 +204,8 @@ void run(const Options& o) {
                                     {"per_call", row.per_call},
                                     {"seconds", to_json(row.timing)}}));
   }
-  if (o.scale)
-    return run_scale({o.only, std::min<int64_t>(o.calls, 3), o.photos(), weights_in_the_box(), o.json});
-  run_rows(o);
+  o.scale ? run_scale(scale_request(o), [&](const std::string& name) { return run_worker(name, o).out; })
+          : run_rows(o);
 }
 
 }  // namespace

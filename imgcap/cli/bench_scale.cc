@@ -49,6 +49,18 @@ Json json_of(const ScaleSeries& series) {
                        {"points", points}});
 }
 
+ScaleSeries series_of(const Json& json) {
+  ScaleSeries series{json.at("name").as_text(),
+                     json.at("what").as_text(),
+                     json.at("unit").as_text(),
+                     json.at("work_unit").as_text(),
+                     {}};
+  for (const Json& p : json.at("points").items())
+    series.points.push_back({p.at("size").as_int64(), p.at("seconds").as_double(),
+                             p.at("per_second").as_double(), p.at("work").as_double()});
+  return series;
+}
+
 // "hidden (1.4 x at 2048)", where a unit of work takes longer in large sizes than in the smallest; else empty.
 std::string growth(const ScaleSeries& series) {
   if (series.points.back().work < series.points.front().work) return "";  // threads share it
@@ -67,19 +79,22 @@ void score(const std::string& references, const std::string& candidates) {
 
 }  // namespace
 
-void run_scale(const ScaleRequest& request) {
-  const std::vector<std::string> names = chosen(request.only);
-  const bench::ScaleOptions options{request.calls, request.photos, request.weights, score};
+void run_scale(const ScaleRequest& request, const std::function<std::string(const std::string&)>& worker) {
   Json all = Json::array();
   std::vector<std::string> growing;
-  for (const std::string& name : names) {
-    const ScaleSeries series = bench::run_scale(name, options);
+  for (const std::string& name : chosen(request.only)) {
+    const Json json = Json::parse(worker(name), "bench");
+    const ScaleSeries series = series_of(json);
     if (const std::string text = growth(series); !text.empty()) growing.push_back(text);
-    request.json ? all.push_back(json_of(series)) : print(text_of(series));
+    request.json ? all.push_back(json) : print(text_of(series));
   }
   if (request.json) return print(Json::object({{"series", all}}).dump(1) + "\n");
   print(growing.empty() ? "nothing grows faster than its work\n"
                         : "time per work grows in " + tensor::join(growing, ", ") + "\n");
+}
+
+void run_scale_worker(const std::string& name, const ScaleRequest& request) {
+  print_line(json_of(bench::run_scale(name, {request.calls, request.photos, request.weights, score})));
 }
 
 }  // namespace imgcap::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,12 @@ struct ScaleRequest {
   bool json = false;
 };
 
-// Prints a table for each series as it is done, and at the end which of them grow faster than their work.
-void run_scale(const ScaleRequest& request);
+// Prints a table for each series as it is done, and at the end which of them grow faster than their work. Each
+// series is `worker(its name)`: what a process of its own prints by run_scale_worker, as what one has in memory
+// changes what the next one takes.
+void run_scale(const ScaleRequest& request, const std::function<std::string(const std::string&)>& worker);
+
+// One series in this process, as JSON.
+void run_scale_worker(const std::string& name, const ScaleRequest& request);
 
 }  // namespace imgcap::cli
