@@ -14,6 +14,7 @@ enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, eq, ne, lt, le,
 inline bool is_comparison(BinaryOp op) { return op >= BinaryOp::eq; }  // gives bool
 enum class ReduceOp { sum, mean, max, min };
 enum class Activation { none, relu, relu6 };
+enum class PackedFor { few_rows, many_rows };  // what a packed matrix is laid out for: under 64 rows, or more
 
 const char* name_of(UnaryOp op);   // "neg"
 const char* name_of(BinaryOp op);  // "add"

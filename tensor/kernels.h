@@ -68,9 +68,10 @@ IMGCAP_KERNEL(sum_squares, Tensor& out, const std::vector<Tensor>& tensors)
 IMGCAP_KERNEL(matmul, Tensor& out, const Tensor& a, const Tensor& b, double alpha, double beta)
 // --- packed_matrix.cc, for PackedMatrix (packed_matrix.h): b (k, n) laid out for the inner kernel of the
 // device that it is on, in as many elements as that wants
-IMGCAP_KERNEL(pack_matrix, Tensor& packed, const Tensor& b)
+IMGCAP_KERNEL(pack_matrix, Tensor& packed, const Tensor& b, PackedFor use)
 // out (m, n) = a (m, k) b, or out += a b with `accumulate`; rows of a and out may be strided, columns not
-IMGCAP_KERNEL(packed_matmul, Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate)
+IMGCAP_KERNEL(packed_matmul, Tensor& out, const Tensor& a, const Tensor& packed, PackedFor use,
+              bool accumulate)
 
 // --- softmax.cc: along the last dimension; x and out contiguous
 IMGCAP_KERNEL(softmax, Tensor& out, const Tensor& x)

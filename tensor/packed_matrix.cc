@@ -4,10 +4,10 @@
 
 namespace tensor {
 
-PackedMatrix::PackedMatrix(const Tensor& b) : shape_(b.shape()), dtype_(b.dtype()) {
+PackedMatrix::PackedMatrix(const Tensor& b, PackedFor use) : shape_(b.shape()), use_(use), dtype_(b.dtype()) {
   check(b.rank() == 2, ErrorKind::shape, "packed matrix: {} where a matrix is needed", describe(b));
   if (b.dtype() != DType::f64 && b.numel() > 0)
-    kernels::pack_matrix(packed_, b);
+    kernels::pack_matrix(packed_, b, use);
   else
     source_ = b;
 }
@@ -22,7 +22,7 @@ void PackedMatrix::multiply(Tensor& out, const Tensor& a, bool accumulate) const
   check(out.size(1) <= 1 || out.strides()[1] == 1, ErrorKind::argument,
         "packed matrix: the output {} has to have contiguous rows", describe(out));
   const bool rows_dense = a.size(1) <= 1 || a.strides()[1] == 1;
-  kernels::packed_matmul(out, rows_dense ? a : a.contiguous(), packed_, accumulate);
+  kernels::packed_matmul(out, rows_dense ? a : a.contiguous(), packed_, use_, accumulate);
 }
 
 }  // namespace tensor

@@ -121,6 +121,8 @@ class LstmBackward final : public OnceDifferentiable {
     const auto running = [&](const Tensor& gradient) {
       return or_zeros(gradient, h.select(0, 0)).clone().to(gates.dtype());
     };
+    // Laid out once for all steps
+    const tensor::PackedMatrix recurrent(weight_hh, tensor::packed_for(n));
     const size_t last = gradients.size() - 2;
     Tensor dh = running(gradients[last]), dc = running(gradients[last + 1]);
     for (int64_t t = steps; t-- > 0;) {
@@ -128,7 +130,7 @@ class LstmBackward final : public OnceDifferentiable {
       Tensor dpre_t = dpre.select(0, t);
       tensor::kernels::lstm_cell_backward(
           {dpre_t, dc, dh, dc, gates.select(0, t), c_after.select(0, t), c_before.select(0, t)});
-      if (t > 0 || needs(1)) tensor::kernels::matmul(dh, dpre_t.to(x.dtype()), weight_hh, 1, 0);
+      if (t > 0 || needs(1)) recurrent.multiply(dh, dpre_t.to(x.dtype()), false);
     }
     const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = flat.to(x.dtype());
     std::vector<Tensor> result(7);
@@ -162,9 +164,14 @@ LstmSequence run(const char* op, const Variable& x, const LstmState& state, cons
   Tensor flat = gates.view({steps * n, gates.size(2)});
   set_biases(flat, bias_ih, bias_hh);
   multiply_weight(flat, cell.x.data().reshape({steps * n, in}), cell.weight_ih.data(), true);
+  tensor::PackedMatrix recurrent;  // laid out once for all steps
+  if (!one) recurrent = tensor::PackedMatrix(cell.weight_hh.data().t(), tensor::packed_for(n));
   for (int64_t t = 0; t < steps; ++t) {
     Tensor gates_t = gates.select(0, t), h_t = h.after.select(0, t), c_t = c.after.select(0, t);
-    multiply_weight(gates_t, h.before.select(0, t), cell.weight_hh.data(), true);
+    if (one)
+      multiply_weight(gates_t, h.before.select(0, t), cell.weight_hh.data(), true);
+    else
+      recurrent.multiply(gates_t, h.before.select(0, t), true);
     tensor::kernels::lstm_cell(h_t, c_t, gates_t, gates_t, c.before.select(0, t));
   }
   std::vector<Tensor> outputs = {h.after.select(0, steps - 1), c.after.select(0, steps - 1)};

@@ -12,11 +12,13 @@
 #include "imgcap/models/decoder.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/report/html.h"
+#include "imgcap/training/precision.h"
 #include "imgcap/training/weights_file.h"
 #include "nn/summary.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/native_types.h"
 #include "tensor/thread_pool.h"
 
 namespace imgcap::cli {
@@ -49,6 +51,7 @@ void show_build(const Options& o) {
                              {"CUDA", false},
                              {"processor", bench::processor_name()},
                              {"instruction_sets", sets},
+                             {"native_bf16", tensor::has_native_products(tensor::DType::bf16)},
                              {"threads", tensor::num_threads()}}));
     return;
   }
@@ -60,9 +63,10 @@ void show_build(const Options& o) {
       "CUDA:          no\n"
       "processor:     {}\n"
       "threads:       {}\n"
+      "16 bits:       {}\n"
       "instructions: ",
       IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), readable_formats(),
-      bench::processor_name(), tensor::num_threads());
+      bench::processor_name(), tensor::num_threads(), describe_16_bits());
   for (const std::string& set : sets) text += " " + set;
   print(text + "\n");
 }

@@ -11,6 +11,7 @@
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_split.h"
 #include "imgcap/models/decoder_settings.h"
+#include "imgcap/training/precision.h"
 #include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/error.h"
@@ -132,8 +133,22 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
   return info;
 }
 
+// In place of `auto`; a run that goes on keeps what it has. One line says what precision 16-bit training has here.
+void settle_precision(Options& o) {
+  if (o.train.precision == Precision::automatic && o.resume) {
+    o.train.precision = precision_of_run(o.out + "/last.safetensors");
+  } else if (o.train.precision == Precision::automatic) {
+    const PrecisionChoice choice = choose_precision();
+    o.train.precision = choice.precision;
+    tell(tensor::format("precision {}: {}\n", to_string(choice.precision), choice.why));
+  } else if (o.train.precision != Precision::f32) {
+    tell(tensor::format("precision {}; here {}\n", to_string(o.train.precision), describe_16_bits()));
+  }
+}
+
 // What is not said takes its value from what is, and what does not fit together is refused.
 void settle(Options& o, const Verb& verb) {
+  settle_precision(o);
   set_unsaid(o.train, o.decoder.kind, [&](const char* flag) { return verb.given(flag); });
   const bool batch_statistics = behaviours_of(o.train).batch_statistics;
   if (batch_statistics && !verb.given("--encoder-mode") && o.train.finetune == 0)

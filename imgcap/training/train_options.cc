@@ -17,6 +17,8 @@ tensor::DType dtype_of(Precision precision) {
 
 void validate(const TrainOptions& o) {
   check_bounds(o);
+  check(o.precision != Precision::automatic, ErrorKind::argument,
+        "train: the precision auto has to be chosen before the run: f32, f16 or bf16");
   check(o.objective == Objective::cross_entropy ||
             (o.teacher_forcing == 1 && o.label_smoothing == 0 && !behaviours_of(o).count_start),
         ErrorKind::argument,

@@ -30,9 +30,14 @@ constexpr std::array<const char*, 2> names_of(Objective) { return {"cross-entrop
 
 // Of the products in the forward and backward pass (autograd/autocast.h). Weights, their gradients and
 // validation are f32 whatever it is.
-enum class Precision { f32, f16, bf16 };
-constexpr std::array<const char*, 3> names_of(Precision) { return {"f32", "f16", "bf16"}; }
-tensor::DType dtype_of(Precision precision);
+enum class Precision {
+  f32,
+  f16,
+  bf16,
+  automatic,  // to be chosen before the run (precision.h)
+};
+constexpr std::array<const char*, 4> names_of(Precision) { return {"f32", "f16", "bf16", "auto"}; }
+tensor::DType dtype_of(Precision precision);  // not of `automatic`
 
 // What sets TrainOptions::compat_original, as refusals name it.
 inline constexpr const char* kCompatFlag = "--compat original";

@@ -23,13 +23,13 @@ void matmul(Tensor& out, const Tensor& a, const Tensor& b, double, double) {
           "matmul: batches differ: {} x {} into {}", a.shape(), b.shape(), out.shape());
 }
 
-void pack_matrix(Tensor&, const Tensor& b) {
+void pack_matrix(Tensor&, const Tensor& b, PackedFor) {
   check(b.rank() == 2, ErrorKind::shape, "pack_matrix: {} where a matrix is needed", describe(b));
   check(b.dtype() == DType::f32 || is_half(b.dtype()), ErrorKind::dtype,
         "pack_matrix: f32 or a 16-bit type is needed, not {}", describe(b));
 }
 
-void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool) {
+void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, PackedFor, bool) {
   const auto dense = [](const Tensor& x) {
     return x.rank() == 2 && (x.dtype() == DType::f32 || is_half(x.dtype())) &&
            (x.size(1) <= 1 || x.strides()[1] == 1);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "tensor/cpu/onednn.h"
+#include "tensor/cpu/packed_gemm.h"
 #include "tensor/error.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
@@ -108,6 +109,32 @@ Tensor normalize(MatrixView<const T>& x, int64_t rows, int64_t cols) {
 
 int64_t tile_count(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
+#if defined(IMGCAP_HAVE_ONEDNN)
+// Products that are large in every direction are worth laying out.
+bool is_large(int64_t m, int64_t n, int64_t k) {
+  return m >= 64 && n >= 64 && k >= 64 && m * n * k >= 1 << 22;
+}
+
+void multiply_laid_out(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const float> a,
+                       MatrixView<const float> b, float beta, MatrixView<float> c) {
+  // A piece of k at a time, to bound the memory.
+  constexpr int64_t kPiece = 2560;
+  for (int64_t first = 0; first < k; first += kPiece) {
+    const int64_t depth = std::min(kPiece, k - first);
+    Tensor packed = Tensor::empty({packed_size<float>(depth, n)}), rows;
+    pack<float>(packed.mutable_data<float>(), depth, n, {b.data + first * b.row, b.row, b.col});
+    const MatrixView<const float> part{a.data + first * a.col, a.row, a.col};
+    const bool dense = part.col == 1 && part.row == depth;
+    if (!dense) {
+      rows = Tensor::empty({m, depth});
+      lay_out(rows.mutable_data<float>(), m, depth, part);
+    }
+    multiply_packed<float>({m, n, depth, dense ? part.data : rows.data<float>(), packed.data<float>(), c.data,
+                            DType::f32, c.row, alpha, first == 0 ? beta : 1});
+  }
+}
+#endif
+
 }  // namespace
 
 template <class T>
@@ -131,7 +158,11 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
   bool onednn = false;
 #if defined(IMGCAP_HAVE_ONEDNN)
   std::optional<OneDnnProduct> product;
-  if (std::is_same_v<T, float> && !is_tiny(m, n, k)) onednn = product.emplace().allowed();
+  if constexpr (std::is_same_v<T, float>) {
+    if (!is_tiny(m, n, k)) onednn = product.emplace().allowed();
+    if (onednn && is_large(m, n, k) && has_packed_gemm<float>())
+      return multiply_laid_out(m, n, k, alpha, a, b, beta, c);
+  }
 #endif
   parallel_each(tiles_m * tiles_n, 1, [&](int64_t t) {
     const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;

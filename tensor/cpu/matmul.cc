@@ -1,6 +1,5 @@
-#include "tensor/cpu/bf16_gemm.h"
 #include "tensor/cpu/gemm.h"
-#include "tensor/cpu/onednn.h"
+#include "tensor/cpu/packed_gemm.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -10,32 +9,31 @@ namespace {
 // Below this many multiplications laying b out costs more than it saves.
 constexpr int64_t kSmallProduct = int64_t{1} << 18;
 
-bool is_product_in_bf16(const Tensor& out, const Tensor& a, const Tensor& b, double alpha, double beta) {
+bool is_product_in_bf16(const Tensor& out, const Tensor& a, const Tensor& b) {
   return a.dtype() == DType::bf16 && b.dtype() == DType::bf16 &&
-         (out.dtype() == DType::f32 || out.dtype() == DType::bf16) && alpha == 1 &&
-         (beta == 0 || beta == 1) && out.size(-2) * out.size(-1) * a.size(-1) >= kSmallProduct &&
-         has_bf16_products();
+         (out.dtype() == DType::f32 || out.dtype() == DType::bf16) &&
+         out.size(-2) * out.size(-1) * a.size(-1) >= kSmallProduct && has_packed_gemm<bf16>();
 }
 
-void multiply_bf16(Tensor& out, const Tensor& a, const Tensor& b, bool accumulate) {
+void multiply_bf16(Tensor& out, const Tensor& a, const Tensor& b, double alpha, double beta) {
   const int64_t m = out.size(-2), n = out.size(-1), k = a.size(-1);
   const auto matrix = [](const Tensor& x, int64_t i) -> MatrixView<const bf16> {
     const int64_t batch = x.rank() == 3 && x.size(0) > 1 ? x.strides()[0] : 0;
     return {x.device_data<bf16>() + i * batch, x.strides().at(-2), x.strides().at(-1)};
   };
   const int64_t batches = out.rank() == 3 ? out.size(0) : 1;
-  Tensor packed = Tensor::empty({bf16_packed_size(k, n)}, DType::bf16), rows;
+  Tensor packed = Tensor::empty({packed_size<bf16>(k, n)}, DType::bf16), rows;
   if (!a.is_contiguous()) rows = Tensor::empty({m, k}, DType::bf16);
   for (int64_t i = 0; i < batches; ++i) {
-    if (i == 0 || b.size(0) > 1) pack_bf16(packed.mutable_device_data<bf16>(), k, n, matrix(b, i));
+    if (i == 0 || b.size(0) > 1) pack(packed.mutable_device_data<bf16>(), k, n, matrix(b, i));
     const bf16* from = matrix(a, i).data;
     if (rows.defined()) {
-      lay_out_bf16(rows.mutable_device_data<bf16>(), m, k, matrix(a, i));
+      lay_out(rows.mutable_device_data<bf16>(), m, k, matrix(a, i));
       from = rows.device_data<bf16>();
     }
     Tensor c = out.rank() == 3 ? out.select(0, i) : out;
-    multiply_packed_bf16({m, n, k, from, packed.device_data<bf16>(), c.mutable_device_raw(), c.dtype(),
-                          c.strides()[0], accumulate});
+    multiply_packed<bf16>({m, n, k, from, packed.device_data<bf16>(), c.mutable_device_raw(), c.dtype(),
+                           c.strides()[0], static_cast<float>(alpha), static_cast<float>(beta)});
   }
 }
 
@@ -51,7 +49,7 @@ void multiply_widened(Tensor& out, const Tensor& a, const Tensor& b, double alph
 }  // namespace
 
 void matmul(Tensor& out, const Tensor& a, const Tensor& b, double alpha, double beta) {
-  if (is_product_in_bf16(out, a, b, alpha, beta)) return multiply_bf16(out, a, b, beta == 1);
+  if (is_product_in_bf16(out, a, b)) return multiply_bf16(out, a, b, alpha, beta);
   if (is_half(out.dtype()) || is_half(a.dtype()) || is_half(b.dtype()))
     return multiply_widened(out, a, b, alpha, beta);
   const bool batched = out.rank() == 3;

@@ -73,16 +73,6 @@ OneDnnProduct::OneDnnProduct() {
 void keep_onednn_on_this_thread() {
   [[maybe_unused]] thread_local const bool single_threaded = (omp_set_num_threads(1), true);
 }
-
-bool has_bf16_products() {
-  static const bool has = [] {
-    const int isa = dnnl_get_effective_cpu_isa();  // a set of bits, each with those of what it extends
-    return uses_onednn() && (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
-  }();
-  return has;
-}
-#else
-bool has_bf16_products() { return false; }
 #endif
 
 }  // namespace tensor::cpu

@@ -7,10 +7,6 @@
 
 namespace tensor::cpu {
 
-// Whether this processor multiplies bf16 numbers by instructions of its own (AVX512-BF16, AMX) and oneDNN is
-// there to use them. Else products of bf16 are made in f32 of widened numbers.
-bool has_bf16_products();
-
 #if defined(IMGCAP_HAVE_ONEDNN)
 // For the duration of a whole product, not of each of its tiles: holds this thread's signals, and says whether
 // oneDNN may be called. It may not once the program ends: its generated code goes with its static objects.

@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "tensor/cpu/bf16_gemm.h"
 #include "tensor/cpu/dense_tile.h"
-#include "tensor/cpu/onednn.h"
+#include "tensor/cpu/packed_gemm.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -128,32 +127,53 @@ void multiply_panels(Tensor& out, const Tensor& a, const Tensor& packed, bool ac
   }
 }
 
-}  // namespace
-
-void pack_matrix(Tensor& packed, const Tensor& b) {
-  if (b.dtype() != DType::bf16 || !has_bf16_products())
-    return pack_panels(packed, tensor::internal::widen(b));
+// Of 16-bit operands and of many rows; how others are packed is this file's.
+template <class T>
+void pack_blocks(Tensor& packed, const Tensor& b) {
   const int64_t k = b.size(0), n = b.size(1);
-  packed = Tensor::empty({bf16_packed_size(k, n)}, DType::bf16, b.device());
-  pack_bf16(packed.mutable_device_data<bf16>(), k, n,
-            {b.device_data<bf16>(), b.strides()[0], b.strides()[1]});
+  packed = Tensor::empty({packed_size<T>(k, n)}, dtype_of<T>::value, b.device());
+  pack<T>(packed.mutable_device_data<T>(), k, n, {b.device_data<T>(), b.strides()[0], b.strides()[1]});
 }
 
-void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
-  const int64_t m = a.size(0), n = out.size(1), k = a.size(1);
-  const bool native = packed.dtype() == DType::bf16;
-  check(packed.numel() == (native ? bf16_packed_size(k, n) : k * panels_of(n) * kPanel), ErrorKind::shape,
-        "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
-  if (m == 0) return;
-  if (native && out.dtype() != DType::f16) {
-    const Tensor rows = a.to(DType::bf16).contiguous();
-    return multiply_packed_bf16({m, n, k, rows.device_data<bf16>(), packed.device_data<bf16>(),
-                                 out.mutable_device_raw(), out.dtype(), out.strides()[0], accumulate});
+template <class T>
+void multiply_blocks(Tensor& out, const Tensor& a, const Tensor& packed, bool accumulate) {
+  const Tensor rows = a.contiguous();
+  multiply_packed<T>({a.size(0), out.size(1), a.size(1), rows.device_data<T>(), packed.device_data<T>(),
+                      out.mutable_device_raw(), out.dtype(), out.strides()[0], 1, accumulate ? 1.0f : 0.0f});
+}
+
+bool has_blocks(DType type, PackedFor use) {
+  return type == DType::bf16 ? has_packed_gemm<bf16>()
+                             : use == PackedFor::many_rows && has_packed_gemm<float>();
+}
+
+}  // namespace
+
+void pack_matrix(Tensor& packed, const Tensor& b, PackedFor use) {
+  if (!has_blocks(b.dtype(), use)) return pack_panels(packed, tensor::internal::widen(b));
+  if (b.dtype() == DType::bf16) return pack_blocks<bf16>(packed, b);
+  pack_blocks<float>(packed, tensor::internal::widen(b));
+}
+
+void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, PackedFor use, bool accumulate) {
+  const int64_t n = out.size(1), k = a.size(1);
+  const bool native = packed.dtype() == DType::bf16, blocks = native || has_blocks(DType::f32, use);
+  check(packed.numel() == (native   ? packed_size<bf16>(k, n)
+                           : blocks ? packed_size<float>(k, n)
+                                    : k * panels_of(n) * kPanel),
+        ErrorKind::shape, "packed_matmul: {} by another packed matrix into {}", describe(a), describe(out));
+  if (a.size(0) == 0) return;
+  if (native && out.dtype() != DType::f16)
+    return multiply_blocks<bf16>(out, a.to(DType::bf16), packed, accumulate);
+  if (is_half(out.dtype())) {
+    Tensor wide = out.to(DType::f32);
+    packed_matmul(wide, a, packed, use, accumulate);
+    out.copy_(wide);
+    return;
   }
-  if (!is_half(out.dtype())) return multiply_panels(out, tensor::internal::widen(a), packed, accumulate);
-  Tensor wide = out.to(DType::f32);
-  packed_matmul(wide, a, packed, accumulate);
-  out.copy_(wide);
+  const Tensor rows = tensor::internal::widen(a);
+  blocks ? multiply_blocks<float>(out, rows, packed, accumulate)
+         : multiply_panels(out, rows, packed, accumulate);
 }
 
 }  // namespace tensor::cpu

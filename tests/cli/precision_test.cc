@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tensor/io/safetensors.h"
+#include "tensor/native_types.h"
 #include "tests/cli/training_run.h"
 
 using tensor::io::Json;
@@ -142,6 +143,26 @@ TEST_CASE("gradients that overflow skip the step and halve the scale, and a resu
     CHECK(tensor.bytes() == b.at(name).bytes());
     CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), static_cast<size_t>(tensor.bytes())) == 0);
   }
+}
+
+TEST_CASE("precision auto becomes f32 or bf16, and a run that goes on keeps what it has") {
+  const Folder folder;
+  const Result begun = train(folder, "auto", {"--steps", "2", "--precision", "auto"});
+  const bool bf16 = has(begun.out, "precision bf16: a step's product in bf16 takes 0.");
+  CHECK(bf16 != has(begun.out, "precision f32: "));
+  if (!tensor::has_native_products(tensor::DType::bf16))
+    CHECK(has(begun.out, "precision f32: this processor has no arithmetic of its own for bf16"));
+  const std::string chosen = bf16 ? "bf16" : "f32";
+  train(folder, "auto", {"--steps", "4", "--precision", "auto", "--resume"});
+  train(folder, "chosen", {"--steps", "4", "--precision", chosen});
+  const auto a = steps(folder, "auto"), b = steps(folder, "chosen");
+  REQUIRE(a.size() == 4);
+  REQUIRE(b.size() == 4);
+  for (size_t i = 0; i < 4; ++i) CHECK(a[i].at("loss") == b[i].at("loss"));
+  // A run in f16 goes on in f16.
+  train(folder, "half", {"--steps", "2", "--precision", "f16"});
+  train(folder, "half", {"--steps", "4", "--precision", "auto", "--resume"});
+  CHECK(steps(folder, "half").back().find("loss_scale") != nullptr);
 }
 
 TEST_CASE("precision: what is refused") {

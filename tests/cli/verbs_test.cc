@@ -11,7 +11,9 @@
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/training/encode.h"
+#include "imgcap/training/precision.h"
 #include "tensor/format.h"
+#include "tensor/native_types.h"
 #include "tests/cli/given.h"
 #include "tests/cli/small_model.h"
 #include "tests/data_dir.h"
@@ -337,10 +339,11 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   CHECK(about.starts_with(tensor::format(
       "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          "
       "no\n"
-      "processor:     {}\nthreads:       3\ninstructions: ",
+      "processor:     {}\nthreads:       3\n16 bits:       {}\ninstructions: ",
       build.at("version").as_text(), build.at("compiler").as_text(),
       build.at("oneDNN").as_bool() ? "yes" : "no", build.at("libjpeg-turbo").as_bool() ? "yes" : "no",
-      readable_formats(), build.at("processor").as_text())));
+      readable_formats(), build.at("processor").as_text(), describe_16_bits())));
+  CHECK(build.at("native_bf16") == tensor::has_native_products(tensor::DType::bf16));
   CHECK(build.at("threads") == 3);
   CHECK(build.at("CUDA") == false);
   // PyTorch's files are known by their contents or their names.

@@ -102,11 +102,11 @@ TEST_CASE("products of 16 bits: stacks, strides of zero and every third column")
   CHECK(worst(scaled, Tensor::zeros({70, 150}), one_row, every_third) < 1);
 }
 
-TEST_CASE("products of 16 bits: a packed matrix") {
-  for (const DType type : {DType::bf16, DType::f16})
+TEST_CASE("products of 16 bits: a packed matrix, and one of f32 for many rows") {
+  for (const DType type : {DType::bf16, DType::f16, DType::f32})
     for (const auto& [k, n] : {std::pair<int64_t, int64_t>{1, 1}, {33, 65}, {512, 300}}) {
       const Tensor b = random({k, n}, type, 2), a = random({200, k}, type, 1);
-      const PackedMatrix packed(b);
+      const PackedMatrix packed(b, PackedFor::many_rows);
       const Tensor start = random({200, n}, DType::f32, 3);
       Tensor all = start.clone();
       packed.multiply(all, a, true);
@@ -124,8 +124,7 @@ TEST_CASE("products of 16 bits: a packed matrix") {
       packed.multiply(inner, left, false);
       CHECK(worst(inner, Tensor::zeros({200, n}), left, b) < 1);
       CHECK(values(wide.slice(1, 0, 2)) == std::vector<float>(400, 0.0f));
-      Tensor f32_rows = Tensor::zeros({200, k});
-      CHECK_THROWS_AS(packed.multiply(inner, f32_rows, false), Error);
+      CHECK_THROWS_AS(packed.multiply(inner, Tensor::zeros({200, k}, DType::f64), false), Error);
     }
 }
 

@@ -102,13 +102,13 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
       {"pack_matrix",
        [=](DType t) {
          Tensor out;
-         kernels::pack_matrix(out, n({3, 2}, t));
+         kernels::pack_matrix(out, n({3, 2}, t), tensor::PackedFor::few_rows);
        }},
       {"packed_matmul",
        [=](DType t) {
          Tensor packed, out = n({2, 2}, t);
-         kernels::pack_matrix(packed, n({3, 2}, DType::f32));
-         kernels::packed_matmul(out, n({2, 3}, t), packed, false);
+         kernels::pack_matrix(packed, n({3, 2}, DType::f32), tensor::PackedFor::few_rows);
+         kernels::packed_matmul(out, n({2, 3}, t), packed, tensor::PackedFor::few_rows, false);
        }},
       {"softmax",
        [=](DType t) {

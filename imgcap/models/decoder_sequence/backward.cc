@@ -1,7 +1,6 @@
 #include "autograd/custom_op.h"
 #include "imgcap/models/decoder_sequence/trace.h"
 #include "tensor/kernels.h"
-#include "tensor/packed_matrix.h"
 
 namespace imgcap {
 namespace {
@@ -164,16 +163,16 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     Products products;
     for (int l = 0; l < plan_.layers; ++l) {
       const auto at = static_cast<size_t>(l);
-      products.state.push_back(PackedMatrix(weights.hh[at]));
-      products.below.push_back(l == 0 ? PackedMatrix() : PackedMatrix(weights.ih[at]));
+      products.state.push_back(plan_.packed(weights.hh[at]));
+      products.below.push_back(l == 0 ? PackedMatrix() : plan_.packed(weights.ih[at]));
     }
     if (!plan_.attention) return products;
     products.context =
-        PackedMatrix(weights.ih[0].slice(1, plan_.embedding, plan_.embedding + plan_.features));
-    products.query = PackedMatrix(weights.query);
+        plan_.packed(weights.ih[0].slice(1, plan_.embedding, plan_.embedding + plan_.features));
+    products.query = plan_.packed(weights.query);
     products.keys = plan_.operand(kept(kKeys)).contiguous();
     products.values = plan_.operand(kept(kValues)).contiguous();
-    if (plan_.gate) products.gate = PackedMatrix(weights.gate);
+    if (plan_.gate) products.gate = plan_.packed(weights.gate);
     return products;
   }
 

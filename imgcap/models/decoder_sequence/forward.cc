@@ -3,7 +3,6 @@
 #include "autograd/custom_op.h"
 #include "imgcap/models/decoder_sequence/trace.h"
 #include "tensor/kernels.h"
-#include "tensor/packed_matrix.h"
 
 namespace imgcap {
 namespace {
@@ -53,16 +52,16 @@ class Forward {
       biases_.push_back(bias);
       // Layer 0 sees a word and a context, which are multiplied apart.
       const Tensor ih = plan_.operand(weights.weight_ih.data()), hh = plan_.operand(weights.weight_hh.data());
-      below_.push_back(l == 0 ? PackedMatrix() : PackedMatrix(ih.t()));
-      state_.push_back(PackedMatrix(hh.t()));
+      below_.push_back(l == 0 ? PackedMatrix() : plan_.packed(ih.t()));
+      state_.push_back(plan_.packed(hh.t()));
       trace_.weights.ih.push_back(ih), trace_.weights.hh.push_back(hh);
       trace_.layers.push_back(std::move(layer));
     }
     const Tensor weight = trace_.weights.ih[0];
-    word_ = PackedMatrix(weight.slice(1, 0, plan_.embedding).t());
+    word_ = plan_.packed(weight.slice(1, 0, plan_.embedding).t());
     trace_.fed = make({plan_.total}, DType::i64);
     if (!plan_.attention) return;
-    context_ = PackedMatrix(weight.slice(1, plan_.embedding, plan_.embedding + plan_.features).t());
+    context_ = plan_.packed(weight.slice(1, plan_.embedding, plan_.embedding + plan_.features).t());
     trace_.query = make({plan_.total, plan_.width});
     trace_.alpha = make({plan_.total, plan_.places});
     if (plan_.gate) {
@@ -70,10 +69,10 @@ class Forward {
       trace_.gate = make({plan_.total, plan_.features});
     }
     trace_.weights.query = plan_.operand(weights_.query_weight.data());
-    query_ = PackedMatrix(trace_.weights.query.t());
+    query_ = plan_.packed(trace_.weights.query.t());
     if (plan_.gate) {
       trace_.weights.gate = plan_.operand(weights_.gate_weight.data());
-      gate_ = PackedMatrix(trace_.weights.gate.t());
+      gate_ = plan_.packed(trace_.weights.gate.t());
     }
     keys_ = plan_.operand(inputs_.keys.data()).contiguous();
     values_ = plan_.operand(inputs_.values.data()).contiguous();

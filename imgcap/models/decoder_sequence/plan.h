@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "imgcap/models/decoder_sequence/decoder_sequence.h"
+#include "tensor/packed_matrix.h"
 
 namespace imgcap {
 
@@ -23,6 +24,10 @@ struct DecoderPlan {
 
   // x as the operand of a product: in the type `product`. Sums are in `dtype`.
   Tensor operand(const Tensor& x) const { return x.to(product); }
+  // A weight that each step multiplies its rows by.
+  tensor::PackedMatrix packed(const Tensor& operand) const {
+    return tensor::PackedMatrix(operand, tensor::packed_for(rows));
+  }
 
  private:
   void plan_steps(const DecoderInputs& inputs);
