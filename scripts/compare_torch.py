@@ -2,9 +2,11 @@
 """Measures rows of `imgcap bench` and the same jobs by PyTorch, in turn, and prints how they compare.
 
 Each pair is a run of imgcap and then one of each PyTorch variant: "original" is the model as published, "best" and
-"jit" what a careful user would write. The speed is the median of the pairs' ratios, as the two halves of a pair ran at
-one time; the memory is the largest resident set of any run. Needs a build (scripts/build.sh), and a Python with PyTorch
-and the two programs that do the jobs: torch_baselines.py and imgcap_torch.py.
+"jit" what a careful user would write. Where a variant has several ways (its mode, or 32 bits where imgcap computes in
+bf16), each pair runs all that may still be the fastest, and that one is what imgcap is compared with. The speed is the
+median of the pairs' ratios, as the two halves of a pair ran at one time; the memory is the largest resident set of any
+run. Needs a build (scripts/build.sh), and a Python with PyTorch and the programs that do the jobs: torch_baselines.py
+and imgcap_torch.py; torch_layers.py is beside this script.
 
   scripts/compare_torch.py --only train-attention --torch-program torch_baselines.py [--python PYTHON] [--json]
 """
@@ -18,10 +20,15 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
 # Without these PyTorch returns its buffers to the system at each step.
 KEEP_BUFFERS = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000",
                 "MALLOC_TOP_PAD_": "500000000"}
+
+
+# A way that takes more times the fastest one's time is not run in further pairs.
+WORTH_ANOTHER_RUN = 1.3
 
 
 class Error(Exception):
@@ -31,11 +38,13 @@ class Error(Exception):
 class Job:
     """What does a row in PyTorch, and where it prints its timing: read(its JSON) is {median, min, max} in seconds.
 
-    Without `read` the process is timed from start to end. {calls}, {threads} and {precision} stand for the options.
+    Without `read` the process is timed from start to end. {calls} and {threads} stand for the options. Of several
+    `ways`, each a text of arguments, the fastest counts.
     """
 
-    def __init__(self, variant, program, arguments, read=None):
-        self.variant, self.program, self.arguments, self.read = variant, program, arguments.split(), read
+    def __init__(self, variant, program, ways, read=None):
+        self.variant, self.program, self.read = variant, program, read
+        self.ways = [way.split() for way in ways]
 
 
 def encoding_and_search(printed):
@@ -44,42 +53,70 @@ def encoding_and_search(printed):
             for ours, theirs in (("median", "p50"), ("min", "min"), ("max", "p95"))}
 
 
-def step(variant):
+def seconds(printed):
+    return printed["seconds"]
+
+
+# What PyTorch computes in where imgcap does in the key: its best.
+DTYPES = {"f32": ["f32"], "f16": ["f16"], "bf16": ["f32", "bf16"]}
+
+
+def step(variant, precision):
     return Job(variant, "torch_baselines.py",
-               f"train --variant {variant} --device cpu --dtype {{precision}} --batch 128 --len 20 --reps {{calls}}",
-               lambda printed: printed["seconds"])
+               [f"train --variant {variant} --device cpu --dtype {dtype} --batch 128 --len 20 --reps {{calls}}"
+                for dtype in DTYPES[precision]], seconds)
 
 
-def resnet50(photos):
-    return Job("jit", "imgcap_torch.py",
-               f"resnet --mode jit --batches {photos} --threads {{threads}} --reps {{calls}}",
+def resnet50(photos, precision):
+    modes = ["jit"] if precision == "f32" else ["jit", "bf16", "bf16cl"]
+    return Job("jit" if precision == "f32" else "best", "imgcap_torch.py",
+               [f"resnet --mode {mode} --batches {photos} --threads {{threads}} --reps {{calls}}" for mode in modes],
                lambda printed: printed["sec"])
+
+
+def layer(arguments, precision, modes=("",)):
+    return Job("best", "torch_layers.py",
+               [f"{arguments} --dtype {dtype}{mode} --threads {{threads}} --reps {{calls}}"
+                for dtype in DTYPES[precision] for mode in modes], seconds)
+
+
+def lite2(photos, precision):
+    return layer(f"lite2 --batch {photos}", precision, (" --mode eager", " --mode jit"))
 
 
 def caption(variant, search):
     return Job(variant, "imgcap_torch.py",
-               f"infer --search {search} --beam 5 --threads {{threads}} --reps {{calls}}", encoding_and_search)
+               [f"infer --search {search} --beam 5 --threads {{threads}} --reps {{calls}}"], encoding_and_search)
 
 
-def plain_step(more=""):
+def plain_step(precision):
+    more = {"f32": [""], "bf16": ["", " --bf16"]}[precision]
     return Job("original", "imgcap_torch.py",
-               f"train --variant noattn --encoder none --batch 128 --len 20{more} --threads {{threads}} --reps {{calls}}",
-               lambda printed: printed["total"])
+               [f"train --variant noattn --encoder none --batch 128 --len 20{one} --threads {{threads}} --reps {{calls}}"
+                for one in more], lambda printed: printed["total"])
 
 
-# Rows of `imgcap bench` by precision. PyTorch's program for the plain model has no f16.
-TRAINING = {"train-attention": [step("original"), step("best")]}
+def training(precision):
+    return {"train-attention": [step("original", precision), step("best", precision)],
+            "train-plain": [plain_step(precision)], "lstm": [layer("lstm", precision)]}
+
+
+def encoding(precision):
+    return {"resnet50-b1": [resnet50(1, precision)], "resnet50-b8": [resnet50(8, precision)],
+            "lite2-b1": [lite2(1, precision)], "lite2-b16": [lite2(16, precision)]}
+
+
+# Rows of `imgcap bench` by precision. PyTorch's programs for the plain model and for layers have no f16 on a processor.
 JOBS = {
     "f32": {
-        **TRAINING,
-        "train-plain": [plain_step()],
-        "resnet50-b1": [resnet50(1)],
-        "resnet50-b8": [resnet50(8)],
+        **training("f32"),
+        **encoding("f32"),
+        "prepare": [],
         "caption-resnet50": [caption("original", "beam-orig"), caption("best", "beam-batched")],
-        "caption": [Job("original", "imgcap_torch.py", "startup --threads {threads}")],
+        "caption": [Job("original", "imgcap_torch.py", ["startup --threads {threads}"])],
     },
-    "f16": {**TRAINING, "train-plain": []},
-    "bf16": {**TRAINING, "train-plain": [plain_step(" --bf16")]},
+    "f16": {"train-attention": [step("original", "f16"), step("best", "f16")], "train-plain": [], "lstm": []},
+    "bf16": {**training("bf16"), **encoding("bf16")},
 }
 
 
@@ -96,13 +133,15 @@ def chosen_rows(only, precision):
 
 
 def find_program(name, given):
-    """The file of that name among those given, else the one beside the first."""
+    """The file of that name among those given, else the one beside the first, or beside this script."""
     for file in given:
         if file.name == name:
             if not file.exists():
                 raise Error(f"--torch-program {file}: not there")
             return file
     beside = given[0].parent / name
+    if not beside.exists() and (HERE / name).exists():
+        return HERE / name
     if not beside.exists():
         raise Error(f"{beside}: not there, and no --torch-program names {name}")
     return beside
@@ -142,11 +181,13 @@ def run_imgcap(options, row):
         raise Error(f"{options.imgcap}: printed no JSON: {printed[:200]}") from None
 
 
-def run_torch(options, job):
+def filled(options, way):
+    return [argument.format(calls=options.calls, threads=options.threads) for argument in way]
+
+
+def run_torch(options, job, way):
     """{median, min, max} in seconds, and the peak memory in MiB."""
-    values = {"calls": options.calls, "threads": options.threads, "precision": options.precision}
-    command = [options.python, str(find_program(job.program, options.torch_program))]
-    command += [argument.format(**values) for argument in job.arguments]
+    command = [options.python, str(find_program(job.program, options.torch_program)), *filled(options, way)]
     printed, seconds, peak = run(command, {**KEEP_BUFFERS, "OMP_NUM_THREADS": str(options.threads)})
     if job.read is None:
         return {"median": seconds, "min": seconds, "max": seconds}, peak
@@ -164,36 +205,59 @@ def of_runs(timings):
             "max": max(t["max"] for t in timings)}
 
 
+class Tried:
+    """One way of a job, and what its runs said."""
+
+    def __init__(self, way):
+        self.way, self.timings, self.peak = way, [], 0
+
+    def run(self, options, job):
+        timing, used = run_torch(options, job, self.way)
+        self.timings.append(timing)
+        self.peak = max(self.peak, used)
+
+    def median(self):
+        return statistics.median(timing["median"] for timing in self.timings)
+
+
 def compare(options, row):
     """The machine, and the row as `imgcap bench --json` has it, with a list "torch" of what PyTorch took."""
     jobs = JOBS[options.precision][row]
-    ours, peak, theirs, peaks = [], 0, [[] for _ in jobs], [0] * len(jobs)
+    ours, peak, tried = [], 0, [[Tried(way) for way in job.ways] for job in jobs]
     for _ in range(options.pairs):
         said = run_imgcap(options, row)
         result = said["rows"][0]
         ours.append(result["seconds"])
         peak = max(peak, result["peak_mib"])
         for k, job in enumerate(jobs):
-            timing, used = run_torch(options, job)
-            theirs[k].append(timing)
-            peaks[k] = max(peaks[k], used)
+            for one in tried[k]:
+                one.run(options, job)
+            fastest = min(one.median() for one in tried[k])
+            tried[k] = [one for one in tried[k] if one.median() <= WORTH_ANOTHER_RUN * fastest]
     seconds = of_runs(ours)
     per_call = result["per_second"] * result["seconds"]["median"]
     result.update(seconds=seconds, per_second=per_call / seconds["median"], runs=options.pairs, peak_mib=peak)
     if jobs:
         result["torch"] = []
-    for job, timings, used in zip(jobs, theirs, peaks):
-        all_runs = of_runs(timings)
-        ratios = [other["median"] / own["median"] for own, other in zip(ours, timings)]
-        result["torch"].append({"variant": job.variant, "per_second": per_call / all_runs["median"],
-                                "seconds": all_runs, "peak_mib": used, "speed_ratio": statistics.median(ratios),
-                                "memory_ratio": peak / used})
+    for job, ways in zip(jobs, tried):
+        best = min(ways, key=Tried.median)
+        all_runs = of_runs(best.timings)
+        ratios = [other["median"] / own["median"] for own, other in zip(ours, best.timings)]
+        result["torch"].append({"variant": job.variant, "arguments": " ".join(filled(options, best.way)),
+                                "per_second": per_call / all_runs["median"], "seconds": all_runs, "peak_mib": best.peak,
+                                "speed_ratio": statistics.median(ratios), "memory_ratio": peak / best.peak})
     return said["machine"], result
+
+
+def bf16_text(machine):
+    peak = machine["peak_bf16_gflops"]
+    return f"{peak:.0f} bf16 ({machine['peak_bf16_by']})" if peak else "no bf16"
 
 
 def machine_text(machine):
     return (f"{machine['processor']}, {machine['threads']} of {machine['processors']} processors, "
             f"{' '.join(machine['instruction_sets'])}\npeak {machine['peak_gflops']:.0f} GFLOP/s float32, "
+            f"{bf16_text(machine)}, "
             f"{machine['bandwidth_gb_per_second']:.1f} GB/s memory; products by {machine['products']}\n")
 
 
@@ -226,7 +290,7 @@ def parse():
     parser = argparse.ArgumentParser(description=description, epilog=example.strip(),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="ROW", help=f"rows (default: all): {', '.join(JOBS['f32'])}")
-    parser.add_argument("--precision", choices=JOBS, default="f32", help="of the training rows; the others have f32 alone")
+    parser.add_argument("--precision", choices=JOBS, default="f32", help="of imgcap's arithmetic; PyTorch's is its best (default: %(default)s)")
     parser.add_argument("--pairs", type=number(1000), default=3, help="runs of each program, in turn (default: %(default)s)")
     parser.add_argument("--calls", type=number(1000), default=5, help="calls per run, after warm-up (default: %(default)s)")
     parser.add_argument("--threads", type=number(256), default=min(256, len(os.sched_getaffinity(0))),

@@ -8,6 +8,7 @@
 
 #include "imgcap/bench/timing.h"
 #include "tensor/error.h"
+#include "tensor/onednn.h"
 #include "tensor/thread_pool.h"
 
 namespace imgcap::bench {
@@ -83,13 +84,7 @@ std::string processor_name() {
   return name.empty() ? "unknown processor" : name;
 }
 
-std::string products() {
-#if defined(IMGCAP_HAVE_ONEDNN)
-  return "oneDNN";
-#else
-  return "Eigen";
-#endif
-}
+std::string products() { return tensor::uses_onednn() ? "oneDNN" : "Eigen"; }
 
 std::vector<std::string> instruction_sets() {
   std::istringstream flags(cpuinfo("flags"));
@@ -109,6 +104,7 @@ Machine describe_machine() {
   machine.processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   machine.threads = tensor::num_threads();
   machine.gflops = measure_gflops(machine.threads);
+  machine.bf16 = measure_bf16(machine.instruction_sets, machine.threads);
   machine.bandwidth = measure_bandwidth();
   machine.products = products();
   return machine;

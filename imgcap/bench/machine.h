@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "imgcap/bench/bf16_peak.h"
+
 namespace imgcap::bench {
 
 struct Machine {
@@ -12,6 +14,7 @@ struct Machine {
   int processors = 0;                         // that this process may run on
   int threads = 0;                            // that the thread pool uses
   double gflops = 0;                          // float32 multiply-adds (2 each) a second / 1e9, all threads
+  Bf16Peak bf16;
   double bandwidth = 0;  // GB/s of a + s b -> c over arrays beyond the caches, all threads
   std::string products;  // what does the matrix products
 };

@@ -1,6 +1,8 @@
-// The measured jobs: random weights and data of the original's sizes, so that nothing has to be downloaded.
+// The measured jobs: random weights and data of the original's sizes, so that nothing has to be downloaded; the
+// row prepare alone takes photos and an encoder's weights.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,16 +21,27 @@ struct Row {
   double per_second() const { return per_call / timing.median; }
 };
 
+struct RowOptions {
+  int64_t calls = 5;  // short rows make several times as many
+  Precision precision = Precision::f32;
+  // Of the row prepare: a folder, and a file for the encoder EfficientNet-Lite2.
+  std::string photos, weights;
+};
+
 // train-attention, train-plain: a training step of the original's decoder: 128 captions of 20 tokens of 128
 //   images, forward, backward, clip, AdamW; the next word is the caption's with probability 0.9. In f16 and
 //   bf16 under autocast, in f16 with a GradScaler, too.
-// resnet50-b1, resnet50-b8: the frozen encoder's feature map of 1 and of 8 photos of 224 x 224.
+// lstm: nn::LSTM alone, one layer of 1024 on 128 sequences of 20 steps of 512, forward and backward, in f16 and
+//   bf16 under autocast.
+// resnet50-b1, resnet50-b8, lite2-b1, lite2-b16: a frozen encoder's feature map of so many photos of 224 x 224.
+// prepare: photos from their files to features in a cache, with reading, decoding and resizing.
 // caption-resnet50: one photo of 224 x 224 to a caption of 30 words, beam 5, ResNet50 and the original's
 //   widths.
 // By name, those that run in `precision`: all in f32.
 std::vector<std::string> row_names(Precision precision);
 
-// Runs one in this process. Errors: argument (another name, a precision that the row does not run in).
-Row run_row(const std::string& name, int64_t calls, Precision precision = Precision::f32);
+// Runs one in this process. Errors: argument (another name, a precision that the row does not run in), those of
+// reading photos and weights.
+Row run_row(const std::string& name, const RowOptions& options = {});
 
 }  // namespace imgcap::bench

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -5,6 +7,8 @@
 #include "imgcap/bench/machine.h"
 #include "imgcap/bench/process.h"
 #include "imgcap/bench/rows.h"
+#include "imgcap/bench/scale.h"
+#include "imgcap/cli/bench_scale.h"
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/settings.h"
@@ -20,11 +24,15 @@ using tensor::io::Json;
 
 struct Options {
   std::vector<std::string> only;
-  std::string worker, photo;
+  std::string worker, photo, images;
   Precision precision = Precision::f32;
   int64_t calls = 5, pairs = 3;
-  bool json = false;
+  bool json = false, scale = false, without_onednn = false;
+
+  std::string photos() const { return images.empty() ? assets_folder() + "/photos" : images; }
 };
+
+std::string weights_in_the_box() { return assets_folder() + "/model/efficientnet_lite2.safetensors"; }
 
 // One row's runs.
 struct Result {
@@ -72,11 +80,16 @@ std::string this_program() { return std::filesystem::read_symlink("/proc/self/ex
 
 const std::string kMachine = "machine";
 
-// What `--worker name` prints: a row, or the machine.
+// What `--worker name` prints: a row, the machine, or with --scale a series.
 bench::Finished run_worker(const std::string& name, const Options& o) {
-  return bench::run_process({this_program(), "bench", "--worker", name, "--calls", std::to_string(o.calls),
-                             "--threads", std::to_string(tensor::num_threads()), "--precision",
-                             to_string(o.precision)});
+  std::vector<std::string> command = {this_program(), "bench",
+                                      "--worker",     name,
+                                      "--calls",      std::to_string(o.calls),
+                                      "--threads",    std::to_string(tensor::num_threads()),
+                                      "--precision",  to_string(o.precision),
+                                      "--images",     o.photos()};
+  if (o.scale) command.emplace_back("--scale");
+  return bench::run_process(command);
 }
 
 // Each run has a process of its own, so that its peak memory is its own, too.
@@ -132,14 +145,19 @@ std::string row_text(const Result& r) {
                         r.peak_mib);
 }
 
+std::string bf16_text(const Json& m) {
+  const double peak = m.at("peak_bf16_gflops").as_double();
+  return peak > 0 ? tensor::format("{:.0f} bf16 ({})", peak, m.at("peak_bf16_by").as_text()) : "no bf16";
+}
+
 std::string machine_text(const Json& m) {
   std::vector<std::string> sets;
   for (const Json& set : m.at("instruction_sets").items()) sets.push_back(set.as_text());
   return tensor::format(
-      "{}, {} of {} processors, {}\npeak {:.0f} GFLOP/s float32, {:.1f} GB/s memory; products by {}\n\n",
+      "{}, {} of {} processors, {}\npeak {:.0f} GFLOP/s float32, {}, {:.1f} GB/s memory; products by {}\n\n",
       m.at("processor").as_text(), m.at("threads").as_int64(), m.at("processors").as_int64(),
-      tensor::join(sets, " "), m.at("peak_gflops").as_double(), m.at("bandwidth_gb_per_second").as_double(),
-      m.at("products").as_text());
+      tensor::join(sets, " "), m.at("peak_gflops").as_double(), bf16_text(m),
+      m.at("bandwidth_gb_per_second").as_double(), m.at("products").as_text());
 }
 
 Json to_json(const bench::Machine& m) {
@@ -148,19 +166,13 @@ Json to_json(const bench::Machine& m) {
                        {"processors", m.processors},
                        {"threads", m.threads},
                        {"peak_gflops", m.gflops},
+                       {"peak_bf16_gflops", m.bf16.gflops},
+                       {"peak_bf16_by", m.bf16.by},
                        {"bandwidth_gb_per_second", m.bandwidth},
                        {"products", m.products}});
 }
 
-void run(const Options& o) {
-  if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
-  if (!o.worker.empty()) {
-    const bench::Row row = bench::run_row(o.worker, o.calls, o.precision);
-    return print_line(Json::object({{"what", row.what},
-                                    {"unit", row.unit},
-                                    {"per_call", row.per_call},
-                                    {"seconds", to_json(row.timing)}}));
-  }
+void run_rows(const Options& o) {
   const std::vector<std::string> rows = chosen_rows(o.only, o.precision);
   // In a process of its own, too: what this one has used at most counts as used by those that it starts.
   const Json machine = Json::parse(run_worker(kMachine, o).out, "bench");
@@ -176,16 +188,41 @@ void run(const Options& o) {
   if (o.json) print(json.dump(1) + "\n");
 }
 
+ScaleRequest scale_request(const Options& o) {
+  return {o.only, std::min<int64_t>(o.calls, 3), o.photos(), weights_in_the_box(), o.json};
+}
+
+void run(const Options& o) {
+  // For this process and those that it starts, before the first product.
+  if (o.without_onednn) setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
+  if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
+  if (!o.worker.empty() && o.scale) return run_scale_worker(o.worker, scale_request(o));
+  if (!o.worker.empty()) {
+    const bench::Row row = bench::run_row(o.worker, {o.calls, o.precision, o.photos(), weights_in_the_box()});
+    return print_line(Json::object({{"what", row.what},
+                                    {"unit", row.unit},
+                                    {"per_call", row.per_call},
+                                    {"seconds", to_json(row.timing)}}));
+  }
+  o.scale ? run_scale(scale_request(o), [&](const std::string& name) { return run_worker(name, o).out; })
+          : run_rows(o);
+}
+
 }  // namespace
 
 void add_bench(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
   const auto o = std::make_shared<Options>();
   verb.option("--only", o->only, "Rows to run (default: all): " + tensor::join(all_rows(), ", "));
-  add_choice(verb, "--precision", o->precision, "Of the training rows; the others run in f32 alone");
-  verb.option("--calls", o->calls, "Calls per run, after warm-up").range(1, 1000);
+  add_choice(verb, "--precision", o->precision, "Of the arithmetic; rows that have f32 alone are left out");
+  verb.flag("--without-onednn", o->without_onednn, "Compute as a build without oneDNN does");
+  verb.option("--calls", o->calls, "Calls per run, after warm-up (--scale: 3 at most)").range(1, 1000);
   verb.option("--pairs", o->pairs, "Runs of each row; their median counts").range(1, 100);
   verb.option("--photo", o->photo, "Photo of the row caption (default: one in the box)");
+  verb.option("--images", o->images, "Folder of photos for prepare (default: those in the box)");
+  verb.flag(
+      "--scale", o->scale,
+      "How time grows with the work, in place of rows; --only: " + tensor::join(bench::scale_names(), ", "));
   verb.option("--worker", o->worker, "").group("");  // one row in this process
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o] { run(*o); });

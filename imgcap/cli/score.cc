@@ -1,56 +1,35 @@
-#include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "imgcap/cli/behaviour_options.h"
-#include "imgcap/cli/data_options.h"
+#include "imgcap/cli/score_files.h"
+#include "imgcap/cli/score_intervals.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/data/captions_write.h"
-#include "imgcap/data/utf8.h"
-#include "imgcap/metrics/scores.h"
+#include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 
 namespace imgcap::cli {
 namespace {
 
+using tensor::io::Json;
+
 struct Options {
   std::vector<std::string> references;
   std::string candidates, per_image;
+  std::vector<std::string> compare;
   Protocol protocol = Protocol::standard;
   std::optional<ScoreTokenizer> tokenizer;
   PhotoChoice photos;
-  bool json = false;
+  int64_t samples = ResampleOptions().samples;
+  bool interval = false, json = false;
 };
-
-CaptionFile read(const std::string& file, EmptyCaptions empty) {
-  CaptionFile captions = read_captions(file, empty);
-  if (captions.report.skipped > 0) std::fprintf(stderr, "%s\n", printable(captions.report.summary()).c_str());
-  return captions;
-}
-
-std::vector<std::string> images_of(const std::vector<Caption>& captions) {
-  std::vector<std::string> names;
-  for (const ImageCaptions& group : group_by_image(captions)) names.push_back(group.image);
-  return names;
-}
-
-// Photos that have an error in place of a caption are not scored, and that is told.
-void leave_out(const std::vector<std::string>& failed, const Candidates& candidates, const PhotoNames& photos,
-               References& references) {
-  if (failed.empty()) return;
-  std::fprintf(stderr, "%zu photos have an error in place of a caption and are left out (first: %s)\n",
-               failed.size(), printable(failed.front()).c_str());
-  for (const std::string& name : failed)
-    if (const auto photo = photos.find(name)) {
-      const std::string& key = photos.keys()[static_cast<size_t>(*photo)];
-      if (!candidates.contains(key)) references.erase(key);
-    }
-}
 
 // As CSV where the file is called so, else a line of JSON for each.
 std::string text_of(const std::vector<ImageScore>& scores, const std::string& file) {
   const bool csv = std::filesystem::path(file).extension() == ".csv";
-  std::string text = csv ? "image,caption,BLEU-1,BLEU-2,BLEU-3,BLEU-4,ROUGE-L,CIDEr\n" : "";
+  std::string text = csv ? "image,caption," + tensor::join(kScoreNames, ",") + "\n" : "";
   for (const ImageScore& score : scores) {
     if (csv)
       text += tensor::format("{},{},{},{},{},{},{},{}\n", csv_field(score.image), csv_field(score.caption),
@@ -62,42 +41,59 @@ std::string text_of(const std::vector<ImageScore>& scores, const std::string& fi
   return text;
 }
 
-void run(const Options& o) {
+std::string file_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
+ScoreOptions score_options(const Options& o) {
   ScoreOptions options;
   options.protocol = o.protocol;
   options.tokenizer = o.tokenizer;
-  options.split =
-      o.photos.given() ? o.photos.label() : std::filesystem::path(o.references.front()).filename().string();
+  options.split = o.photos.given() ? o.photos.label() : file_name(o.references.front());
+  return options;
+}
+
+void compare(const Options& o, const ResampleOptions& resampling) {
+  const std::string &a = o.compare[0], &b = o.compare[1];
+  const ScoreFiles files = read_score_files(o.references, o.compare, o.photos);
+  expect_same_images(files, a, b);
+  const ScoreOptions options = score_options(o);
+  std::vector<ImageScore> images_a, images_b;
+  Compared compared{a,
+                    b,
+                    score_captions(files.candidates[0], files.references, options, images_a),
+                    score_captions(files.candidates[1], files.references, options, images_b),
+                    {}};
+  compared.comparison = compare_scores(images_a, images_b, resampling);
+  o.json ? print_line(comparison_json(compared, resampling)) : print(comparison_text(compared, resampling));
+}
+
+void score(const Options& o, const ResampleOptions& resampling) {
   if (!o.per_image.empty()) expect_writable(o.per_image);
-  CaptionFile candidates = read(o.candidates, EmptyCaptions::keep);
-  // A photo is called as the first file of references calls it.
-  std::vector<Caption> references;
-  PhotoNames photos;
-  PhotosBySplit splits;
-  for (const std::string& file : o.references) {
-    CaptionFile part = read(file, EmptyCaptions::skip);
-    add_splits(part, file, splits);
-    rename_images_by_id(candidates, part);
-    rename_images(part.captions, photos, file);
-    references.insert(references.end(), part.captions.begin(), part.captions.end());
-    photos = PhotoNames(images_of(references));
-  }
-  rename_images(candidates.captions, photos, o.candidates);
-  std::vector<std::string> names;
-  if (o.photos.given()) names = o.photos.names(splits);
-  NamesOfFile listed(photos, o.photos.label());
-  for (std::string& name : names)
-    if (const auto photo = listed.find(name)) name = photos.keys()[static_cast<size_t>(*photo)];
-  const std::vector<std::string>* images = o.photos.given() ? &names : nullptr;
-  const Candidates mine = candidates_of(candidates.captions, images);
-  References theirs = references_of(references, images);
-  leave_out(candidates.failed, mine, photos, theirs);
+  const ScoreFiles files = read_score_files(o.references, {o.candidates}, o.photos);
+  const Candidates& mine = files.candidates[0];
+  const ScoreOptions options = score_options(o);
   std::vector<ImageScore> each;
-  const Scores scores = o.per_image.empty() ? score_captions(mine, theirs, options)
-                                            : score_captions(mine, theirs, options, each);
+  const bool of_images = o.interval || !o.per_image.empty();
+  const Scores scores = of_images ? score_captions(mine, files.references, options, each)
+                                  : score_captions(mine, files.references, options);
   if (!o.per_image.empty()) tensor::io::write_file_atomically(o.per_image, text_of(each, o.per_image));
-  const ScoreRow row{std::filesystem::path(o.candidates).filename().string(), {}, {}, scores};
-  o.json ? print_line(to_json(scores)) : print(score_table({&row, 1}));
+  Json json = to_json(scores);
+  const ScoreRow row{file_name(o.candidates), {}, {}, scores};
+  std::string text = score_table({&row, 1});
+  if (o.interval) {
+    const ScoreIntervals intervals = score_intervals(each, resampling);
+    add_intervals(json, intervals, resampling);
+    text += intervals_text(intervals, resampling);
+  }
+  o.json ? print_line(json) : print(text);
+}
+
+void run(const Options& o, uint64_t seed, bool samples_given) {
+  tensor::check(o.candidates.empty() == (o.compare.size() == 2), tensor::ErrorKind::argument,
+                "score: give --candidates and one file, or --compare and two");
+  tensor::check(!samples_given || o.interval || !o.compare.empty(), tensor::ErrorKind::argument,
+                "score: --samples goes with --interval or --compare");
+  const ResampleOptions resampling{o.samples, seed};
+  o.compare.empty() ? score(o, resampling) : compare(o, resampling);
 }
 
 }  // namespace
@@ -106,10 +102,18 @@ void add_score(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "score", "Score captions of a file against references");
   const auto o = std::make_shared<Options>();
   verb.option("--references", o->references, "Caption files: the references").required();
-  verb.option("--candidates", o->candidates, "A caption file with one caption per photo").required();
+  const Option candidates =
+      verb.option("--candidates", o->candidates, "A caption file with one caption per photo");
+  Option compare = verb.option("--compare", o->compare,
+                               "Two such files A and B: how sure the scores are, and their difference");
+  compare.excludes(candidates);
   o->photos.add_options(verb, "The photos to score (default: all)");
   verb.option("--per-image", o->per_image,
               "A file for each photo's scores: CSV where it is called .csv, else JSON lines");
+  verb.at("--per-image").excludes(compare);
+  verb.flag("--interval", o->interval, "95 % intervals by the bootstrap, too (--compare has them)");
+  verb.option("--samples", o->samples, "Bootstrap samples, and shuffles of the test")
+      .range(1, static_cast<int>(kMaxSamples));
   add_score_behaviours(verb, o->protocol);
   verb.option(
           "--tokenizer", "",
@@ -118,7 +122,7 @@ void add_score(Verb& app, Program& program) {
                          to_string(Protocol::torcheval)))
       .one_of(all_names<ScoreTokenizer>());
   verb.flag("--json", o->json, "JSON alone on stdout");
-  verb.on_run([o] { run(*o); });
+  verb.on_run([o, verb, &program] { run(*o, program.seed, verb.given("--samples")); });
 }
 
 }  // namespace imgcap::cli

@@ -1,6 +1,7 @@
-// The check that every metric makes first.
+// The check that every metric makes first, and how metrics share their images out.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,16 @@ inline void check_captions(std::span<const std::string> candidates,
                 "{}: {} candidates, but references for {} images", op, candidates.size(), references.size());
   for (size_t i = 0; i < references.size(); ++i)
     tensor::check(!references[i].empty(), ErrorKind::argument, "{}: candidate {} has no references", op, i);
+}
+
+// Of work that takes microseconds an image.
+inline constexpr int64_t kImagesPerTask = 64;
+
+// Of at least one value, added in their order.
+inline double mean_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
 }
 
 }  // namespace imgcap

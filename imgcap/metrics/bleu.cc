@@ -6,6 +6,7 @@
 
 #include "imgcap/metrics/arguments.h"
 #include "tensor/error.h"
+#include "tensor/thread_pool.h"
 
 namespace imgcap {
 namespace {
@@ -17,10 +18,10 @@ void count_matches(const SentenceNgrams& candidate, const Sentences& references,
   std::vector<uint32_t> best;
   for (size_t n = 0; n < kMaxOrder; ++n) {
     counts.guess[n] = std::max<int64_t>(0, candidate.words - static_cast<int64_t>(n));
-    best.assign(candidate.orders[n].size(), 0);
+    best.assign(candidate.order(n).size(), 0);
     for (const SentenceNgrams& reference : references) {
       size_t i = 0;
-      merge_counts(candidate.orders[n], reference.orders[n], [&](const NgramCount& gram, uint32_t there) {
+      merge_counts(candidate.order(n), reference.order(n), [&](const NgramCount& gram, uint32_t there) {
         best[i] = std::max(best[i], std::min(gram.count, there));
         ++i;
       });
@@ -45,20 +46,28 @@ int64_t shortest_length(const Sentences& references, int64_t) {
       ->words;
 }
 
-template <class ReferenceLength, class Visit>
-void for_each_image(std::span<const std::string> candidates,
-                    std::span<const std::vector<std::string>> references, const char* op,
-                    ReferenceLength reference_length, Visit visit) {
+// Of each image, with numbers of its own for its n-grams.
+template <class ReferenceLength>
+std::vector<BleuCounts> counts_of(std::span<const std::string> candidates,
+                                  std::span<const std::vector<std::string>> references, const char* op,
+                                  ReferenceLength reference_length) {
   check_captions(candidates, references, op);
-  NgramTable table;
-  for (size_t i = 0; i < candidates.size(); ++i) {
+  std::vector<BleuCounts> all(candidates.size());
+  tensor::parallel_each(std::ssize(candidates), kImagesPerTask, [&](int64_t image) {
+    const auto i = static_cast<size_t>(image);
+    NgramTable table;
     Sentences counted;
     for (const std::string& reference : references[i]) counted.push_back(table.count(reference));
-    BleuCounts counts;
-    count_matches(table.count(candidates[i]), counted, counts);
-    counts.reference_length = reference_length(counted, counts.candidate_length);
-    visit(counts);
-  }
+    count_matches(table.count(candidates[i]), counted, all[i]);
+    all[i].reference_length = reference_length(counted, all[i].candidate_length);
+  });
+  return all;
+}
+
+BleuCounts sum_of(const std::vector<BleuCounts>& counts) {
+  BleuCounts sum;
+  for (const BleuCounts& c : counts) sum += c;
+  return sum;
 }
 
 }  // namespace
@@ -91,19 +100,16 @@ Bleu4 bleu_of_counts(const BleuCounts& counts) {
 BleuResult bleu(std::span<const std::string> candidates,
                 std::span<const std::vector<std::string>> references) {
   BleuResult result;
-  for_each_image(candidates, references, "bleu", closest_length, [&](const BleuCounts& counts) {
-    result.counts += counts;
-    result.images.push_back(bleu_of_counts(counts));
-  });
+  result.image_counts = counts_of(candidates, references, "bleu", closest_length);
+  for (const BleuCounts& counts : result.image_counts) result.images.push_back(bleu_of_counts(counts));
+  result.counts = sum_of(result.image_counts);
   result.corpus = bleu_of_counts(result.counts);
   return result;
 }
 
 Bleu4 bleu_torcheval(std::span<const std::string> candidates,
                      std::span<const std::vector<std::string>> references, bool undefined_is_zero) {
-  BleuCounts total;
-  for_each_image(candidates, references, "bleu_torcheval", shortest_length,
-                 [&](const BleuCounts& counts) { total += counts; });
+  const BleuCounts total = sum_of(counts_of(candidates, references, "bleu_torcheval", shortest_length));
   tensor::check(undefined_is_zero || total.guess[kMaxOrder - 1] > 0, tensor::ErrorKind::data,
                 "bleu_torcheval: none of the {} candidates has {} words, so BLEU-{} is undefined",
                 candidates.size(), kMaxOrder, kMaxOrder);

@@ -35,7 +35,8 @@ Bleu4 bleu_of_counts(const BleuCounts& counts);
 struct BleuResult {
   Bleu4 corpus{};
   std::vector<Bleu4> images;
-  BleuCounts counts;
+  std::vector<BleuCounts> image_counts;
+  BleuCounts counts;  // their sum
 };
 
 // pycocoevalcap's Bleu(4): an image's reference length is the one closest to the candidate's (the shorter of

@@ -7,6 +7,7 @@
 
 #include "imgcap/metrics/arguments.h"
 #include "imgcap/metrics/words.h"
+#include "tensor/thread_pool.h"
 
 namespace imgcap {
 namespace {
@@ -19,37 +20,40 @@ constexpr double kScale = 10.0;
 // The images' references and the weights that follow from them.
 class CiderScorer::Documents {
  public:
-  explicit Documents(std::span<const std::vector<std::string>> references)
-      : log_images_(std::log(static_cast<double>(references.size()))) {
+  explicit Documents(std::span<const std::vector<std::string>> references) : images_(references.size()) {
     std::vector<uint32_t> ids;
-    for (const std::vector<std::string>& image : references) {
+    for (size_t i = 0; i < references.size(); ++i) {
       ids.clear();
-      std::vector<SentenceNgrams>& sentences = images_.emplace_back();
-      for (const std::string& reference : image) {
-        sentences.push_back(table_.count(reference));
-        for (const std::vector<NgramCount>& order : sentences.back().orders)
-          for (const NgramCount& gram : order) ids.push_back(gram.id);
+      for (const std::string& reference : references[i]) {
+        const SentenceNgrams& sentence = images_[i].emplace_back(table_.count(reference)).ngrams;
+        for (const NgramCount& gram : sentence.grams) ids.push_back(gram.id);
       }
       std::sort(ids.begin(), ids.end());
       ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
       frequency_.resize(table_.size() + 1, 0);
       for (const uint32_t id : ids) ++frequency_[id];
     }
+    const double log_images = std::log(static_cast<double>(references.size()));
+    for (size_t n = 0; n <= references.size(); ++n)
+      weight_of_frequency_.push_back(log_images - std::log(std::max<double>(1, static_cast<double>(n))));
+    tensor::parallel_each(std::ssize(images_), kImagesPerTask, [&](int64_t i) {
+      for (Reference& reference : images_[static_cast<size_t>(i)]) reference.norms = norms(reference.ngrams);
+    });
   }
 
   size_t images() const { return images_.size(); }
 
-  double score(size_t image, const std::string& text) {
-    const SentenceNgrams candidate = table_.count(text);
+  double score(size_t image, const std::string& text) const {
+    const SentenceNgrams candidate = table_.count_known(text);
     const std::array<double, kMaxOrder> norm = norms(candidate);
     std::array<double, kMaxOrder> sums{};
-    for (const SentenceNgrams& reference : images_[image]) {
-      const std::array<double, kMaxOrder> reference_norm = norms(reference);
+    for (const auto& [reference, reference_norm] : images_[image]) {
       const double delta = static_cast<double>(length(candidate) - length(reference));
       const double penalty = std::pow(std::numbers::e, -(delta * delta) / (2 * kSigma * kSigma));
       for (size_t n = 0; n < kMaxOrder; ++n) {
         double product = 0;
-        merge_counts(candidate.orders[n], reference.orders[n], [&](const NgramCount& gram, uint32_t there) {
+        merge_counts(candidate.order(n), reference.order(n), [&](const NgramCount& gram, uint32_t there) {
+          if (there == 0) return;
           const double w = weight(gram.id);
           product += std::min(gram.count * w, there * w) * (there * w);
         });
@@ -63,18 +67,23 @@ class CiderScorer::Documents {
   }
 
  private:
+  struct Reference {
+    explicit Reference(SentenceNgrams counted) : ngrams(std::move(counted)) {}
+    SentenceNgrams ngrams;
+    std::array<double, kMaxOrder> norms{};
+  };
+
   static int64_t length(const SentenceNgrams& sentence) { return std::max<int64_t>(0, sentence.words - 1); }
 
   double weight(uint32_t id) const {
-    const uint32_t images =
-        id < frequency_.size() ? frequency_[id] : 0;  // a candidate's own n-gram is in none
-    return log_images_ - std::log(std::max<double>(1, images));
+    // A candidate's own n-gram is in no reference.
+    return weight_of_frequency_[id < frequency_.size() ? frequency_[id] : 0];
   }
 
   std::array<double, kMaxOrder> norms(const SentenceNgrams& sentence) const {
     std::array<double, kMaxOrder> result{};
     for (size_t n = 0; n < kMaxOrder; ++n) {
-      for (const NgramCount& gram : sentence.orders[n]) {
+      for (const NgramCount& gram : sentence.order(n)) {
         const double w = gram.count * weight(gram.id);
         result[n] += w * w;
       }
@@ -84,9 +93,9 @@ class CiderScorer::Documents {
   }
 
   NgramTable table_;
-  std::vector<std::vector<SentenceNgrams>> images_;
-  std::vector<uint32_t> frequency_;  // images whose references have the n-gram, by id
-  double log_images_;
+  std::vector<std::vector<Reference>> images_;
+  std::vector<uint32_t> frequency_;          // images whose references have the n-gram, by id
+  std::vector<double> weight_of_frequency_;  // by frequency
 };
 
 CiderScorer::CiderScorer(std::span<const std::vector<std::string>> references) {
@@ -97,7 +106,7 @@ CiderScorer::CiderScorer(std::span<const std::vector<std::string>> references) {
 CiderScorer::~CiderScorer() = default;
 CiderScorer::CiderScorer(CiderScorer&&) noexcept = default;
 
-double CiderScorer::score(size_t image, const std::string& candidate) {
+double CiderScorer::score(size_t image, const std::string& candidate) const {
   tensor::check(image < documents_->images(), tensor::ErrorKind::index, "cider: image {} of {}", image,
                 documents_->images());
   return documents_->score(image, candidate);
@@ -106,14 +115,14 @@ double CiderScorer::score(size_t image, const std::string& candidate) {
 ImageScores cider(std::span<const std::string> candidates,
                   std::span<const std::vector<std::string>> references) {
   check_captions(candidates, references, "cider");
-  CiderScorer scorer(references);
+  const CiderScorer scorer(references);
   ImageScores scores;
-  double sum = 0;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    scores.images.push_back(scorer.score(i, candidates[i]));
-    sum += scores.images.back();
-  }
-  scores.mean = sum / static_cast<double>(candidates.size());
+  scores.images.resize(candidates.size());
+  tensor::parallel_each(std::ssize(candidates), kImagesPerTask, [&](int64_t image) {
+    const auto i = static_cast<size_t>(image);
+    scores.images[i] = scorer.score(i, candidates[i]);
+  });
+  scores.mean = mean_of(scores.images);
   return scores;
 }
 

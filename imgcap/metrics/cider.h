@@ -34,8 +34,8 @@ class CiderScorer {
   ~CiderScorer();
   CiderScorer(CiderScorer&&) noexcept;
 
-  // Of a caption of the given image. Errors: index (no such image).
-  double score(size_t image, const std::string& candidate);
+  // Of a caption of the given image; safe from several threads. Errors: index (no such image).
+  double score(size_t image, const std::string& candidate) const;
 
  private:
   class Documents;

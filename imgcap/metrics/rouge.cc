@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "imgcap/metrics/arguments.h"
+#include "tensor/thread_pool.h"
 
 namespace imgcap {
 namespace {
@@ -36,8 +37,9 @@ ImageScores rouge_l(std::span<const std::string> candidates,
   check_captions(candidates, references, "rouge_l");
   constexpr double kBeta2 = 1.2 * 1.2;
   ImageScores scores;
-  double sum = 0;
-  for (size_t i = 0; i < candidates.size(); ++i) {
+  scores.images.resize(candidates.size());
+  tensor::parallel_each(std::ssize(candidates), kImagesPerTask, [&](int64_t image) {
+    const auto i = static_cast<size_t>(image);
     const std::vector<std::string_view> candidate = split_at_blanks(candidates[i]);
     double precision = 0, recall = 0;
     for (const std::string& text : references[i]) {
@@ -47,10 +49,9 @@ ImageScores rouge_l(std::span<const std::string> candidates,
       recall = std::max(recall, common / static_cast<double>(reference.size()));
     }
     const bool any = precision > 0 && recall > 0;
-    scores.images.push_back(any ? (1 + kBeta2) * precision * recall / (recall + kBeta2 * precision) : 0.0);
-    sum += scores.images.back();
-  }
-  scores.mean = sum / static_cast<double>(candidates.size());
+    scores.images[i] = any ? (1 + kBeta2) * precision * recall / (recall + kBeta2 * precision) : 0.0;
+  });
+  scores.mean = mean_of(scores.images);
   return scores;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "imgcap/data/utf8.h"
+#include "imgcap/metrics/arguments.h"
 #include "imgcap/metrics/cider.h"
 #include "imgcap/metrics/ptb_tokenizer.h"
 #include "imgcap/metrics/rouge.h"
@@ -12,6 +13,7 @@
 #include "imgcap/settings/names.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
+#include "tensor/thread_pool.h"
 
 namespace imgcap {
 namespace {
@@ -111,14 +113,16 @@ Scores compute(const Candidates& candidates, const References& references, const
   scores.split = options.split;
   scores.images = static_cast<int64_t>(candidates.size());
 
-  std::vector<std::string> hypotheses;
-  std::vector<std::vector<std::string>> truths;
-  for (const auto& [image, caption] : candidates) {
-    hypotheses.push_back(prepare(caption, scores.tokenizer));
-    std::vector<std::string>& texts = truths.emplace_back();
-    for (const std::string& reference : references.at(image))
-      texts.push_back(prepare(reference, scores.tokenizer));
-  }
+  std::vector<std::pair<const std::string*, const std::vector<std::string>*>> texts;
+  for (const auto& [image, caption] : candidates) texts.emplace_back(&caption, &references.at(image));
+  std::vector<std::string> hypotheses(texts.size());
+  std::vector<std::vector<std::string>> truths(texts.size());
+  tensor::parallel_each(std::ssize(texts), kImagesPerTask, [&](int64_t image) {
+    const auto i = static_cast<size_t>(image);
+    hypotheses[i] = prepare(*texts[i].first, scores.tokenizer);
+    for (const std::string& reference : *texts[i].second)
+      truths[i].push_back(prepare(reference, scores.tokenizer));
+  });
   const auto [fewest, most] =
       std::minmax_element(truths.begin(), truths.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
   scores.references_min = static_cast<int64_t>(fewest->size());
@@ -137,16 +141,25 @@ Scores compute(const Candidates& candidates, const References& references, const
   if (each == nullptr) return scores;
   for (const auto& [image, caption] : candidates) {
     const size_t i = each->size();
-    each->push_back({image, caption, bleus.images[i], rouge.images[i], ciders.images[i]});
+    each->push_back(
+        {image, caption, bleus.images[i], rouge.images[i], ciders.images[i], bleus.image_counts[i]});
   }
   return scores;
 }
 
 template <class S>
+ScoreValues values_of(const S& scores) {
+  ScoreValues values{};
+  std::copy(scores.bleu.begin(), scores.bleu.end(), values.begin());
+  values[kMaxOrder] = scores.rouge_l;
+  values[kMaxOrder + 1] = scores.cider;
+  return values;
+}
+
+template <class S>
 void add_metrics(tensor::io::Json& json, const S& scores) {
-  for (size_t n = 0; n < scores.bleu.size(); ++n) json[tensor::format("BLEU-{}", n + 1)] = scores.bleu[n];
-  json["ROUGE-L"] = scores.rouge_l;
-  json["CIDEr"] = scores.cider;
+  const ScoreValues values = values_of(scores);
+  for (size_t k = 0; k < kScores; ++k) json[kScoreNames[k]] = values[k];
 }
 
 }  // namespace

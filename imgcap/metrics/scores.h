@@ -34,6 +34,12 @@ struct ScoreOptions {
   bool every_image = true;         // false: images that have references but no candidate are left out
 };
 
+// The scores, as people and files name them.
+inline constexpr size_t kScores = kMaxOrder + 2;
+inline constexpr std::array<const char*, kScores> kScoreNames = {"BLEU-1", "BLEU-2",  "BLEU-3",
+                                                                 "BLEU-4", "ROUGE-L", "CIDEr"};
+using ScoreValues = std::array<double, kScores>;  // in the order of kScoreNames
+
 using Candidates = std::map<std::string, std::string>;               // image -> caption
 using References = std::map<std::string, std::vector<std::string>>;  // image -> captions
 
@@ -69,6 +75,7 @@ struct ImageScore {
   std::string image, caption;
   std::array<double, 4> bleu{};
   double rouge_l = 0, cider = 0;
+  BleuCounts counts;  // its part of what the corpus's BLEU is made of
 };
 
 // The same scores, and each image's, by name. Errors: argument (another protocol than the standard one).

@@ -11,6 +11,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "tensor/onednn.h"
 #endif
 
 namespace tensor::cpu {
@@ -56,7 +58,7 @@ void notice_end() {
 
 OneDnnProduct::Counted::Counted() {
   ++onednn_products;
-  allowed = !onednn_gone;
+  allowed = uses_onednn() && !onednn_gone;
   if (!allowed) --onednn_products;
 }
 

@@ -51,6 +51,7 @@ TEST_CASE("--help says what an option takes, and its default") {
         "--length-exponent FLOAT:in [0 - 10]", "--temperature FLOAT:POSITIVE", "--top-k INT:NONNEGATIVE",
         "--top-p FLOAT:in [0 - 1]"}},
       {"classify", {"--top INT:in [1 - 1e+06]"}},
+      {"score", {"--samples INT:in [1 - 1e+06]"}},
       {"bench", {"--calls INT:in [1 - 1000]", "--pairs INT:in [1 - 100]"}},
       {"train", {"--init-temperature FLOAT:POSITIVE", "--loss-scale FLOAT:POSITIVE"}}};
   for (const auto& [verb, options] : ranges) {
@@ -89,7 +90,7 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"caption"}) == caption);
   CHECK(defaults_of({"classify"}) == Defaults{{"--encoder", "efficientnet_lite2"}, {"--top", "5"}});
   CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"}});
-  CHECK(defaults_of({"score"}) == Defaults{{"--protocol", "standard"}});
+  CHECK(defaults_of({"score"}) == Defaults{{"--protocol", "standard"}, {"--samples", "1000"}});
   CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
   CHECK(defaults_of({"data", "check"}) == Defaults{{"--expect-photos", "0"}, {"--expect-captions", "0"}});
   CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}});

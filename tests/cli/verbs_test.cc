@@ -98,7 +98,8 @@ TEST_CASE("score: every option counts") {
   options.split = "first";  // without a list, the first file of references says where they are from
   const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
   CHECK(score({"--protocol", "original"}).out == score_table({&row, 1}));
-  given.elsewhere({"--split", "--per-image"});  // caption_files_test.cc
+  given.elsewhere({"--split", "--per-image"});                // caption_files_test.cc
+  given.elsewhere({"--compare", "--interval", "--samples"});  // score_compare_test.cc
   CHECK(given.left() == "");
   refused({"score", "--references", folder / "first", "--candidates", folder / "missing"},
           (folder / "missing") + ": cannot be read");
@@ -463,11 +464,13 @@ TEST_CASE("bench: every option counts") {
       ran({"bench", "--only", "caption", "--calls", "1", "--pairs", "1", "--threads", "2"}).out;
   CHECK(has(text, ", 2 of "));
   CHECK(has(text, " GFLOP/s float32, "));
+  CHECK((has(text, " bf16 (") || has(text, " no bf16, ")));
   CHECK(has(text, "\ncaption: process start to caption, model in the box, beam 5\n  imgcap  "));
   CHECK(has(text, " photos/s "));
   // The photo is the one that is given.
   const Result photo =
       run(given({"--only", "caption", "--photo", folder / "none.jpg", "--calls", "1", "--pairs", "1"}));
+  given.elsewhere({"--images", "--scale", "--without-onednn"});  // bench_test.cc
   CHECK(photo.code == 2);
   CHECK(has(photo.err, "--beam 5 " + (folder / "none.jpg")));
   refused(given({"--only", "resnet50-b1", "--precision", "bf16"}), "there is no row 'resnet50-b1' in bf16");

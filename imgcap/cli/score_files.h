@@ -1,0 +1,25 @@
+// The captions that are scored and their references, from files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "imgcap/cli/data_options.h"
+#include "imgcap/metrics/scores.h"
+
+namespace imgcap::cli {
+
+struct ScoreFiles {
+  References references;
+  std::vector<Candidates> candidates;  // of each file, with the names that the references have
+};
+
+// Says on stderr what is left out: rows that cannot be read, photos that have an error in place of a caption in
+// every file. Errors: those of read_captions, of photo names (imgcap/data/photo_names.h) and of candidates_of.
+ScoreFiles read_score_files(const std::vector<std::string>& references,
+                            const std::vector<std::string>& candidates, const PhotoChoice& choice);
+
+// Errors: data (an image has a caption in one of the two files alone; the text counts them and names the first).
+void expect_same_images(const ScoreFiles& files, const std::string& a, const std::string& b);
+
+}  // namespace imgcap::cli
