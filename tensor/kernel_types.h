@@ -33,6 +33,7 @@ inline constexpr DTypeSet kFloats{DType::f32, DType::f64};
 inline constexpr DTypeSet kFloatsAndI64{DType::f32, DType::f64, DType::i64};
 inline constexpr DTypeSet kF32{DType::f32};
 inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
+inline constexpr DTypeSet kStored{DType::f32, DType::f16, DType::bf16, DType::u8};
 inline constexpr DTypeSet kNone{};
 
 inline constexpr KernelTypes kKernelTypes[] = {
@@ -52,6 +53,9 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"matmul", kFloats, kHalves},
     {"pack_matrix", kF32, kNone},
     {"packed_matmul", kF32, kNone},
+    {"pack_narrow", kStored, kNone},
+    {"narrow_matmul", kF32, kNone},
+    {"stored_rows", kStored, kNone},
     {"softmax", kFloats, kHalves},
     {"log_softmax", kFloats, kHalves},
     {"cross_entropy", kFloats, kHalves},

@@ -1,0 +1,226 @@
+// Products of a few rows with weights that are kept in 16 or 8 bits and widened in registers.
+#include <algorithm>
+#include <cstring>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#include "tensor/cpu/dense_tile.h"
+#include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
+
+namespace tensor::cpu {
+namespace {
+
+using namespace dense;
+
+// Products are summed in blocks, as those with a packed matrix are (packed_matrix.cc): the same bits.
+constexpr int64_t kBlock = 256;
+
+int64_t panels_of(int64_t n) { return (n + kPanel - 1) / kPanel; }
+
+// kLanes weights from memory, in f32: conversions that are exact.
+struct WideF32 {
+  using Element = float;
+  static Vector load(const float* p) { return dense::load(p); }
+};
+
+struct WideF16 {
+  using Element = f16;
+  static Vector load(const f16* p) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Vector>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#else
+    Vector v;
+    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(p[l]);
+    return v;
+#endif
+  }
+};
+
+struct WideBF16 {
+  using Element = bf16;
+  static Vector load(const bf16* p) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Vector>(_mm512_slli_epi32(
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
+#else
+    Vector v;
+    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(p[l]);
+    return v;
+#endif
+  }
+};
+
+// Signed in the packed layout.
+struct WideI8 {
+  using Element = uint8_t;
+  static Vector load(const uint8_t* p) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Vector>(
+        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
+#else
+    Vector v;
+    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(static_cast<int8_t>(p[l]));
+    return v;
+#endif
+  }
+};
+
+struct Product {
+  const float* x;
+  int64_t x_row;
+  float* y;
+  int64_t y_row;
+  const float* scales;
+  int64_t m, n, k;
+  bool accumulate;
+};
+
+// Rows of x times one panel.
+template <int Rows, class Wide>
+void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const typename Wide::Element* weights) {
+  static constexpr float kZeros[kPanel] = {};
+  const Epilogue epilogue{kZeros, Activation::none, std::min<int64_t>(kPanel, p.n - panel * kPanel)};
+  const float* in[Rows];
+  float* out[Rows];
+  for (int m = 0; m < Rows; ++m)
+    in[m] = p.x + (first_row + m) * p.x_row, out[m] = p.y + (first_row + m) * p.y_row;
+  constexpr bool scaled = std::is_same_v<Wide, WideI8>;
+  [[maybe_unused]] Vector s0{}, s1{};
+  if constexpr (scaled) s0 = load(p.scales + panel * kPanel), s1 = load(p.scales + panel * kPanel + kLanes);
+  int64_t i = 0;
+  do {
+    Vector sums[Rows][2] = {};
+    const bool add = p.accumulate || i > 0;
+    for (const int64_t end = std::min(p.k, i + kBlock); i < end; ++i) {
+      Vector w0 = Wide::load(weights), w1 = Wide::load(weights + kLanes);
+      if constexpr (scaled) w0 *= s0, w1 *= s1;
+      weights += kPanel;
+#pragma GCC unroll 12
+      for (int m = 0; m < Rows; ++m) {
+        sums[m][0] += in[m][i] * w0;
+        sums[m][1] += in[m][i] * w1;
+      }
+    }
+    finish_tile<Rows>(sums, add ? out : nullptr, out, panel * kPanel, epilogue);
+  } while (i < p.k);
+}
+
+template <class Wide, int... Rows>
+constexpr auto narrow_tiles(std::integer_sequence<int, Rows...>) {
+  return std::array{narrow_tile<Rows + 1, Wide>...};
+}
+
+template <class Wide>
+void multiply(const Product& p, const Tensor& packed) {
+  static constexpr auto kTiles = narrow_tiles<Wide>(std::make_integer_sequence<int, kTile>{});
+  const auto* weights = packed.device_data<typename Wide::Element>();
+  const Tiles tiles(p.m);
+  // Small products stay on one thread.
+  parallel_each(panels_of(p.n), (int64_t{1} << 17) / (p.m * p.k * kPanel + 1), [&](int64_t panel) {
+    for (int64_t tile = 0; tile < tiles.count; ++tile)
+      kTiles[static_cast<size_t>(tiles.rows(tile) - 1)](p, tiles.first(tile), panel,
+                                                        weights + panel * p.k * kPanel);
+  });
+}
+
+// (n, k) of any strides into (panels, k, panel width), zeros past n. Squares of it at a time, so that both
+// sides stay in the first-level cache.
+template <class T, class F>
+void pack(Tensor& packed, const Tensor& weight, F convert) {
+  constexpr int64_t kSquare = 64;
+  const int64_t n = weight.size(0), k = weight.size(1), row = weight.strides()[0], col = weight.strides()[1];
+  const T* from = weight.device_data<T>();
+  T* to = packed.mutable_device_data<T>();
+  const T zero = convert(T{});
+  parallel_each(panels_of(n), (int64_t{1} << 16) / (k * kPanel + 1), [&](int64_t panel) {
+    const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
+    T* out = to + panel * k * kPanel;
+    if (width < kPanel) std::fill_n(out, k * kPanel, zero);
+    for (int64_t first = 0; first < k; first += kSquare)
+      for (int64_t j = 0; j < width; ++j) {
+        const T* in = from + (panel * kPanel + j) * row;
+        for (int64_t i = first; i < std::min(k, first + kSquare); ++i)
+          out[i * kPanel + j] = convert(in[i * col]);
+      }
+  });
+}
+
+// f(Wide) of the weights' type.
+template <class F>
+void dispatch_stored(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f16:
+      return f(WideF16());
+    case DType::bf16:
+      return f(WideBF16());
+    case DType::u8:
+      return f(WideI8());
+    default:
+      return f(WideF32());
+  }
+}
+
+}  // namespace
+
+void pack_narrow(Tensor& packed, Tensor& packed_scales, const Tensor& weight, const Tensor& scales) {
+  const int64_t padded = panels_of(weight.size(0)) * kPanel;
+  packed = Tensor::empty({padded * weight.size(1)}, weight.dtype(), weight.device());
+  dispatch_stored(weight.dtype(), [&]<class Wide>(Wide) {
+    using T = typename Wide::Element;
+    if constexpr (std::is_same_v<T, uint8_t>)
+      pack<T>(packed, weight, [](uint8_t q) { return static_cast<uint8_t>(q - 128); });
+    else
+      pack<T>(packed, weight, [](T x) { return x; });
+  });
+  packed_scales = {};
+  if (!scales.defined()) return;
+  packed_scales = Tensor::zeros({padded}, DType::f32, weight.device());
+  packed_scales.slice(0, 0, weight.size(0)).copy_(scales);
+}
+
+void narrow_matmul(Tensor& out, const Tensor& a, const Tensor& packed, const Tensor& scales,
+                   bool accumulate) {
+  Product p{a.device_data<float>(),
+            a.strides()[0],
+            nullptr,
+            out.strides()[0],
+            scales.defined() ? scales.device_data<float>() : nullptr,
+            a.size(0),
+            out.size(1),
+            a.size(1),
+            accumulate};
+  check(packed.numel() == p.k * panels_of(p.n) * kPanel, ErrorKind::shape,
+        "narrow_matmul: {} by another packed matrix into {}", describe(a), describe(out));
+  if (p.m == 0 || p.n == 0) return;
+  p.y = out.mutable_device_data<float>();
+  dispatch_stored(packed.dtype(), [&]<class Wide>(Wide) { multiply<Wide>(p, packed); });
+}
+
+void stored_rows(Tensor& out, const Tensor& values, const Tensor& scales, const Tensor& ids) {
+  const int64_t width = values.size(1), n = values.size(0), row = values.strides()[0],
+                col = values.strides()[1], out_row = out.strides()[0];
+  const int64_t* id = ids.device_data<int64_t>();
+  for (int64_t i = 0; i < ids.size(0); ++i)
+    check(id[i] >= 0 && id[i] < n, ErrorKind::index, "stored_rows: row {} of {}", id[i], n);
+  float* to = out.mutable_device_data<float>();
+  dispatch_stored(values.dtype(), [&]<class Wide>(Wide) {
+    using T = typename Wide::Element;
+    const T* from = values.device_data<T>();
+    const f16* scale = scales.defined() ? scales.device_data<f16>() : nullptr;
+    parallel_each(ids.size(0), 32768 / (width + 1), [&](int64_t i) {
+      const T* in = from + id[i] * row;
+      float* y = to + i * out_row;
+      if constexpr (std::is_same_v<T, uint8_t>) {
+        const auto s = static_cast<float>(scale[id[i]]);
+        for (int64_t j = 0; j < width; ++j)
+          y[j] = s * static_cast<float>(static_cast<int>(in[j * col]) - 128);
+      } else {
+        for (int64_t j = 0; j < width; ++j) y[j] = static_cast<float>(in[j * col]);
+      }
+    });
+  });
+}
+
+}  // namespace tensor::cpu
