@@ -12,13 +12,16 @@ namespace imgcap {
 using tensor::check;
 using tensor::ErrorKind;
 
-LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets) {
+LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
+                       ModelUse use) {
   const bool in_box = model == "attention" || model == "plain";
   const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
   check(!in_box || std::filesystem::exists(file), ErrorKind::io,
         "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
-  Checkpoint info = load_checkpoint(file);
-  std::unique_ptr<Decoder> decoder = tensor::about_file(file, [&] { return info.make_decoder(); });
+  const bool frozen = use == ModelUse::captions;
+  Checkpoint info = load_checkpoint(file, frozen ? WeightsAs::stored : WeightsAs::f32);
+  std::unique_ptr<Decoder> decoder =
+      tensor::about_file(file, [&] { return frozen ? info.make_frozen_decoder() : info.make_decoder(); });
   decoder->eval();
   Vocabulary vocabulary = info.make_vocabulary();
   const bool own = !info.encoder_weights.empty();
@@ -36,6 +39,7 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
         info.encoder, encoder.encoder->feature_channels());
   encoder.preprocessing = info.preprocessing;
   info.weights.clear();
+  info.stored.clear();
   info.encoder_weights.clear();
   return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
 }

@@ -106,6 +106,9 @@ class Module {
   // is found while it is copied, and what has been copied by then stays.
   LoadReport load_state_dict(const StateDict& state, const LoadOptions& options);
 
+  // What load_state_dict() would report or refuse by names, shapes and types alone.
+  LoadReport check_state_dict(const StateDict& state, bool strict = true) const;
+
   // Calls f on this module and all below it, children first.
   void apply(const std::function<void(Module&)>& f);
 
@@ -148,6 +151,8 @@ class Module {
     std::string name;
     Variable* parameter;
     Tensor* buffer;
+
+    const Tensor& tensor() const { return parameter ? parameter->data() : *buffer; }
   };
 
   void add_child(const std::string& name, Module& child);
