@@ -32,8 +32,10 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
       own || !weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
       "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
       file, info.encoder);
-  LoadedEncoder encoder = own ? load_encoder(info.encoder, std::move(info.encoder_weights), file)
-                              : load_encoder(info.encoder, weights.empty() ? in_the_box : weights);
+  const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
+  LoadedEncoder encoder =
+      own ? load_encoder(info.encoder, std::move(info.encoder_weights), file, encoder_use)
+          : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
   check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
         "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
         info.encoder, encoder.encoder->feature_channels());

@@ -26,7 +26,7 @@ struct LoadedModel {
   LoadedEncoder encoder;
 };
 
-// What a model is loaded for: captions, or also its parameters, in f32.
+// What a model is loaded for: captions alone, or also its parameters, in f32, and the encoder's key.
 enum class ModelUse { captions, parameters };
 
 // `model` is a checkpoint's file, which `imgcap convert` makes of the original's, too, or "attention" or

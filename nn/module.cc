@@ -280,12 +280,19 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
     const auto found = state.find(entry.name);
     if (found == state.end()) continue;
     Tensor& own = entry.parameter ? entry.parameter->mutable_data() : *entry.buffer;
-    if (!options.finite || !options.finite(entry.name)) {
-      own.copy_(found->second);
-      continue;
+    const Tensor& given = found->second;
+    const bool expect_finite = options.finite && options.finite(entry.name);
+    bool finite = true;
+    if (options.adopt) {
+      own = given;
+      finite = !expect_finite || tensor::count_non_finite(own) == 0;
+    } else if (expect_finite) {
+      finite = tensor::copy_finite(own, given);
+    } else {
+      own.copy_(given);
     }
-    check(tensor::copy_finite(own, found->second), ErrorKind::data, "{}: {} of {} values NaN or infinite",
-          entry.name, tensor::count_non_finite(found->second), found->second.numel());
+    check(finite, ErrorKind::data, "{}: {} of {} values NaN or infinite", entry.name,
+          tensor::count_non_finite(given), given.numel());
   }
   return report;
 }

@@ -38,6 +38,9 @@ struct LoadOptions {
   bool strict = true;  // an error for names that are missing or unexpected
   // Whether NaN and infinity in this parameter or buffer are an error; without a function nowhere.
   std::function<bool(const std::string&)> finite{};
+  // The module takes the given tensors in place of its own, as they are: in their types, without a copy. For
+  // modules whose weights are only read, as those of a frozen encoder, which lays them out anew.
+  bool adopt = false;
 };
 
 // What load_state_dict left undone when it is not strict.

@@ -33,6 +33,7 @@ inline constexpr DTypeSet kFloats{DType::f32, DType::f64};
 inline constexpr DTypeSet kFloatsAndI64{DType::f32, DType::f64, DType::i64};
 inline constexpr DTypeSet kF32{DType::f32};
 inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
+inline constexpr DTypeSet kAllFloats{DType::f32, DType::f64, DType::f16, DType::bf16};
 inline constexpr DTypeSet kStored{DType::f32, DType::f16, DType::bf16, DType::u8};
 inline constexpr DTypeSet kNone{};
 
@@ -64,7 +65,7 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"conv2d_backward_input", kFloats, kHalves},
     {"conv2d_backward_weight", kFloats, kHalves},
     {"nhwc_from_nchw", kF32, kNone},
-    {"pack_conv2d", kFloats, kNone},
+    {"pack_conv2d", kAllFloats, kNone},
     {"conv2d_nhwc", kF32, kNone},
     {"max_pool2d_nhwc", kF32, kNone},
     {"max_pool2d", kFloats, kHalves},
