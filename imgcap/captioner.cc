@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <future>
 #include <utility>
 
 #include "tensor/error.h"
@@ -20,10 +21,6 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
         "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
   const bool frozen = use == ModelUse::captions;
   Checkpoint info = load_checkpoint(file, frozen ? WeightsAs::stored : WeightsAs::f32);
-  std::unique_ptr<Decoder> decoder =
-      tensor::about_file(file, [&] { return frozen ? info.make_frozen_decoder() : info.make_decoder(); });
-  decoder->eval();
-  Vocabulary vocabulary = info.make_vocabulary();
   const bool own = !info.encoder_weights.empty();
   check(!own || weights.empty(), ErrorKind::argument,
         "{}: it has the weights of its encoder, which was trained with it; leave out --weights", file);
@@ -32,10 +29,20 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
       own || !weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
       "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
       file, info.encoder);
-  const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
-  LoadedEncoder encoder =
-      own ? load_encoder(info.encoder, std::move(info.encoder_weights), file, encoder_use)
-          : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
+  // Each on a thread of its own; the decoder's errors come first.
+  auto encoder_loads = std::async(std::launch::async, [&, own_weights = std::move(info.encoder_weights)] {
+    const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
+    LoadedEncoder loaded =
+        own ? load_encoder(info.encoder, own_weights, file, encoder_use)
+            : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
+    if (frozen) loaded.encoder->compile();
+    return loaded;
+  });
+  std::unique_ptr<Decoder> decoder =
+      tensor::about_file(file, [&] { return frozen ? info.make_frozen_decoder() : info.make_decoder(); });
+  decoder->eval();
+  Vocabulary vocabulary = info.make_vocabulary();
+  LoadedEncoder encoder = encoder_loads.get();
   check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
         "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
         info.encoder, encoder.encoder->feature_channels());

@@ -1,5 +1,6 @@
 // Products of a few rows with weights that are kept in 16 or 8 bits and widened in registers.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -52,16 +53,16 @@ struct WideBF16 {
   }
 };
 
-// Signed in the packed layout.
-struct WideI8 {
+// The levels as they are; narrow_tile() takes 128 off.
+struct WideU8 {
   using Element = uint8_t;
   static Vector load(const uint8_t* p) {
 #if defined(__AVX512F__)
     return reinterpret_cast<Vector>(
-        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
+        _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
 #else
     Vector v;
-    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(static_cast<int8_t>(p[l]));
+    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(p[l]);
     return v;
 #endif
   }
@@ -86,16 +87,20 @@ void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const typen
   float* out[Rows];
   for (int m = 0; m < Rows; ++m)
     in[m] = p.x + (first_row + m) * p.x_row, out[m] = p.y + (first_row + m) * p.y_row;
-  constexpr bool scaled = std::is_same_v<Wide, WideI8>;
-  [[maybe_unused]] Vector s0{}, s1{};
-  if constexpr (scaled) s0 = load(p.scales + panel * kPanel), s1 = load(p.scales + panel * kPanel + kLanes);
+  // (q - 128) s as q s - 128 s, in one multiply-add: all three are exact.
+  constexpr bool scaled = std::is_same_v<Wide, WideU8>;
+  [[maybe_unused]] Vector s0{}, s1{}, less0{}, less1{};
+  if constexpr (scaled) {
+    s0 = load(p.scales + panel * kPanel), s1 = load(p.scales + panel * kPanel + kLanes);
+    less0 = s0 * -128.0f, less1 = s1 * -128.0f;
+  }
   int64_t i = 0;
   do {
     Vector sums[Rows][2] = {};
     const bool add = p.accumulate || i > 0;
     for (const int64_t end = std::min(p.k, i + kBlock); i < end; ++i) {
       Vector w0 = Wide::load(weights), w1 = Wide::load(weights + kLanes);
-      if constexpr (scaled) w0 *= s0, w1 *= s1;
+      if constexpr (scaled) w0 = w0 * s0 + less0, w1 = w1 * s1 + less1;
       weights += kPanel;
 #pragma GCC unroll 12
       for (int m = 0; m < Rows; ++m) {
@@ -125,25 +130,59 @@ void multiply(const Product& p, const Tensor& packed) {
   });
 }
 
+// The 8 x 8 bytes of eight words, one side for the other: blocks of four, of two and of one change places.
+void transpose_bytes(uint64_t (&x)[8]) {
+  const auto swap = [&](int distance, int shift, uint64_t low) {
+    for (int i = 0; i < 8; ++i)
+      if ((i & distance) == 0) {
+        const uint64_t t = (x[i] >> shift ^ x[i + distance]) & low;
+        x[i + distance] ^= t;
+        x[i] ^= t << shift;
+      }
+  };
+  swap(4, 32, 0x00000000ffffffff);
+  swap(2, 16, 0x0000ffff0000ffff);
+  swap(1, 8, 0x00ff00ff00ff00ff);
+}
+
+// Columns [0, 8 * (n / 8)) of eight rows, `row` bytes apart, into rows of a panel.
+int64_t pack_eight(uint8_t* out, const uint8_t* in, int64_t row, int64_t n) {
+  static_assert(std::endian::native == std::endian::little);
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint64_t x[8];
+    for (int j = 0; j < 8; ++j) std::memcpy(&x[j], in + j * row + i, 8);
+    transpose_bytes(x);
+    for (int j = 0; j < 8; ++j) std::memcpy(out + (i + j) * kPanel, &x[j], 8);
+  }
+  return i;
+}
+
 // (n, k) of any strides into (panels, k, panel width), zeros past n. Squares of it at a time, so that both
 // sides stay in the first-level cache.
-template <class T, class F>
-void pack(Tensor& packed, const Tensor& weight, F convert) {
+template <class T>
+void pack(Tensor& packed, const Tensor& weight) {
   constexpr int64_t kSquare = 64;
   const int64_t n = weight.size(0), k = weight.size(1), row = weight.strides()[0], col = weight.strides()[1];
   const T* from = weight.device_data<T>();
   T* to = packed.mutable_device_data<T>();
-  const T zero = convert(T{});
   parallel_each(panels_of(n), (int64_t{1} << 16) / (k * kPanel + 1), [&](int64_t panel) {
     const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
     T* out = to + panel * k * kPanel;
-    if (width < kPanel) std::fill_n(out, k * kPanel, zero);
-    for (int64_t first = 0; first < k; first += kSquare)
-      for (int64_t j = 0; j < width; ++j) {
+    if (width < kPanel) std::memset(out, 0, static_cast<size_t>(k * kPanel) * sizeof(T));
+    for (int64_t first = 0; first < k; first += kSquare) {
+      const int64_t end = std::min(k, first + kSquare);
+      for (int64_t j = 0; j < width;) {
         const T* in = from + (panel * kPanel + j) * row;
-        for (int64_t i = first; i < std::min(k, first + kSquare); ++i)
-          out[i * kPanel + j] = convert(in[i * col]);
+        int64_t i = first, rows = 1;
+        if constexpr (sizeof(T) == 1)
+          if (col == 1 && j + 8 <= width)
+            i += pack_eight(out + first * kPanel + j, in + first, row, end - first), rows = 8;
+        for (; i < end; ++i)
+          for (int64_t r = 0; r < rows; ++r) out[i * kPanel + j + r] = in[r * row + i * col];
+        j += rows;
       }
+    }
   });
 }
 
@@ -156,7 +195,7 @@ void dispatch_stored(DType dtype, F&& f) {
     case DType::bf16:
       return f(WideBF16());
     case DType::u8:
-      return f(WideI8());
+      return f(WideU8());
     default:
       return f(WideF32());
   }
@@ -167,13 +206,7 @@ void dispatch_stored(DType dtype, F&& f) {
 void pack_narrow(Tensor& packed, Tensor& packed_scales, const Tensor& weight, const Tensor& scales) {
   const int64_t padded = panels_of(weight.size(0)) * kPanel;
   packed = Tensor::empty({padded * weight.size(1)}, weight.dtype(), weight.device());
-  dispatch_stored(weight.dtype(), [&]<class Wide>(Wide) {
-    using T = typename Wide::Element;
-    if constexpr (std::is_same_v<T, uint8_t>)
-      pack<T>(packed, weight, [](uint8_t q) { return static_cast<uint8_t>(q - 128); });
-    else
-      pack<T>(packed, weight, [](T x) { return x; });
-  });
+  dispatch_stored(weight.dtype(), [&]<class Wide>(Wide) { pack<typename Wide::Element>(packed, weight); });
   packed_scales = {};
   if (!scales.defined()) return;
   packed_scales = Tensor::zeros({padded}, DType::f32, weight.device());
