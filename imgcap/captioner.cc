@@ -6,6 +6,7 @@
 #include <future>
 #include <utility>
 
+#include "tensor/allocator.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -35,6 +36,7 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
     LoadedEncoder loaded =
         own ? load_encoder(info.encoder, own_weights, file, encoder_use)
             : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
+    const tensor::LargePages for_what_is_laid_out;
     if (frozen) loaded.encoder->compile();
     return loaded;
   });

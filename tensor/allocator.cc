@@ -28,11 +28,20 @@ int64_t size_class(int64_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+constexpr int64_t kSlab = 4 * kHugePage;
+
+// A large block that smaller ones are cut from (LargePages).
+struct Slab {
+  int64_t used = 0;    // bytes that are cut off
+  int64_t pieces = 0;  // that are in use, and one while more may be cut
+};
+
 struct Cache {
   Cache() { internal::hold_at_fork(mutex); }
 
   std::mutex mutex;
   std::map<int64_t, std::vector<void*>> free_blocks;
+  std::map<std::byte*, Slab> slabs;
   AllocatorStatistics statistics;
 };
 
@@ -52,6 +61,43 @@ void* system_allocate(int64_t bytes) {
   return block;
 }
 
+// The slab that this thread's blocks are cut from; null: none yet, or no guard.
+constinit thread_local const LargePages* large_pages = nullptr;
+constinit thread_local std::byte* open_slab = nullptr;
+
+// With the lock held.
+void release_piece(Cache& c, std::map<std::byte*, Slab>::iterator slab) {
+  if (--slab->second.pieces > 0) return;
+  std::free(slab->first);
+  c.slabs.erase(slab);
+}
+
+void close_slab() {
+  if (open_slab == nullptr) return;
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  release_piece(c, c.slabs.find(std::exchange(open_slab, nullptr)));
+}
+
+// A piece of a slab; null where the system has no memory for one.
+void* cut(int64_t size) {
+  Cache& c = cache();
+  {
+    const std::lock_guard lock(c.mutex);
+    if (open_slab != nullptr)
+      if (Slab& slab = c.slabs.at(open_slab); slab.used + size <= kSlab) {
+        ++slab.pieces;
+        return open_slab + std::exchange(slab.used, slab.used + size);
+      }
+  }
+  close_slab();
+  auto* block = static_cast<std::byte*>(system_allocate(kSlab));
+  if (block == nullptr) return nullptr;
+  const std::lock_guard lock(c.mutex);
+  c.slabs.emplace(block, Slab{size, 2});
+  return open_slab = block;
+}
+
 void* allocate_block(int64_t bytes) {
   check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
   const int64_t size = size_class(bytes);
@@ -61,6 +107,11 @@ void* allocate_block(int64_t bytes) {
     c.statistics.bytes_in_use += size;
     c.statistics.blocks_in_use += 1;
     c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
+  }
+  if (large_pages != nullptr && size < kHugePage)
+    if (void* piece = cut(size); piece != nullptr) return piece;
+  {
+    const std::lock_guard lock(c.mutex);
     const auto found = c.free_blocks.find(size);
     if (found != c.free_blocks.end() && !found->second.empty()) {
       void* block = found->second.back();
@@ -90,6 +141,11 @@ void release_block(void* block, int64_t bytes) noexcept {
   const std::lock_guard lock(c.mutex);
   c.statistics.bytes_in_use -= size;
   c.statistics.blocks_in_use -= 1;
+  if (!c.slabs.empty()) {
+    auto slab = c.slabs.upper_bound(static_cast<std::byte*>(block));
+    if (slab != c.slabs.begin() && static_cast<std::byte*>(block) < (--slab)->first + kSlab)
+      return release_piece(c, slab);
+  }
   try {
     c.free_blocks[size].push_back(block);
     c.statistics.bytes_cached += size;
@@ -138,6 +194,12 @@ void look_at(Guarded& g, void* block, int64_t bytes) {
 }
 
 }  // namespace
+
+LargePages::LargePages() : previous_(std::exchange(large_pages, this)) {}
+LargePages::~LargePages() {
+  large_pages = previous_;
+  if (large_pages == nullptr) close_slab();
+}
 
 AllocationGuards::AllocationGuards() { ++guards; }
 AllocationGuards::~AllocationGuards() { --guards; }

@@ -25,6 +25,20 @@ AllocatorStatistics allocator_statistics();
 // Returns the kept blocks to the system.
 void empty_cache();
 
+// While one lives, this thread's blocks below 2 MiB are cut from larger ones, which the system gives in huge
+// pages: for weights that are laid out once and stay, as ten thousand small page faults take longer than laying
+// them out. What is cut is not handed out again; the whole goes back when none of it is in use.
+class LargePages {
+ public:
+  LargePages();
+  ~LargePages();
+  LargePages(const LargePages&) = delete;
+  LargePages& operator=(const LargePages&) = delete;
+
+ private:
+  const LargePages* previous_;
+};
+
 // For tests: while one lives, each new block has a pattern before and behind exactly the bytes that were
 // asked for, and is full of 0xff (NaN in floating types). A write outside of a block, or a read of memory
 // that nobody wrote, shows.

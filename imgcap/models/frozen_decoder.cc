@@ -1,6 +1,7 @@
 #include "imgcap/models/frozen_decoder.h"
 
 #include "nn/init.h"
+#include "tensor/allocator.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -48,6 +49,7 @@ Tensor mean_of_places(const Tensor& features) {
 
 FrozenDecoder::FrozenDecoder(const DecoderConfig& config, const StoredWeights& weights) : Decoder(config) {
   expect_weights(config, weights);
+  const tensor::LargePages for_what_is_laid_out;
   const auto linear = [&](const std::string& name) {
     return Linear{NarrowMatrix(weights.at(name + ".weight")), vector(weights, name + ".bias")};
   };
