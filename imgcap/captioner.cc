@@ -32,11 +32,11 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
       file, info.encoder);
   // Each on a thread of its own; the decoder's errors come first.
   auto encoder_loads = std::async(std::launch::async, [&, own_weights = std::move(info.encoder_weights)] {
+    const tensor::LargePages for_its_weights;
     const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
     LoadedEncoder loaded =
         own ? load_encoder(info.encoder, own_weights, file, encoder_use)
             : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
-    const tensor::LargePages for_what_is_laid_out;
     if (frozen) loaded.encoder->compile();
     return loaded;
   });
@@ -89,6 +89,7 @@ Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const
                          ? &swapped.emplace_back(red_and_blue_swapped(*requests[i].image))
                          : requests[i].image);
   }
+  const tensor::LargePages for_results_of_many_sizes;
   const Tensor encoded = photos.empty() ? Tensor() : encode_images(model_.encoder, photos);
   if (photos.size() == requests.size()) return encoded;
   std::vector<Tensor> each;

@@ -33,15 +33,16 @@ constexpr int64_t kSlab = 4 * kHugePage;
 // A large block that smaller ones are cut from (LargePages).
 struct Slab {
   int64_t used = 0;    // bytes that are cut off
-  int64_t pieces = 0;  // that are in use, and one while more may be cut
+  int64_t pieces = 0;  // that are in use or kept, and one while more may be cut
 };
+using Slabs = std::map<std::byte*, Slab>;
 
 struct Cache {
   Cache() { internal::hold_at_fork(mutex); }
 
   std::mutex mutex;
   std::map<int64_t, std::vector<void*>> free_blocks;
-  std::map<std::byte*, Slab> slabs;
+  Slabs slabs;
   AllocatorStatistics statistics;
 };
 
@@ -66,10 +67,19 @@ constinit thread_local const LargePages* large_pages = nullptr;
 constinit thread_local std::byte* open_slab = nullptr;
 
 // With the lock held.
-void release_piece(Cache& c, std::map<std::byte*, Slab>::iterator slab) {
+void release_piece(Cache& c, Slabs::iterator slab) {
   if (--slab->second.pieces > 0) return;
   std::free(slab->first);
   c.slabs.erase(slab);
+}
+
+// With the lock held: a block to the system, or a piece to its slab.
+void give_back(Cache& c, void* block) {
+  const auto after = c.slabs.upper_bound(static_cast<std::byte*>(block));
+  if (after != c.slabs.begin())
+    if (const auto slab = std::prev(after); static_cast<std::byte*>(block) < slab->first + kSlab)
+      return release_piece(c, slab);
+  std::free(block);
 }
 
 void close_slab() {
@@ -107,11 +117,6 @@ void* allocate_block(int64_t bytes) {
     c.statistics.bytes_in_use += size;
     c.statistics.blocks_in_use += 1;
     c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
-  }
-  if (large_pages != nullptr && size < kHugePage)
-    if (void* piece = cut(size); piece != nullptr) return piece;
-  {
-    const std::lock_guard lock(c.mutex);
     const auto found = c.free_blocks.find(size);
     if (found != c.free_blocks.end() && !found->second.empty()) {
       void* block = found->second.back();
@@ -120,7 +125,8 @@ void* allocate_block(int64_t bytes) {
       return block;
     }
   }
-  void* block = system_allocate(size);
+  void* block = large_pages != nullptr && size < kHugePage ? cut(size) : nullptr;
+  if (block == nullptr) block = system_allocate(size);
   if (block == nullptr) {
     empty_cache();
     block = system_allocate(size);
@@ -141,16 +147,11 @@ void release_block(void* block, int64_t bytes) noexcept {
   const std::lock_guard lock(c.mutex);
   c.statistics.bytes_in_use -= size;
   c.statistics.blocks_in_use -= 1;
-  if (!c.slabs.empty()) {
-    auto slab = c.slabs.upper_bound(static_cast<std::byte*>(block));
-    if (slab != c.slabs.begin() && static_cast<std::byte*>(block) < (--slab)->first + kSlab)
-      return release_piece(c, slab);
-  }
   try {
     c.free_blocks[size].push_back(block);
     c.statistics.bytes_cached += size;
   } catch (...) {
-    std::free(block);
+    give_back(c, block);
   }
 }
 
@@ -249,7 +250,7 @@ void empty_cache() {
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
   for (auto& [size, blocks] : c.free_blocks)
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) give_back(c, block);
   c.free_blocks.clear();
   c.statistics.bytes_cached = 0;
 }

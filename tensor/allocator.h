@@ -25,9 +25,10 @@ AllocatorStatistics allocator_statistics();
 // Returns the kept blocks to the system.
 void empty_cache();
 
-// While one lives, this thread's blocks below 2 MiB are cut from larger ones, which the system gives in huge
-// pages: for weights that are laid out once and stay, as ten thousand small page faults take longer than laying
-// them out. What is cut is not handed out again; the whole goes back when none of it is in use.
+// While one lives, this thread's new blocks below 2 MiB are cut from larger ones, which the system gives in huge
+// pages: ten thousand small page faults take longer than laying out the weights of a model that is loaded. What
+// is released is kept and handed out again as any other block; empty_cache() returns a large one when none of it
+// is in use.
 class LargePages {
  public:
   LargePages();

@@ -47,9 +47,16 @@ Tensor mean_of_places(const Tensor& features) {
 
 }  // namespace
 
+StoredWeights stored_weights(const Decoder& decoder, DType dtype) {
+  StoredWeights stored;
+  for (const auto& [name, weight] : decoder.state_dict())
+    stored[name] = {weight.rank() == 2 ? weight.to(dtype) : weight};
+  return stored;
+}
+
 FrozenDecoder::FrozenDecoder(const DecoderConfig& config, const StoredWeights& weights) : Decoder(config) {
+  const tensor::LargePages for_the_weights;
   expect_weights(config, weights);
-  const tensor::LargePages for_what_is_laid_out;
   const auto linear = [&](const std::string& name) {
     return Linear{NarrowMatrix(weights.at(name + ".weight")), vector(weights, name + ".bias")};
   };

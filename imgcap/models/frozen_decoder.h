@@ -16,6 +16,9 @@ namespace imgcap {
 // By the names of a decoder's state dict; vectors have no scales.
 using StoredWeights = std::map<std::string, tensor::StoredWeight>;
 
+// A decoder's own, its matrices rounded to `dtype`: f32, f16 or bf16.
+StoredWeights stored_weights(const Decoder& decoder, tensor::DType dtype = tensor::DType::f32);
+
 class FrozenDecoder final : public Decoder {
  public:
   // Errors: data (as load_state_dict(): what is missing or does not fit; a weight that is not finite).

@@ -2,11 +2,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
 #include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/widen_lanes.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -20,54 +18,6 @@ constexpr int64_t kBlock = 256;
 
 int64_t panels_of(int64_t n) { return (n + kPanel - 1) / kPanel; }
 
-// kLanes weights from memory, in f32: conversions that are exact.
-struct WideF32 {
-  using Element = float;
-  static Vector load(const float* p) { return dense::load(p); }
-};
-
-struct WideF16 {
-  using Element = f16;
-  static Vector load(const f16* p) {
-#if defined(__AVX512F__)
-    return reinterpret_cast<Vector>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
-#else
-    Vector v;
-    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(p[l]);
-    return v;
-#endif
-  }
-};
-
-struct WideBF16 {
-  using Element = bf16;
-  static Vector load(const bf16* p) {
-#if defined(__AVX512F__)
-    return reinterpret_cast<Vector>(_mm512_slli_epi32(
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
-#else
-    Vector v;
-    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(p[l]);
-    return v;
-#endif
-  }
-};
-
-// The levels as they are; narrow_tile() takes 128 off.
-struct WideU8 {
-  using Element = uint8_t;
-  static Vector load(const uint8_t* p) {
-#if defined(__AVX512F__)
-    return reinterpret_cast<Vector>(
-        _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
-#else
-    Vector v;
-    for (int l = 0; l < kLanes; ++l) v[l] = static_cast<float>(p[l]);
-    return v;
-#endif
-  }
-};
-
 struct Product {
   const float* x;
   int64_t x_row;
@@ -79,16 +29,18 @@ struct Product {
 };
 
 // Rows of x times one panel.
-template <int Rows, class Wide>
-void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const typename Wide::Element* weights) {
+template <int Rows, class T>
+void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const T* weights) {
   static constexpr float kZeros[kPanel] = {};
   const Epilogue epilogue{kZeros, Activation::none, std::min<int64_t>(kPanel, p.n - panel * kPanel)};
   const float* in[Rows];
   float* out[Rows];
   for (int m = 0; m < Rows; ++m)
     in[m] = p.x + (first_row + m) * p.x_row, out[m] = p.y + (first_row + m) * p.y_row;
+  // Of 16 and 8 bits few lines are read between two multiply-adds, and the processor asks for them too late.
+  constexpr int64_t kAhead = sizeof(*weights) < 4 ? 2048 / sizeof(*weights) : 0;
   // (q - 128) s as q s - 128 s, in one multiply-add: all three are exact.
-  constexpr bool scaled = std::is_same_v<Wide, WideU8>;
+  constexpr bool scaled = std::is_same_v<T, uint8_t>;
   [[maybe_unused]] Vector s0{}, s1{}, less0{}, less1{};
   if constexpr (scaled) {
     s0 = load(p.scales + panel * kPanel), s1 = load(p.scales + panel * kPanel + kLanes);
@@ -99,7 +51,8 @@ void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const typen
     Vector sums[Rows][2] = {};
     const bool add = p.accumulate || i > 0;
     for (const int64_t end = std::min(p.k, i + kBlock); i < end; ++i) {
-      Vector w0 = Wide::load(weights), w1 = Wide::load(weights + kLanes);
+      if constexpr (kAhead > 0) __builtin_prefetch(weights + kAhead);
+      Vector w0 = widen_lanes(weights), w1 = widen_lanes(weights + kLanes);
       if constexpr (scaled) w0 = w0 * s0 + less0, w1 = w1 * s1 + less1;
       weights += kPanel;
 #pragma GCC unroll 12
@@ -112,15 +65,15 @@ void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const typen
   } while (i < p.k);
 }
 
-template <class Wide, int... Rows>
+template <class T, int... Rows>
 constexpr auto narrow_tiles(std::integer_sequence<int, Rows...>) {
-  return std::array{narrow_tile<Rows + 1, Wide>...};
+  return std::array{narrow_tile<Rows + 1, T>...};
 }
 
-template <class Wide>
+template <class T>
 void multiply(const Product& p, const Tensor& packed) {
-  static constexpr auto kTiles = narrow_tiles<Wide>(std::make_integer_sequence<int, kTile>{});
-  const auto* weights = packed.device_data<typename Wide::Element>();
+  static constexpr auto kTiles = narrow_tiles<T>(std::make_integer_sequence<int, kTile>{});
+  const T* weights = packed.device_data<T>();
   const Tiles tiles(p.m);
   // Small products stay on one thread.
   parallel_each(panels_of(p.n), (int64_t{1} << 17) / (p.m * p.k * kPanel + 1), [&](int64_t panel) {
@@ -186,18 +139,18 @@ void pack(Tensor& packed, const Tensor& weight) {
   });
 }
 
-// f(Wide) of the weights' type.
+// f.template operator()<T>() for the weights' type.
 template <class F>
-void dispatch_stored(DType dtype, F&& f) {
+void dispatch_stored(DType dtype, const F& f) {
   switch (dtype) {
     case DType::f16:
-      return f(WideF16());
+      return f.template operator()<f16>();
     case DType::bf16:
-      return f(WideBF16());
+      return f.template operator()<bf16>();
     case DType::u8:
-      return f(WideU8());
+      return f.template operator()<uint8_t>();
     default:
-      return f(WideF32());
+      return f.template operator()<float>();
   }
 }
 
@@ -206,7 +159,7 @@ void dispatch_stored(DType dtype, F&& f) {
 void pack_narrow(Tensor& packed, Tensor& packed_scales, const Tensor& weight, const Tensor& scales) {
   const int64_t padded = panels_of(weight.size(0)) * kPanel;
   packed = Tensor::empty({padded * weight.size(1)}, weight.dtype(), weight.device());
-  dispatch_stored(weight.dtype(), [&]<class Wide>(Wide) { pack<typename Wide::Element>(packed, weight); });
+  dispatch_stored(weight.dtype(), [&]<class T>() { pack<T>(packed, weight); });
   packed_scales = {};
   if (!scales.defined()) return;
   packed_scales = Tensor::zeros({padded}, DType::f32, weight.device());
@@ -228,7 +181,7 @@ void narrow_matmul(Tensor& out, const Tensor& a, const Tensor& packed, const Ten
         "narrow_matmul: {} by another packed matrix into {}", describe(a), describe(out));
   if (p.m == 0 || p.n == 0) return;
   p.y = out.mutable_device_data<float>();
-  dispatch_stored(packed.dtype(), [&]<class Wide>(Wide) { multiply<Wide>(p, packed); });
+  dispatch_stored(packed.dtype(), [&]<class T>() { multiply<T>(p, packed); });
 }
 
 void stored_rows(Tensor& out, const Tensor& values, const Tensor& scales, const Tensor& ids) {
@@ -238,8 +191,7 @@ void stored_rows(Tensor& out, const Tensor& values, const Tensor& scales, const 
   for (int64_t i = 0; i < ids.size(0); ++i)
     check(id[i] >= 0 && id[i] < n, ErrorKind::index, "stored_rows: row {} of {}", id[i], n);
   float* to = out.mutable_device_data<float>();
-  dispatch_stored(values.dtype(), [&]<class Wide>(Wide) {
-    using T = typename Wide::Element;
+  dispatch_stored(values.dtype(), [&]<class T>() {
     const T* from = values.device_data<T>();
     const f16* scale = scales.defined() ? scales.device_data<f16>() : nullptr;
     parallel_each(ids.size(0), 32768 / (width + 1), [&](int64_t i) {

@@ -57,12 +57,15 @@ StoredWeight eight_bits(const Tensor& weight) {
   return stored;
 }
 
-StoredWeights as_stored(const nn::StateDict& state, DType dtype) {
-  StoredWeights stored;
-  for (const auto& [name, weight] : state)
-    stored[name] = dtype == DType::u8 && weight.rank() == 2
-                       ? eight_bits(weight)
-                       : StoredWeight{weight.to(dtype == DType::u8 ? DType::f16 : dtype)};
+// Of each decoder the same ones, as a file has them.
+StoredWeights weights_of(const DecoderConfig& config, DType dtype) {
+  tensor::Generator generator(3);
+  const auto decoder = make_decoder(config, generator);
+  if (dtype != DType::u8) return stored_weights(*decoder, dtype);
+  StoredWeights stored = stored_weights(*decoder);
+  for (auto& [name, weight] : stored)
+    weight =
+        weight.values.rank() == 2 ? eight_bits(weight.values) : StoredWeight{weight.values.to(DType::f16)};
   return stored;
 }
 
@@ -88,8 +91,7 @@ TEST_CASE("a frozen decoder gives the bits of the decoder with its weights widen
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::u8}) {
       CAPTURE(to_json(config));
       CAPTURE(tensor::name_of(dtype));
-      tensor::Generator generator(3);
-      StoredWeights stored = as_stored(make_decoder(config, generator)->state_dict(), dtype);
+      StoredWeights stored = weights_of(config, dtype);
       if (config.tie_weights) stored.erase(Decoder::kOutputWeight);
       const auto wide = widened(config, stored);
       FrozenDecoder frozen(config, stored);
@@ -112,8 +114,7 @@ TEST_CASE("a frozen decoder gives the bits of the decoder with its weights widen
 
 TEST_CASE("a frozen decoder refuses what the decoder would") {
   const DecoderConfig config = small(DecoderKind::attention);
-  const auto decoder = make_decoder(config);
-  const StoredWeights good = as_stored(decoder->state_dict(), DType::u8);
+  const StoredWeights good = weights_of(config, DType::u8);
   const auto refused = [&](const std::function<void(StoredWeights&)>& change) {
     StoredWeights bad = good;
     change(bad);
@@ -151,7 +152,7 @@ TEST_CASE("a frozen decoder refuses what the decoder would") {
 TEST_CASE("a frozen decoder's steps take no new memory from the system") {
   DecoderConfig config = small(DecoderKind::attention);
   config.gate = config.initial_state = true;
-  FrozenDecoder frozen(config, as_stored(make_decoder(config)->state_dict(), DType::f16));
+  FrozenDecoder frozen(config, weights_of(config, DType::f16));
   DecodingState state = frozen.start(random({5, 4, config.features}, 1));
   const Tensor words = Tensor::full({5}, 9, DType::i64), rows = Tensor::arange(5);
   const auto step = [&] {
