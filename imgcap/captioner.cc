@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <future>
 #include <utility>
 
+#include "tensor/allocator.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -12,15 +14,14 @@ namespace imgcap {
 using tensor::check;
 using tensor::ErrorKind;
 
-LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets) {
+LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
+                       ModelUse use) {
   const bool in_box = model == "attention" || model == "plain";
   const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
   check(!in_box || std::filesystem::exists(file), ErrorKind::io,
         "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
-  Checkpoint info = load_checkpoint(file);
-  std::unique_ptr<Decoder> decoder = tensor::about_file(file, [&] { return info.make_decoder(); });
-  decoder->eval();
-  Vocabulary vocabulary = info.make_vocabulary();
+  const bool frozen = use == ModelUse::captions;
+  Checkpoint info = load_checkpoint(file, frozen ? WeightsAs::stored : WeightsAs::f32);
   const bool own = !info.encoder_weights.empty();
   check(!own || weights.empty(), ErrorKind::argument,
         "{}: it has the weights of its encoder, which was trained with it; leave out --weights", file);
@@ -29,13 +30,27 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
       own || !weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
       "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
       file, info.encoder);
-  LoadedEncoder encoder = own ? load_encoder(info.encoder, std::move(info.encoder_weights), file)
-                              : load_encoder(info.encoder, weights.empty() ? in_the_box : weights);
+  // Each on a thread of its own; the decoder's errors come first.
+  auto encoder_loads = std::async(std::launch::async, [&, own_weights = std::move(info.encoder_weights)] {
+    const tensor::LargePages for_its_weights;
+    const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
+    LoadedEncoder loaded =
+        own ? load_encoder(info.encoder, own_weights, file, encoder_use)
+            : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
+    if (frozen) loaded.encoder->compile();
+    return loaded;
+  });
+  std::unique_ptr<Decoder> decoder =
+      tensor::about_file(file, [&] { return frozen ? info.make_frozen_decoder() : info.make_decoder(); });
+  decoder->eval();
+  Vocabulary vocabulary = info.make_vocabulary();
+  LoadedEncoder encoder = encoder_loads.get();
   check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
         "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
         info.encoder, encoder.encoder->feature_channels());
   encoder.preprocessing = info.preprocessing;
   info.weights.clear();
+  info.stored.clear();
   info.encoder_weights.clear();
   return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
 }
@@ -74,6 +89,7 @@ Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const
                          ? &swapped.emplace_back(red_and_blue_swapped(*requests[i].image))
                          : requests[i].image);
   }
+  const tensor::LargePages for_results_of_many_sizes;
   const Tensor encoded = photos.empty() ? Tensor() : encode_images(model_.encoder, photos);
   if (photos.size() == requests.size()) return encoded;
   std::vector<Tensor> each;

@@ -19,11 +19,15 @@
 namespace imgcap {
 
 struct LoadedModel {
-  Checkpoint info;                   // its weights are the decoder's and the encoder's now
-  std::unique_ptr<Decoder> decoder;  // in evaluation mode
+  Checkpoint info;  // its weights are the decoder's and the encoder's now
+  // In evaluation mode. For captions a FrozenDecoder, which gives the same with less memory, and no parameters.
+  std::unique_ptr<Decoder> decoder;
   Vocabulary vocabulary;
   LoadedEncoder encoder;
 };
+
+// What a model is loaded for: captions alone, or also its parameters, in f32, and the encoder's key.
+enum class ModelUse { captions, parameters };
 
 // `model` is a checkpoint's file, which `imgcap convert` makes of the original's, too, or "attention" or
 // "plain": the models in the box, whose files are in `assets`/model. `weights` may be empty: then the
@@ -31,7 +35,8 @@ struct LoadedModel {
 // box. What there is to say about the encoder's file is in encoder.remarks. Other weights of the same encoder
 // are taken as they are: the same ones in 16 bits have another key. Errors: argument (`weights` beside a
 // checkpoint's own), data (the encoder's channels are not the decoder's).
-LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets);
+LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
+                       ModelUse use = ModelUse::captions);
 
 // Of a caption that was searched with its attention; tokens that are blanks are left out.
 AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model);

@@ -236,8 +236,7 @@ void Module::to(Device device) {
 
 StateDict Module::state_dict() const {
   StateDict state;
-  for (const Entry& entry : entries())
-    state.emplace(entry.name, entry.parameter ? entry.parameter->data() : *entry.buffer);
+  for (const Entry& entry : entries()) state.emplace(entry.name, entry.tensor());
   return state;
 }
 
@@ -245,11 +244,8 @@ LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
   return load_state_dict(state, LoadOptions{.strict = strict});
 }
 
-LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& options) {
+LoadReport Module::check_state_dict(const StateDict& state, bool strict) const {
   const std::vector<Entry> own = entries();
-  const auto target = [](const Entry& entry) -> Tensor& {
-    return entry.parameter ? entry.parameter->mutable_data() : *entry.buffer;
-  };
   std::set<std::string> names;
   std::set<const Tensor*> loaded;
   std::vector<std::string> misfits;
@@ -257,35 +253,46 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
     names.insert(entry.name);
     const auto found = state.find(entry.name);
     if (found == state.end()) continue;
-    loaded.insert(&target(entry));
-    if (!fits(target(entry), found->second))
+    loaded.insert(&entry.tensor());
+    if (!fits(entry.tensor(), found->second))
       misfits.push_back(tensor::format("{}: {} in the module, {} in the state dict", entry.name,
-                                       tensor::describe(target(entry)), tensor::describe(found->second)));
+                                       tensor::describe(entry.tensor()), tensor::describe(found->second)));
   }
   LoadReport report;
   for (const Entry& entry : own)
-    if (!state.contains(entry.name) && !loaded.contains(&target(entry)) && !is_optional(entry.name))
+    if (!state.contains(entry.name) && !loaded.contains(&entry.tensor()) && !is_optional(entry.name))
       report.missing.push_back(entry.name);
   for (const auto& [name, value] : state)
     if (!names.contains(name)) report.unexpected.push_back(name);
 
   std::string problems;
-  if (options.strict && !report.missing.empty()) problems += "; missing: " + list(report.missing);
-  if (options.strict && !report.unexpected.empty()) problems += "; unexpected: " + list(report.unexpected);
+  if (strict && !report.missing.empty()) problems += "; missing: " + list(report.missing);
+  if (strict && !report.unexpected.empty()) problems += "; unexpected: " + list(report.unexpected);
   if (!misfits.empty()) problems += "; does not fit: " + list(misfits);
   check(problems.empty(), ErrorKind::data, "load_state_dict: the state dict is not one of this {}{}",
         describe().substr(0, describe().find('(')), problems);
+  return report;
+}
 
-  for (const Entry& entry : own) {
+LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& options) {
+  const LoadReport report = check_state_dict(state, options.strict);
+  for (const Entry& entry : entries()) {
     const auto found = state.find(entry.name);
     if (found == state.end()) continue;
-    if (!options.finite || !options.finite(entry.name)) {
-      target(entry).copy_(found->second);
-      continue;
+    Tensor& own = entry.parameter ? entry.parameter->mutable_data() : *entry.buffer;
+    const Tensor& given = found->second;
+    const bool expect_finite = options.finite && options.finite(entry.name);
+    bool finite = true;
+    if (options.adopt) {
+      own = given;
+      finite = !expect_finite || tensor::count_non_finite(own) == 0;
+    } else if (expect_finite) {
+      finite = tensor::copy_finite(own, given);
+    } else {
+      own.copy_(given);
     }
-    check(tensor::copy_finite(target(entry), found->second), ErrorKind::data,
-          "{}: {} of {} values NaN or infinite", entry.name, tensor::count_non_finite(found->second),
-          found->second.numel());
+    check(finite, ErrorKind::data, "{}: {} of {} values NaN or infinite", entry.name,
+          tensor::count_non_finite(given), given.numel());
   }
   return report;
 }

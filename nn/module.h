@@ -38,6 +38,9 @@ struct LoadOptions {
   bool strict = true;  // an error for names that are missing or unexpected
   // Whether NaN and infinity in this parameter or buffer are an error; without a function nowhere.
   std::function<bool(const std::string&)> finite{};
+  // The module takes the given tensors in place of its own, as they are: in their types, without a copy. For
+  // modules whose weights are only read, as those of a frozen encoder, which lays them out anew.
+  bool adopt = false;
 };
 
 // What load_state_dict left undone when it is not strict.
@@ -106,6 +109,9 @@ class Module {
   // is found while it is copied, and what has been copied by then stays.
   LoadReport load_state_dict(const StateDict& state, const LoadOptions& options);
 
+  // What load_state_dict() would report or refuse by names, shapes and types alone.
+  LoadReport check_state_dict(const StateDict& state, bool strict = true) const;
+
   // Calls f on this module and all below it, children first.
   void apply(const std::function<void(Module&)>& f);
 
@@ -148,6 +154,8 @@ class Module {
     std::string name;
     Variable* parameter;
     Tensor* buffer;
+
+    const Tensor& tensor() const { return parameter ? parameter->data() : *buffer; }
   };
 
   void add_child(const std::string& name, Module& child);

@@ -28,11 +28,21 @@ int64_t size_class(int64_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+constexpr int64_t kSlab = 4 * kHugePage;
+
+// A large block that smaller ones are cut from (LargePages).
+struct Slab {
+  int64_t used = 0;    // bytes that are cut off
+  int64_t pieces = 0;  // that are in use or kept, and one while more may be cut
+};
+using Slabs = std::map<std::byte*, Slab>;
+
 struct Cache {
   Cache() { internal::hold_at_fork(mutex); }
 
   std::mutex mutex;
   std::map<int64_t, std::vector<void*>> free_blocks;
+  Slabs slabs;
   AllocatorStatistics statistics;
 };
 
@@ -52,6 +62,52 @@ void* system_allocate(int64_t bytes) {
   return block;
 }
 
+// The slab that this thread's blocks are cut from; null: none yet, or no guard.
+constinit thread_local const LargePages* large_pages = nullptr;
+constinit thread_local std::byte* open_slab = nullptr;
+
+// With the lock held.
+void release_piece(Cache& c, Slabs::iterator slab) {
+  if (--slab->second.pieces > 0) return;
+  std::free(slab->first);
+  c.slabs.erase(slab);
+}
+
+// With the lock held: a block to the system, or a piece to its slab.
+void give_back(Cache& c, void* block) {
+  const auto after = c.slabs.upper_bound(static_cast<std::byte*>(block));
+  if (after != c.slabs.begin())
+    if (const auto slab = std::prev(after); static_cast<std::byte*>(block) < slab->first + kSlab)
+      return release_piece(c, slab);
+  std::free(block);
+}
+
+void close_slab() {
+  if (open_slab == nullptr) return;
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  release_piece(c, c.slabs.find(std::exchange(open_slab, nullptr)));
+}
+
+// A piece of a slab; null where the system has no memory for one.
+void* cut(int64_t size) {
+  Cache& c = cache();
+  {
+    const std::lock_guard lock(c.mutex);
+    if (open_slab != nullptr)
+      if (Slab& slab = c.slabs.at(open_slab); slab.used + size <= kSlab) {
+        ++slab.pieces;
+        return open_slab + std::exchange(slab.used, slab.used + size);
+      }
+  }
+  close_slab();
+  auto* block = static_cast<std::byte*>(system_allocate(kSlab));
+  if (block == nullptr) return nullptr;
+  const std::lock_guard lock(c.mutex);
+  c.slabs.emplace(block, Slab{size, 2});
+  return open_slab = block;
+}
+
 void* allocate_block(int64_t bytes) {
   check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
   const int64_t size = size_class(bytes);
@@ -69,7 +125,8 @@ void* allocate_block(int64_t bytes) {
       return block;
     }
   }
-  void* block = system_allocate(size);
+  void* block = large_pages != nullptr && size < kHugePage ? cut(size) : nullptr;
+  if (block == nullptr) block = system_allocate(size);
   if (block == nullptr) {
     empty_cache();
     block = system_allocate(size);
@@ -94,7 +151,7 @@ void release_block(void* block, int64_t bytes) noexcept {
     c.free_blocks[size].push_back(block);
     c.statistics.bytes_cached += size;
   } catch (...) {
-    std::free(block);
+    give_back(c, block);
   }
 }
 
@@ -138,6 +195,12 @@ void look_at(Guarded& g, void* block, int64_t bytes) {
 }
 
 }  // namespace
+
+LargePages::LargePages() : previous_(std::exchange(large_pages, this)) {}
+LargePages::~LargePages() {
+  large_pages = previous_;
+  if (large_pages == nullptr) close_slab();
+}
 
 AllocationGuards::AllocationGuards() { ++guards; }
 AllocationGuards::~AllocationGuards() { --guards; }
@@ -187,7 +250,7 @@ void empty_cache() {
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
   for (auto& [size, blocks] : c.free_blocks)
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) give_back(c, block);
   c.free_blocks.clear();
   c.statistics.bytes_cached = 0;
 }

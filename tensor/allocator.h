@@ -25,6 +25,21 @@ AllocatorStatistics allocator_statistics();
 // Returns the kept blocks to the system.
 void empty_cache();
 
+// While one lives, this thread's new blocks below 2 MiB are cut from larger ones, which the system gives in huge
+// pages: ten thousand small page faults take longer than laying out the weights of a model that is loaded. What
+// is released is kept and handed out again as any other block; empty_cache() returns a large one when none of it
+// is in use.
+class LargePages {
+ public:
+  LargePages();
+  ~LargePages();
+  LargePages(const LargePages&) = delete;
+  LargePages& operator=(const LargePages&) = delete;
+
+ private:
+  const LargePages* previous_;
+};
+
 // For tests: while one lives, each new block has a pattern before and behind exactly the bytes that were
 // asked for, and is full of 0xff (NaN in floating types). A write outside of a block, or a read of memory
 // that nobody wrote, shows.

@@ -35,6 +35,7 @@ inline constexpr DTypeSet kFloatsAndHalves{DType::f32, DType::f64, DType::f16, D
 inline constexpr DTypeSet kF32{DType::f32};
 inline constexpr DTypeSet kF32AndHalves{DType::f32, DType::f16, DType::bf16};
 inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
+inline constexpr DTypeSet kStored{DType::f32, DType::f16, DType::bf16, DType::u8};
 inline constexpr DTypeSet kNone{};
 
 inline constexpr KernelTypes kKernelTypes[] = {
@@ -54,6 +55,9 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"matmul", kFloatsAndHalves, kNone},
     {"pack_matrix", kF32AndHalves, kNone},
     {"packed_matmul", kF32AndHalves, kNone},
+    {"pack_narrow", kStored, kNone},
+    {"narrow_matmul", kF32, kNone},
+    {"stored_rows", kStored, kNone},
     {"softmax", kFloats, kHalves},
     {"log_softmax", kFloats, kHalves},
     {"cross_entropy", kFloats, kHalves},
@@ -62,7 +66,7 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"conv2d_backward_input", kFloatsAndHalves, kNone},
     {"conv2d_backward_weight", kFloatsAndHalves, kNone},
     {"nhwc_from_nchw", kF32, kNone},
-    {"pack_conv2d", kFloats, kNone},
+    {"pack_conv2d", kFloatsAndHalves, kNone},
     {"conv2d_nhwc", kF32, kNone},
     {"max_pool2d_nhwc", kF32, kNone},
     {"max_pool2d", kFloats, kHalves},

@@ -73,6 +73,15 @@ IMGCAP_KERNEL(pack_matrix, Tensor& packed, const Tensor& b, PackedFor use)
 IMGCAP_KERNEL(packed_matmul, Tensor& out, const Tensor& a, const Tensor& packed, PackedFor use,
               bool accumulate)
 
+// --- narrow_matrix.cc, for NarrowMatrix (narrow_matrix.h): a stored weight (n, k), f32, f16, bf16 or u8 with
+// scales (n) f16, laid out for the inner kernel in its own type
+IMGCAP_KERNEL(pack_narrow, Tensor& packed, Tensor& packed_scales, const Tensor& weight, const Tensor& scales)
+// out (m, n) = a (m, k) weight^T, or out += with `accumulate`; rows of a and out may be strided, columns not
+IMGCAP_KERNEL(narrow_matmul, Tensor& out, const Tensor& a, const Tensor& packed, const Tensor& packed_scales,
+              bool accumulate)
+// Rows ids (m) of a stored weight, widened into out (m, k), whose rows may be strided
+IMGCAP_KERNEL(stored_rows, Tensor& out, const Tensor& weight, const Tensor& scales, const Tensor& ids)
+
 // --- softmax.cc: along the last dimension; x and out contiguous
 IMGCAP_KERNEL(softmax, Tensor& out, const Tensor& x)
 IMGCAP_KERNEL(log_softmax, Tensor& out, const Tensor& x)

@@ -60,7 +60,7 @@ class NhwcBatch {
 // output channel per group).
 struct PackedConv2d {
   PackedConv2d() = default;
-  // weight (o, c / groups, kh, kw), f32 or f64; output channel i is multiplied by scale[i], and bias[i] is
+  // weight (o, c / groups, kh, kw), floating; output channel i is multiplied by scale[i], and bias[i] is
   // added. An argument error for other numbers of groups.
   PackedConv2d(const Tensor& weight, const std::vector<double>& scale, const std::vector<double>& bias,
                int64_t groups = 1);

@@ -32,7 +32,7 @@ void run(const Options& o) {
   score_options.protocol = o.behaviours.protocol;
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
-  const Captioner captioner(load_model(o.checkpoint, o.weights));
+  const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
   PhotosBySplit splits;

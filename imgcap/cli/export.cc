@@ -56,7 +56,7 @@ void export_features(const Options& o) {
 void run(const Options& o) {
   const StopSignals signals;
   if (content_of(o.in) == Content::features) return export_features(o);
-  const LoadedModel model = load_model(o.in, o.weights);
+  const LoadedModel model = load_model(o.in, o.weights, ModelUse::parameters);
   NewFolder folder(o.out);
   const std::vector<std::string> files = export_model(model, folder.path());
   folder.finish();

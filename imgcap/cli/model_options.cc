@@ -18,8 +18,8 @@ std::string assets_folder() {
   return (program / "../../assets").lexically_normal().string();
 }
 
-LoadedModel load_model(const std::string& model, const std::string& weights) {
-  LoadedModel loaded = imgcap::load_model(model, weights, assets_folder());
+LoadedModel load_model(const std::string& model, const std::string& weights, ModelUse use) {
+  LoadedModel loaded = imgcap::load_model(model, weights, assets_folder(), use);
   say(loaded.encoder.remarks);
   return loaded;
 }

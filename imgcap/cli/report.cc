@@ -103,7 +103,7 @@ class Work {
 
   // Scores the model and captions the photos that are shown.
   void add(const std::string& file, const std::string& name) {
-    const Captioner captioner(load_model(file, o_.weights));
+    const Captioner captioner(load_model(file, o_.weights, ModelUse::parameters));
     const Vocabulary& vocabulary = captioner.vocabulary();
     const CaptionRules rules = rules_of(o_.rules, vocabulary, o_.max_words, SearchKind::standard, "report");
     const FeatureCache& features = features_of(captioner.encoder());

@@ -79,7 +79,7 @@ class Decoder : public nn::Module {
   // once with states of their own.
   virtual Tensor step(DecodingState& state, const Tensor& words) = 0;
   // What step() ends with: the logits of rows (n, hidden) of the top layer.
-  Tensor logits(const Tensor& hidden);
+  virtual Tensor logits(const Tensor& hidden);
 
   // The state with the given rows, in that order; a row may be there any number of times.
   static DecodingState select(const DecodingState& state, const Tensor& rows);

@@ -49,6 +49,10 @@ class Encoder : public nn::Module {
   // this at once. Its result has the strides of channels last: permute({0, 2, 3, 1}) is contiguous. Other
   // encoders run in their mode.
   Tensor features(const Tensor& pictures);
+  // Of a frozen encoder: compiles now what features() would at its first call.
+  void compile() {
+    if (frozen()) plan();
+  }
   // Without a graph: probabilities (n, classes).
   Tensor classify(const Tensor& pictures);
   // One picture, resized and normalised: (1, 3, height, width).

@@ -55,22 +55,13 @@ Quantised quantise(const Tensor& weight) {
   return q;
 }
 
-Tensor restore(const Tensor& values, const Tensor& scales, const std::string& name, const std::string& file) {
+tensor::StoredWeight rows(const Tensor& values, const Tensor& scales, const std::string& name,
+                          const std::string& file) {
   check(values.rank() == 2 && values.dtype() == DType::u8 && scales.dtype() == DType::f16 &&
             scales.shape() == Shape{values.size(0)},
         ErrorKind::data, "{}: {}: rows {} with scales {}", file, tensor::io::in_quotes(name),
         describe(values), describe(scales));
-  Tensor weight = Tensor::empty(values.shape());
-  const uint8_t* q = values.data<uint8_t>();
-  const tensor::f16* scale = scales.data<tensor::f16>();
-  float* x = weight.mutable_data<float>();
-  const int64_t columns = values.size(1);
-  for (int64_t r = 0; r < values.size(0); ++r) {
-    const float s = static_cast<float>(scale[r]);
-    for (int64_t j = 0; j < columns; ++j)
-      x[r * columns + j] = s * static_cast<float>(static_cast<int>(q[r * columns + j]) - 128);
-  }
-  return weight;
+  return {values, scales};
 }
 
 const std::string& required(const std::map<std::string, std::string>& metadata, const std::string& key,
@@ -97,6 +88,10 @@ std::unique_ptr<Decoder> Checkpoint::make_decoder() const {
   auto model = imgcap::make_decoder(decoder);
   model->load_state_dict(weights, nn::LoadOptions{.finite = [](const std::string&) { return true; }});
   return model;
+}
+
+std::unique_ptr<Decoder> Checkpoint::make_frozen_decoder() const {
+  return std::make_unique<FrozenDecoder>(decoder, stored);
 }
 
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint, WeightFormat format) {
@@ -129,7 +124,7 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
   tensor::io::write_safetensors(file, tensors, metadata);
 }
 
-Checkpoint load_checkpoint(const std::filesystem::path& file) {
+Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
   const std::string name = file.string();
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
   const std::string& format = required(contents.metadata, "format", name);
@@ -158,20 +153,27 @@ Checkpoint load_checkpoint(const std::filesystem::path& file) {
         checkpoint.notes[notes.keys()[i]] = value.as_text();
   if (const auto training = contents.metadata.find("training"); training != contents.metadata.end())
     checkpoint.training = training->second;
+  const bool widen = form == WeightsAs::f32;
+  const auto add = [&](const std::string& weight, const tensor::StoredWeight& value) {
+    if (widen)
+      checkpoint.weights[weight] = value.widened();
+    else
+      checkpoint.stored[weight] = value;
+  };
   for (const auto& [key, value] : contents.tensors) {
     if (key.starts_with("training.")) {
-      checkpoint.training_tensors[key.substr(9)] = value;
+      if (widen) checkpoint.training_tensors[key.substr(9)] = value;
     } else if (key.starts_with("encoder.")) {
       checkpoint.encoder_weights[key.substr(8)] =
-          tensor::is_floating(value.dtype()) ? value.to(DType::f32) : value;
+          widen && tensor::is_floating(value.dtype()) ? value.to(DType::f32) : value;
     } else if (key.starts_with("model.") && key.ends_with("#rows")) {
       const std::string weight = key.substr(6, key.size() - 11);
       const auto scales = contents.tensors.find("model." + weight + "#scales");
       check(scales != contents.tensors.end(), ErrorKind::data, "{}: {} has no scales", name,
             tensor::io::in_quotes(weight));
-      checkpoint.weights[weight] = restore(value, scales->second, weight, name);
+      add(weight, rows(value, scales->second, weight, name));
     } else if (key.starts_with("model.") && !key.ends_with("#scales")) {
-      checkpoint.weights[key.substr(6)] = value.to(DType::f32);
+      add(key.substr(6), {value});
     }
   }
   check((format == kEncoderFormat) == !checkpoint.encoder_weights.empty(), ErrorKind::data,

@@ -9,20 +9,22 @@
 
 #include "imgcap/data/transform.h"
 #include "imgcap/data/vocabulary.h"
-#include "imgcap/models/decoder.h"
+#include "imgcap/models/frozen_decoder.h"
 #include "nn/module.h"
 
 namespace imgcap {
 
 struct Checkpoint {
   DecoderConfig decoder;
-  nn::StateDict weights;  // of the decoder
+  nn::StateDict weights;  // of the decoder, in f32
+  StoredWeights stored;   // the same as the file has them, where they were asked for in its place
   std::vector<std::string> vocabulary;
   std::string encoder;  // its name: "efficientnet_lite2"
   // Stands for weights and preprocessing; a cache with another key does not fit. Where the encoder has been
   // trained: of the weights that its training began with.
   std::string encoder_key;
-  nn::StateDict encoder_weights;  // of an encoder that has been trained; else none
+  nn::StateDict
+      encoder_weights;  // of an encoder that has been trained; else none; in f32 but beside `stored`
   Preprocessing preprocessing;
   std::map<std::string, std::string> notes;  // free text: scores, recipe, data
   // Of a training run only.
@@ -31,6 +33,8 @@ struct Checkpoint {
 
   // A decoder with these weights. A data error names one that is missing or not finite.
   std::unique_ptr<Decoder> make_decoder() const;
+  // One for captions alone, of the stored weights. The same errors.
+  std::unique_ptr<Decoder> make_frozen_decoder() const;
   Vocabulary make_vocabulary() const { return Vocabulary(vocabulary); }
 };
 
@@ -38,12 +42,16 @@ struct Checkpoint {
 // The encoder's convolutions become f16 in both, and its vectors, batch norm's, stay f32.
 enum class WeightFormat { f32, f16, i8 };
 
+// How weights are read: widened, or as they are stored, where they are views of the mapped file. Without the
+// tensors of a training run then, which captions have no use for.
+enum class WeightsAs { f32, stored };
+
 // Written as a whole or not at all. io errors name the file.
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
                      WeightFormat format = WeightFormat::f32);
 
 // Errors: data (names the file and what is missing or does not fit: vocabulary and decoder of different
 // sizes, ...).
-Checkpoint load_checkpoint(const std::filesystem::path& file);
+Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form = WeightsAs::f32);
 
 }  // namespace imgcap

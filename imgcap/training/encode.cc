@@ -60,8 +60,10 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
     loaded.encoder = make_encoder(name, false, weight->second.size(0));
   }
 
+  const bool as_stored = use == EncoderUse::captions;
   Fingerprint fingerprint;
   for (auto& [key, value] : tensors) {
+    if (as_stored) break;
     fingerprint.add(key.data(), key.size());
     const Tensor dense = value.to(tensor::Device::cpu()).contiguous();
     fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
@@ -70,15 +72,15 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
   if (!has_classifier)
     for (const char* part : {"weight", "bias"})
       tensors[head + part] = Tensor::zeros(loaded.encoder->parameter(head + part).shape());
-  nn::LoadOptions options;
+  nn::LoadOptions options{.adopt = as_stored};
   options.finite = [&](const std::string& key) {
-    return use == EncoderUse::classes || (use == EncoderUse::features && !key.starts_with(head));
+    return use == EncoderUse::classes || (use != EncoderUse::conversion && !key.starts_with(head));
   };
   tensor::about_file(origin, [&] { loaded.encoder->load_state_dict(tensors, options); });
   loaded.encoder->freeze();
   loaded.preprocessing =
       name == "efficientnet_lite2" ? efficientnet_lite_preprocessing() : imagenet_preprocessing();
-  loaded.key = name + " " + fingerprint.text() + " " + to_json(loaded.preprocessing);
+  if (!as_stored) loaded.key = name + " " + fingerprint.text() + " " + to_json(loaded.preprocessing);
   return loaded;
 }
 

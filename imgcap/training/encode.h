@@ -24,13 +24,13 @@ namespace imgcap {
 struct LoadedEncoder {
   std::unique_ptr<Encoder> encoder;
   Preprocessing preprocessing;
-  std::string key;                   // stands for the name, the weights and the preprocessing
+  std::string key;  // stands for the name, the weights and the preprocessing; of EncoderUse::captions empty
   std::vector<std::string> remarks;  // sentences for the user: what was left out of a file
 };
 
 // What an encoder is loaded for: only classes need its classifier, and for a conversion nothing has to be
-// finite.
-enum class EncoderUse { features, classes, conversion };
+// finite. For captions, whose features nobody keeps, it has no key, and its weights stay as the file has them.
+enum class EncoderUse { features, captions, classes, conversion };
 
 // `weights` is a safetensors or .pth file with the encoder's (or torchvision's) names, which may all stand
 // under one prefix ("state_dict.module.") among others; 16-bit weights are widened. A classifier may have any

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/pack_conv2d.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -147,27 +148,14 @@ void nhwc_from_nchw(NhwcBatch& out, const Tensor& x) {
 void pack_conv2d(PackedConv2d& out, const Tensor& weight, const std::vector<double>& scale,
                  const std::vector<double>& bias) {
   const Shape& shape = weight.shape();
-  const int64_t o = shape[0], c = shape[1], taps = shape[2] * shape[3];
+  const int64_t o = shape[0], c = shape[1];
   const int64_t width = out.depthwise() ? o : kPanel,
                 panels = out.depthwise() ? 1 : (o + kPanel - 1) / kPanel;
-  out.weight = Tensor::zeros({panels, shape[2], shape[3], c, width}, DType::f32, weight.device());
+  out.weight = Tensor::empty({panels, shape[2], shape[3], c, width}, DType::f32, weight.device());
   out.bias = Tensor::zeros({panels * width}, DType::f32, weight.device());
   std::transform(bias.begin(), bias.end(), out.bias.mutable_device_data<float>(),
                  [](double b) { return static_cast<float>(b); });
-  float* to = out.weight.mutable_device_data<float>();
-  const Tensor source = weight.contiguous();
-  dispatch_float(weight.dtype(), "packed conv2d", [&]<class T>() {
-    const T* w = source.device_data<T>();
-    parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t m = begin * width; m < std::min(o, end * width); ++m) {
-        const double factor = scale[static_cast<size_t>(m)];
-        for (int64_t k = 0; k < c; ++k)
-          for (int64_t tap = 0; tap < taps; ++tap)
-            to[((m / width * taps + tap) * c + k) * width + m % width] =
-                static_cast<float>(static_cast<double>(w[(m * c + k) * taps + tap]) * factor);
-      }
-    });
-  });
+  pack_conv_weight(out.weight.mutable_device_data<float>(), weight, scale, width);
 }
 
 void conv2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight, const Conv2dOptions& options,

@@ -82,8 +82,12 @@ TEST_CASE("a model and an encoder that do not fit are refused; other weights of 
   const std::string file = folder / "model.safetensors", weights = folder / "encoder.safetensors";
   tests::write_small_model(file, DecoderKind::attention);
   tests::write_other_encoder(weights);
-  const LoadedModel model = load_model(file, weights);
+  const LoadedModel model = load_model(file, weights, ModelUse::parameters);
   CHECK(model.encoder.key == load_encoder("efficientnet_lite2", weights).key);
+  CHECK(model.decoder->parameter_count() > 0);
+  const LoadedModel for_captions = load_model(file, weights);
+  CHECK(for_captions.encoder.key.empty());
+  CHECK(for_captions.decoder->parameter_count() == 0);
   // The photos are made ready as the checkpoint says.
   Checkpoint checkpoint = load_checkpoint(file);
   checkpoint.preprocessing.height = 160;

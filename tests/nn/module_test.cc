@@ -211,6 +211,27 @@ TEST_CASE("a state dict's values have to be finite where that is asked for") {
         "left.bias: 1 of 3 values NaN or infinite");
 }
 
+TEST_CASE("a module may take a state dict's tensors as they are, and refuses the same") {
+  Tree tree;
+  nn::StateDict state;
+  for (auto& [name, t] : tree.state_dict())
+    state.emplace(name, tensor::is_floating(t.dtype()) ? t.to(DType::f16) : t.clone());
+  nn::LoadOptions adopt{.finite = [](const std::string&) { return true; }, .adopt = true};
+  tree.load_state_dict(state, adopt);
+  for (const auto& [name, t] : tree.state_dict()) {
+    CHECK(t.shares_storage(state.at(name)));
+  }
+  CHECK(tree.parameter("left.bias").dtype() == DType::f16);
+  CHECK(tree.check_state_dict(state).missing.empty());
+  state["left.bias"] = Tensor::full({3}, std::numeric_limits<float>::infinity(), DType::f16);
+  CHECK(message([&] { tree.load_state_dict(state, adopt); }, tensor::ErrorKind::data) ==
+        "left.bias: 3 of 3 values NaN or infinite");
+  state.erase("left.bias");
+  CHECK(contains(message([&] { tree.check_state_dict(state); }, tensor::ErrorKind::data),
+                 "missing: left.bias"));
+  CHECK(tree.check_state_dict(state, false).missing == std::vector<std::string>{"left.bias"});
+}
+
 TEST_CASE("a batch norm's count of batches may be missing in a file, and then stays") {
   nn::BatchNorm2d norm(2);
   norm.buffer("num_batches_tracked").fill_(5);

@@ -110,6 +110,23 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
          kernels::pack_matrix(packed, n({3, 2}, DType::f32), tensor::PackedFor::few_rows);
          kernels::packed_matmul(out, n({2, 3}, t), packed, tensor::PackedFor::few_rows, false);
        }},
+      {"pack_narrow",
+       [=](DType t) {
+         Tensor packed, packed_scales;
+         kernels::pack_narrow(packed, packed_scales, n({3, 2}, t),
+                              t == DType::u8 ? n({3}, DType::f16) : nothing);
+       }},
+      {"narrow_matmul",
+       [=](DType t) {
+         Tensor packed, packed_scales, out = n({2, 3}, t);
+         kernels::pack_narrow(packed, packed_scales, n({3, 2}, DType::f16), nothing);
+         kernels::narrow_matmul(out, n({2, 2}, t), packed, packed_scales, false);
+       }},
+      {"stored_rows",
+       [=](DType t) {
+         Tensor out = n({2, 3}, DType::f32);
+         kernels::stored_rows(out, n({4, 3}, t), t == DType::u8 ? n({4}, DType::f16) : nothing, ids(2));
+       }},
       {"softmax",
        [=](DType t) {
          Tensor out = n({2}, t);

@@ -3,6 +3,8 @@
 
 #include <limits>
 #include <numeric>
+#include <thread>
+#include <utility>
 
 #include "tensor/allocator.h"
 #include "tests/tensor/reference.h"
@@ -117,6 +119,41 @@ TEST_CASE("freed memory is used again and is not counted") {
   }
   CHECK(tensor::allocator_statistics().bytes_in_use == before.bytes_in_use);
   CHECK(tensor::allocator_statistics().blocks_in_use == before.blocks_in_use);
+}
+
+TEST_CASE(
+    "with large pages, blocks are cut from larger ones, and those outlive the guard while one is in use") {
+  tensor::empty_cache();
+  const auto before = tensor::allocator_statistics();
+  std::vector<Tensor> kept;
+  {
+    const tensor::LargePages guard;
+    for (int i = 0; i < 12; ++i) {  // more than one of 8 MiB holds
+      kept.push_back(Tensor::empty({1 << 18}));
+      kept.back().fill_(i);
+    }
+    const tensor::LargePages inner;
+    CHECK(Tensor::empty({int64_t{1} << 20}).defined());  // large enough by itself
+    CHECK(Tensor::empty({0}).numel() == 0);
+  }
+  CHECK(kept[1].raw() - kept[0].raw() == 1 << 20);
+  for (int i = 0; i < 12; ++i) {
+    const Tensor& t = kept[static_cast<size_t>(i)];
+    CHECK(reinterpret_cast<uintptr_t>(t.raw()) % 64 == 0);
+    CHECK(t.data<float>()[0] == static_cast<float>(i));
+    CHECK(t.data<float>()[(1 << 18) - 1] == static_cast<float>(i));
+  }
+  // Given back on another thread, they are handed out again as any block is, and go with the others.
+  const std::byte* last = kept.back().raw();
+  std::thread([pieces = std::exchange(kept, {})] {}).join();
+  CHECK(tensor::allocator_statistics().blocks_in_use == before.blocks_in_use);
+  CHECK(std::as_const(kept.emplace_back(Tensor::empty({1 << 18}))).raw() == last);
+  tensor::empty_cache();
+  kept.back().fill_(1);
+  kept.clear();
+  tensor::empty_cache();
+  CHECK(tensor::allocator_statistics().bytes_cached == 0);
+  CHECK(tensor::allocator_statistics().bytes_in_use == before.bytes_in_use);
 }
 
 TEST_CASE("Philox gives the published numbers") {

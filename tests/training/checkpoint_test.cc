@@ -39,6 +39,12 @@ TEST_CASE("checkpoints come back whole, in three formats") {
     CHECK(back.preprocessing == toy.info.preprocessing);
     CHECK(back.notes == toy.info.notes);
     const auto expected = weights_of(*decoder), found = weights_of(*back.make_decoder());
+    const Checkpoint as_stored = load_checkpoint(file, WeightsAs::stored);
+    CHECK(as_stored.weights.empty());
+    CHECK(as_stored.stored.size() == back.weights.size());
+    for (const auto& [name, weight] : as_stored.stored)
+      CHECK(weight.widened().to_vector<float>() == back.weights.at(name).to_vector<float>());
+    CHECK(as_stored.make_frozen_decoder()->config() == toy.info.decoder);
     for (const auto& [name, values] : expected) {
       CAPTURE(name);
       float top = 0, worst = 0;

@@ -43,6 +43,18 @@ TEST_CASE("an encoder from PyTorch's own file") {
   }
 }
 
+TEST_CASE("an encoder for captions keeps its file's weights and gives the same features") {
+  const auto load = [](EncoderUse use) {
+    return load_encoder(kEncoder, tests::source_dir() / ("assets/model/" + kEncoder + ".safetensors"), use);
+  };
+  const LoadedEncoder wide = load(EncoderUse::features), narrow = load(EncoderUse::captions);
+  CHECK(narrow.key.empty());
+  for (const auto& [name, parameter] : narrow.encoder->named_parameters())
+    CHECK(parameter.dtype() == tensor::DType::f16);
+  const tensor::Tensor x = made(1, {1, 3, 64, 64}).to(tensor::DType::f32);
+  CHECK(narrow.encoder->features(x).to_vector<float>() == wide.encoder->features(x).to_vector<float>());
+}
+
 // As the original: see EncodeOptions::batch_statistics.
 TEST_CASE("batch norm that learns while photos are encoded") {
   const auto load = [] {
