@@ -23,13 +23,21 @@ std::shared_ptr<const FrozenCnn> Encoder::plan() {
     return a.first.raw() == b.first.raw() && a.second == b.second;
   };
   const std::lock_guard lock(mutex_);
-  if (!plan_ || !std::equal(state.begin(), state.end(), plan_state_.begin(), plan_state_.end(), same)) {
-    auto plan = std::make_shared<FrozenCnn>();
+  const tensor::DType arithmetic = arithmetic_;
+  if (!plan_ || plan_->arithmetic() != arithmetic ||
+      !std::equal(state.begin(), state.end(), plan_state_.begin(), plan_state_.end(), same)) {
+    auto plan = std::make_shared<FrozenCnn>(arithmetic);
     build(*plan);
     plan_ = std::move(plan);
     plan_state_ = std::move(state);
   }
   return plan_;
+}
+
+void Encoder::set_arithmetic(tensor::DType dtype) {
+  check(dtype == tensor::DType::f32 || dtype == tensor::DType::bf16, ErrorKind::argument,
+        "{}: its arithmetic is f32 or bf16, not {}", name(), tensor::name_of(dtype));
+  arithmetic_ = dtype;
 }
 
 Tensor Encoder::features(const Tensor& pictures) {
