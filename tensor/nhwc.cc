@@ -45,8 +45,13 @@ PackedConv2d::PackedConv2d(const Tensor& source, const std::vector<double>& scal
   kernels::pack_conv2d(*this, source, scale, bias_values);
 }
 
-Border PackedConv2d::border_for(const Shape& input, const Conv2dOptions& o) const {
-  if (weight.device().is_cpu() && cpu::convolves_with_onednn(*this, input, o)) return {};
+void PackedConv2d::prepare(const Shape& input, const Conv2dOptions& options, bool residual,
+                           Activation activation) const {
+  if (weight.device().is_cpu()) cpu::prepare_onednn_conv(*this, input, options, residual, activation);
+}
+
+Border PackedConv2d::border_for(const Conv2dOptions& o) const {
+  if (weight.device().is_cpu() && cpu::convolves_with_onednn(*this, o)) return {};
   return {o.pad_top, o.pad_bottom, o.pad_left, o.pad_right};
 }
 

@@ -92,8 +92,10 @@ struct PackedConv2d {
   std::shared_ptr<cpu::OneDnnConv> onednn;  // on the CPU: what oneDNN made of the weights so far
 
   bool depthwise() const { return groups != 1; }
-  // The border that conv2d_nhwc would like its input (n, c, h, w) to have; without it, it makes a copy.
-  Border border_for(const Shape& input, const Conv2dOptions& options) const;
+  // The border that conv2d_nhwc would like its input to have; without it, it makes a copy.
+  Border border_for(const Conv2dOptions& options) const;
+  // Does now what else the first convolution of such an input (n, c, h, w) would. Several threads may.
+  void prepare(const Shape& input, const Conv2dOptions& options, bool residual, Activation activation) const;
 
   template <class F>
   void for_each_tensor(F& f) const {

@@ -69,6 +69,7 @@ class Encoder : public nn::Module {
   virtual nn::Module& head() = 0;
 
  private:
+  bool plan_is_of_today() const;
   std::shared_ptr<const FrozenCnn> plan();
 
   std::atomic<tensor::DType> arithmetic_ = tensor::DType::f32;

@@ -1,9 +1,11 @@
 #include "imgcap/models/frozen_cnn.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tensor/error.h"
 #include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
 #include "tensor/window.h"
 
 namespace imgcap {
@@ -11,13 +13,6 @@ namespace imgcap {
 using tensor::Border;
 using tensor::NhwcBatch;
 using tensor::PackedConv2d;
-
-namespace {
-
-constexpr int64_t kChunk =
-    8;  // pictures at a time: weights are read once for all of them, memory stays bounded
-
-}  // namespace
 
 FrozenCnn::FrozenCnn(tensor::DType arithmetic) : arithmetic_(arithmetic) {
   tensor::check(arithmetic == tensor::DType::f32 || arithmetic == tensor::DType::bf16,
@@ -43,10 +38,10 @@ int FrozenCnn::max_pool(int x, const tensor::Pool2dOptions& options) {
   return static_cast<int>(steps_.size());
 }
 
-FrozenCnn::Sizes FrozenCnn::sizes_for(const Shape& input) const {
+FrozenCnn::Sizes FrozenCnn::find_sizes(int64_t channels, int64_t h, int64_t w) const {
   const size_t count = steps_.size() + 1;
   Sizes sizes{std::vector<Shape>(count), std::vector<Border>(count), std::vector<size_t>(count), {}};
-  sizes.shapes[0] = input;
+  sizes.shapes[0] = {1, channels, h, w};
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     const auto in = static_cast<size_t>(step.x);
@@ -62,7 +57,7 @@ FrozenCnn::Sizes FrozenCnn::sizes_for(const Shape& input) const {
     if (step.padding == Padding::same)
       o = same_padding(o, conv.weight_shape[2], conv.weight_shape[3], shape[2], shape[3]);
     sizes.shapes[i + 1] = tensor::conv2d_output_shape(shape, conv.weight_shape, o, "frozen network");
-    const Border wanted = conv.border_for(shape, o);
+    const Border wanted = conv.border_for(o);
     Border& b = sizes.borders[in];
     b = {std::max(b.top, wanted.top), std::max(b.bottom, wanted.bottom), std::max(b.left, wanted.left),
          std::max(b.right, wanted.right)};
@@ -70,8 +65,22 @@ FrozenCnn::Sizes FrozenCnn::sizes_for(const Shape& input) const {
   return sizes;
 }
 
-NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
-  const Sizes sizes = sizes_for(x.shape());
+std::shared_ptr<const FrozenCnn::Sizes> FrozenCnn::sizes_for(int64_t channels, int64_t h, int64_t w) const {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const Sizes>& kept = sizes_[std::array{channels, h, w}];
+  if (kept) return kept;
+  auto sizes = std::make_shared<const Sizes>(find_sizes(channels, h, w));
+  tensor::parallel_each(static_cast<int64_t>(steps_.size()), 1, [&](int64_t at) {
+    const auto i = static_cast<size_t>(at);
+    const Step& step = steps_[i];
+    if (step.conv >= 0)
+      conv_of(step).prepare(sizes->shapes[static_cast<size_t>(step.x)], sizes->options[i], step.residual >= 0,
+                            step.activation);
+  });
+  return kept = std::move(sizes);
+}
+
+NhwcBatch FrozenCnn::run_together(const Tensor& x, const Sizes& sizes) const {
   std::vector<NhwcBatch> values(steps_.size() + 1);
   values[0] = NhwcBatch::from_nchw(x, sizes.borders[0], arithmetic_);
   for (size_t i = 0; i < steps_.size(); ++i) {
@@ -85,7 +94,7 @@ NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
         sizes.borders[residual] == sizes.borders[i + 1])
       out = values[residual];
     else
-      out = NhwcBatch(s[0], s[2], s[3], s[1], sizes.borders[i + 1], x.device(), arithmetic_);
+      out = NhwcBatch(x.size(0), s[2], s[3], s[1], sizes.borders[i + 1], x.device(), arithmetic_);
     if (step.conv < 0) {
       tensor::kernels::max_pool2d_nhwc(out, in, step.pool);
     } else {
@@ -101,17 +110,19 @@ NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
 Tensor FrozenCnn::run(const Tensor& x) const {
   tensor::check(x.rank() == 4 && x.dtype() == tensor::DType::f32, tensor::ErrorKind::shape,
                 "frozen network: input {} must be (n, c, h, w) f32", tensor::describe(x));
-  const int64_t n = x.size(0);
-  if (n <= kChunk) return run_chunk(x).to_nchw().to(tensor::DType::f32);
-  Tensor out;
-  for (int64_t begin = 0; begin < n; begin += kChunk) {
-    const int64_t end = std::min(n, begin + kChunk);
-    const Tensor part = run_chunk(x.slice(0, begin, end)).to_nchw();
-    if (!out.defined())
-      out = Tensor::empty({n, part.size(2), part.size(3), part.size(1)}, tensor::DType::f32, x.device())
-                .permute({0, 3, 1, 2});
-    out.slice(0, begin, end).copy_(part);
-  }
+  const auto sizes = sizes_for(x.size(1), x.size(2), x.size(3));
+  const Shape& shape = sizes->shapes.back();
+  const int64_t n = x.size(0), threads = tensor::num_threads();
+  Tensor out =
+      Tensor::empty({n, shape[2], shape[3], shape[1]}, tensor::DType::f32, x.device()).permute({0, 3, 1, 2});
+  const auto run_part = [&](int64_t begin, int64_t end) {
+    out.slice(0, begin, end).copy_(run_together(x.slice(0, begin, end), *sizes).to_nchw());
+  };
+  // A thread takes a picture through all steps, which stays in its caches and waits for nobody; what is left for
+  // fewer pictures than threads, all threads do step by step.
+  const int64_t alone = n / threads * threads;
+  tensor::parallel_for(alone, 1, run_part);
+  if (alone < n) run_part(alone, n);
   return out;
 }
 

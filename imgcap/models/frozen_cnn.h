@@ -2,7 +2,11 @@
 // into the convolutions and activations and residual additions done by them. No graph, no gradients.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "imgcap/models/cnn_builder.h"
@@ -39,7 +43,7 @@ class FrozenCnn final : public CnnBuilder {
   };
   // What follows from the size of a picture; result 0 is the input.
   struct Sizes {
-    std::vector<Shape> shapes;            // of results
+    std::vector<Shape> shapes;            // of results, for one picture
     std::vector<tensor::Border> borders;  // that the readers of a result want
     std::vector<size_t> last_use;         // the last step that reads a result
     std::vector<Conv2dOptions> options;   // of steps
@@ -47,10 +51,14 @@ class FrozenCnn final : public CnnBuilder {
   const tensor::PackedConv2d& conv_of(const Step& step) const {
     return convs_[static_cast<size_t>(step.conv)];
   }
-  Sizes sizes_for(const Shape& input) const;
-  tensor::NhwcBatch run_chunk(const Tensor& x) const;
+  Sizes find_sizes(int64_t channels, int64_t h, int64_t w) const;
+  // The same, kept; when it is the first time, the convolutions are made ready for that size, too.
+  std::shared_ptr<const Sizes> sizes_for(int64_t channels, int64_t h, int64_t w) const;
+  tensor::NhwcBatch run_together(const Tensor& x, const Sizes& sizes) const;
 
   tensor::DType arithmetic_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::array<int64_t, 3>, std::shared_ptr<const Sizes>> sizes_;  // by channels, h, w
   std::vector<tensor::PackedConv2d> convs_;
   std::vector<Step> steps_;
 };

@@ -2,7 +2,6 @@
 
 #if defined(IMGCAP_HAVE_ONEDNN)
 #include <algorithm>
-#include <cstring>
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
@@ -10,8 +9,8 @@
 #include <tuple>
 #include <utility>
 
-#include "tensor/cpu/dense_tile.h"
 #include "tensor/cpu/onednn.h"
+#include "tensor/cpu/onednn_weights.h"
 #include "tensor/thread_pool.h"
 #include "tensor/window.h"
 #endif
@@ -23,7 +22,6 @@ namespace tensor::cpu {
 namespace {
 
 using Desc = dnnl::memory::desc;
-using Dims = dnnl::memory::dims;
 using Type = dnnl::memory::data_type;
 using Tag = dnnl::memory::format_tag;
 
@@ -33,16 +31,8 @@ const dnnl::engine& engine() {
   return cpu;
 }
 
-Type type_of(DType dtype) { return dtype == DType::bf16 ? Type::bf16 : Type::f32; }
-
 dnnl::memory memory(const Desc& desc, const void* data) {
   return dnnl::memory(desc, engine(), const_cast<void*>(data));
-}
-
-bool has_avx512() {
-  static const bool has =
-      (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
-  return has;
 }
 
 // Multiplications and additions of one picture.
@@ -76,7 +66,7 @@ Geometry geometry_of(const PackedConv2d& weight, const Shape& input, Conv2dOptio
 // few microseconds count; a depthwise convolution's operations take eight times as long.
 int64_t rows_of_strip(const PackedConv2d& weight, const Geometry& g) {
   const int64_t work = work_of(weight.weight_shape, g.out_h, g.out_w) * (weight.depthwise() ? 8 : 1);
-  const int64_t strips = std::clamp<int64_t>(work >> 22, 1, 8);
+  const int64_t strips = std::clamp<int64_t>(work >> 23, 1, 8);
   return (g.out_h + strips - 1) / strips;
 }
 
@@ -113,34 +103,19 @@ using Description = dnnl::convolution_forward::primitive_desc;
 
 Description describe_strip(const PackedConv2d& weight, const Geometry& g, const Strip& strip,
                            const Desc& laid_out) {
-  const Type type = type_of(weight.dtype);
   const int64_t channels = weight.weight_shape[0];
   const Conv2dOptions& o = g.options;
   return Description({dnnl::prop_kind::forward_inference,
                       dnnl::algorithm::convolution_direct,
-                      Desc({1, g.c, strip.in_rows, g.w}, type, Tag::nhwc),
+                      Desc({1, g.c, strip.in_rows, g.w}, Type::bf16, Tag::nhwc),
                       laid_out,
                       Desc({channels}, Type::f32, Tag::x),
-                      Desc({1, channels, strip.rows, g.out_w}, type, Tag::nhwc),
+                      Desc({1, channels, strip.rows, g.out_w}, Type::bf16, Tag::nhwc),
                       {o.stride_h, o.stride_w},
                       {o.dilation_h - 1, o.dilation_w - 1},
                       {strip.zeros_above, o.pad_left},
                       {strip.zeros_below, o.pad_right}},
                      attributes(g), engine());
-}
-
-// The weight's sizes as oneDNN has them.
-Dims dims_of(const PackedConv2d& weight) {
-  const Shape& s = weight.weight_shape;
-  return weight.depthwise() ? Dims{s[0], 1, 1, s[2], s[3]} : Dims{s[0], s[1], s[2], s[3]};
-}
-
-// How our kernels have the weights.
-Desc packed_desc(const PackedConv2d& weight) {
-  const Shape& s = weight.weight_shape;
-  if (weight.depthwise()) return {dims_of(weight), Type::f32, Dims{1, 1, 1, s[3] * s[0], s[0]}};
-  constexpr Tag tag = dense::kPanel == 32 ? Tag::Acdb32a : dense::kPanel == 16 ? Tag::Acdb16a : Tag::Acdb8a;
-  return {dims_of(weight), Type::f32, tag};
 }
 
 // One picture's convolution: the strips and the code that they share.
@@ -182,7 +157,7 @@ class OneDnnConv {
       }
       // All strips read the weights as the first wants them.
       const Desc wanted =
-          first == 0 ? Desc(dims_of(weight), type_of(weight.dtype), Tag::any) : plan->weights.get_desc();
+          first == 0 ? Desc(weight_dims(weight), Type::bf16, Tag::any) : plan->weights.get_desc();
       const Description description = describe_strip(weight, g, strip, wanted);
       if (std::string_view(description.impl_info_str()).starts_with("ref")) return std::make_shared<Plan>();
       if (first == 0) plan->weights = laid_out(weight, description.weights_desc());
@@ -196,11 +171,8 @@ class OneDnnConv {
   dnnl::memory laid_out(const PackedConv2d& weight, const Desc& desc) {
     for (const dnnl::memory& there : laid_out_)
       if (there.get_desc() == desc) return there;
-    dnnl::memory packed = memory(packed_desc(weight), weight.weight.device_data<float>());
-    if (packed.get_desc() == desc) return packed;
     dnnl::memory result(desc, engine());
-    dnnl::stream stream(engine());
-    dnnl::reorder(packed, result).execute(stream, packed, result);
+    lay_out_weights(static_cast<bf16*>(result.get_data_handle()), desc, weight);
     laid_out_.push_back(result);
     return result;
   }
@@ -210,21 +182,17 @@ class OneDnnConv {
   std::vector<dnnl::memory> laid_out_;
 };
 
-bool convolves_with_onednn(const PackedConv2d& weight, const Shape& input, const Conv2dOptions& options) {
+bool convolves_with_onednn(const PackedConv2d& weight, const Conv2dOptions& options) {
   const Shape& kernel = weight.weight_shape;
   if (!weight.onednn || kernel[1] == 0) return false;
   // Each window sees a row of the picture.
   if (std::max(options.pad_top, options.pad_bottom) > (kernel[2] - 1) * options.dilation_h) return false;
-  if (weight.dtype == DType::bf16) return has_bf16_products();
-  // Making code takes a millisecond, and smaller convolutions would gain less than that from it.
-  constexpr int64_t kLarge = 50'000'000;
-  const Geometry g = geometry_of(weight, input, options, false, Activation::none);
-  return has_avx512() && !weight.depthwise() && work_of(kernel, g.out_h, g.out_w) >= kLarge;
+  return weight.dtype == DType::bf16 && has_bf16_products();
 }
 
 void prepare_onednn_conv(const PackedConv2d& weight, const Shape& input, const Conv2dOptions& options,
                          bool residual, Activation activation) {
-  if (!convolves_with_onednn(weight, input, options)) return;
+  if (!convolves_with_onednn(weight, options)) return;
   const OneDnnProduct use;
   if (!use.allowed()) return;
   keep_onednn_on_this_thread();
@@ -236,17 +204,13 @@ bool conv2d_onednn(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weigh
   const Border none;
   if (out.border() != none || x.border() != none || (residual != nullptr && residual->border() != none))
     return false;
-  if (!convolves_with_onednn(weight, x.nchw_shape(), options)) return false;
+  if (!convolves_with_onednn(weight, options)) return false;
   const OneDnnProduct use;
   if (!use.allowed()) return false;
   keep_onednn_on_this_thread();
   const auto plan = weight.onednn->plan(
       weight, geometry_of(weight, x.nchw_shape(), options, residual != nullptr, activation));
   if (plan->parts.empty()) return false;
-  const int64_t size = size_of(out.dtype());
-  const auto row = [&](const NhwcBatch& batch, int64_t image, int64_t y) {
-    return batch.pixel<std::byte>(0, 0, 0) + (image * batch.h() + y) * batch.row_stride() * size;
-  };
   const dnnl::memory bias =
       memory({{weight.weight_shape[0]}, Type::f32, Tag::x}, weight.bias.device_data<float>());
   const auto strips = static_cast<int64_t>(plan->parts.size());
@@ -256,13 +220,12 @@ bool conv2d_onednn(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weigh
     const Plan::Part& part = plan->parts[static_cast<size_t>(job % strips)];
     const Strip& strip = part.strip;
     // The sum is made in place.
-    std::byte* to = const_cast<std::byte*>(row(out, image, strip.first));
+    bf16* to = out.pixel<bf16>(image, strip.first, 0);
     if (residual != nullptr && !residual->shares_memory(out))
-      std::memcpy(to, row(*residual, image, strip.first),
-                  static_cast<size_t>(strip.rows * out.row_stride() * size));
+      std::copy_n(residual->pixel<bf16>(image, strip.first, 0), strip.rows * out.row_stride(), to);
     Tensor room = Tensor::empty({static_cast<int64_t>(part.scratchpad.get_size())}, DType::u8);
-    dnnl::stream stream(engine());
-    part.primitive.execute(stream, {{DNNL_ARG_SRC, memory(part.in, row(x, image, strip.in_first))},
+    thread_local const dnnl::stream stream(engine());
+    part.primitive.execute(stream, {{DNNL_ARG_SRC, memory(part.in, x.pixel<bf16>(image, strip.in_first, 0))},
                                     {DNNL_ARG_WEIGHTS, plan->weights},
                                     {DNNL_ARG_BIAS, bias},
                                     {DNNL_ARG_DST, memory(part.out, to)},
@@ -275,7 +238,7 @@ std::shared_ptr<OneDnnConv> make_onednn_conv() { return std::make_shared<OneDnnC
 
 #else
 
-bool convolves_with_onednn(const PackedConv2d&, const Shape&, const Conv2dOptions&) { return false; }
+bool convolves_with_onednn(const PackedConv2d&, const Conv2dOptions&) { return false; }
 void prepare_onednn_conv(const PackedConv2d&, const Shape&, const Conv2dOptions&, bool, Activation) {}
 bool conv2d_onednn(NhwcBatch&, const NhwcBatch&, const PackedConv2d&, const Conv2dOptions&, const NhwcBatch*,
                    Activation) {

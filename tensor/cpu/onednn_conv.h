@@ -6,11 +6,9 @@
 
 namespace tensor::cpu {
 
-// Whether oneDNN makes this convolution of a picture like `input` (n, c, h, w): always in bf16, where the
-// processor has bf16 products; in f32 where it is so much faster that it pays to have it make code first. A
-// matter of the picture's size, the weight's and the processor, so that a picture's result does not depend on
-// its batch.
-bool convolves_with_onednn(const PackedConv2d& weight, const Shape& input, const Conv2dOptions& options);
+// Whether oneDNN makes this convolution: in bf16, where the processor has products of such numbers. In f32 our
+// own kernels are as fast, and ready at once.
+bool convolves_with_onednn(const PackedConv2d& weight, const Conv2dOptions& options);
 
 // What conv2d_nhwc does, for pictures without borders. False, and nothing done, when it is not oneDNN's or
 // oneDNN may not be called any more (onednn.h).
