@@ -113,17 +113,17 @@ Tensor FrozenCnn::run(const Tensor& x) const {
   const auto sizes = sizes_for(x.size(1), x.size(2), x.size(3));
   const Shape& shape = sizes->shapes.back();
   const int64_t n = x.size(0), threads = tensor::num_threads();
-  Tensor out =
-      Tensor::empty({n, shape[2], shape[3], shape[1]}, tensor::DType::f32, x.device()).permute({0, 3, 1, 2});
+  Tensor out = Tensor::empty({n, shape[2], shape[3], shape[1]}, tensor::DType::f32, x.device());
   const auto run_part = [&](int64_t begin, int64_t end) {
-    out.slice(0, begin, end).copy_(run_together(x.slice(0, begin, end), *sizes).to_nchw());
+    const NhwcBatch features = run_together(x.slice(0, begin, end), *sizes);
+    out.slice(0, begin, end).copy_(features.to_nchw().permute({0, 2, 3, 1}));
   };
   // A thread takes a picture through all steps, which stays in its caches and waits for nobody; what is left for
   // fewer pictures than threads, all threads do step by step.
   const int64_t alone = n / threads * threads;
   tensor::parallel_for(alone, 1, run_part);
   if (alone < n) run_part(alone, n);
-  return out;
+  return out.permute({0, 3, 1, 2});
 }
 
 }  // namespace imgcap

@@ -66,7 +66,7 @@ Geometry geometry_of(const PackedConv2d& weight, const Shape& input, Conv2dOptio
 // few microseconds count; a depthwise convolution's operations take eight times as long.
 int64_t rows_of_strip(const PackedConv2d& weight, const Geometry& g) {
   const int64_t work = work_of(weight.weight_shape, g.out_h, g.out_w) * (weight.depthwise() ? 8 : 1);
-  const int64_t strips = std::clamp<int64_t>(work >> 23, 1, 8);
+  const int64_t strips = work < 1 << 22 ? 1 : std::clamp<int64_t>(work >> 24, 2, 8);
   return (g.out_h + strips - 1) / strips;
 }
 
