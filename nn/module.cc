@@ -120,6 +120,14 @@ std::vector<std::pair<std::string, Tensor>> Module::named_buffers() const {
   return result;
 }
 
+void Module::for_each_tensor(const std::function<void(const Tensor&)>& f) const {
+  for (const auto& [name, variable] : parameters_)
+    if (variable.defined()) f(variable.data());
+  for (const auto& [name, buffer] : buffers_)
+    if (buffer.defined()) f(buffer);
+  for (const auto& [name, child] : children_) child->for_each_tensor(f);
+}
+
 Variables Module::parameters() const {
   Variables result;
   for (auto& [name, variable] : named_parameters()) result.push_back(variable);

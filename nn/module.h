@@ -69,6 +69,9 @@ class Module {
   std::vector<std::pair<std::string, Variable>> named_parameters(bool duplicates = false) const;
   std::vector<std::pair<std::string, Tensor>> named_buffers() const;
   Variables parameters() const;
+  // Calls f with each parameter's tensor and each buffer, those of shared children as often as they are shared:
+  // for whoever looks often, as the lists above take a while to make.
+  void for_each_tensor(const std::function<void(const Tensor&)>& f) const;
   // This module (with an empty name), its children, theirs, ...; one that is registered twice is listed once.
   std::vector<std::pair<std::string, Module*>> named_modules();
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }

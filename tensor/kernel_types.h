@@ -34,6 +34,7 @@ inline constexpr DTypeSet kFloatsAndI64{DType::f32, DType::f64, DType::i64};
 inline constexpr DTypeSet kFloatsAndHalves{DType::f32, DType::f64, DType::f16, DType::bf16};
 inline constexpr DTypeSet kF32{DType::f32};
 inline constexpr DTypeSet kF32AndHalves{DType::f32, DType::f16, DType::bf16};
+inline constexpr DTypeSet kF32AndBf16{DType::f32, DType::bf16};
 inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
 inline constexpr DTypeSet kStored{DType::f32, DType::f16, DType::bf16, DType::u8};
 inline constexpr DTypeSet kNone{};
@@ -67,8 +68,8 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"conv2d_backward_weight", kFloatsAndHalves, kNone},
     {"nhwc_from_nchw", kF32, kNone},
     {"pack_conv2d", kFloatsAndHalves, kNone},
-    {"conv2d_nhwc", kF32, kNone},
-    {"max_pool2d_nhwc", kF32, kNone},
+    {"conv2d_nhwc", kF32AndBf16, kNone},
+    {"max_pool2d_nhwc", kF32AndBf16, kNone},
     {"max_pool2d", kFloats, kHalves},
     {"max_pool2d_backward", kFloats, kHalves},
     {"adaptive_avg_pool2d", kFloats, kHalves},

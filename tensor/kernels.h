@@ -102,14 +102,15 @@ IMGCAP_KERNEL(conv2d_backward_input, Tensor& dx, const Tensor& dout, const Tenso
 IMGCAP_KERNEL(conv2d_backward_weight, Tensor& dw, const Tensor& dout, const Tensor& x,
               const Conv2dOptions& options)
 
-// --- nhwc.cc: inference with channels last (nhwc.h)
-IMGCAP_KERNEL(nhwc_from_nchw, NhwcBatch& out, const Tensor& x)  // x (n, c, h, w); also clears out's border
+// --- nhwc.cc: inference with channels last (nhwc.h); the pictures of a call are of one type, f32 or bf16
+IMGCAP_KERNEL(nhwc_from_nchw, NhwcBatch& out, const Tensor& x)  // x (n, c, h, w) f32; also clears out's border
 // weight (o, c / groups, kh, kw), one group or depthwise; output channel i is multiplied by scale[i], and
 // bias[i] added
 IMGCAP_KERNEL(pack_conv2d, PackedConv2d& packed, const Tensor& weight, const std::vector<double>& scale,
               const std::vector<double>& bias)
-// out = activation(conv(x) + bias + residual); residual may be null. x needs a border of at least the padding
-// in `options`; clears out's border. Bits do not depend on the batch.
+// out = activation(conv(x) + bias + residual); residual may be null, and may share out's memory where their
+// borders are the same. Clears out's border. For x without the border that weight.border_for() gives a copy is
+// made. Bits do not depend on the batch.
 IMGCAP_KERNEL(conv2d_nhwc, NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight,
               const Conv2dOptions& options, const NhwcBatch* residual, Activation activation)
 IMGCAP_KERNEL(max_pool2d_nhwc, NhwcBatch& out, const NhwcBatch& x, const Pool2dOptions& options)

@@ -1,22 +1,34 @@
 #include "tensor/nhwc.h"
 
+#include "tensor/cpu/onednn_conv.h"
 #include "tensor/kernels.h"
 
 namespace tensor {
 
-NhwcBatch::NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border, Device device)
+namespace {
+
+DType expect_picture_type(DType dtype) {
+  check(dtype == DType::f32 || dtype == DType::bf16, ErrorKind::dtype,
+        "channels last: pictures are f32 or bf16, not {}", name_of(dtype));
+  return dtype;
+}
+
+}  // namespace
+
+NhwcBatch::NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border, Device device,
+                     DType dtype)
     : storage_(Tensor::empty({n, h + border.top + border.bottom, w + border.left + border.right, c},
-                             DType::f32, device)),
-      data_(storage_.mutable_device_data<float>()),
+                             expect_picture_type(dtype), device)),
+      data_(storage_.mutable_device_raw()),
       n_(n),
       h_(h),
       w_(w),
       c_(c),
       border_(border) {}
 
-NhwcBatch NhwcBatch::from_nchw(const Tensor& x, const Border& border) {
+NhwcBatch NhwcBatch::from_nchw(const Tensor& x, const Border& border, DType dtype) {
   check(x.rank() == 4, ErrorKind::shape, "channels last: input {} must be (n, c, h, w)", x.shape());
-  NhwcBatch result(x.size(0), x.size(2), x.size(3), x.size(1), border, x.device());
+  NhwcBatch result(x.size(0), x.size(2), x.size(3), x.size(1), border, x.device(), dtype);
   kernels::nhwc_from_nchw(result, x);
   return result;
 }
@@ -28,9 +40,19 @@ Tensor NhwcBatch::to_nchw() const {
 }
 
 PackedConv2d::PackedConv2d(const Tensor& source, const std::vector<double>& scale,
-                           const std::vector<double>& bias_values, int64_t group_count)
-    : weight_shape(source.shape()), groups(group_count) {
+                           const std::vector<double>& bias_values, int64_t group_count, DType picture_type)
+    : weight_shape(source.shape()), groups(group_count), dtype(expect_picture_type(picture_type)) {
   kernels::pack_conv2d(*this, source, scale, bias_values);
+}
+
+void PackedConv2d::prepare(const Shape& input, const Conv2dOptions& options, bool residual,
+                           Activation activation) const {
+  if (weight.device().is_cpu()) cpu::prepare_onednn_conv(*this, input, options, residual, activation);
+}
+
+Border PackedConv2d::border_for(const Conv2dOptions& o) const {
+  if (weight.device().is_cpu() && cpu::convolves_with_onednn(*this, o)) return {};
+  return {o.pad_top, o.pad_bottom, o.pad_left, o.pad_right};
 }
 
 }  // namespace tensor

@@ -1,29 +1,37 @@
-// Pictures with channels last, for inference in f32: kernels that add a bias and a residual and apply the
-// activation while the result is still in registers. No copies of windows are made: with channels last a row
-// of a window is one run of memory, and pictures carry a border of zeros instead of being padded for each
-// convolution.
+// Pictures with channels last, for inference in f32 or bf16: kernels that add a bias and a residual and apply
+// the activation while the result is still in registers. No copies of windows are made: with channels last a
+// row of a window is one run of memory, and pictures may carry a border of zeros instead of being padded for
+// each convolution.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "tensor/kernel_options.h"
 #include "tensor/tensor.h"
 
 namespace tensor {
+namespace cpu {
+class OneDnnConv;  // onednn_conv.h
+}
 
 struct Border {
   int64_t top = 0, bottom = 0, left = 0, right = 0;
+
+  bool operator==(const Border&) const = default;
 };
 
-// A batch of pictures (n, h, w, c) with a border around each.
+// A batch of pictures (n, h, w, c) with a border around each. Copies share the memory.
 class NhwcBatch {
  public:
   NhwcBatch() = default;
-  // Memory only: the kernel that fills the inside clears the border.
-  NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border = {}, Device device = {});
-  // From (n, c, h, w), any strides, f32.
-  static NhwcBatch from_nchw(const Tensor& x, const Border& border = {});
+  // Memory only, of f32 or bf16 numbers: the kernel that fills the inside clears the border. Errors: dtype
+  // (another one).
+  NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border = {}, Device device = {},
+            DType dtype = DType::f32);
+  // From (n, c, h, w), any strides, f32; rounded when `dtype` is bf16.
+  static NhwcBatch from_nchw(const Tensor& x, const Border& border = {}, DType dtype = DType::f32);
   // As (n, c, h, w): a view with strides of channels last.
   Tensor to_nchw() const;
 
@@ -32,12 +40,20 @@ class NhwcBatch {
   int64_t h() const { return h_; }
   int64_t w() const { return w_; }
   int64_t c() const { return c_; }
+  DType dtype() const { return storage_.dtype(); }
   const Border& border() const { return border_; }
   Shape nchw_shape() const { return {n_, c_, h_, w_}; }
   int64_t row_stride() const { return (w_ + border_.left + border_.right) * c_; }  // in elements
-  // The channels of a pixel, for kernels; y and x may lie in the border.
-  const float* pixel(int64_t image, int64_t y, int64_t x) const { return data_ + offset(image, y, x); }
-  float* pixel(int64_t image, int64_t y, int64_t x) { return data_ + offset(image, y, x); }
+  // The channels of a pixel, for kernels, of the batch's type; y and x may lie in the border.
+  template <class T = float>
+  const T* pixel(int64_t image, int64_t y, int64_t x) const {
+    return static_cast<const T*>(data_) + offset(image, y, x);
+  }
+  template <class T = float>
+  T* pixel(int64_t image, int64_t y, int64_t x) {
+    return static_cast<T*>(data_) + offset(image, y, x);
+  }
+  bool shares_memory(const NhwcBatch& other) const { return data_ == other.data_; }
 
   template <class F>
   void for_each_tensor(F& f) const {
@@ -51,7 +67,7 @@ class NhwcBatch {
   }
 
   Tensor storage_;
-  float* data_ = nullptr;
+  void* data_ = nullptr;
   int64_t n_ = 0, h_ = 0, w_ = 0, c_ = 0;
   Border border_;
 };
@@ -61,17 +77,25 @@ class NhwcBatch {
 struct PackedConv2d {
   PackedConv2d() = default;
   // weight (o, c / groups, kh, kw), floating; output channel i is multiplied by scale[i], and bias[i] is
-  // added. An argument error for other numbers of groups.
+  // added. For pictures of `dtype`: with bf16 the weights are rounded, too; sums and biases are f32. Errors:
+  // argument (other numbers of groups), dtype (not f32 or bf16).
   PackedConv2d(const Tensor& weight, const std::vector<double>& scale, const std::vector<double>& bias,
-               int64_t groups = 1);
+               int64_t groups = 1, DType dtype = DType::f32);
 
   Shape weight_shape;  // (o, c / groups, kh, kw)
   int64_t groups = 1;
-  Tensor weight;  // on the CPU, dense: (panels, kh, kw, c, panel width), zeros past o; depthwise: (1, kh, kw,
-                  // 1, o)
-  Tensor bias;    // padded to whole panels
+  DType dtype = DType::f32;
+  Tensor
+      weight;   // on the CPU, f32, dense: (panels, kh, kw, c, panel width), zeros past o; depthwise: (1, kh,
+                // kw, 1, o)
+  Tensor bias;  // padded to whole panels
+  std::shared_ptr<cpu::OneDnnConv> onednn;  // on the CPU: what oneDNN made of the weights so far
 
   bool depthwise() const { return groups != 1; }
+  // The border that conv2d_nhwc would like its input to have; without it, it makes a copy.
+  Border border_for(const Conv2dOptions& options) const;
+  // Does now what else the first convolution of such an input (n, c, h, w) would. Several threads may.
+  void prepare(const Shape& input, const Conv2dOptions& options, bool residual, Activation activation) const;
 
   template <class F>
   void for_each_tensor(F& f) const {

@@ -14,22 +14,34 @@ namespace imgcap {
 using tensor::check;
 using tensor::ErrorKind;
 
+bool Encoder::plan_is_of_today() const {
+  if (!plan_ || plan_->arithmetic() != arithmetic_) return false;
+  size_t i = 0;
+  bool same = true;
+  for_each_tensor([&](const Tensor& t) {
+    same = same && i < plan_state_.size() && plan_state_[i].first.raw() == t.raw() &&
+           plan_state_[i].second == t.version();
+    ++i;
+  });
+  return same && i == plan_state_.size();
+}
+
 std::shared_ptr<const FrozenCnn> Encoder::plan() {
-  std::vector<std::pair<Tensor, uint64_t>> state;
-  for (const auto& [key, parameter] : named_parameters())
-    state.emplace_back(parameter.data(), parameter.data().version());
-  for (const auto& [key, buffer] : named_buffers()) state.emplace_back(buffer, buffer.version());
-  const auto same = [](const auto& a, const auto& b) {
-    return a.first.raw() == b.first.raw() && a.second == b.second;
-  };
   const std::lock_guard lock(mutex_);
-  if (!plan_ || !std::equal(state.begin(), state.end(), plan_state_.begin(), plan_state_.end(), same)) {
-    auto plan = std::make_shared<FrozenCnn>();
-    build(*plan);
-    plan_ = std::move(plan);
-    plan_state_ = std::move(state);
-  }
+  if (plan_is_of_today()) return plan_;
+  std::vector<std::pair<Tensor, uint64_t>> state;
+  for_each_tensor([&](const Tensor& t) { state.emplace_back(t, t.version()); });
+  auto plan = std::make_shared<FrozenCnn>(arithmetic_);
+  build(*plan);
+  plan_ = std::move(plan);
+  plan_state_ = std::move(state);
   return plan_;
+}
+
+void Encoder::set_arithmetic(tensor::DType dtype) {
+  check(dtype == tensor::DType::f32 || dtype == tensor::DType::bf16, ErrorKind::argument,
+        "{}: its arithmetic is f32 or bf16, not {}", name(), tensor::name_of(dtype));
+  arithmetic_ = dtype;
 }
 
 Tensor Encoder::features(const Tensor& pictures) {

@@ -1,6 +1,7 @@
 // What turns a picture into a grid of features: the interface that all encoders share.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -45,14 +46,18 @@ class Encoder : public nn::Module {
   static Grid grid(int64_t h, int64_t w) { return {(h + 31) / 32, (w + 31) / 32}; }
 
   // Without a graph: features of pictures (n, 3, h, w) that are preprocessed. A frozen encoder runs as a
-  // FrozenCnn, compiled at the first call and again when weights have changed; several threads may then call
-  // this at once. Its result has the strides of channels last: permute({0, 2, 3, 1}) is contiguous. Other
-  // encoders run in their mode.
+  // FrozenCnn, compiled at the first call and again when weights or the arithmetic have changed; several
+  // threads may then call this at once. Its result has the strides of channels last: permute({0, 2, 3, 1}) is
+  // contiguous. Other encoders run in their mode.
   Tensor features(const Tensor& pictures);
   // Of a frozen encoder: compiles now what features() would at its first call.
   void compile() {
     if (frozen()) plan();
   }
+  // What a frozen encoder of f32 weights computes in, f32 or bf16 (with f32 sums); its features are f32 in either
+  // case. Errors: argument (another type).
+  void set_arithmetic(tensor::DType dtype);
+  tensor::DType arithmetic() const { return arithmetic_; }
   // Without a graph: probabilities (n, classes).
   Tensor classify(const Tensor& pictures);
   // One picture, resized and normalised: (1, 3, height, width).
@@ -68,8 +73,10 @@ class Encoder : public nn::Module {
   virtual nn::Module& head() = 0;
 
  private:
+  bool plan_is_of_today() const;
   std::shared_ptr<const FrozenCnn> plan();
 
+  std::atomic<tensor::DType> arithmetic_ = tensor::DType::f32;
   std::mutex mutex_;
   std::shared_ptr<const FrozenCnn> plan_;
   // What the plan was made from, and its version then. Held, so that no other tensor takes its place in

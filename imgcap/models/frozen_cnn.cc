@@ -1,9 +1,11 @@
 #include "imgcap/models/frozen_cnn.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tensor/error.h"
 #include "tensor/kernels.h"
+#include "tensor/thread_pool.h"
 #include "tensor/window.h"
 
 namespace imgcap {
@@ -12,17 +14,16 @@ using tensor::Border;
 using tensor::NhwcBatch;
 using tensor::PackedConv2d;
 
-namespace {
-
-constexpr int64_t kChunk =
-    8;  // pictures at a time: weights are read once for all of them, memory stays bounded
-
-}  // namespace
+FrozenCnn::FrozenCnn(tensor::DType arithmetic) : arithmetic_(arithmetic) {
+  tensor::check(arithmetic == tensor::DType::f32 || arithmetic == tensor::DType::bf16,
+                tensor::ErrorKind::argument, "frozen network: its arithmetic is f32 or bf16, not {}",
+                tensor::name_of(arithmetic));
+}
 
 int FrozenCnn::conv(int x, const nn::Conv2d& conv, const nn::BatchNorm2d& norm, Activation activation,
                     int residual, Padding padding) {
   const FoldedNorm folded = fold(conv, norm);
-  convs_.emplace_back(conv.weight().data(), folded.scale, folded.bias, conv.options().groups);
+  convs_.emplace_back(conv.weight().data(), folded.scale, folded.bias, conv.options().groups, arithmetic_);
   Step step;
   step.x = x, step.residual = residual, step.conv = static_cast<int>(convs_.size()) - 1;
   step.options = conv.options(), step.padding = padding, step.activation = activation;
@@ -37,52 +38,71 @@ int FrozenCnn::max_pool(int x, const tensor::Pool2dOptions& options) {
   return static_cast<int>(steps_.size());
 }
 
-Conv2dOptions FrozenCnn::options_of(const Step& step, const Shape& input) const {
-  const Shape& weight = convs_[static_cast<size_t>(step.conv)].weight_shape;
-  return step.padding == Padding::fixed
-             ? step.options
-             : same_padding(step.options, weight[2], weight[3], input[2], input[3]);
-}
-
-NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
+FrozenCnn::Sizes FrozenCnn::find_sizes(int64_t channels, int64_t h, int64_t w) const {
   const size_t count = steps_.size() + 1;
-  // Sizes first: a result gets the border that its readers want.
-  std::vector<Shape> shapes(count);
-  std::vector<Border> borders(count);
-  std::vector<size_t> last_use(count);
-  shapes[0] = x.shape();
+  Sizes sizes{std::vector<Shape>(count), std::vector<Border>(count), std::vector<size_t>(count), {}};
+  sizes.shapes[0] = {1, channels, h, w};
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     const auto in = static_cast<size_t>(step.x);
-    last_use[in] = i;
-    if (step.residual >= 0) last_use[static_cast<size_t>(step.residual)] = i;
+    const Shape& shape = sizes.shapes[in];
+    sizes.last_use[in] = i;
+    if (step.residual >= 0) sizes.last_use[static_cast<size_t>(step.residual)] = i;
+    Conv2dOptions& o = sizes.options.emplace_back(step.options);
     if (step.conv < 0) {
-      shapes[i + 1] = tensor::pool2d_output_shape(shapes[in], step.pool, "frozen network");
+      sizes.shapes[i + 1] = tensor::pool2d_output_shape(shape, step.pool, "frozen network");
       continue;
     }
-    const Conv2dOptions o = options_of(step, shapes[in]);
-    shapes[i + 1] = tensor::conv2d_output_shape(
-        shapes[in], convs_[static_cast<size_t>(step.conv)].weight_shape, o, "frozen network");
-    Border& b = borders[in];
-    b = {std::max(b.top, o.pad_top), std::max(b.bottom, o.pad_bottom), std::max(b.left, o.pad_left),
-         std::max(b.right, o.pad_right)};
+    const PackedConv2d& conv = conv_of(step);
+    if (step.padding == Padding::same)
+      o = same_padding(o, conv.weight_shape[2], conv.weight_shape[3], shape[2], shape[3]);
+    sizes.shapes[i + 1] = tensor::conv2d_output_shape(shape, conv.weight_shape, o, "frozen network");
+    const Border wanted = conv.border_for(o);
+    Border& b = sizes.borders[in];
+    b = {std::max(b.top, wanted.top), std::max(b.bottom, wanted.bottom), std::max(b.left, wanted.left),
+         std::max(b.right, wanted.right)};
   }
-  std::vector<NhwcBatch> values(count);
-  values[0] = NhwcBatch::from_nchw(x, borders[0]);
+  return sizes;
+}
+
+std::shared_ptr<const FrozenCnn::Sizes> FrozenCnn::sizes_for(int64_t channels, int64_t h, int64_t w) const {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const Sizes>& kept = sizes_[std::array{channels, h, w}];
+  if (kept) return kept;
+  auto sizes = std::make_shared<const Sizes>(find_sizes(channels, h, w));
+  tensor::parallel_each(static_cast<int64_t>(steps_.size()), 1, [&](int64_t at) {
+    const auto i = static_cast<size_t>(at);
+    const Step& step = steps_[i];
+    if (step.conv >= 0)
+      conv_of(step).prepare(sizes->shapes[static_cast<size_t>(step.x)], sizes->options[i], step.residual >= 0,
+                            step.activation);
+  });
+  return kept = std::move(sizes);
+}
+
+NhwcBatch FrozenCnn::run_together(const Tensor& x, const Sizes& sizes) const {
+  std::vector<NhwcBatch> values(steps_.size() + 1);
+  values[0] = NhwcBatch::from_nchw(x, sizes.borders[0], arithmetic_);
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
-    const auto in = static_cast<size_t>(step.x);
-    const Shape& s = shapes[i + 1];
-    values[i + 1] = NhwcBatch(s[0], s[2], s[3], s[1], borders[i + 1], x.device());
+    const NhwcBatch& in = values[static_cast<size_t>(step.x)];
+    const Shape& s = sizes.shapes[i + 1];
+    NhwcBatch& out = values[i + 1];
+    const auto residual = static_cast<size_t>(std::max(step.residual, 0));
+    // A residual that nothing reads later becomes the result: the sum is made in place.
+    if (step.residual >= 0 && sizes.last_use[residual] == i &&
+        sizes.borders[residual] == sizes.borders[i + 1])
+      out = values[residual];
+    else
+      out = NhwcBatch(x.size(0), s[2], s[3], s[1], sizes.borders[i + 1], x.device(), arithmetic_);
     if (step.conv < 0) {
-      tensor::kernels::max_pool2d_nhwc(values[i + 1], values[in], step.pool);
+      tensor::kernels::max_pool2d_nhwc(out, in, step.pool);
     } else {
-      tensor::kernels::conv2d_nhwc(
-          values[i + 1], values[in], convs_[static_cast<size_t>(step.conv)], options_of(step, shapes[in]),
-          step.residual >= 0 ? &values[static_cast<size_t>(step.residual)] : nullptr, step.activation);
+      tensor::kernels::conv2d_nhwc(out, in, conv_of(step), sizes.options[i],
+                                   step.residual >= 0 ? &values[residual] : nullptr, step.activation);
     }
     for (size_t v = 0; v <= i; ++v)
-      if (values[v].defined() && last_use[v] == i) values[v] = {};
+      if (values[v].defined() && sizes.last_use[v] == i) values[v] = {};
   }
   return values.back();
 }
@@ -90,18 +110,20 @@ NhwcBatch FrozenCnn::run_chunk(const Tensor& x) const {
 Tensor FrozenCnn::run(const Tensor& x) const {
   tensor::check(x.rank() == 4 && x.dtype() == tensor::DType::f32, tensor::ErrorKind::shape,
                 "frozen network: input {} must be (n, c, h, w) f32", tensor::describe(x));
-  const int64_t n = x.size(0);
-  if (n <= kChunk) return run_chunk(x).to_nchw();
-  Tensor out;
-  for (int64_t begin = 0; begin < n; begin += kChunk) {
-    const int64_t end = std::min(n, begin + kChunk);
-    const Tensor part = run_chunk(x.slice(0, begin, end)).to_nchw();
-    if (!out.defined())
-      out = Tensor::empty({n, part.size(2), part.size(3), part.size(1)}, tensor::DType::f32, x.device())
-                .permute({0, 3, 1, 2});
-    out.slice(0, begin, end).copy_(part);
-  }
-  return out;
+  const auto sizes = sizes_for(x.size(1), x.size(2), x.size(3));
+  const Shape& shape = sizes->shapes.back();
+  const int64_t n = x.size(0), threads = tensor::num_threads();
+  Tensor out = Tensor::empty({n, shape[2], shape[3], shape[1]}, tensor::DType::f32, x.device());
+  const auto run_part = [&](int64_t begin, int64_t end) {
+    const NhwcBatch features = run_together(x.slice(0, begin, end), *sizes);
+    out.slice(0, begin, end).copy_(features.to_nchw().permute({0, 2, 3, 1}));
+  };
+  // A thread takes a picture through all steps, which stays in its caches and waits for nobody; what is left for
+  // fewer pictures than threads, all threads do step by step.
+  const int64_t alone = n / threads * threads;
+  tensor::parallel_for(alone, 1, run_part);
+  if (alone < n) run_part(alone, n);
+  return out.permute({0, 3, 1, 2});
 }
 
 }  // namespace imgcap

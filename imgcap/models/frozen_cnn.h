@@ -1,8 +1,12 @@
 // A convolutional network for inference only: a list of steps compiled from modules, with batch norm folded
-// into the convolutions and activations and residual additions done by them. No graph, no gradients; f32.
+// into the convolutions and activations and residual additions done by them. No graph, no gradients.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "imgcap/models/cnn_builder.h"
@@ -12,12 +16,18 @@ namespace imgcap {
 
 class FrozenCnn final : public CnnBuilder {
  public:
+  // With bf16, weights and what passes between steps are rounded to it; sums, biases and the result are f32.
+  // Errors: argument (another type than f32 and bf16).
+  explicit FrozenCnn(tensor::DType arithmetic = tensor::DType::f32);
+
+  tensor::DType arithmetic() const { return arithmetic_; }
+
   // Copies the weights.
   int conv(int x, const nn::Conv2d& conv, const nn::BatchNorm2d& norm, Activation activation,
            int residual = -1, Padding padding = Padding::fixed) override;
   int max_pool(int x, const tensor::Pool2dOptions& options) override;
 
-  // The last step's result (n, c, oh, ow), with strides of channels last, for x (n, c, h, w) f32 with any
+  // The last step's result (n, c, oh, ow) f32, with strides of channels last, for x (n, c, h, w) f32 with any
   // strides. A picture's features do not depend on the batch it is in, nor on the number of threads. May be
   // called by several threads.
   Tensor run(const Tensor& x) const;
@@ -31,9 +41,24 @@ class FrozenCnn final : public CnnBuilder {
     tensor::Pool2dOptions pool;
     Activation activation = Activation::none;
   };
-  Conv2dOptions options_of(const Step& step, const Shape& input) const;
-  tensor::NhwcBatch run_chunk(const Tensor& x) const;
+  // What follows from the size of a picture; result 0 is the input.
+  struct Sizes {
+    std::vector<Shape> shapes;            // of results, for one picture
+    std::vector<tensor::Border> borders;  // that the readers of a result want
+    std::vector<size_t> last_use;         // the last step that reads a result
+    std::vector<Conv2dOptions> options;   // of steps
+  };
+  const tensor::PackedConv2d& conv_of(const Step& step) const {
+    return convs_[static_cast<size_t>(step.conv)];
+  }
+  Sizes find_sizes(int64_t channels, int64_t h, int64_t w) const;
+  // The same, kept; when it is the first time, the convolutions are made ready for that size, too.
+  std::shared_ptr<const Sizes> sizes_for(int64_t channels, int64_t h, int64_t w) const;
+  tensor::NhwcBatch run_together(const Tensor& x, const Sizes& sizes) const;
 
+  tensor::DType arithmetic_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::array<int64_t, 3>, std::shared_ptr<const Sizes>> sizes_;  // by channels, h, w
   std::vector<tensor::PackedConv2d> convs_;
   std::vector<Step> steps_;
 };

@@ -5,10 +5,11 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 
-#include "imgcap/data/utf8.h"
 #include "imgcap/settings/names.h"
 #include "imgcap/training/fingerprint.h"
+#include "imgcap/training/photo_batch.h"
 #include "imgcap/training/weights_file.h"
 #include "tensor/error.h"
 #include "tensor/thread_pool.h"
@@ -23,6 +24,12 @@ using tensor::Tensor;
 namespace {
 
 constexpr int64_t kBatch = 16;
+
+// (n, p, d) from pictures (n, 3, h, w) that are preprocessed.
+Tensor encode(const LoadedEncoder& loaded, const Tensor& pictures) {
+  const Tensor map = loaded.encoder->features(pictures);
+  return map.permute({0, 2, 3, 1}).reshape({map.size(0), map.size(2) * map.size(3), map.size(1)});
+}
 
 }  // namespace
 
@@ -99,8 +106,7 @@ Tensor encode_images(const LoadedEncoder& loaded, const std::vector<const Image*
   tensor::parallel_for(n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) to_chw(*images[static_cast<size_t>(i)], p, to + i * size);
   });
-  const Tensor map = loaded.encoder->features(pictures);
-  return map.permute({0, 2, 3, 1}).reshape({n, map.size(2) * map.size(3), map.size(1)});
+  return encode(loaded, pictures);
 }
 
 Image Augmentation::operator()(const Image& image, int64_t index) const {
@@ -170,13 +176,16 @@ class PhotoEncoder {
     const int64_t size = options_.batch_statistics > 0 ? options_.batch_statistics : kBatch;
     std::optional<LearningNorms> learning;
     if (options_.batch_statistics > 0) learning.emplace(*encoder_.encoder);
+    // In a thread of its own, while the batch before is encoded.
     const auto read_at = [&](int64_t begin) {
-      return std::async(std::launch::async,
-                        [this, begin, end = std::min(total(), begin + size)] { return read(begin, end); });
+      const auto count = static_cast<size_t>(std::min(size, total() - begin));
+      return std::async(std::launch::async, [this, which = std::span(order_).subspan(begin, count)] {
+        return read_photos(source_, which, options_.augmentation, encoder_.preprocessing);
+      });
     };
-    std::future<Batch> next = read_at(0);
+    std::future<PhotoBatch> next = read_at(0);
     for (int64_t begin = 0; begin < total(); begin += size) {
-      const Batch batch = next.get();
+      const PhotoBatch batch = next.get();
       report_.stopped = options_.stop != nullptr && *options_.stop;
       if (report_.stopped) break;
       if (begin + size < total()) next = read_at(begin + size);
@@ -190,46 +199,17 @@ class PhotoEncoder {
   }
 
  private:
-  struct Batch {
-    std::vector<std::string> names;
-    std::vector<Image> images;
-    std::vector<std::pair<std::string, std::string>> skipped, warned;
-    std::map<std::string, int64_t> unreadable;
-  };
-
   int64_t total() const { return static_cast<int64_t>(order_.size()); }
 
-  // In a thread of its own, while the batch before is encoded.
-  Batch read(int64_t begin, int64_t end) const {
-    Batch batch;
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t index = order_[static_cast<size_t>(i)];
-      if (find_invalid_utf8(source_.name(index)) != kNoPosition) {
-        batch.skipped.emplace_back(source_.name(index), "its name is not UTF-8");
-        continue;
-      }
-      try {
-        const Image image = source_.read_image(index);
-        batch.images.push_back(options_.augmentation(image, index));
-        batch.names.push_back(source_.name(index));
-        if (!image.warning.empty()) batch.warned.emplace_back(source_.name(index), image.warning);
-      } catch (const tensor::Error& error) {
-        batch.skipped.emplace_back(source_.name(index), error.what());
-        batch.unreadable[source_.name(index)] = file_bytes(source_, index);
-      }
-    }
-    return batch;
-  }
-
-  void take(const Batch& batch) {
+  void take(const PhotoBatch& batch) {
     report_.skipped.insert(report_.skipped.end(), batch.skipped.begin(), batch.skipped.end());
     report_.warned.insert(report_.warned.end(), batch.warned.begin(), batch.warned.end());
     for (const auto& [name, bytes] : batch.unreadable) {
       forget(name);
       unreadable_[name] = bytes;
     }
-    if (batch.images.empty()) return;
-    add(encode_images(encoder_, batch.images));
+    if (batch.names.empty()) return;
+    add(encode(encoder_, batch.pictures));
     names_.insert(names_.end(), batch.names.begin(), batch.names.end());
     for (const std::string& name : batch.names) forget(name);
   }
@@ -288,7 +268,9 @@ class PhotoEncoder {
 }  // namespace
 
 std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options) {
-  const std::string key = encoder.key + options.augmentation.key();
+  const bool in_bf16 = encoder.encoder && encoder.encoder->arithmetic() == DType::bf16;
+  const std::string rounding = in_bf16 ? " bf16 arithmetic" : "";
+  const std::string key = encoder.key + rounding + options.augmentation.key();
   return options.batch_statistics == 0
              ? key
              : tensor::format("{} statistics of {} photos", key, options.batch_statistics);

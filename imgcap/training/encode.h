@@ -90,7 +90,7 @@ struct EncodeOptions {
   int64_t batch_statistics = 0;
 };
 
-// The key of a cache that encode_photos makes.
+// The key of a cache that encode_photos makes: also of the encoder's arithmetic, so that no file mixes two.
 std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options);
 
 // Features of the given pictures of the source (all when `which` is empty); those that cannot be read are

@@ -19,6 +19,11 @@ void expect_nhwc(const NhwcBatch& out, const Shape& expected, const char* op) {
         to_string(expected));
 }
 
+void expect_one_type(const NhwcBatch& out, const NhwcBatch& x, const char* op) {
+  check(out.dtype() == x.dtype(), ErrorKind::dtype, "{}: pictures of {} and {}", op, name_of(x.dtype()),
+        name_of(out.dtype()));
+}
+
 }  // namespace
 
 void conv2d(Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
@@ -65,12 +70,14 @@ void conv2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight,
   const Shape expected = conv2d_output_shape(x.nchw_shape(), weight.weight_shape, o, "packed conv2d");
   expect_nhwc(out, expected, "packed conv2d");
   if (residual != nullptr) expect_nhwc(*residual, expected, "packed conv2d");
-  const Border& b = x.border();
-  check(b.top >= o.pad_top && b.bottom >= o.pad_bottom && b.left >= o.pad_left && b.right >= o.pad_right,
-        ErrorKind::internal, "packed conv2d: the input's border is smaller than the padding");
+  expect_one_type(out, x, "packed conv2d");
+  if (residual != nullptr) expect_one_type(out, *residual, "packed conv2d");
+  check(weight.dtype == x.dtype(), ErrorKind::dtype, "packed conv2d: weights for pictures of {}, not {}",
+        name_of(weight.dtype), name_of(x.dtype()));
 }
 
 void max_pool2d_nhwc(NhwcBatch& out, const NhwcBatch& x, const Pool2dOptions& options) {
+  expect_one_type(out, x, "max_pool2d");
   expect_nhwc(out, pool2d_output_shape(x.nchw_shape(), options, "max_pool2d"), "max_pool2d");
 }
 

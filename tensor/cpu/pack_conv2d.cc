@@ -1,10 +1,8 @@
 #include "tensor/cpu/pack_conv2d.h"
 
 #include <algorithm>
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
 
+#include "tensor/cpu/half_rows.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {
@@ -13,18 +11,9 @@ namespace {
 constexpr int64_t kRun = 64;  // weights of a channel that are widened at a time
 constexpr int64_t kLanes = 32;
 
-void widen(const f16* in, float* out, int64_t n) {
-  int64_t i = 0;
-#if defined(__F16C__)
-  for (; i + 8 <= n; i += 8)
-    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
-#endif
-  for (; i < n; ++i) out[i] = static_cast<float>(in[i]);
-}
-
 void scale_run(const f16* in, float* out, int64_t n, double factor) {
   float wide[kRun];
-  widen(in, wide, n);
+  widen_row(wide, in, n);
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(static_cast<double>(wide[i]) * factor);
 }
 template <class T>

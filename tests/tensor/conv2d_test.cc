@@ -183,6 +183,7 @@ TEST_CASE("conv2d says what is wrong with sizes and options") {
 
 TEST_CASE("packed convolutions with channels last equal conv2d, residual addition and activation") {
   using tensor::Activation;
+  using tensor::Border;
   using tensor::NhwcBatch;
   for (const Case& k : kCases) {
     const Conv2dOptions& o = k.options;
@@ -196,32 +197,102 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
     std::vector<double> scale, bias;
     for (size_t i = 0; i < channels; ++i)
       scale.push_back(0.5 + 0.01 * static_cast<double>(i)), bias.push_back(0.1 * static_cast<double>(i % 7));
-    Tensor plain = Tensor::empty(shape, DType::f64);
-    tensor::kernels::conv2d(plain, x.to(DType::f64), w.to(DType::f64), {}, o);
-    const auto sums = values(plain), adds = values(add);
-    const tensor::PackedConv2d conv(w, scale, bias, o.groups);
-    const NhwcBatch in = NhwcBatch::from_nchw(x, {o.pad_top, o.pad_bottom, o.pad_left + 1, o.pad_right});
-    const NhwcBatch residual = NhwcBatch::from_nchw(add, {1, 0, 2, 0});
-    for (const bool with_residual : {false, true}) {
-      for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6}) {
-        std::vector<double> expected;
-        for (size_t i = 0; i < sums.size(); ++i) {
-          const size_t c = i / static_cast<size_t>(shape[2] * shape[3]) % channels;
-          double v = sums[i] * scale[c] + bias[c] + (with_residual ? adds[i] : 0);
-          if (activation != Activation::none) v = std::max(v, 0.0);
-          if (activation == Activation::relu6) v = std::min(v, 6.0);
-          expected.push_back(v);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(tensor::name_of(dtype));
+      // What the kernel reads: numbers of its type, and weights that are rounded once they are scaled.
+      const auto read = [&](const Tensor& t) { return t.to(dtype).to(DType::f64); };
+      Tensor scaled = w.to(DType::f64);
+      const int64_t each = w.numel() / w.size(0);
+      for (int64_t i = 0; i < w.numel(); ++i)
+        scaled.mutable_data<double>()[i] *= scale[static_cast<size_t>(i / each)];
+      Tensor plain = Tensor::empty(shape, DType::f64);
+      tensor::kernels::conv2d(plain, read(x), read(scaled), {}, o);
+      const auto sums = values(plain), adds = values(read(add));
+      const tensor::PackedConv2d conv(w, scale, bias, o.groups, dtype);
+      for (const bool bordered : {false, true}) {
+        const Border around =
+                         bordered ? Border{o.pad_top, o.pad_bottom, o.pad_left + 1, o.pad_right} : Border{},
+                     outer = bordered ? Border{0, 2, 1, 0} : Border{};
+        const NhwcBatch in = NhwcBatch::from_nchw(x, around, dtype);
+        const NhwcBatch residual = NhwcBatch::from_nchw(add, bordered ? Border{1, 0, 2, 0} : Border{}, dtype);
+        for (const bool with_residual : {false, true}) {
+          for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6}) {
+            std::vector<double> expected;
+            for (size_t i = 0; i < sums.size(); ++i) {
+              const size_t c = i / static_cast<size_t>(shape[2] * shape[3]) % channels;
+              double v = sums[i] + bias[c] + (with_residual ? adds[i] : 0);
+              if (activation != Activation::none) v = std::max(v, 0.0);
+              if (activation == Activation::relu6) v = std::min(v, 6.0);
+              expected.push_back(v);
+            }
+            // bf16: half a unit in the last of 8 places
+            const double bound = dtype == DType::f32 ? 2e-5 : 0x1p-8;
+            check_threads([&] {
+              NhwcBatch out(shape[0], shape[2], shape[3], shape[1], outer, {}, dtype);
+              tensor::kernels::conv2d_nhwc(out, in, conv, o, with_residual ? &residual : nullptr, activation);
+              CHECK(worst_relative(values(out.to_nchw().to(DType::f32)), expected, 1) <= bound);
+              if (bordered) {
+                double border = 0;  // is still zero
+                const auto at = [&](int64_t y, int64_t column, int64_t c) {
+                  return dtype == DType::f32 ? out.pixel(0, y, column)[c]
+                                             : static_cast<float>(out.pixel<tensor::bf16>(0, y, column)[c]);
+                };
+                for (int64_t c = 0; c < shape[1]; ++c)
+                  border += std::abs(at(shape[2], 0, c)) + std::abs(at(0, -1, c));
+                CHECK(border == 0);
+              }
+              return out.to_nchw().to(DType::f32);
+            });
+          }
         }
-        check_threads([&] {
-          NhwcBatch out(shape[0], shape[2], shape[3], shape[1], {0, 2, 1, 0});
-          tensor::kernels::conv2d_nhwc(out, in, conv, o, with_residual ? &residual : nullptr, activation);
-          CHECK(worst_relative(values(out.to_nchw()), expected, 1) <= 2e-5);
-          double border = 0;  // is still zero
-          for (int64_t c = 0; c < shape[1]; ++c)
-            border += std::abs(out.pixel(0, shape[2], 0)[c]) + std::abs(out.pixel(0, 0, -1)[c]);
-          CHECK(border == 0);
-          return out.to_nchw();
-        });
+      }
+    }
+  }
+}
+
+// Pictures with borders go through our own kernels, those without through oneDNN where it is faster; the latter
+// in strips of rows, which differ at the edges.
+TEST_CASE("large packed convolutions of pictures with and without borders are the same") {
+  using tensor::Activation;
+  using tensor::Border;
+  using tensor::NhwcBatch;
+  const Case large[] = {
+      {"3x3", {3, 64, 30, 31}, {96, 64, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
+      {"3x3 stride 2", {3, 64, 45, 44}, {160, 64, 3, 3}, {2, 2, 1, 1, 1, 1, 1, 1, 1}},
+      {"1x1 stride 2", {3, 256, 28, 29}, {520, 256, 1, 1}, {2, 2, 0, 0, 0, 0, 1, 1, 1}},
+      {"7x7 stride 2", {2, 3, 97, 101}, {70, 3, 7, 7}, {2, 2, 3, 3, 3, 3, 1, 1, 1}},
+      {"uneven", {2, 40, 33, 20}, {70, 40, 3, 5}, {1, 1, 0, 2, 1, 3, 1, 1, 1}},
+      {"depthwise", {3, 200, 23, 21}, {200, 1, 5, 5}, {1, 1, 2, 2, 2, 2, 1, 1, 200}},
+      {"depthwise stride 2", {2, 33, 41, 50}, {33, 1, 3, 3}, {2, 2, 0, 1, 0, 1, 1, 1, 33}},
+  };
+  for (const Case& k : large) {
+    CAPTURE(k.name);
+    const Conv2dOptions& o = k.options;
+    const Shape shape = tensor::conv2d_output_shape(k.x, k.w, o, "test");
+    const Tensor x = random(k.x, DType::f32, 1), w = random(k.w, DType::f32, 2),
+                 add = random(shape, DType::f32, 3);
+    const std::vector<double> scale(static_cast<size_t>(k.w[0]), 0.1), bias(scale.size(), 0.25);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(tensor::name_of(dtype));
+      const tensor::PackedConv2d conv(w, scale, bias, o.groups, dtype);
+      const auto run = [&](const Tensor& pictures, const Tensor& more, bool bordered, bool in_place) {
+        const Border around = bordered ? Border{o.pad_top, o.pad_bottom, o.pad_left, o.pad_right} : Border{},
+                     outer = bordered ? Border{1, 1, 1, 1} : Border{};
+        const NhwcBatch in = NhwcBatch::from_nchw(pictures, around, dtype);
+        const NhwcBatch residual = NhwcBatch::from_nchw(more, outer, dtype);
+        NhwcBatch out = residual;
+        if (!in_place) out = NhwcBatch(in.n(), shape[2], shape[3], shape[1], outer, {}, dtype);
+        tensor::kernels::conv2d_nhwc(out, in, conv, o, &residual, Activation::relu);
+        return out.to_nchw().to(DType::f32);
+      };
+      const Tensor own = run(x, add, true, false), other = run(x, add, false, false);
+      CHECK(worst_relative(values(other), values(own), 1) <= (dtype == DType::f32 ? 2e-5 : 0x1p-7));
+      check_threads([&] { return run(x, add, false, false); });
+      for (const bool bordered : {false, true}) {
+        const Tensor& whole = bordered ? own : other;
+        CHECK(tests::same_bits(run(x, add, bordered, true), whole));
+        const auto last = [&](const Tensor& t) { return t.slice(0, t.size(0) - 1, t.size(0)); };
+        CHECK(tests::same_bits(run(last(x), last(add), bordered, false), last(whole)));
       }
     }
   }
@@ -238,9 +309,15 @@ TEST_CASE("packed convolutions reject what they cannot do") {
   });
   const PackedConv2d conv(Tensor::zeros({4, 2, 3, 3}), four, four);
   NhwcBatch out(1, 3, 3, 4);
-  check_error(ErrorKind::internal, {"border"}, [&] {
-    kernels::conv2d_nhwc(out, NhwcBatch(1, 3, 3, 2), conv, {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
+  const NhwcBatch rounded(1, 3, 3, 2, {}, {}, DType::bf16);
+  check_error(ErrorKind::dtype, {"pictures of bf16 and f32"}, [&] {
+    kernels::conv2d_nhwc(out, rounded, conv, {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
   });
+  check_error(ErrorKind::dtype, {"weights for pictures of f32, not bf16"}, [&] {
+    NhwcBatch out16(1, 3, 3, 4, {}, {}, DType::bf16);
+    kernels::conv2d_nhwc(out16, rounded, conv, {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
+  });
+  check_error(ErrorKind::dtype, {"f32 or bf16, not f16"}, [] { NhwcBatch(1, 1, 1, 1, {}, {}, DType::f16); });
   check_error(ErrorKind::shape, {"(1, 4, 1, 1)"},
               [&] { kernels::conv2d_nhwc(out, NhwcBatch(1, 3, 3, 2), conv, {}, nullptr, Activation::none); });
 }

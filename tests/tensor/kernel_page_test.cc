@@ -172,15 +172,15 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
        }},
       {"conv2d_nhwc",
        [=](DType t) {
-         NhwcBatch out(1, 1, 1, 1);
-         const PackedConv2d packed(n({1, 1, 2, 2}, DType::f32), {1.0}, {0.0});
-         kernels::conv2d_nhwc(out, NhwcBatch::from_nchw(n({1, 1, 2, 2}, t)), packed, {}, nullptr,
-                              tensor::Activation::relu);
+         NhwcBatch out(1, 1, 1, 1, {}, {}, t);
+         const PackedConv2d packed(n({1, 1, 2, 2}, DType::f32), {1.0}, {0.0}, 1, t);
+         kernels::conv2d_nhwc(out, NhwcBatch::from_nchw(n({1, 1, 2, 2}, DType::f32), {}, t), packed, {},
+                              nullptr, tensor::Activation::relu);
        }},
       {"max_pool2d_nhwc",
        [=](DType t) {
-         NhwcBatch out(1, 1, 1, 1);
-         kernels::max_pool2d_nhwc(out, NhwcBatch::from_nchw(n({1, 1, 2, 2}, t)), {});
+         NhwcBatch out(1, 1, 1, 1, {}, {}, t);
+         kernels::max_pool2d_nhwc(out, NhwcBatch::from_nchw(n({1, 1, 2, 2}, DType::f32), {}, t), {});
        }},
       {"max_pool2d",
        [=](DType t) {

@@ -148,6 +148,14 @@ TEST_CASE("an image's features are the encoder's map, place by place, whatever b
   }
 }
 
+TEST_CASE("features of an encoder that computes in bf16 have a key of their own") {
+  const LoadedEncoder encoder = small_encoder();
+  const std::string exact = feature_key(encoder, {});
+  CHECK(exact == encoder.key);
+  encoder.encoder->set_arithmetic(tensor::DType::bf16);
+  CHECK(feature_key(encoder, {}) == exact + " bf16 arithmetic");
+}
+
 TEST_CASE("photos are encoded in the order that is asked for, and those that cannot be read are told") {
   const Pictures pictures;
   const ImageSource source = pictures.source();
