@@ -61,7 +61,8 @@ TEST_CASE("widened weights are exact: a level times its scale") {
   const std::vector<float> wide = weight.widened().to_vector<float>();
   const uint8_t* q = weight.values.data<uint8_t>();
   for (size_t i = 0; i < wide.size(); ++i)
-    CHECK(double{wide[i]} == static_cast<double>(q[i] - 128) * static_cast<double>(weight.scales.data<f16>()[i / 256]));
+    CHECK(double{wide[i]} ==
+          static_cast<double>(q[i] - 128) * static_cast<double>(weight.scales.data<f16>()[i / 256]));
   CHECK(weight.count_non_finite() == 0);
   StoredWeight bad = weight;
   bad.scales = weight.scales.clone();
