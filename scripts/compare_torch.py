@@ -116,7 +116,9 @@ JOBS = {
         "caption": [Job("original", "imgcap_torch.py", ["startup --threads {threads}"])],
     },
     "f16": {"train-attention": [step("original", "f16"), step("best", "f16")], "train-plain": [], "lstm": []},
-    "bf16": {**training("bf16"), **encoding("bf16")},
+    # PyTorch's program for captions has no bf16 for its decoder.
+    "bf16": {**training("bf16"), **encoding("bf16"), "prepare": [],
+             "caption-resnet50": [caption("original", "beam-orig"), caption("best", "beam-batched")]},
 }
 
 

@@ -6,6 +6,7 @@
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/beam_search.h"
 #include "imgcap/models/decoder.h"
+#include "imgcap/models/frozen_decoder.h"
 #include "imgcap/training/feature_loading.h"
 #include "tensor/error.h"
 
@@ -75,6 +76,7 @@ double seconds_to_prepare(const LoadedEncoder& encoder, const std::string& folde
 tensor::Tensor encode(Encoder& encoder, const tensor::Tensor& pictures, Precision precision) {
   tensor::check(encodes_in(precision), tensor::ErrorKind::argument, "bench: no encoder computes in {}",
                 to_string(precision));
+  encoder.set_arithmetic(dtype_of(precision));
   return encoder.features(pictures);
 }
 
@@ -89,6 +91,7 @@ Row lite2_b16(const RowOptions& o) {
 
 Row prepare(const RowOptions& o) {
   const LoadedEncoder encoder = load_encoder("efficientnet_lite2", o.weights);
+  encoder.encoder->set_arithmetic(dtype_of(o.precision));
   const TemporaryFolder out;
   const int64_t photos = ImageSource({o.photos}).size();
   Row row;
@@ -115,17 +118,19 @@ Row caption_resnet50(const RowOptions& options) {
   decoder->eval();
   // Random weights would end a caption anywhere: no end, so that each run makes all steps.
   decoder->parameter(Decoder::kOutputBias).mutable_data().mutable_data<float>()[kEos] = -100;
+  FrozenDecoder frozen(config, stored_weights(*decoder, dtype_of(options.precision)));
   const Tensor picture = random_normal({1, 3, 224, 224}, generator);
   BeamOptions search;
   search.beam = 5;
   search.max_words = 30;
   Row row;
-  row.what = "one photo to a caption of 30 words, beam 5, ResNet50, original widths, float32";
+  row.what =
+      "one photo to a caption of 30 words, beam 5, ResNet50, original widths, " + arithmetic(options.precision);
   row.unit = "photos";
   row.timing = measure(
       [&] {
         const Tensor map = encode(*encoder, picture, options.precision);
-        beam_search(*decoder, of_order_one(map).reshape({1, map.size(2) * map.size(3), map.size(1)}), search);
+        beam_search(frozen, of_order_one(map).reshape({1, map.size(2) * map.size(3), map.size(1)}), search);
       },
       2, options.calls * 2);
   return row;

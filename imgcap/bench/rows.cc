@@ -9,7 +9,6 @@ namespace imgcap::bench {
 namespace {
 
 constexpr bool anywhere(Precision) { return true; }
-constexpr bool in_f32(Precision precision) { return precision == Precision::f32; }
 
 struct Job {
   const char* name;
@@ -24,8 +23,8 @@ constexpr Job kJobs[] = {
     {"resnet50-b8", encodes_in, resnet50_b8},
     {"lite2-b1", encodes_in, lite2_b1},
     {"lite2-b16", encodes_in, lite2_b16},
-    {"prepare", in_f32, prepare},
-    {"caption-resnet50", in_f32, caption_resnet50},
+    {"prepare", encodes_in, prepare},
+    {"caption-resnet50", encodes_in, caption_resnet50},
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/training/precision.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 #include "tensor/thread_pool.h"
@@ -192,9 +193,10 @@ ScaleRequest scale_request(const Options& o) {
   return {o.only, std::min<int64_t>(o.calls, 3), o.photos(), weights_in_the_box(), o.json};
 }
 
-void run(const Options& o) {
+void run(Options o) {
   // For this process and those that it starts, before the first product.
   if (o.without_onednn) setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
+  if (o.precision == Precision::automatic) o.precision = choose_precision().precision;
   if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
   if (!o.worker.empty() && o.scale) return run_scale_worker(o.worker, scale_request(o));
   if (!o.worker.empty()) {
