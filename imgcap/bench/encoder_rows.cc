@@ -124,8 +124,8 @@ Row caption_resnet50(const RowOptions& options) {
   search.beam = 5;
   search.max_words = 30;
   Row row;
-  row.what =
-      "one photo to a caption of 30 words, beam 5, ResNet50, original widths, " + arithmetic(options.precision);
+  row.what = "one photo to a caption of 30 words, beam 5, ResNet50, original widths, " +
+             arithmetic(options.precision);
   row.unit = "photos";
   row.timing = measure(
       [&] {

@@ -2,6 +2,7 @@
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/encoder_precision.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/settings.h"
@@ -24,6 +25,7 @@ struct Options {
   double length_exponent = 1;
   RuleOptions rules;
   Behaviours behaviours;
+  Precision precision = Precision::f32;
   bool json = false;
 };
 
@@ -33,6 +35,7 @@ void run(const Options& o) {
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
   const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
+  set_encoder_precision(captioner.encoder(), o.precision);
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
   PhotosBySplit splits;
@@ -76,6 +79,7 @@ void add_eval(Verb& app, Program& program) {
   verb.option("--captions", o->captions, "Caption files: the references").required();
   o->photos.add_options(verb, "The photos");
   verb.option("--features", o->features, "Feature cache to use or to make");
+  add_encoder_precision(verb, o->precision);
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/encoder_precision.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -10,6 +11,7 @@ struct Options {
   std::string encoder = "efficientnet_lite2", weights, out;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
+  Precision precision = Precision::f32;
 };
 
 void run(const Options& o) {
@@ -23,6 +25,7 @@ void run(const Options& o) {
   }
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   say(encoder.remarks);
+  set_encoder_precision(encoder, o.precision);
   const FeatureCache cache = load_features(encoder, o.images, names, o.out);
   print(tensor::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
                        cache.channels()));
@@ -40,6 +43,7 @@ void add_prepare(Verb& app, Program& program) {
   o->photos.add_options(verb, "The photos (default: all)");
   verb.option("--captions", o->captions, "Caption files, for --split");
   verb.option("--out", o->out, "The cache to write").required();
+  add_encoder_precision(verb, o->precision);
   verb.on_run([o] { run(*o); });
 }
 

@@ -146,7 +146,8 @@ FeatureCache load_or_encode_features(const LoadedEncoder& encoder, const std::ve
     cache = FeatureCache::open(cache_file);
     tensor::check(
         cache->key() == feature_key(encoder, options), tensor::ErrorKind::data,
-        "{}: these features are of another encoder, other weights or another way to make photos ready; "
+        "{}: these features are of another encoder, other weights, another precision or another way to make photos "
+        "ready; "
         "name another file, or remove this one",
         cache_file);
     if (!names.empty() && not_cached(*cache, names).empty()) {

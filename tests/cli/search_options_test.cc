@@ -70,7 +70,8 @@ TEST_CASE("eval: every option counts") {
   const ScoreRow row{"plain", 3, 3, original};
   CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
   CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == score_table({&row, 1}));
-  given.elsewhere({"--split"});  // caption_files_test.cc
+  given.elsewhere({"--split"});      // caption_files_test.cc
+  given.elsewhere({"--precision"});  // encoder_precision_test.cc
   CHECK(given.left() == "");
 }
 

@@ -124,6 +124,7 @@ TEST_CASE("prepare and classify: every option counts") {
       {"--images", bear, folder / "photos", "--encoder", "resnet18", "--weights", weights, "--out", cache}));
   CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels\n");
   prepare.elsewhere({"--list", "--split", "--captions"});  // caption_files_test.cc
+  prepare.elsewhere({"--precision"});                      // encoder_precision_test.cc
   CHECK(prepare.left() == "");
   const FeatureCache features = FeatureCache::open(cache);
   CHECK(features.names() == std::vector<std::string>{bear, "skier.jpg"});
@@ -473,7 +474,7 @@ TEST_CASE("bench: every option counts") {
   given.elsewhere({"--images", "--scale", "--without-onednn"});  // bench_test.cc
   CHECK(photo.code == 2);
   CHECK(has(photo.err, "--beam 5 " + (folder / "none.jpg")));
-  refused(given({"--only", "resnet50-b1", "--precision", "bf16"}), "there is no row 'resnet50-b1' in bf16");
+  refused(given({"--only", "resnet50-b1", "--precision", "f16"}), "there is no row 'resnet50-b1' in f16");
   refused({"bench", "--worker", "resnet50-b1", "--precision", "f16"}, "f16");
   refused({"bench", "--calls", "0"}, "--calls: '0' is not a number from 1 to 1000");
   refused({"bench", "--pairs", "101"}, "--pairs: '101' is not a number from 1 to 100");
