@@ -59,6 +59,7 @@ def seconds(printed):
 
 # What PyTorch computes in where imgcap does in the key: its best.
 DTYPES = {"f32": ["f32"], "f16": ["f16"], "bf16": ["f32", "bf16"]}
+AUTOCAST = {"f32": [""], "bf16": ["", " --bf16"]}  # the same as imgcap_torch.py takes it
 
 
 def step(variant, precision):
@@ -84,16 +85,16 @@ def lite2(photos, precision):
     return layer(f"lite2 --batch {photos}", precision, (" --mode eager", " --mode jit"))
 
 
-def caption(variant, search):
+def caption(variant, search, precision):
     return Job(variant, "imgcap_torch.py",
-               [f"infer --search {search} --beam 5 --threads {{threads}} --reps {{calls}}"], encoding_and_search)
+               [f"infer --search {search} --beam 5{more} --threads {{threads}} --reps {{calls}}"
+                for more in AUTOCAST[precision]], encoding_and_search)
 
 
 def plain_step(precision):
-    more = {"f32": [""], "bf16": ["", " --bf16"]}[precision]
     return Job("original", "imgcap_torch.py",
                [f"train --variant noattn --encoder none --batch 128 --len 20{one} --threads {{threads}} --reps {{calls}}"
-                for one in more], lambda printed: printed["total"])
+                for one in AUTOCAST[precision]], lambda printed: printed["total"])
 
 
 def training(precision):
@@ -103,7 +104,8 @@ def training(precision):
 
 def encoding(precision):
     return {"resnet50-b1": [resnet50(1, precision)], "resnet50-b8": [resnet50(8, precision)],
-            "lite2-b1": [lite2(1, precision)], "lite2-b16": [lite2(16, precision)]}
+            "lite2-b1": [lite2(1, precision)], "lite2-b16": [lite2(16, precision)], "prepare": [],
+            "caption-resnet50": [caption("original", "beam-orig", precision), caption("best", "beam-batched", precision)]}
 
 
 # Rows of `imgcap bench` by precision. PyTorch's programs for the plain model and for layers have no f16 on a processor.
@@ -111,14 +113,10 @@ JOBS = {
     "f32": {
         **training("f32"),
         **encoding("f32"),
-        "prepare": [],
-        "caption-resnet50": [caption("original", "beam-orig"), caption("best", "beam-batched")],
         "caption": [Job("original", "imgcap_torch.py", ["startup --threads {threads}"])],
     },
     "f16": {"train-attention": [step("original", "f16"), step("best", "f16")], "train-plain": [], "lstm": []},
-    # PyTorch's program for captions has no bf16 for its decoder.
-    "bf16": {**training("bf16"), **encoding("bf16"), "prepare": [],
-             "caption-resnet50": [caption("original", "beam-orig"), caption("best", "beam-batched")]},
+    "bf16": {**training("bf16"), **encoding("bf16")},
 }
 
 

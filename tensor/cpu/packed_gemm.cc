@@ -7,6 +7,8 @@
 #include <type_traits>
 
 #include "tensor/cpu/onednn.h"
+#include "tensor/error.h"
+#include "tensor/fork.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
 #if defined(IMGCAP_HAVE_ONEDNN)
@@ -14,7 +16,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #endif
 
 namespace tensor::cpu {
@@ -141,12 +142,10 @@ struct Primitive {
 // The primitives that were made so far. Never destroyed, as products may come while the program ends.
 class Primitives {
  public:
+  Primitives() { tensor::internal::hold_at_fork(mutex_); }
+
   std::shared_ptr<const Primitive> of(const Key& key) {
-    {
-      const std::shared_lock lock(mutex_);
-      if (const auto found = made_.find(key); found != made_.end()) return found->second;
-    }
-    const std::unique_lock lock(mutex_);
+    const std::lock_guard lock(mutex_);
     // Batches of ever new sizes should not fill the memory.
     if (made_.size() >= 4096) made_.clear();
     std::shared_ptr<const Primitive>& primitive = made_[key];
@@ -155,7 +154,7 @@ class Primitives {
   }
 
  private:
-  std::shared_mutex mutex_;
+  std::mutex mutex_;
   std::map<Key, std::shared_ptr<const Primitive>> made_;
 };
 
@@ -163,6 +162,7 @@ Primitives& primitives() {
   static Primitives& all = *new Primitives;
   return all;
 }
+[[maybe_unused]] const Primitives& made_while_loading = primitives();  // as hold_at_fork() wants it
 
 constexpr int64_t kTileRows = 128, kTileColumns = 256;
 
@@ -193,7 +193,11 @@ void multiply_columns(const PackedGemm<T>& p, int64_t i, int64_t end, int64_t fi
   const T* packed = p.packed + first * blocks(p.k, kRows<T>) * kRows<T>;
   while (i < end) {
     const int64_t rows = rows_of_tile(end - i), at = i * p.c_row + first;
-    primitives().of({std::is_same_v<T, bf16>, rows, columns, p.k})->run(p.a + i * p.k, packed, tile);
+    try {
+      primitives().of({std::is_same_v<T, bf16>, rows, columns, p.k})->run(p.a + i * p.k, packed, tile);
+    } catch (const dnnl::error& e) {
+      fail(ErrorKind::internal, "a product of {} x {} x {}: oneDNN: {}", rows, p.k, columns, e.what());
+    }
     if (p.c_type == DType::f32)
       finish_tile(static_cast<float*>(p.c) + at, p.c_row, tile, rows, columns, p.alpha, p.beta);
     else

@@ -299,8 +299,8 @@ TEST_CASE("an output that takes nothing") {
 
 TEST_CASE("bench: a row that is not there") {
   check_refused(run({"bench", "--only", "nonsense"}), "there is no row 'nonsense'");
-  check_refused(run({"bench", "--only", "resnet50", "--precision", "bf16"}),
-                "there is no row 'resnet50' in bf16; there are train-attention, train-plain");
+  check_refused(run({"bench", "--only", "resnet50", "--precision", "f16"}),
+                "there is no row 'resnet50' in f16; there are train-attention, train-plain");
 }
 
 TEST_CASE("captions: settings are checked before anything is loaded") {

@@ -97,7 +97,7 @@ SECONDS = {"median": 2, "min": 1, "max": 3}
 HALF = {"p50": 1, "min": 0.5, "p95": 1.5}
 STEP = "{baselines} train --variant {} --device cpu --dtype {} --batch 128 --len 20 --reps 4"
 PLAIN = "{program} train --variant noattn --encoder none --batch 128 --len 20{} --threads 3 --reps 4"
-SEARCH = "{program} infer --search {} --beam 5 --threads 3 --reps 4"
+SEARCH = "{program} infer --search {} --beam 5{} --threads 3 --reps 4"
 LAYER = "{layers} {} --threads 3 --reps 4"
 
 
@@ -132,8 +132,11 @@ for name, precision, prints, calls in (
         ("lite2-b16", "f32", {"seconds": SECONDS}, {"best": lite2s("f32")}),
         ("lite2-b16", "bf16", {"seconds": SECONDS}, {"best": lite2s("f32", "bf16")}),
         ("prepare", "f32", {}, {}),
-        ("caption-resnet50", "f32", {"enc": HALF, "dec": HALF}, {"original": [filled(SEARCH, "beam-orig")],
-                                                                  "best": [filled(SEARCH, "beam-batched")]})):
+        ("caption-resnet50", "f32", {"enc": HALF, "dec": HALF}, {"original": [filled(SEARCH, "beam-orig", "")],
+                                                                  "best": [filled(SEARCH, "beam-batched", "")]}),
+        ("caption-resnet50", "bf16", {"enc": HALF, "dec": HALF},
+         {variant: [filled(SEARCH, search, more) for more in ("", " --bf16")]
+          for variant, search in (("original", "beam-orig"), ("best", "beam-batched"))})):
     imgcap, python = fake("imgcap", [said(name, 1)]), fake("python", [prints])
     row, = json.loads(ok("--only", name, "--precision", precision, "--pairs", "1", "--calls", "4", "--threads", "3", "--json",
                          imgcap=imgcap, python=python))["rows"]
@@ -172,8 +175,8 @@ assert log.read_text().splitlines()[-1].split()[3:5] == [str(program), "startup"
 # What cannot be is found before anything is measured.
 refused("there is no row 'resnet'; there are train-attention, train-plain".replace("'resnet';", "'resnet51' in f32;"),
         "--only", "resnet51", imgcap=imgcap, python=python)
-refused("there is no row 'caption' in bf16; there are train-attention, train-plain, lstm, resnet50-b1", "--only", "caption",
-        "--precision", "bf16", imgcap=imgcap, python=python)
+refused("there is no row 'caption' in f16; there are train-attention, train-plain, lstm", "--only", "caption",
+        "--precision", "f16", imgcap=imgcap, python=python)
 refused("no_such_python: cannot be started", "--only", "caption", imgcap=imgcap, python="no_such_python")
 refused("no_such_imgcap: cannot be started", "--only", "caption", imgcap=str(folder / "no_such_imgcap"), python=python)
 refused("--pairs: invalid number from 1 to 1000 value: '0'", "--pairs", "0", imgcap=imgcap, python=python)
