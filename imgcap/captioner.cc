@@ -31,15 +31,16 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
       "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
       file, info.encoder);
   // Each on a thread of its own; the decoder's errors come first.
-  auto encoder_loads = std::async(std::launch::async, [&, own_weights = std::move(info.encoder_weights)] {
-    const tensor::LargePages for_its_weights;
-    const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
-    LoadedEncoder loaded =
-        own ? load_encoder(info.encoder, own_weights, file, encoder_use)
-            : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
-    if (frozen) loaded.encoder->compile();
-    return loaded;
-  });
+  auto encoder_loads = std::async(
+      std::launch::async | std::launch::deferred, [&, own_weights = std::move(info.encoder_weights)] {
+        const tensor::LargePages for_its_weights;
+        const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
+        LoadedEncoder loaded =
+            own ? load_encoder(info.encoder, own_weights, file, encoder_use)
+                : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
+        if (frozen) loaded.encoder->compile();
+        return loaded;
+      });
   std::unique_ptr<Decoder> decoder =
       tensor::about_file(file, [&] { return frozen ? info.make_frozen_decoder() : info.make_decoder(); });
   decoder->eval();

@@ -125,7 +125,8 @@ def chosen_rows(only, precision):
     rows = JOBS[precision]
     chosen = []
     for name in only or rows:
-        fits = [name] if name in rows else [row for row in rows if row.startswith(name + "-")]
+        elsewhere = any(name in others for others in JOBS.values())  # a row of another precision
+        fits = [name] if name in rows else [row for row in rows if not elsewhere and row.startswith(name + "-")]
         if not fits:
             raise Error(f"there is no row '{name}' in {precision}; there are {', '.join(rows)}")
         chosen += fits

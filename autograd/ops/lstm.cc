@@ -122,7 +122,8 @@ class LstmBackward final : public OnceDifferentiable {
       return or_zeros(gradient, h.select(0, 0)).clone().to(gates.dtype());
     };
     // Laid out once for all steps
-    const tensor::PackedMatrix recurrent(weight_hh, tensor::packed_for(n));
+    tensor::PackedMatrix recurrent;
+    if (steps > 1 || needs(1)) recurrent = tensor::PackedMatrix(weight_hh, tensor::packed_for(n));
     const size_t last = gradients.size() - 2;
     Tensor dh = running(gradients[last]), dc = running(gradients[last + 1]);
     for (int64_t t = steps; t-- > 0;) {

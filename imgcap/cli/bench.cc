@@ -67,9 +67,12 @@ std::vector<std::string> chosen_rows(const std::vector<std::string>& only, Preci
   std::vector<std::string> chosen;
   for (const std::string& name : only) {
     const size_t before = chosen.size();
-    const bool exact = std::find(all.begin(), all.end(), name) != all.end();
+    const auto is_one = [&](const std::vector<std::string>& rows) {
+      return std::find(rows.begin(), rows.end(), name) != rows.end();
+    };
+    const bool exact = is_one(all), elsewhere = !exact && is_one(all_rows());
     for (const std::string& row : all)
-      if (exact ? row == name : row.starts_with(name + "-")) chosen.push_back(row);
+      if (exact ? row == name : !elsewhere && row.starts_with(name + "-")) chosen.push_back(row);
     tensor::check(chosen.size() > before, tensor::ErrorKind::argument,
                   "bench: there is no row '{}' in {}; there are {}", name, to_string(precision),
                   tensor::join(all, ", "));
@@ -196,6 +199,8 @@ ScaleRequest scale_request(const Options& o) {
 void run(Options o) {
   // For this process and those that it starts, before the first product.
   if (o.without_onednn) setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
+  tensor::check(!o.scale || !o.worker.empty() || o.precision == Precision::f32, tensor::ErrorKind::argument,
+                "bench: --scale measures in f32; leave out --precision");
   if (o.precision == Precision::automatic) o.precision = choose_precision().precision;
   if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
   if (!o.worker.empty() && o.scale) return run_scale_worker(o.worker, scale_request(o));
@@ -216,7 +221,7 @@ void add_bench(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "bench", "Time training, encoding and captioning on this machine");
   const auto o = std::make_shared<Options>();
   verb.option("--only", o->only, "Rows to run (default: all): " + tensor::join(all_rows(), ", "));
-  add_choice(verb, "--precision", o->precision, "Of the arithmetic; rows that have f32 alone are left out");
+  add_choice(verb, "--precision", o->precision, "Of the arithmetic; rows that do not have it are left out");
   verb.flag("--without-onednn", o->without_onednn, "Compute as a build without oneDNN does");
   verb.option("--calls", o->calls, "Calls per run, after warm-up (--scale: 3 at most)").range(1, 1000);
   verb.option("--pairs", o->pairs, "Runs of each row; their median counts").range(1, 100);

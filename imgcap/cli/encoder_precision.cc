@@ -9,11 +9,13 @@ namespace imgcap::cli {
 void add_encoder_precision(Verb& verb, Precision& precision) {
   add_choice(
       verb, "--precision", precision,
-      "Of the encoder: f32, bf16, or auto: bf16 where a short measurement finds it faster. A feature cache "
-      "is of one precision");
+      "Of the encoder: f32, bf16 (features some percent from f32's), or auto: bf16 where a short "
+      "measurement finds it faster. A cache is of one precision: it is followed unless one is asked for");
 }
 
-void set_encoder_precision(const LoadedEncoder& encoder, Precision precision) {
+EncodeOptions set_encoder_precision(const LoadedEncoder& encoder, Precision precision, bool given) {
+  EncodeOptions options;
+  options.keep_arithmetic = given && precision != Precision::automatic;
   tensor::check(precision != Precision::f16, tensor::ErrorKind::argument,
                 "--precision f16: an encoder computes in f32 or bf16");
   if (precision == Precision::automatic) {
@@ -24,6 +26,7 @@ void set_encoder_precision(const LoadedEncoder& encoder, Precision precision) {
     say({tensor::format("precision bf16; here {}", describe_16_bits())});
   }
   encoder.encoder->set_arithmetic(dtype_of(precision));
+  return options;
 }
 
 }  // namespace imgcap::cli

@@ -29,19 +29,19 @@ struct Options {
   bool json = false;
 };
 
-void run(const Options& o) {
+void run(const Options& o, bool precision_given) {
   ScoreOptions score_options;
   score_options.protocol = o.behaviours.protocol;
   score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
   const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
-  set_encoder_precision(captioner.encoder(), o.precision);
+  const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const std::vector<std::string> names = o.photos.names(splits);
-  const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features);
+  const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features, encoding);
   const Dataset data = make_dataset(captions, names, features, vocabulary);
   report_without_captions(data);
   SearchOptions search;
@@ -85,7 +85,7 @@ void add_eval(Verb& app, Program& program) {
   add_eval_behaviours(verb, o->behaviours);
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
-  verb.on_run([o] { run(*o); });
+  verb.on_run([o, verb] { run(*o, verb.given("--precision")); });
 }
 
 }  // namespace imgcap::cli

@@ -14,7 +14,7 @@ struct Options {
   Precision precision = Precision::f32;
 };
 
-void run(const Options& o) {
+void run(const Options& o, bool precision_given) {
   tensor::check(o.photos.split.empty() || !o.captions.empty(), tensor::ErrorKind::argument,
                 "prepare: --split is one of the captions' splits; name them by --captions");
   std::vector<std::string> names;  // none: all
@@ -25,8 +25,8 @@ void run(const Options& o) {
   }
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   say(encoder.remarks);
-  set_encoder_precision(encoder, o.precision);
-  const FeatureCache cache = load_features(encoder, o.images, names, o.out);
+  const EncodeOptions options = set_encoder_precision(encoder, o.precision, precision_given);
+  const FeatureCache cache = load_features(encoder, o.images, names, o.out, options);
   print(tensor::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
                        cache.channels()));
 }
@@ -44,7 +44,7 @@ void add_prepare(Verb& app, Program& program) {
   verb.option("--captions", o->captions, "Caption files, for --split");
   verb.option("--out", o->out, "The cache to write").required();
   add_encoder_precision(verb, o->precision);
-  verb.on_run([o] { run(*o); });
+  verb.on_run([o, verb] { run(*o, verb.given("--precision")); });
 }
 
 }  // namespace imgcap::cli

@@ -85,9 +85,11 @@ void expect_same_images(const ScoreFiles& files, const std::string& a, const std
   };
   look(first, second, a);
   look(second, first, b);
-  tensor::check(alone == 0, tensor::ErrorKind::data,
-                "score: {} images have a caption in only one of {} and {}, first {} (in {})", alone,
-                printable(a), printable(b), printable(image), where == nullptr ? "" : printable(*where));
+  tensor::check(
+      alone == 0, tensor::ErrorKind::data,
+      "score: {} images have a caption in only one of {} and {}, first {} (in {}); a --list may leave them "
+      "out",
+      alone, printable(a), printable(b), printable(image), where == nullptr ? "" : printable(*where));
 }
 
 }  // namespace imgcap::cli

@@ -137,6 +137,7 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
 void settle_precision(Options& o) {
   if (o.train.precision == Precision::automatic && o.resume) {
     o.train.precision = precision_of_run(o.out + "/last.safetensors");
+    tell(tensor::format("precision {}, as the run has had\n", to_string(o.train.precision)));
   } else if (o.train.precision == Precision::automatic) {
     const PrecisionChoice choice = choose_precision();
     o.train.precision = choice.precision;

@@ -171,9 +171,10 @@ Scores score_captions(const Candidates& candidates, const References& references
 
 Scores score_captions(const Candidates& candidates, const References& references, const ScoreOptions& options,
                       std::vector<ImageScore>& images) {
-  check(options.protocol == Protocol::standard, ErrorKind::argument,
-        "score: each image's scores are the standard protocol's; the {} has none",
-        to_string(options.protocol));
+  check(
+      options.protocol == Protocol::standard, ErrorKind::argument,
+      "score: each image's scores, and with them intervals and comparisons, are the standard protocol's; the {} has none",
+      to_string(options.protocol));
   images.clear();
   return compute(candidates, references, options, &images);
 }

@@ -14,6 +14,12 @@ using tensor::Border;
 using tensor::NhwcBatch;
 using tensor::PackedConv2d;
 
+namespace {
+
+constexpr size_t kMostSizes = 16;  // of pictures whose plans are kept
+
+}  // namespace
+
 FrozenCnn::FrozenCnn(tensor::DType arithmetic) : arithmetic_(arithmetic) {
   tensor::check(arithmetic == tensor::DType::f32 || arithmetic == tensor::DType::bf16,
                 tensor::ErrorKind::argument, "frozen network: its arithmetic is f32 or bf16, not {}",
@@ -67,7 +73,9 @@ FrozenCnn::Sizes FrozenCnn::find_sizes(int64_t channels, int64_t h, int64_t w) c
 
 std::shared_ptr<const FrozenCnn::Sizes> FrozenCnn::sizes_for(int64_t channels, int64_t h, int64_t w) const {
   const std::lock_guard lock(mutex_);
-  std::shared_ptr<const Sizes>& kept = sizes_[std::array{channels, h, w}];
+  const std::array key{channels, h, w};
+  if (sizes_.size() >= kMostSizes && !sizes_.contains(key)) sizes_.clear();
+  std::shared_ptr<const Sizes>& kept = sizes_[key];
   if (kept) return kept;
   auto sizes = std::make_shared<const Sizes>(find_sizes(channels, h, w));
   tensor::parallel_each(static_cast<int64_t>(steps_.size()), 1, [&](int64_t at) {
@@ -90,7 +98,7 @@ NhwcBatch FrozenCnn::run_together(const Tensor& x, const Sizes& sizes) const {
     NhwcBatch& out = values[i + 1];
     const auto residual = static_cast<size_t>(std::max(step.residual, 0));
     // A residual that nothing reads later becomes the result: the sum is made in place.
-    if (step.residual >= 0 && sizes.last_use[residual] == i &&
+    if (step.residual >= 0 && step.residual != step.x && sizes.last_use[residual] == i &&
         sizes.borders[residual] == sizes.borders[i + 1])
       out = values[residual];
     else

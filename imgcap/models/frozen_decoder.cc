@@ -61,7 +61,9 @@ FrozenDecoder::FrozenDecoder(const DecoderConfig& config, const StoredWeights& w
     return Linear{NarrowMatrix(weights.at(name + ".weight")), vector(weights, name + ".bias")};
   };
   const bool output_alone = weights.contains(kOutputWeight);
-  embedding_ = weights.at(weights.contains(kEmbedding) ? kEmbedding : kOutputWeight);
+  const tensor::StoredWeight& words = weights.at(weights.contains(kEmbedding) ? kEmbedding : kOutputWeight);
+  // A copy: the file that it may be a view of can change while captions are made.
+  embedding_ = {words.values.clone(), words.scales.defined() ? words.scales.clone() : words.scales};
   output_ = {NarrowMatrix(output_alone ? weights.at(kOutputWeight) : embedding_),
              vector(weights, kOutputBias)};
   for (int64_t l = 0; l < config.layers; ++l) {

@@ -173,7 +173,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
             tensor::io::in_quotes(weight));
       add(weight, rows(value, scales->second, weight, name));
     } else if (key.starts_with("model.") && !key.ends_with("#scales")) {
-      add(key.substr(6), {value});
+      const bool narrow = value.dtype() == DType::f32 || tensor::is_half(value.dtype());
+      add(key.substr(6), {narrow ? value : value.to(DType::f32)});
     }
   }
   check((format == kEncoderFormat) == !checkpoint.encoder_weights.empty(), ErrorKind::data,

@@ -85,6 +85,8 @@ struct EncodeOptions {
   CacheReaders readers;  // of the photos that `known` has; what is encoded here is of today's
   std::function<void(int64_t, int64_t)> progress;  // (done, total)
   const std::atomic<bool>* stop = nullptr;         // ends the work after a batch, with what there is
+  // A cache that the encoder made in another arithmetic (Encoder::set_arithmetic) is refused, not followed.
+  bool keep_arithmetic = false;
   // Over 0: batch norm works as in training on batches of so many photos, whose statistics move the encoder's
   // running ones: an encoder whose weights are frozen and whose mode is not.
   int64_t batch_statistics = 0;

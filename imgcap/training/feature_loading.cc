@@ -133,22 +133,39 @@ bool has_older(const FeatureCache& cache, const std::vector<std::string>& names)
                      [&](const auto& name) { return readers.older.contains(key_of(cache, name)); });
 }
 
+// The encoder goes on in the arithmetic that the cache was made in.
+void follow(const FeatureCache& cache, const std::string& file, const LoadedEncoder& encoder,
+            const EncodeOptions& options, const FeatureListener& listener) {
+  if (options.keep_arithmetic || !encoder.encoder || cache.key() == feature_key(encoder, options)) return;
+  const tensor::DType asked = encoder.encoder->arithmetic();
+  const tensor::DType other = asked == tensor::DType::f32 ? tensor::DType::bf16 : tensor::DType::f32;
+  encoder.encoder->set_arithmetic(other);
+  if (cache.key() == feature_key(encoder, options))
+    remark(
+        tensor::format("{}: its features are in {}, and so is what is added", file, tensor::name_of(other)),
+        listener);
+  else
+    encoder.encoder->set_arithmetic(asked);
+}
+
 }  // namespace
 
 FeatureCache load_or_encode_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                                      const std::vector<std::string>& names, const std::string& cache_file,
                                      EncodeOptions options, const FeatureListener& listener) {
+  tensor::check(cache_file.empty() || !encoder.key.empty(), tensor::ErrorKind::argument,
+                "{}: an encoder that was loaded for captions alone has no key for a cache", cache_file);
   if (!cache_file.empty()) tensor::io::expect_writable(cache_file);
   std::optional<FeatureCache> cache;
   // What an encoder in training mode made of a batch belongs to that batch, and to the run.
   const bool renewable = options.batch_statistics == 0;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);
+    follow(*cache, cache_file, encoder, options, listener);
     tensor::check(
         cache->key() == feature_key(encoder, options), tensor::ErrorKind::data,
         "{}: these features are of another encoder, other weights, another precision or another way to make photos "
-        "ready; "
-        "name another file, or remove this one",
+        "ready; name another file, or remove this one",
         cache_file);
     if (!names.empty() && not_cached(*cache, names).empty()) {
       if (!renewable || !has_older(*cache, names)) return *std::move(cache);

@@ -54,10 +54,11 @@ PhotoBatch read_photos(const ImageSource& source, std::span<const int64_t> which
       outcomes[at] = read_one(source, which[at], augmentation, preprocessing, to + i * size);
     }
   };
-  // A photo is encoded in a few times what it takes to read it.
+  // A photo is encoded in a few times what it takes to read it; and while it is decoded it may take a GiB.
+  constexpr int kMostReaders = 4;
   std::vector<std::future<void>> helpers;
-  for (int helper = 1; helper < tensor::num_threads() / 4; ++helper)
-    helpers.push_back(std::async(std::launch::async, work));
+  for (int helper = 1; helper < std::min(kMostReaders, tensor::num_threads() / 4); ++helper)
+    helpers.push_back(std::async(std::launch::async | std::launch::deferred, work));
   work();
   for (auto& helper : helpers) helper.get();
 

@@ -44,7 +44,7 @@ std::string describe_16_bits() {
 
 PrecisionChoice choose_precision() {
   if (!tensor::has_native_products(DType::bf16))
-    return {Precision::f32, "this processor has no arithmetic of its own for bf16"};
+    return {Precision::f32, "bf16 is emulated here: it needs AVX512-BF16 or AMX, and oneDNN"};
   Product exact(DType::f32), rounded(DType::bf16);
   // In turn, so that what else the machine does is shared; the first ones warm up.
   std::vector<double> ratios;

@@ -67,8 +67,8 @@ inline constexpr auto kSettings<TrainOptions> = Table{
     Setting{
         "precision", "--precision", &TrainOptions::precision, anything(),
         "Of the products in training: f32, f16 (with a loss scale), bf16, or auto: bf16 where a short "
-        "measurement finds it faster, else f32. Where a processor lacks a 16-bit arithmetic (f16: all do) it "
-        "is emulated: f32's time and more, for trying out what a GPU would give"},
+        "measurement finds it faster, else f32. f16 is emulated on processors, and so is bf16 without AVX512-BF16 "
+        "or AMX: f32's time and more, for trying out what a GPU would give"},
     Setting{"loss_scale", "--loss-scale", &TrainOptions::loss_scale, positive_up_to(1e38),
             "The first loss scale (f16); it is halved when gradients overflow", called("the loss scale")},
     Setting{"average_decay", "--average-decay", &TrainOptions::average_decay, between(0, 0.999999),

@@ -120,14 +120,15 @@ void multiply_laid_out(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<
   // A piece of k at a time, to bound the memory.
   constexpr int64_t kPiece = 2560;
   for (int64_t first = 0; first < k; first += kPiece) {
-    const int64_t depth = std::min(kPiece, k - first);
-    Tensor packed = Tensor::empty({packed_size<float>(depth, n)}), rows;
-    pack<float>(packed.mutable_data<float>(), depth, n, {b.data + first * b.row, b.row, b.col});
+    const int64_t piece = std::min(kPiece, k - first);
     const MatrixView<const float> part{a.data + first * a.col, a.row, a.col};
-    const bool dense = part.col == 1 && part.row == depth;
+    const bool dense = part.col == 1 && part.row == piece;
+    const int64_t depth = dense ? piece : padded_depth(piece);
+    Tensor packed = Tensor::empty({packed_size<float>(depth, n)}), rows;
+    pack<float>(packed.mutable_data<float>(), piece, n, {b.data + first * b.row, b.row, b.col}, depth);
     if (!dense) {
       rows = Tensor::empty({m, depth});
-      lay_out(rows.mutable_data<float>(), m, depth, part);
+      lay_out(rows.mutable_data<float>(), m, piece, part, depth);
     }
     multiply_packed<float>({m, n, depth, dense ? part.data : rows.data<float>(), packed.data<float>(), c.data,
                             DType::f32, c.row, alpha, first == 0 ? beta : 1});

@@ -187,13 +187,14 @@ void narrow_matmul(Tensor& out, const Tensor& a, const Tensor& packed, const Ten
 void stored_rows(Tensor& out, const Tensor& values, const Tensor& scales, const Tensor& ids) {
   const int64_t width = values.size(1), n = values.size(0), row = values.strides()[0],
                 col = values.strides()[1], out_row = out.strides()[0];
-  const int64_t* id = ids.device_data<int64_t>();
+  const Tensor dense_ids = ids.contiguous(), dense_scales = scales.defined() ? scales.contiguous() : scales;
+  const int64_t* id = dense_ids.device_data<int64_t>();
   for (int64_t i = 0; i < ids.size(0); ++i)
     check(id[i] >= 0 && id[i] < n, ErrorKind::index, "stored_rows: row {} of {}", id[i], n);
   float* to = out.mutable_device_data<float>();
   dispatch_stored(values.dtype(), [&]<class T>() {
     const T* from = values.device_data<T>();
-    const f16* scale = scales.defined() ? scales.device_data<f16>() : nullptr;
+    const f16* scale = dense_scales.defined() ? dense_scales.device_data<f16>() : nullptr;
     parallel_each(ids.size(0), 32768 / (width + 1), [&](int64_t i) {
       const T* in = from + id[i] * row;
       float* y = to + i * out_row;

@@ -10,8 +10,8 @@ namespace tensor::cpu {
 #if defined(IMGCAP_HAVE_ONEDNN)
 // For the duration of a whole product, not of each of its tiles: holds this thread's signals, and says whether
 // oneDNN may be called. It may not once the program ends: its generated code goes with its static objects.
-// Products that come later, from the destructor of another static object or from a thread that nobody waits
-// for, are Eigen's; what is running then is waited for.
+// What comes later, from the destructor of another static object or from a thread that nobody waits for, is
+// computed without it; what is running then is waited for.
 class OneDnnProduct {
  public:
   OneDnnProduct();

@@ -136,8 +136,13 @@ class OneDnnConv {
  public:
   std::shared_ptr<const Plan> plan(const PackedConv2d& weight, const Geometry& g) {
     const std::lock_guard lock(mutex_);
+    if (plans_.size() >= kMostPlans && !plans_.contains(g.key())) plans_.clear();
     std::shared_ptr<const Plan>& plan = plans_[g.key()];
-    if (!plan) plan = make_plan(weight, g);
+    try {
+      if (!plan) plan = make_plan(weight, g);
+    } catch (const dnnl::error&) {  // it knows no way
+      plan = std::make_shared<Plan>();
+    }
     return plan;
   }
 
@@ -177,6 +182,8 @@ class OneDnnConv {
     laid_out_.push_back(result);
     return result;
   }
+
+  static constexpr size_t kMostPlans = 16;  // sizes of pictures; making one takes tens of milliseconds
 
   std::mutex mutex_;
   std::map<Key, std::shared_ptr<const Plan>> plans_;
@@ -226,11 +233,16 @@ bool conv2d_onednn(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weigh
       std::copy_n(residual->pixel<bf16>(image, strip.first, 0), strip.rows * out.row_stride(), to);
     Tensor room = Tensor::empty({static_cast<int64_t>(part.scratchpad.get_size())}, DType::u8);
     thread_local const dnnl::stream stream(engine());
-    part.primitive.execute(stream, {{DNNL_ARG_SRC, memory(part.in, x.pixel<bf16>(image, strip.in_first, 0))},
-                                    {DNNL_ARG_WEIGHTS, plan->weights},
-                                    {DNNL_ARG_BIAS, bias},
-                                    {DNNL_ARG_DST, memory(part.out, to)},
-                                    {DNNL_ARG_SCRATCHPAD, memory(part.scratchpad, room.mutable_raw())}});
+    try {
+      part.primitive.execute(stream,
+                             {{DNNL_ARG_SRC, memory(part.in, x.pixel<bf16>(image, strip.in_first, 0))},
+                              {DNNL_ARG_WEIGHTS, plan->weights},
+                              {DNNL_ARG_BIAS, bias},
+                              {DNNL_ARG_DST, memory(part.out, to)},
+                              {DNNL_ARG_SCRATCHPAD, memory(part.scratchpad, room.mutable_raw())}});
+    } catch (const dnnl::error& e) {
+      fail(ErrorKind::internal, "packed conv2d: oneDNN: {}", e.what());
+    }
   });
   return true;
 }

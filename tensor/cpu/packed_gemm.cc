@@ -57,10 +57,12 @@ int64_t packed_size(int64_t k, int64_t n) {
 }
 
 template <class T>
-void pack(T* packed, int64_t k, int64_t n, MatrixView<const T> b) {
-  const int64_t deep = blocks(k, kRows<T>);
+void pack(T* packed, int64_t k, int64_t n, MatrixView<const T> b, int64_t depth) {
+  const int64_t deep = blocks(std::max(k, depth), kRows<T>);
   parallel_each(blocks(n, kColumns), 65536 / (k * kColumns + 1), [&](int64_t block) {
-    const int64_t j = block * kColumns;
+    const int64_t j = block * kColumns, after = blocks(k, kRows<T>);
+    std::fill_n(packed + (block * deep + after) * kRows<T> * kColumns, (deep - after) * kRows<T> * kColumns,
+                T(0.0f));
     for (int64_t i = 0; i < k; i += kRows<T>)
       pack_block(packed + (block * deep + i / kRows<T>)*kRows<T> * kColumns, std::min(kRows<T>, k - i),
                  std::min(kColumns, n - j), b.data + i * b.row + j * b.col, b.row, b.col);
@@ -68,13 +70,15 @@ void pack(T* packed, int64_t k, int64_t n, MatrixView<const T> b) {
 }
 
 template <class T>
-void lay_out(T* out, int64_t rows, int64_t columns, MatrixView<const T> x) {
+void lay_out(T* out, int64_t rows, int64_t columns, MatrixView<const T> x, int64_t width) {
   constexpr int64_t kSide = 64 / sizeof(T);  // a line of the cache
   parallel_each(blocks(rows, kSide), 65536 / (kSide * columns + 1), [&](int64_t block) {
     const int64_t first = block * kSide, count = std::min(kSide, rows - first);
+    for (int64_t i = first; i < first + count; ++i)
+      std::fill_n(out + i * width + columns, width - columns, T(0.0f));
     if (x.col == 1) {
       for (int64_t i = first; i < first + count; ++i)
-        std::copy_n(x.data + i * x.row, columns, out + i * columns);
+        std::copy_n(x.data + i * x.row, columns, out + i * width);
       return;
     }
     // Through a square: rows of the source that are a power of two apart throw each other out of the cache.
@@ -84,7 +88,7 @@ void lay_out(T* out, int64_t rows, int64_t columns, MatrixView<const T> x) {
       for (int64_t l = 0; l < wide; ++l)
         for (int64_t i = 0; i < count; ++i) square[l][i] = x.data[(first + i) * x.row + (j + l) * x.col];
       for (int64_t i = 0; i < count; ++i)
-        for (int64_t l = 0; l < wide; ++l) out[(first + i) * columns + j + l] = square[l][i];
+        for (int64_t l = 0; l < wide; ++l) out[(first + i) * width + j + l] = square[l][i];
     }
   });
 }
@@ -147,7 +151,7 @@ class Primitives {
   std::shared_ptr<const Primitive> of(const Key& key) {
     const std::lock_guard lock(mutex_);
     // Batches of ever new sizes should not fill the memory.
-    if (made_.size() >= 4096) made_.clear();
+    if (made_.size() >= 1024) made_.clear();
     std::shared_ptr<const Primitive>& primitive = made_[key];
     if (!primitive) primitive = std::make_shared<const Primitive>(key);
     return primitive;
@@ -276,25 +280,26 @@ void multiply_packed(const PackedGemm<T>& p) {
 
 void gemm_bf16(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const bf16> a,
                MatrixView<const bf16> b, float beta, void* c, DType c_type, int64_t c_row) {
-  Tensor packed = Tensor::empty({packed_size<bf16>(k, n)}, DType::bf16), rows;
-  pack(packed.mutable_data<bf16>(), k, n, b);
   const bool dense = a.col == 1 && a.row == k;
+  const int64_t depth = dense ? k : padded_depth(k);
+  Tensor packed = Tensor::empty({packed_size<bf16>(depth, n)}, DType::bf16), rows;
+  pack(packed.mutable_data<bf16>(), k, n, b, depth);
   if (!dense) {
-    rows = Tensor::empty({m, k}, DType::bf16);
-    lay_out(rows.mutable_data<bf16>(), m, k, a);
+    rows = Tensor::empty({m, depth}, DType::bf16);
+    lay_out(rows.mutable_data<bf16>(), m, k, a, depth);
   }
   multiply_packed<bf16>(
-      {m, n, k, dense ? a.data : rows.data<bf16>(), packed.data<bf16>(), c, c_type, c_row, alpha, beta});
+      {m, n, depth, dense ? a.data : rows.data<bf16>(), packed.data<bf16>(), c, c_type, c_row, alpha, beta});
 }
 
 template bool has_packed_gemm<float>();
 template bool has_packed_gemm<bf16>();
 template int64_t packed_size<float>(int64_t, int64_t);
 template int64_t packed_size<bf16>(int64_t, int64_t);
-template void pack(float*, int64_t, int64_t, MatrixView<const float>);
-template void pack(bf16*, int64_t, int64_t, MatrixView<const bf16>);
-template void lay_out(float*, int64_t, int64_t, MatrixView<const float>);
-template void lay_out(bf16*, int64_t, int64_t, MatrixView<const bf16>);
+template void pack(float*, int64_t, int64_t, MatrixView<const float>, int64_t);
+template void pack(bf16*, int64_t, int64_t, MatrixView<const bf16>, int64_t);
+template void lay_out(float*, int64_t, int64_t, MatrixView<const float>, int64_t);
+template void lay_out(bf16*, int64_t, int64_t, MatrixView<const bf16>, int64_t);
 template void multiply_packed(const PackedGemm<float>&);
 template void multiply_packed(const PackedGemm<bf16>&);
 

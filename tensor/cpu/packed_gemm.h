@@ -16,15 +16,18 @@ template <class T>
 bool has_packed_gemm();
 
 // b (k, n) in blocks of 64 columns, in each blocks of 16 f32 or 32 bf16 rows, of which bf16 stand in pairs side
-// by side; zeros past k and n. oneDNN calls it BA16a64b and BA16a64b2a. `packed` has packed_size elements.
+// by side; zeros past k (up to `depth` rows) and n. oneDNN calls it BA16a64b and BA16a64b2a. `packed` has packed_size elements.
 template <class T>
 int64_t packed_size(int64_t k, int64_t n);
 template <class T>
-void pack(T* packed, int64_t k, int64_t n, MatrixView<const T> b);
+void pack(T* packed, int64_t k, int64_t n, MatrixView<const T> b, int64_t depth = 0);
 
-// x (rows, columns) as a dense matrix.
+// x (rows, columns) as a dense matrix of `width` columns, zeros past its own.
 template <class T>
-void lay_out(T* out, int64_t rows, int64_t columns, MatrixView<const T> x);
+void lay_out(T* out, int64_t rows, int64_t columns, MatrixView<const T> x, int64_t width);
+
+// The depth of a product whose left operand is laid out anyway: batches of any number of words need few primitives.
+inline int64_t padded_depth(int64_t k) { return (k + 63) / 64 * 64; }
 
 // c = alpha a b + beta c; beta 0 does not read c. c is f32 or, of bf16 operands, bf16, rounded once.
 template <class T>

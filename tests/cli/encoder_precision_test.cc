@@ -42,15 +42,17 @@ TEST_CASE("prepare in bf16 makes a cache of its own, near f32's") {
   CHECK(std::sqrt(difference / size) < 0.1);
   CHECK(difference > 0);
   // One file never has both.
-  check_refused(prepare("bf16.safetensors", {}),
-                "these features are of another encoder, other weights, another precision");
-  check_refused(prepare("f32.safetensors", {"--precision", "bf16"}),
-                "these features are of another encoder, other weights, another precision");
+  const Result followed = prepare("bf16.safetensors", {});
+  CHECK(followed.code == 0);
+  CHECK(has(followed.err, "bf16.safetensors: its features are in bf16, and so is what is added"));
+  check_refused(prepare("bf16.safetensors", {"--precision", "f32"}), "another precision");
+  check_refused(prepare("f32.safetensors", {"--precision", "bf16"}), "another precision");
   check_refused(prepare("no.safetensors", {"--precision", "f16"}), "an encoder computes in f32 or bf16");
   // auto is one of them, and says why.
   const Result chosen = prepare("auto.safetensors", {"--precision", "auto"});
   CHECK(chosen.code == 0);
   CHECK(has(chosen.err, "precision bf16: ") != has(chosen.err, "precision f32: "));
+  CHECK(has(prepare("bf16.safetensors", {"--precision", "auto"}).out, "bf16.safetensors: "));
 }
 
 TEST_CASE("eval in bf16 uses such a cache") {
@@ -75,5 +77,6 @@ TEST_CASE("eval in bf16 uses such a cache") {
   };
   CHECK(eval({"--precision", "bf16"}).code == 0);
   CHECK(eval({"--precision", "bf16"}).code == 0);
-  check_refused(eval({}), "these features are of another encoder, other weights, another precision");
+  CHECK(has(eval({}).err, "its features are in bf16"));
+  check_refused(eval({"--precision", "f32"}), "another precision");
 }

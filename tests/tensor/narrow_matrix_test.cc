@@ -95,6 +95,13 @@ TEST_CASE("narrow matrix: parts of a weight, strided rows, threads") {
     for (size_t i = 0; i < ids.size(); ++i)
       CHECK(rows.select(0, static_cast<int64_t>(i)).contiguous().to_vector<float>() ==
             wide.select(0, ids[i]).contiguous().to_vector<float>());
+    // Ids that lie apart, and one that stands for all.
+    const Tensor pairs = Tensor::from(std::vector<int64_t>{69, 5, 0, 5, 3, 5}, {3, 2});
+    Tensor apart = Tensor::empty({3, 400}), same = Tensor::empty({3, 400});
+    part.rows(apart, pairs.select(1, 0));
+    CHECK(apart.to_vector<float>() == rows.to_vector<float>());
+    part.rows(same, Tensor::from(std::vector<int64_t>{3}, {1}).expand({3}));
+    CHECK(same.select(0, 1).to_vector<float>() == rows.select(0, 2).contiguous().to_vector<float>());
   }
   set_num_threads(threads);
 }
