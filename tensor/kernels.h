@@ -103,7 +103,8 @@ IMGCAP_KERNEL(conv2d_backward_weight, Tensor& dw, const Tensor& dout, const Tens
               const Conv2dOptions& options)
 
 // --- nhwc.cc: inference with channels last (nhwc.h); the pictures of a call are of one type, f32 or bf16
-IMGCAP_KERNEL(nhwc_from_nchw, NhwcBatch& out, const Tensor& x)  // x (n, c, h, w) f32; also clears out's border
+IMGCAP_KERNEL(nhwc_from_nchw, NhwcBatch& out,
+              const Tensor& x)  // x (n, c, h, w) f32; also clears out's border
 // weight (o, c / groups, kh, kw), one group or depthwise; output channel i is multiplied by scale[i], and
 // bias[i] added
 IMGCAP_KERNEL(pack_conv2d, PackedConv2d& packed, const Tensor& weight, const std::vector<double>& scale,
