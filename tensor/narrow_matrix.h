@@ -34,9 +34,7 @@ class NarrowMatrix {
   void multiply(Tensor& out, const Tensor& x, bool accumulate) const;
 
   bool defined() const { return packed_.defined(); }
-  int64_t in() const { return shape_[1]; }
   int64_t out() const { return shape_[0]; }
-  int64_t bytes() const { return packed_.bytes(); }
 
  private:
   Tensor packed_, scales_;  // as the device wants them

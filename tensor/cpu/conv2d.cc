@@ -1,12 +1,11 @@
 // 2-D convolution. A 1x1 kernel with stride 1 is a matrix product as it stands; a depthwise one is computed
-// directly; all others copy the windows into the columns of a matrix (im2col) a few output rows at a time and
-// multiply.
+// directly (conv2d_depthwise.cc); all others copy the windows into the columns of a matrix (im2col) a few output
+// rows at a time and multiply.
 #include <algorithm>
-#include <memory>
 
+#include "tensor/cpu/conv2d_depthwise.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/packed_gemm.h"
-#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
 
@@ -19,36 +18,10 @@ constexpr int64_t kManyJobs = 8;
 constexpr int64_t kColumnBytes = 512 << 10;  // the columns of one job should stay in the second-level cache
 constexpr int64_t kColumns = 128;            // but a product wants at least this many of them
 
-struct Geometry {
-  int64_t n, c, h, w, o, kh, kw, oh, ow, groups, cg, og, k, pixels;
-  Conv2dOptions options;
-
-  Geometry(const Shape& x, const Shape& weight, const Shape& out, const Conv2dOptions& opts) : options(opts) {
-    n = x[0], c = x[1], h = x[2], w = x[3];
-    o = weight[0], kh = weight[2], kw = weight[3];
-    oh = out[2], ow = out[3];
-    groups = opts.groups;
-    cg = c / groups, og = o / groups;
-    k = cg * kh * kw;
-    pixels = oh * ow;
-  }
-  bool pointwise() const {
-    const Conv2dOptions& p = options;
-    return kh == 1 && kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.pad_top == 0 && p.pad_bottom == 0 &&
-           p.pad_left == 0 && p.pad_right == 0;
-  }
-  bool depthwise() const { return cg == 1 && groups > 1; }
-  int64_t padded_h() const { return h + options.pad_top + options.pad_bottom; }
-  int64_t padded_w() const { return w + options.pad_left + options.pad_right; }
-  int64_t rows_per_job(int64_t element_size) const {
-    const int64_t fitting = kColumnBytes / std::max<int64_t>(1, k * ow * element_size);
-    return std::clamp<int64_t>(std::max(fitting, (kColumns + ow - 1) / ow), 1, oh);
-  }
-};
-
-template <class T>
-std::unique_ptr<T[]> scratch(int64_t count) {
-  return std::make_unique_for_overwrite<T[]>(static_cast<size_t>(count));
+// Output rows of one job.
+int64_t rows_per_job(const Conv2dGeometry& g, int64_t element_size) {
+  const int64_t fitting = kColumnBytes / std::max<int64_t>(1, g.k * g.ow * element_size);
+  return std::clamp<int64_t>(std::max(fitting, (kColumns + g.ow - 1) / g.ow), 1, g.oh);
 }
 
 // The output columns [low, high) whose input column ow * stride + first lies in [0, w).
@@ -62,7 +35,7 @@ struct Span {
 
 // Row `r` = (channel, i, j) of the columns for output rows [row0, row1).
 template <class T>
-void im2col_row(const Geometry& g, const T* x, int64_t r, int64_t row0, int64_t row1, T* to) {
+void im2col_row(const Conv2dGeometry& g, const T* x, int64_t r, int64_t row0, int64_t row1, T* to) {
   const Conv2dOptions& p = g.options;
   const int64_t j = r % g.kw, i = r / g.kw % g.kh;
   const T* plane = x + r / (g.kw * g.kh) * g.h * g.w;
@@ -87,7 +60,7 @@ void im2col_row(const Geometry& g, const T* x, int64_t r, int64_t row0, int64_t 
 
 // The reverse: adds row `r` of the columns of the whole image to dx.
 template <class T>
-void col2im_row(const Geometry& g, const T* from, int64_t r, T* dx) {
+void col2im_row(const Conv2dGeometry& g, const T* from, int64_t r, T* dx) {
   const Conv2dOptions& p = g.options;
   const int64_t j = r % g.kw, i = r / g.kw % g.kh;
   T* plane = dx + r / (g.kw * g.kh) * g.h * g.w;
@@ -104,7 +77,7 @@ void col2im_row(const Geometry& g, const T* from, int64_t r, T* dx) {
 // f(image, group, first row, last row) for every job: over the threads when there are many, else one after
 // the other.
 template <class F>
-void for_each_job(const Geometry& g, int64_t rows, F f) {
+void for_each_job(const Conv2dGeometry& g, int64_t rows, F f) {
   const int64_t tiles = (g.oh + rows - 1) / rows, jobs = g.n * g.groups * tiles;
   const auto job = [&](int64_t i) {
     const int64_t row0 = i % tiles * rows;
@@ -124,9 +97,9 @@ void product(int64_t m, int64_t n, int64_t k, MatrixView<const T> a, MatrixView<
 }
 
 template <class T, class S = T>
-void forward_gemm(const Geometry& g, S* out, const T* x, const T* w, const S* bias) {
+void forward_gemm(const Conv2dGeometry& g, S* out, const T* x, const T* w, const S* bias) {
   const bool pointwise = g.pointwise();
-  const int64_t rows = pointwise ? g.oh : g.rows_per_job(sizeof(T));
+  const int64_t rows = pointwise ? g.oh : rows_per_job(g, sizeof(T));
   for_each_job(g, rows, [&](int64_t image, int64_t group, int64_t row0, int64_t row1) {
     const int64_t columns = (row1 - row0) * g.ow;
     const T* input = x + (image * g.c + group * g.cg) * g.h * g.w;
@@ -148,7 +121,7 @@ void forward_gemm(const Geometry& g, S* out, const T* x, const T* w, const S* bi
 }
 
 template <class T, class S = T>
-void backward_input_gemm(const Geometry& g, S* dx, const T* dout, const T* w) {
+void backward_input_gemm(const Conv2dGeometry& g, S* dx, const T* dout, const T* w) {
   const bool pointwise = g.pointwise();
   for_each_job(g, g.oh, [&](int64_t image, int64_t group, int64_t, int64_t) {
     const T* gradient = dout + (image * g.o + group * g.og) * g.pixels;
@@ -168,7 +141,7 @@ void backward_input_gemm(const Geometry& g, S* dx, const T* dout, const T* w) {
 
 // Images follow one another, so the sum over them has one order.
 template <class T, class S = T>
-void backward_weight_gemm(const Geometry& g, S* dw, const T* dout, const T* x) {
+void backward_weight_gemm(const Conv2dGeometry& g, S* dw, const T* dout, const T* x) {
   const bool pointwise = g.pointwise();
   std::unique_ptr<T[]> col;
   if (!pointwise) col = scratch<T>(g.k * g.pixels);
@@ -185,132 +158,8 @@ void backward_weight_gemm(const Geometry& g, S* dw, const T* dout, const T* x) {
   }
 }
 
-// --- depthwise: one input channel a group, og filters on it (usually one). Planes are padded, so loops have
-// no edges.
-
-template <class T>
-void pad_plane(const Geometry& g, const T* plane, T* padded) {
-  const int64_t pw = g.padded_w();
-  std::fill(padded, padded + g.padded_h() * pw, T(0));
-  for (int64_t y = 0; y < g.h; ++y)
-    std::copy(plane + y * g.w, plane + (y + 1) * g.w,
-              padded + (y + g.options.pad_top) * pw + g.options.pad_left);
-}
-
-// out[q] += sum_j w[j] from[q stride + j dilation]; K and S are the usual kernel widths and strides (0: any),
-// which lets the compiler keep the filter in registers and vectorise over q.
-template <int K, int S, class T>
-void add_filtered_row(T* __restrict out, const T* __restrict from, const T* __restrict w, int64_t ow,
-                      int64_t kw, int64_t stride, int64_t dilation) {
-  if constexpr (K > 0) {
-    T filter[K];
-    for (int j = 0; j < K; ++j) filter[j] = w[j];
-    for (int64_t q = 0; q < ow; ++q) {
-      T sum = out[q];
-#pragma GCC unroll 8
-      for (int j = 0; j < K; ++j) sum += filter[j] * from[q * S + j];
-      out[q] = sum;
-    }
-  } else {
-    for (int64_t j = 0; j < kw; ++j)
-      for (int64_t q = 0; q < ow; ++q) out[q] += w[j] * from[q * stride + j * dilation];
-  }
-}
-
-template <class T>
-auto row_filter(const Geometry& g) {
-  const bool s1 = g.options.stride_w == 1, s2 = g.options.stride_w == 2, d1 = g.options.dilation_w == 1;
-  if (d1 && g.kw == 3 && s1) return add_filtered_row<3, 1, T>;
-  if (d1 && g.kw == 3 && s2) return add_filtered_row<3, 2, T>;
-  if (d1 && g.kw == 5 && s1) return add_filtered_row<5, 1, T>;
-  if (d1 && g.kw == 5 && s2) return add_filtered_row<5, 2, T>;
-  return add_filtered_row<0, 0, T>;
-}
-
-// Planes for one tile: enough work to be worth a thread.
-int64_t plane_grain(const Geometry& g) { return 16384 / std::max<int64_t>(1, g.pixels * g.kh * g.kw); }
-
-// f(row, line, filter) for each row of the output channels that come from input channel `c` of an image, each
-// line of the padded plane that it is made from, and the row of the filter between them.
-template <class Out, class In, class Weight, class F>
-void for_each_filter_row(const Geometry& g, int64_t image, int64_t c, Out* out, In* padded, Weight* w, F f) {
-  const Conv2dOptions& p = g.options;
-  for (int64_t channel = c * g.og; channel < (c + 1) * g.og; ++channel) {
-    Out* row = out + (image * g.o + channel) * g.pixels;
-    for (int64_t y = 0; y < g.oh; ++y, row += g.ow)
-      for (int64_t i = 0; i < g.kh; ++i)
-        f(row, padded + (y * p.stride_h + i * p.dilation_h) * g.padded_w(), w + (channel * g.kh + i) * g.kw);
-  }
-}
-
-template <class T>
-void forward_depthwise(const Geometry& g, T* out, const T* x, const T* w, const T* bias) {
-  const auto filter_row = row_filter<T>(g);
-  parallel_for(g.n * g.c, plane_grain(g), [&](int64_t begin, int64_t end) {
-    const auto padded = scratch<T>(g.padded_h() * g.padded_w());
-    for (int64_t plane = begin; plane < end; ++plane) {
-      pad_plane(g, x + plane * g.h * g.w, padded.get());
-      const int64_t c = plane % g.c;
-      for (int64_t m = 0; m < g.og; ++m)
-        std::fill_n(out + (plane * g.og + m) * g.pixels, g.pixels,
-                    bias != nullptr ? bias[c * g.og + m] : T(0));
-      for_each_filter_row(
-          g, plane / g.c, c, out, padded.get(), w, [&](T* row, const T* line, const T* filter) {
-            filter_row(row, line, filter, g.ow, g.kw, g.options.stride_w, g.options.dilation_w);
-          });
-    }
-  });
-}
-
-template <class T>
-void backward_input_depthwise(const Geometry& g, T* dx, const T* dout, const T* w) {
-  const Conv2dOptions& p = g.options;
-  parallel_for(g.n * g.c, plane_grain(g), [&](int64_t begin, int64_t end) {
-    const int64_t pw = g.padded_w();
-    const auto padded = scratch<T>(g.padded_h() * pw);
-    for (int64_t plane = begin; plane < end; ++plane) {
-      std::fill(padded.get(), padded.get() + g.padded_h() * pw, T(0));
-      for_each_filter_row(g, plane / g.c, plane % g.c, dout, padded.get(), w,
-                          [&](const T* row, T* to, const T* filter) {
-                            for (int64_t j = 0; j < g.kw; ++j, to += p.dilation_w) {
-                              const T factor = filter[j];
-                              if (p.stride_w == 1) {
-                                for (int64_t q = 0; q < g.ow; ++q) to[q] += factor * row[q];
-                              } else {
-                                for (int64_t q = 0; q < g.ow; ++q) to[q * p.stride_w] += factor * row[q];
-                              }
-                            }
-                          });
-      for (int64_t y = 0; y < g.h; ++y)
-        std::copy_n(padded.get() + (y + p.pad_top) * pw + p.pad_left, g.w, dx + (plane * g.h + y) * g.w);
-    }
-  });
-}
-
-template <class T>
-void backward_weight_depthwise(const Geometry& g, T* dw, const T* dout, const T* x) {
-  const int64_t stride = g.options.stride_w, filters = g.og * g.kh * g.kw;
-  parallel_for(g.c, 1, [&](int64_t begin, int64_t end) {
-    const auto padded = scratch<T>(g.padded_h() * g.padded_w());
-    for (int64_t c = begin; c < end; ++c) {
-      std::fill_n(dw + c * filters, filters, T(0));
-      for (int64_t image = 0; image < g.n; ++image) {
-        pad_plane(g, x + (image * g.c + c) * g.h * g.w, padded.get());
-        for_each_filter_row(
-            g, image, c, dout, padded.get(), dw, [&](const T* row, const T* from, T* dfilter) {
-              for (int64_t j = 0; j < g.kw; ++j, from += g.options.dilation_w)
-                dfilter[j] +=
-                    stride == 1  // whose loop is vector code
-                        ? lane_sum<T>(0, g.ow, [=](int64_t q) { return row[q] * from[q]; })
-                        : lane_sum<T>(0, g.ow, [=](int64_t q) { return row[q] * from[q * stride]; });
-            });
-      }
-    }
-  });
-}
-
 // Whether a convolution of these operands is made of products of bf16.
-bool is_in_bf16(const Geometry& g, const Tensor& a, const Tensor& b) {
+bool is_in_bf16(const Conv2dGeometry& g, const Tensor& a, const Tensor& b) {
   return a.dtype() == DType::bf16 && b.dtype() == DType::bf16 && !g.depthwise() && g.k > 0 && g.og > 0 &&
          has_packed_gemm<bf16>();
 }
@@ -327,7 +176,7 @@ void rounded(Tensor& out, const Run& run) {
 }  // namespace
 
 void conv2d(Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
-  const Geometry g(x.shape(), w.shape(), out.shape(), options);
+  const Conv2dGeometry g(x.shape(), w.shape(), out.shape(), options);
   if (out.numel() == 0) return;
   using tensor::internal::widen;
   if (is_half(out.dtype()) || is_half(x.dtype()) || is_half(w.dtype()) || tensor::internal::is_half(bias))
@@ -350,7 +199,7 @@ void conv2d(Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias, c
 }
 
 void conv2d_backward_input(Tensor& dx, const Tensor& dout, const Tensor& w, const Conv2dOptions& options) {
-  const Geometry g(dx.shape(), w.shape(), dout.shape(), options);
+  const Conv2dGeometry g(dx.shape(), w.shape(), dout.shape(), options);
   if (dx.numel() == 0) return;
   using tensor::internal::widen;
   if (is_half(dx.dtype()) || is_half(dout.dtype()) || is_half(w.dtype()))
@@ -368,7 +217,7 @@ void conv2d_backward_input(Tensor& dx, const Tensor& dout, const Tensor& w, cons
 }
 
 void conv2d_backward_weight(Tensor& dw, const Tensor& dout, const Tensor& x, const Conv2dOptions& options) {
-  const Geometry g(x.shape(), dw.shape(), dout.shape(), options);
+  const Conv2dGeometry g(x.shape(), dw.shape(), dout.shape(), options);
   if (dw.numel() == 0) return;
   using tensor::internal::widen;
   if (is_half(dw.dtype()) || is_half(dout.dtype()) || is_half(x.dtype()))

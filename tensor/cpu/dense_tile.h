@@ -25,6 +25,11 @@ inline constexpr int kLanes = 8, kTile = 6;
 inline constexpr int kLanes = 4, kTile = 6;
 #endif
 inline constexpr int kPanel = 2 * kLanes;
+inline int64_t panels_of(int64_t channels) { return (channels + kPanel - 1) / kPanel; }
+
+// Products with matrices that are laid out are summed in blocks of so many: a block of a panel stays in the
+// first-level cache while all rows pass over it. The same for every kind, so that their bits agree.
+inline constexpr int64_t kSumBlock = 256;
 
 using Vector [[gnu::vector_size(kLanes * sizeof(float))]] = float;
 

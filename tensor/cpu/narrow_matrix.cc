@@ -13,11 +13,6 @@ namespace {
 
 using namespace dense;
 
-// Products are summed in blocks, as those with a packed matrix are (packed_matrix.cc): the same bits.
-constexpr int64_t kBlock = 256;
-
-int64_t panels_of(int64_t n) { return (n + kPanel - 1) / kPanel; }
-
 struct Product {
   const float* x;
   int64_t x_row;
@@ -50,7 +45,7 @@ void narrow_tile(const Product& p, int64_t first_row, int64_t panel, const T* we
   do {
     Vector sums[Rows][2] = {};
     const bool add = p.accumulate || i > 0;
-    for (const int64_t end = std::min(p.k, i + kBlock); i < end; ++i) {
+    for (const int64_t end = std::min(p.k, i + kSumBlock); i < end; ++i) {
       if constexpr (kAhead > 0) __builtin_prefetch(weights + kAhead);
       Vector w0 = widen_lanes(weights), w1 = widen_lanes(weights + kLanes);
       if constexpr (scaled) w0 = w0 * s0 + less0, w1 = w1 * s1 + less1;

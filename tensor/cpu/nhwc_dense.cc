@@ -14,6 +14,7 @@ namespace {
 
 using dense::kLanes;
 using dense::kPanel;
+using dense::panels_of;
 using dense::Runs;
 
 Runs window_runs(const NhwcBatch& x, int64_t kh, int64_t kw, const Conv2dOptions& o) {
@@ -105,8 +106,7 @@ void pack_conv2d(PackedConv2d& out, const Tensor& weight, const std::vector<doub
                  const std::vector<double>& bias) {
   const Shape& shape = weight.shape();
   const int64_t o = shape[0], c = shape[1];
-  const int64_t width = out.depthwise() ? o : kPanel,
-                panels = out.depthwise() ? 1 : (o + kPanel - 1) / kPanel;
+  const int64_t width = out.depthwise() ? o : kPanel, panels = out.depthwise() ? 1 : panels_of(o);
   out.weight = Tensor::empty({panels, shape[2], shape[3], c, width}, DType::f32, weight.device());
   out.onednn = make_onednn_conv();
   out.bias = Tensor::zeros({panels * width}, DType::f32, weight.device());

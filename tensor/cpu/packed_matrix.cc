@@ -11,11 +11,6 @@ namespace {
 
 using namespace dense;
 
-// Rows of b a block: a panel of it stays in the first-level cache while all rows of a pass over it.
-constexpr int64_t kBlock = 256;
-
-int64_t panels_of(int64_t n) { return (n + kPanel - 1) / kPanel; }
-
 // Rows of `a` that are laid out at a time, so that a block of them stays in the second-level cache.
 constexpr int64_t kRows = 256;
 // Below these many panels laying them out costs more than it saves.
@@ -39,8 +34,8 @@ struct Product {
   void for_each_panel(const Multiply& multiply) const {
     const int64_t panels = panels_of(n);
     parallel_for(panels, (int64_t{1} << 19) / (m * k * kPanel + 1), [&](int64_t begin, int64_t end) {
-      for (int64_t first = 0; first < k; first += kBlock) {
-        const int64_t length = std::min(kBlock, k - first);
+      for (int64_t first = 0; first < k; first += kSumBlock) {
+        const int64_t length = std::min(kSumBlock, k - first);
         for (int64_t panel = begin; panel < end; ++panel)
           multiply(panel, first, length, packed + (first * panels + panel * length) * kPanel);
       }
@@ -90,8 +85,8 @@ void pack_panels(Tensor& packed, const Tensor& b) {
   const float* from = b.device_data<float>();
   parallel_each(panels, 1, [&](int64_t panel) {
     const int64_t width = std::min<int64_t>(kPanel, n - panel * kPanel);
-    for (int64_t first = 0; first < k; first += kBlock) {
-      const int64_t rows = std::min(kBlock, k - first);
+    for (int64_t first = 0; first < k; first += kSumBlock) {
+      const int64_t rows = std::min(kSumBlock, k - first);
       float* out = to + (first * panels + panel * rows) * kPanel;
       const float* in = from + first * row + panel * kPanel * col;
       // The inner loop goes along memory; a transposed weight has its unit stride in k.

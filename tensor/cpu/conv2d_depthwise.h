@@ -1,0 +1,17 @@
+// Convolutions with one input channel a group and og filters on it (usually one).
+#pragma once
+
+#include "tensor/cpu/conv2d_geometry.h"
+
+namespace tensor::cpu {
+
+// x (n, c, h, w), w (o, 1, kh, kw), bias (o) or null, out (n, o, oh, ow), all contiguous; the gradients have their
+// shapes. float and double.
+template <class T>
+void forward_depthwise(const Conv2dGeometry& g, T* out, const T* x, const T* w, const T* bias);
+template <class T>
+void backward_input_depthwise(const Conv2dGeometry& g, T* dx, const T* dout, const T* w);
+template <class T>
+void backward_weight_depthwise(const Conv2dGeometry& g, T* dw, const T* dout, const T* x);
+
+}  // namespace tensor::cpu
