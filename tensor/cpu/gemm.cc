@@ -7,6 +7,7 @@
 
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/packed_gemm.h"
+#include "tensor/cpu/panel_gemm.h"
 #include "tensor/error.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
@@ -109,12 +110,31 @@ Tensor normalize(MatrixView<const T>& x, int64_t rows, int64_t cols) {
 
 int64_t tile_count(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
-#if defined(IMGCAP_HAVE_ONEDNN)
 // Products that are large in every direction are worth laying out.
 bool is_large(int64_t m, int64_t n, int64_t k) {
   return m >= 64 && n >= 64 && k >= 64 && m * n * k >= 1 << 22;
 }
 
+void multiply_in_panels(int64_t m, int64_t n, int64_t k, MatrixView<const float> a, MatrixView<const float> b,
+                        float beta, MatrixView<float> c) {
+  // A piece of k at a time, to bound the memory; sums go to c after fewer rows anyway.
+  constexpr int64_t kPiece = 1024;
+  Tensor packed = Tensor::empty({panels_size(std::min(kPiece, k), n)});
+  for (int64_t first = 0; first < k; first += kPiece) {
+    const int64_t piece = std::min(kPiece, k - first);
+    pack_panels(packed.mutable_data<float>(), piece, n, {b.data + first * b.row, b.row, b.col});
+    multiply_panels({m,
+                     n,
+                     piece,
+                     {a.data + first * a.col, a.row, a.col},
+                     packed.data<float>(),
+                     c.data,
+                     c.row,
+                     first > 0 || beta == 1});
+  }
+}
+
+#if defined(IMGCAP_HAVE_ONEDNN)
 void multiply_laid_out(int64_t m, int64_t n, int64_t k, float alpha, MatrixView<const float> a,
                        MatrixView<const float> b, float beta, MatrixView<float> c) {
   // A piece of k at a time, to bound the memory.
@@ -165,6 +185,9 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
       return multiply_laid_out(m, n, k, alpha, a, b, beta, c);
   }
 #endif
+  if constexpr (std::is_same_v<T, float>)
+    if (is_large(m, n, k) && alpha == 1 && (beta == 0 || beta == 1))
+      return multiply_in_panels(m, n, k, a, b, beta, c);
   parallel_each(tiles_m * tiles_n, 1, [&](int64_t t) {
     const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;
     const int64_t rows = std::min(tile_m, m - i), cols = std::min(tile_n, n - j);
