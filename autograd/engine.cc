@@ -104,6 +104,7 @@ class Engine {
     if (is_accumulator && capturing_) return {};  // grad() leaves the leaves' own gradients alone
     const Scope scope(node.scope_path());
     for (Observer* o = internal::observers; o != nullptr; o = o->next()) o->backward_begins(node);
+    node.begin_pass(!retain_graph_);
     Variables results = node.apply(gradients);
     for (Observer* o = internal::observers; o != nullptr; o = o->next())
       o->backward_ended(node, gradients, results);

@@ -107,6 +107,11 @@ void Node::release_saved() {
   saved_.clear();
 }
 
+bool Node::release_for_writing() {
+  if (last_pass_) release_saved();
+  return last_pass_;
+}
+
 Variables OnceDifferentiable::apply(const Variables& gradients) {
   tensor::check(!grad_enabled(), ErrorKind::autograd,
                 "{}: can be differentiated once only; select the composed version for second derivatives",

@@ -63,6 +63,8 @@ class Node : public std::enable_shared_from_this<Node> {
   // With create_graph this runs with grad mode on, so that what it computes is recorded.
   virtual Variables apply(const Variables& gradients) = 0;
 
+  // For the engine, before apply(): whether no other backward pass through the graph follows.
+  void begin_pass(bool last) { last_pass_ = last; }
   // Frees what was saved; a later use of it throws.
   void release_saved();
 
@@ -80,6 +82,10 @@ class Node : public std::enable_shared_from_this<Node> {
   // What save number `i` kept. Errors: autograd (it was freed, changed in place or replaced by another tensor
   // since).
   Variable saved(int i) const;
+  // For a node with large buffers, when apply() has got all that it reads by saved(): in a last pass frees what was
+  // saved now, so that apply()'s own handles of the buffers are the only ones, which it may overwrite and drop
+  // while it computes. Returns whether it did.
+  bool release_for_writing();
   // Whether input number `i` needs a gradient.
   bool needs(int i) const { return next_edges_[static_cast<size_t>(i)].node != nullptr; }
 
@@ -101,7 +107,7 @@ class Node : public std::enable_shared_from_this<Node> {
   std::vector<Edge> next_edges_;
   std::vector<TensorMeta> input_metas_, output_metas_;
   std::vector<Saved> saved_;
-  bool released_ = false;
+  bool released_ = false, last_pass_ = false;
 };
 
 // The nodes that exist in the process: graphs that somebody still holds, and the accumulators of their

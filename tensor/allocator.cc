@@ -82,6 +82,25 @@ void give_back(Cache& c, void* block) {
   std::free(block);
 }
 
+// What is in use and what is kept may together exceed the most that was ever in use by this part of it,
+// or by a few huge pages.
+constexpr int64_t kSparePart = 32, kSpareBytes = 8 * kHugePage;
+
+// With the lock held, before the system is asked for a block that is counted as in use: blocks of other sizes go
+// back, the largest first, where all would get larger than the program has ever needed. Else steps whose buffers
+// change in size, or are wanted at different moments, would keep some of each size.
+void make_room(Cache& c) {
+  const AllocatorStatistics& s = c.statistics;
+  const int64_t limit = s.peak_bytes + std::max(s.peak_bytes / kSparePart, kSpareBytes);
+  for (auto blocks = c.free_blocks.rbegin(); blocks != c.free_blocks.rend(); ++blocks) {
+    for (std::vector<void*>& free = blocks->second; !free.empty(); free.pop_back()) {
+      if (s.bytes_in_use + s.bytes_cached <= limit) return;
+      give_back(c, free.back());
+      c.statistics.bytes_cached -= blocks->first;
+    }
+  }
+}
+
 void close_slab() {
   if (open_slab == nullptr) return;
   Cache& c = cache();
@@ -124,6 +143,7 @@ void* allocate_block(int64_t bytes) {
       c.statistics.bytes_cached -= size;
       return block;
     }
+    make_room(c);
   }
   void* block = large_pages != nullptr && size < kHugePage ? cut(size) : nullptr;
   if (block == nullptr) block = system_allocate(size);

@@ -52,7 +52,7 @@ struct BatchNormBackward {
 };
 
 struct LstmCellBackward {
-  Tensor dpre, dc_prev;  // (n, 4h); (n, h), may be dc itself
+  Tensor dpre, dc_prev;  // (n, 4h), may be the gates; (n, h), may be dc
   Tensor dh, dc, gates, c, c_prev;
 
   auto outputs() { return std::tie(dpre, dc_prev); }

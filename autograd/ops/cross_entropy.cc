@@ -43,8 +43,9 @@ class CrossEntropyBackward final : public OnceDifferentiable {
       row_gradient.copy_(divided(g[0], divisor_));  // one for all rows broadcasts
     else
       row_gradient.zero_();
+    const bool own = release_for_writing() && logits.is_unique() && logits.is_contiguous();
     const Tensor x = logits.contiguous();
-    Tensor dlogits = empty_like(x, x.shape());
+    Tensor dlogits = own ? logits : empty_like(x, x.shape());
     tensor::kernels::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),
                                             row_gradient, {ignore_index_, smoothing_});
     return {dlogits};

@@ -117,7 +117,7 @@ class LstmBackward final : public OnceDifferentiable {
     const Tensor c_before = saved(c_before_).data(), c_after = saved(c_after_).data();
     const int64_t steps = h.size(0), n = h.size(1), hidden = h.size(2);
     const Tensor x = saved(x_).data().reshape({steps * n, weight_ih.size(1)});
-    Tensor dpre = Tensor::empty(gates.shape(), gates.dtype(), gates.device());
+    Tensor dpre = release_for_writing() ? gates : Tensor::empty(gates.shape(), gates.dtype(), gates.device());
     const auto running = [&](const Tensor& gradient) {
       return or_zeros(gradient, h.select(0, 0)).clone().to(gates.dtype());
     };

@@ -84,7 +84,13 @@ Result run(Sequence sequence, const Setting& s, bool train = true) {
   Variable score = sum(result.outputs.hidden * random(result.outputs.hidden.shape(), DType::f64, 50));
   if (s.attention)
     score = score + sum(result.outputs.alpha * random(result.outputs.alpha.shape(), DType::f64, 51));
-  result.gradients = grad({score}, decoder.leaves);
+  // A backward pass that keeps the graph writes to nothing that was saved, the last one may.
+  const Variables kept = grad({score}, decoder.leaves, {}, true);
+  for (const bool keep : {true, false}) {
+    result.gradients = grad({score}, decoder.leaves, {}, keep);
+    for (size_t i = 0; i < kept.size(); ++i)
+      CHECK(values(kept[i].data()) == values(result.gradients[i].data()));
+  }
   return result;
 }
 

@@ -121,6 +121,28 @@ TEST_CASE("freed memory is used again and is not counted") {
   CHECK(tensor::allocator_statistics().blocks_in_use == before.blocks_in_use);
 }
 
+TEST_CASE("freed blocks of other sizes go back before all gets much larger than was ever in use") {
+  const auto kept = [] {
+    const tensor::AllocatorStatistics s = tensor::allocator_statistics();
+    return s.bytes_in_use + s.bytes_cached;
+  };
+  constexpr int64_t kSpare = int64_t{16} << 20;
+  for (int64_t mib = 40; mib < 120; ++mib) {
+    const Tensor x = Tensor::empty({mib << 18});
+    const int64_t peak = tensor::allocator_statistics().peak_bytes;
+    CHECK(kept() <= peak + std::max(peak / 32, kSpare));
+  }
+  // What fits stays, so that the next step finds it.
+  const auto before = tensor::allocator_statistics();
+  const void* first = nullptr;
+  for (int i = 0; i < 3; ++i) {
+    const Tensor x = Tensor::empty({int64_t{40} << 18}), y = Tensor::empty({int64_t{20} << 18});
+    if (i == 1) first = x.raw();
+    if (i == 2) CHECK(x.raw() == first);
+  }
+  CHECK(tensor::allocator_statistics().peak_bytes == before.peak_bytes);
+}
+
 TEST_CASE(
     "with large pages, blocks are cut from larger ones, and those outlive the guard while one is in use") {
   tensor::empty_cache();

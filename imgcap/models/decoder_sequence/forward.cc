@@ -109,38 +109,41 @@ class Forward {
     return packed_rows(trace_.layers[0].input, plan_, t).slice(1, 0, plan_.embedding);
   }
 
-  // The steps whose words are known before the first one runs: their words' share of the gates is one
+  // Of steps in a row whose words are known before the first one runs, the words' share of the gates is one
   // product.
   void feed_known() {
-    std::vector<std::pair<size_t, int64_t>> known;  // a step and its first row among the known ones
-    int64_t count = 0;
-    for (size_t t = 0; t < plan_.n.size(); ++t)
-      if (inputs_.teacher[t]) known.emplace_back(t, count), count += plan_.n[t];
-    const auto rows = [&](const Tensor& buffer, const std::pair<size_t, int64_t>& step) {
-      return buffer.slice(0, step.second, step.second + plan_.n[step.first]);
-    };
-    Tensor words = make({count}, DType::i64), x = make({count, plan_.embedding});
-    for (const auto& step : known)
-      rows(words, step)
-          .copy_(inputs_.words.select(1, static_cast<int64_t>(step.first)).slice(0, 0, plan_.n[step.first]));
-    const int64_t given = plan_.first_input ? plan_.rows : 0;
-    if (given > 0) {
-      words.slice(0, 0, given).zero_();
-      x.slice(0, 0, given).copy_(inputs_.first_input.data());
+    const size_t steps = plan_.n.size();
+    for (size_t from = 0, to = 0; from < steps; from = to + 1) {
+      for (to = from; to < steps && inputs_.teacher[to];) ++to;
+      if (from < to) feed_known(from, to);
     }
-    Tensor embedded = x.slice(0, given, count);
-    tensor::kernels::embedding(embedded, weights_.embedding.data(), words.slice(0, given, count));
-    for (const auto& step : known)
-      if (step.second >= given) drop(rows(x, step), dropout_.embedding, trace_.draws.embedding[step.first]);
-    // Where all are known, the rows are the buffer's.
-    Tensor all = trace_.layers[0].gates, gates = count == plan_.total ? all : make({count, all.size(1)});
+  }
+
+  // Steps `from` to before `to`.
+  void feed_known(size_t from, size_t to) {
+    const int64_t first = plan_.start[from], last = plan_.start[to - 1] + plan_.n[to - 1];
+    const Tensor slots = trace_.layers[0].input.slice(0, first, last).slice(1, 0, plan_.embedding);
+    Tensor x = slots.is_contiguous() ? slots : make(slots.shape());
+    const auto of_step = [&](size_t t) {
+      return x.slice(0, plan_.start[t] - first, plan_.start[t] - first + plan_.n[t]);
+    };
+    for (size_t t = from; t < to; ++t)
+      packed_rows(trace_.fed, plan_, t)
+          .copy_(inputs_.words.select(1, static_cast<int64_t>(t)).slice(0, 0, plan_.n[t]));
+    const bool given = from == 0 && plan_.first_input;
+    if (given) {
+      packed_rows(trace_.fed, plan_, 0).zero_();
+      of_step(0).copy_(inputs_.first_input.data());
+    }
+    const int64_t words = first + (given ? plan_.rows : 0);
+    Tensor embedded = x.slice(0, words - first, last - first);
+    tensor::kernels::embedding(embedded, weights_.embedding.data(), trace_.fed.slice(0, words, last));
+    for (size_t t = given ? 1 : from; t < to; ++t)
+      drop(of_step(t), dropout_.embedding, trace_.draws.embedding[t]);
+    Tensor gates = trace_.layers[0].gates.slice(0, first, last);
     gates.copy_(biases_[0]);
     add_product(gates, x, word_);
-    for (const auto& step : known) {
-      packed_rows(trace_.fed, plan_, step.first).copy_(rows(words, step));
-      word_slot(step.first).copy_(rows(x, step));
-      if (count < plan_.total) packed_rows(all, plan_, step.first).copy_(rows(gates, step));
-    }
+    if (!slots.is_contiguous()) Tensor(slots).copy_(x);
   }
 
   // The word that the step before scores highest.
