@@ -74,8 +74,6 @@ double seconds_to_prepare(const LoadedEncoder& encoder, const std::string& folde
 }  // namespace
 
 tensor::Tensor encode(Encoder& encoder, const tensor::Tensor& pictures, Precision precision) {
-  tensor::check(encodes_in(precision), tensor::ErrorKind::argument, "bench: no encoder computes in {}",
-                to_string(precision));
   encoder.set_arithmetic(dtype_of(precision));
   return encoder.features(pictures);
 }

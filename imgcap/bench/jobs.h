@@ -30,10 +30,7 @@ Row lstm(const RowOptions& options);
 
 // encoder_rows.cc
 
-// Which precisions a frozen encoder computes in, and how it is asked for one of them.
-inline constexpr bool encodes_in(Precision precision) {
-  return precision == Precision::f32 || precision == Precision::bf16;
-}
+// A frozen encoder's features in one of the precisions that it has (encoder_arithmetic.h). Errors: argument.
 tensor::Tensor encode(Encoder& encoder, const tensor::Tensor& pictures, Precision precision);
 
 Row resnet50_b1(const RowOptions& options);

@@ -1,12 +1,14 @@
 #include "imgcap/bench/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "imgcap/bench/timing.h"
@@ -21,6 +23,8 @@ using tensor::ErrorKind;
 
 namespace {
 
+constexpr int kPause = 100;  // milliseconds: a signal that comes just before poll() does not end it
+
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> all;
   for (std::string& text : texts) all.push_back(text.data());
@@ -28,9 +32,24 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
+// Until its other end is closed; calls `look` now and then.
+template <class Look>
+std::string read_all(int file, Look look) {
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    look();
+    pollfd ready{file, POLLIN, 0};
+    if (poll(&ready, 1, kPause) <= 0) continue;
+    const ssize_t got = read(file, buffer, sizeof buffer);
+    if (got > 0) text.append(buffer, static_cast<size_t>(got));
+    if (got == 0 || (got < 0 && errno != EINTR)) return text;
+  }
+}
+
 }  // namespace
 
-Finished run_process(const std::vector<std::string>& command) {
+Finished run_process(const std::vector<std::string>& command, const std::atomic<bool>& stop) {
   check(!command.empty(), ErrorKind::argument, "process: no command");
   std::vector<std::string> arguments = command;
   int ends[2];
@@ -48,12 +67,9 @@ Finished run_process(const std::vector<std::string>& command) {
   if (error != 0) close(ends[0]);
   check(error == 0, ErrorKind::io, "{}: cannot be started: {}", command[0], std::strerror(error));
   Finished finished;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t got = read(ends[0], buffer, sizeof buffer);
-    if (got > 0) finished.out.append(buffer, static_cast<size_t>(got));
-    if (got == 0 || (got < 0 && errno != EINTR)) break;
-  }
+  finished.out = read_all(ends[0], [&, told = false]() mutable {
+    if (stop && !told) told = kill(pid, SIGTERM) == 0;
+  });
   close(ends[0]);
   int status = 0;
   rusage usage{};
@@ -61,6 +77,7 @@ Finished run_process(const std::vector<std::string>& command) {
   }
   finished.seconds = seconds_since(start);
   finished.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
+  if (stop) throw ProcessStopped{};
   check(WIFEXITED(status) && WEXITSTATUS(status) == 0, ErrorKind::data, "'{}' ended with {} {}",
         tensor::join(command, " "), WIFEXITED(status) ? "exit code" : "signal",
         WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "imgcap/bench/jobs.h"
+#include "imgcap/training/precision.h"
 #include "tensor/error.h"
 
 namespace imgcap::bench {

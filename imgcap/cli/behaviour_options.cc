@@ -49,7 +49,8 @@ void add_eval_behaviours(Verb& verb, Behaviours& behaviours) {
 }
 
 void add_score_behaviours(Verb& verb, Protocol& protocol) {
-  add_choice(verb, "--protocol", protocol, "standard or original");
+  add_choice(verb, "--protocol", protocol,
+             "standard, or original: the file's scores alone, without --compare, --interval and --per-image");
 }
 
 void expect_draws_words(SearchKind kind, const char* verb) {

@@ -8,6 +8,7 @@
 #include "imgcap/bench/process.h"
 #include "imgcap/bench/rows.h"
 #include "imgcap/bench/scale.h"
+#include "imgcap/bench/temporary_folder.h"
 #include "imgcap/cli/bench_scale.h"
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/model_options.h"
@@ -93,7 +94,7 @@ bench::Finished run_worker(const std::string& name, const Options& o) {
                                       "--precision",  to_string(o.precision),
                                       "--images",     o.photos()};
   if (o.scale) command.emplace_back("--scale");
-  return bench::run_process(command);
+  return bench::run_process(command, stop_flag());
 }
 
 // Each run has a process of its own, so that its peak memory is its own, too.
@@ -103,8 +104,8 @@ void run_once(const Options& o, Result& r) {
     const std::string photo = o.photo.empty() ? assets_folder() + "/photos/coco_000000000285.jpg" : o.photo;
     std::vector<double> seconds;
     for (int64_t k = 0; k < o.calls + 1; ++k) {
-      const bench::Finished f =
-          bench::run_process({this_program(), "caption", "--threads", threads, "--beam", "5", photo});
+      const bench::Finished f = bench::run_process(
+          {this_program(), "caption", "--threads", threads, "--beam", "5", photo}, stop_flag());
       if (k > 0) seconds.push_back(f.seconds);  // the first one warms the disk's cache
       r.peak_mib = std::max(r.peak_mib, f.peak_mib);
     }
@@ -196,6 +197,19 @@ ScaleRequest scale_request(const Options& o) {
   return {o.only, std::min<int64_t>(o.calls, 3), o.photos(), weights_in_the_box(), o.json};
 }
 
+// What the processes that it starts leave behind goes with a folder of this one: Ctrl-C ends them anywhere.
+void run_all(const Options& o) {
+  const StopSignals signals;
+  const bench::TemporaryFolder folder;
+  setenv("TMPDIR", folder.path().c_str(), 1);
+  try {
+    o.scale ? run_scale(scale_request(o), [&](const std::string& name) { return run_worker(name, o).out; })
+            : run_rows(o);
+  } catch (const bench::ProcessStopped&) {
+    throw Interrupted{};
+  }
+}
+
 void run(Options o) {
   // For this process and those that it starts, before the first product.
   if (o.without_onednn) setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
@@ -211,8 +225,7 @@ void run(Options o) {
                                     {"per_call", row.per_call},
                                     {"seconds", to_json(row.timing)}}));
   }
-  o.scale ? run_scale(scale_request(o), [&](const std::string& name) { return run_worker(name, o).out; })
-          : run_rows(o);
+  run_all(o);
 }
 
 }  // namespace

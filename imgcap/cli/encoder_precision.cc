@@ -2,22 +2,30 @@
 
 #include "imgcap/cli/settings.h"
 #include "imgcap/training/precision.h"
-#include "tensor/error.h"
 
 namespace imgcap::cli {
+namespace {
+
+// Those of all precisions that an encoder has.
+std::vector<std::string> choices() {
+  std::vector<std::string> names = all_names<Precision>();
+  std::erase_if(names, [](const std::string& name) { return !encodes_in(*value_named<Precision>(name)); });
+  return names;
+}
+
+}  // namespace
 
 void add_encoder_precision(Verb& verb, Precision& precision) {
   add_choice(
       verb, "--precision", precision,
       "Of the encoder: f32, bf16 (features some percent from f32's), or auto: bf16 where a short "
-      "measurement finds it faster. A cache is of one precision: it is followed unless one is asked for");
+      "measurement finds it faster. A cache is of one precision: it is followed unless one is asked for",
+      choices());
 }
 
 EncodeOptions set_encoder_precision(const LoadedEncoder& encoder, Precision precision, bool given) {
   EncodeOptions options;
   options.keep_arithmetic = given && precision != Precision::automatic;
-  tensor::check(precision != Precision::f16, tensor::ErrorKind::argument,
-                "--precision f16: an encoder computes in f32 or bf16");
   if (precision == Precision::automatic) {
     const PrecisionChoice choice = choose_precision();
     precision = choice.precision;

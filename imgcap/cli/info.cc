@@ -5,6 +5,7 @@
 
 #include "imgcap/bench/machine.h"
 #include "imgcap/cli/cli.h"
+#include "imgcap/data/feature_cache.h"
 #include "imgcap/data/image.h"
 #include "imgcap/data/picture_format.h"
 #include "imgcap/data/utf8.h"
@@ -171,8 +172,10 @@ Contents read_contents(const std::string& file) {
       contents.tensors.push_back({name, entry.dtype, entry.shape});
     contents.metadata = header.metadata;
     contents.kind = kind_of(header.metadata);
-    // Features are no weights, and gigabytes.
-    if (contents.kind != "feature cache") say(not_finite(file, tensor::io::read_safetensors(file).tensors));
+    if (contents.kind == "feature cache")
+      add_arithmetic(contents.metadata);
+    else  // features are no weights, and gigabytes
+      say(not_finite(file, tensor::io::read_safetensors(file).tensors));
   }
   return contents;
 }

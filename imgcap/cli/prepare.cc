@@ -27,8 +27,8 @@ void run(const Options& o, bool precision_given) {
   say(encoder.remarks);
   const EncodeOptions options = set_encoder_precision(encoder, o.precision, precision_given);
   const FeatureCache cache = load_features(encoder, o.images, names, o.out, options);
-  print(tensor::format("{}: {} photos, {} places of {} channels\n", o.out, cache.size(), cache.places(),
-                       cache.channels()));
+  print(tensor::format("{}: {} photos, {} places of {} channels, encoded in {}\n", o.out, cache.size(),
+                       cache.places(), cache.channels(), tensor::name_of(cache.arithmetic())));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "imgcap/cli/score_files.h"
 
-#include <algorithm>
 #include <cstdio>
 
 #include "imgcap/data/utf8.h"
@@ -21,19 +20,27 @@ std::vector<std::string> images_of(const std::vector<Caption>& captions) {
   return names;
 }
 
+// As the references call them.
+std::set<std::string> renamed(const std::vector<std::string>& names, const PhotoNames& photos) {
+  std::set<std::string> result;
+  for (const std::string& name : names) {
+    const auto photo = photos.find(name);
+    result.insert(photo ? photos.keys()[static_cast<size_t>(*photo)] : name);
+  }
+  return result;
+}
+
 // Photos that have an error in place of a caption are not scored, and that is told; where another file has a
 // caption, they keep their references.
-void leave_out(const std::vector<std::string>& failed, const PhotoNames& photos, ScoreFiles& files) {
-  if (failed.empty()) return;
+void leave_out_failed(ScoreFiles& files) {
+  std::set<std::string> left_out;
+  for (const auto& failed : files.failed) left_out.insert(failed.begin(), failed.end());
+  for (const Candidates& captions : files.candidates)
+    std::erase_if(left_out, [&](const std::string& photo) { return captions.contains(photo); });
+  if (left_out.empty()) return;
+  for (const std::string& photo : left_out) files.references.erase(photo);
   std::fprintf(stderr, "%zu photos have an error in place of a caption and are left out (first: %s)\n",
-               failed.size(), printable(failed.front()).c_str());
-  for (const std::string& name : failed)
-    if (const auto photo = photos.find(name)) {
-      const std::string& key = photos.keys()[static_cast<size_t>(*photo)];
-      if (std::none_of(files.candidates.begin(), files.candidates.end(),
-                       [&](const Candidates& captions) { return captions.contains(key); }))
-        files.references.erase(key);
-    }
+               left_out.size(), printable(*left_out.begin()).c_str());
 }
 
 }  // namespace
@@ -66,30 +73,27 @@ ScoreFiles read_score_files(const std::vector<std::string>& references,
   for (size_t i = 0; i < files.size(); ++i) {
     rename_images(files[i].captions, photos, candidates[i]);
     result.candidates.push_back(candidates_of(files[i].captions, images));
+    result.failed.push_back(renamed(files[i].failed, photos));
   }
-  for (const CaptionFile& file : files) leave_out(file.failed, photos, result);
+  leave_out_failed(result);
   return result;
 }
 
 void expect_same_images(const ScoreFiles& files, const std::string& a, const std::string& b) {
-  const Candidates &first = files.candidates.at(0), &second = files.candidates.at(1);
-  size_t alone = 0;
-  std::string image;
-  const std::string* where = nullptr;
-  const auto look = [&](const Candidates& have, const Candidates& want, const std::string& file) {
-    for (const auto& [name, caption] : have) {
-      if (want.contains(name)) continue;
-      ++alone;
-      if (where == nullptr || name < image) image = name, where = &file;
-    }
-  };
-  look(first, second, a);
-  look(second, first, b);
-  tensor::check(
-      alone == 0, tensor::ErrorKind::data,
-      "score: {} images have a caption in only one of {} and {}, first {} (in {}); a --list may leave them "
-      "out",
-      alone, printable(a), printable(b), printable(image), where == nullptr ? "" : printable(*where));
+  std::map<std::string, size_t> alone;  // and the file that has the caption
+  for (const size_t file : {size_t{0}, size_t{1}})
+    for (const auto& [image, caption] : files.candidates.at(file))
+      if (!files.candidates.at(1 - file).contains(image)) alone[image] = file;
+  if (alone.empty()) return;
+  const auto& [image, file] = *alone.begin();
+  const bool one = alone.size() == 1;
+  tensor::fail(
+      tensor::ErrorKind::data,
+      "score: {} {} a caption in only one of the two files: {} has one in {} and {} in {}; a --list may "
+      "leave {} out",
+      alone.size(), one ? "image has" : "images have", printable(image), printable(file == 0 ? a : b),
+      files.failed.at(1 - file).contains(image) ? "an error in its place" : "none",
+      printable(file == 0 ? b : a), one ? "it" : "them");
 }
 
 }  // namespace imgcap::cli

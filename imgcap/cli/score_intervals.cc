@@ -1,6 +1,7 @@
 #include "imgcap/cli/score_intervals.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tensor/format.h"
 
@@ -9,8 +10,11 @@ namespace {
 
 using tensor::io::Json;
 
+// What rounds to 0 has no minus.
+std::string with_sign(double x) { return tensor::format("{:+.4f}", std::abs(x) < 0.00005 ? 0.0 : x); }
+
 std::string plain(const Interval& i) { return tensor::format("{:.4f} to {:.4f}", i.low, i.high); }
-std::string with_signs(const Interval& i) { return tensor::format("{:+.4f} to {:+.4f}", i.low, i.high); }
+std::string with_signs(const Interval& i) { return with_sign(i.low) + " to " + with_sign(i.high); }
 
 std::string made_by(const ResampleOptions& options) {
   return tensor::format("{:.0f} % intervals: percentiles of {} bootstrap samples of the images, seed {}",
@@ -60,9 +64,9 @@ std::string comparison_text(const Compared& compared, const ResampleOptions& opt
                                     compared.file_b, "", "A", "B", "B - A");
   for (size_t k = 0; k < kScores; ++k) {
     const ScoreDifference& d = c.difference[k];
-    text += tensor::format("{:<8}  {:.4f}  ({})  {:.4f}  ({})  {:+.4f}  ({})  {:.3g}\n", kScoreNames[k],
+    text += tensor::format("{:<8}  {:.4f}  ({})  {:.4f}  ({})  {}  ({})  {:.3g}\n", kScoreNames[k],
                            c.a.value[k], plain(c.a.interval[k]), c.b.value[k], plain(c.b.interval[k]),
-                           d.value, with_signs(d.interval), d.p);
+                           with_sign(d.value), with_signs(d.interval), d.p);
   }
   text += describe(compared.a) + "\n";
   if (describe(compared.b) != describe(compared.a)) text += describe(compared.b) + "\n";

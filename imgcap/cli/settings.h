@@ -5,25 +5,27 @@
 #include <concepts>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "imgcap/cli/verb.h"
 #include "imgcap/settings/setting.h"
 
 namespace imgcap::cli {
 
-// A flag that takes one of an enum's names; --help lists them. `shown` is the default.
+// A flag that takes one of an enum's names, or of some of them; --help lists them. `shown` is the default.
 template <NamedEnum E>
 Option add_choice(Verb& verb, const char* flag, E shown, const std::function<void(E)>& take,
-                  const std::string& help) {
+                  const std::string& help, const std::vector<std::string>& names = all_names<E>()) {
   return verb
       .option(
           flag, to_string(shown), [take](const std::string& name) { take(*value_named<E>(name)); }, help)
-      .one_of(all_names<E>());
+      .one_of(names);
 }
 template <NamedEnum E>
-Option add_choice(Verb& verb, const char* flag, E& value, const std::string& help) {
+Option add_choice(Verb& verb, const char* flag, E& value, const std::string& help,
+                  const std::vector<std::string>& names = all_names<E>()) {
   return add_choice<E>(
-      verb, flag, value, [&value](E given) { value = given; }, help);
+      verb, flag, value, [&value](E given) { value = given; }, help, names);
 }
 
 // The flag of one row. `owner` begins the refusal of a name that an enum does not have; numbers are checked

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "imgcap/data/encoder_arithmetic.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
@@ -19,18 +20,21 @@ using tensor::Tensor;
 using tensor::io::Json;
 
 FeatureCache::FeatureCache(std::vector<std::string> photos, Tensor features, std::string key,
-                           std::map<std::string, int64_t> unreadable, CacheReaders readers)
+                           std::map<std::string, int64_t> unreadable, CacheReaders readers, DType arithmetic)
     : photos_(std::move(photos)),
       features_(std::move(features)),
       key_(std::move(key)),
       unreadable_(std::move(unreadable)),
-      readers_(std::move(readers)) {
+      readers_(std::move(readers)),
+      arithmetic_(arithmetic) {
   check(features_.defined() && features_.rank() == 3 && features_.dtype() == DType::f16 &&
             features_.is_contiguous(),
         ErrorKind::data, "feature cache: features {} where (images, places, channels) f16 is needed",
         describe(features_));
   check(static_cast<int64_t>(names().size()) == features_.size(0), ErrorKind::data,
         "feature cache: {} names for {} photos", names().size(), features_.size(0));
+  check(encodes_in(arithmetic_), ErrorKind::data, "feature cache: no encoder computes in {}",
+        tensor::name_of(arithmetic_));
   std::unordered_set<std::string_view> seen;
   for (const std::string& name : names()) {
     check(find_invalid_utf8(name) == kNoPosition, ErrorKind::data,
@@ -88,6 +92,14 @@ CacheReaders readers_from(const Json& json, const std::string& file) {
   return readers;
 }
 
+DType arithmetic_from(const std::string& name, const std::string& file) {
+  for (const DType dtype : kEncoderArithmetics)
+    if (name == tensor::name_of(dtype)) return dtype;
+  tensor::fail(ErrorKind::data,
+               "{}: features of an encoder that computes in {}, which this version does not know", file,
+               tensor::io::in_quotes(name));
+}
+
 }  // namespace
 
 CacheReaders FeatureCache::readers_until_today() const {
@@ -110,6 +122,7 @@ CacheReaders FeatureCache::readers_until_today() const {
 
 FeatureCache FeatureCache::open(const std::filesystem::path& file) {
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
+  add_arithmetic(contents.metadata);
   const auto features = contents.tensors.find("features");
   check(features != contents.tensors.end() && contents.metadata.contains("names") &&
             contents.metadata.contains("key"),
@@ -139,15 +152,24 @@ FeatureCache FeatureCache::open(const std::filesystem::path& file) {
   if (const auto text = contents.metadata.find("readers"); text != contents.metadata.end())
     readers = readers_from(Json::try_parse(text->second).value_or(Json()), file.string());
   return FeatureCache(std::move(list), features->second, contents.metadata["key"], std::move(unreadable),
-                      std::move(readers));
+                      std::move(readers), arithmetic_from(contents.metadata["arithmetic"], file.string()));
 }
 
 void FeatureCache::save(const std::filesystem::path& file) const {
   tensor::io::write_safetensors(file, {{"features", features_}},
                                 {{"names", Json(names()).dump()},
                                  {"key", key_},
+                                 {"arithmetic", std::string(tensor::name_of(arithmetic_))},
                                  {"unreadable", Json(unreadable_).dump()},
                                  {"readers", json_of(readers_).dump()}});
+}
+
+void add_arithmetic(std::map<std::string, std::string>& metadata) {
+  static const std::string kInKey = " bf16 arithmetic";
+  const auto key = metadata.find("key");
+  const size_t at = key == metadata.end() ? std::string::npos : key->second.find(kInKey);
+  const bool added = metadata.emplace("arithmetic", at == std::string::npos ? "f32" : "bf16").second;
+  if (added && at != std::string::npos) key->second.erase(at, kInKey.size());
 }
 
 Tensor FeatureCache::rows(const std::vector<int64_t>& which) const {

@@ -25,20 +25,24 @@ struct CacheReaders {
 
 // A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'
 // names, a key that stands for what made them (encoder, weights, preprocessing) and the photos that could not
-// be read, with the bytes of their files (-1: unknown), and the versions of the readers of pictures (none in
-// caches of earlier versions). A cache with another key is not used.
+// be read, with the bytes of their files (-1: unknown), the arithmetic of the encoder and the versions of the
+// readers of pictures (both not in caches of earlier versions). A cache with another key is not used, and all of
+// a file's features are of one arithmetic.
 class FeatureCache {
  public:
-  // The cache in `file`. Errors: io, data (no cache, names and rows that do not fit).
+  // The cache in `file`. Errors: io, data (no cache, names and rows that do not fit, an unknown arithmetic).
   static FeatureCache open(const std::filesystem::path& file);
   // Keeps `features` in memory only; the same checks.
   FeatureCache(std::vector<std::string> names, tensor::Tensor features, std::string key,
-               std::map<std::string, int64_t> unreadable = {}, CacheReaders readers = {});
+               std::map<std::string, int64_t> unreadable = {}, CacheReaders readers = {},
+               tensor::DType arithmetic = tensor::DType::f32);
 
   // Written as a whole or not at all.
   void save(const std::filesystem::path& file) const;
 
   const std::string& key() const { return key_; }
+  // What the encoder computed in (encoder_arithmetic.h).
+  tensor::DType arithmetic() const { return arithmetic_; }
   const std::vector<std::string>& names() const { return photos_.keys(); }  // their keys
   const std::map<std::string, int64_t>& unreadable() const { return unreadable_; }
   // The unreadable photo that the name means, with the bytes of its file; null when it is none.
@@ -64,6 +68,11 @@ class FeatureCache {
   std::map<std::string, int64_t> unreadable_;
   PhotoNames unreadable_photos_;
   CacheReaders readers_;
+  tensor::DType arithmetic_;
 };
+
+// Gives the metadata of a cache the field that those of earlier versions lack, "arithmetic": bf16 where the key
+// says so, which it then says no more, else f32.
+void add_arithmetic(std::map<std::string, std::string>& metadata);
 
 }  // namespace imgcap

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "autograd/ops.h"
+#include "imgcap/data/encoder_arithmetic.h"
 #include "imgcap/models/efficientnet_lite.h"
 #include "imgcap/models/resnet.h"
 #include "nn/init.h"
@@ -39,8 +40,8 @@ std::shared_ptr<const FrozenCnn> Encoder::plan() {
 }
 
 void Encoder::set_arithmetic(tensor::DType dtype) {
-  check(dtype == tensor::DType::f32 || dtype == tensor::DType::bf16, ErrorKind::argument,
-        "{}: its arithmetic is f32 or bf16, not {}", name(), tensor::name_of(dtype));
+  check(encodes_in(dtype), ErrorKind::argument, "{}: its arithmetic is f32 or bf16, not {}", name(),
+        tensor::name_of(dtype));
   arithmetic_ = dtype;
 }
 

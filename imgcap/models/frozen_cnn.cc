@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "imgcap/data/encoder_arithmetic.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
@@ -21,9 +22,8 @@ constexpr size_t kMostSizes = 16;  // of pictures whose plans are kept
 }  // namespace
 
 FrozenCnn::FrozenCnn(tensor::DType arithmetic) : arithmetic_(arithmetic) {
-  tensor::check(arithmetic == tensor::DType::f32 || arithmetic == tensor::DType::bf16,
-                tensor::ErrorKind::argument, "frozen network: its arithmetic is f32 or bf16, not {}",
-                tensor::name_of(arithmetic));
+  tensor::check(encodes_in(arithmetic), tensor::ErrorKind::argument,
+                "frozen network: its arithmetic is f32 or bf16, not {}", tensor::name_of(arithmetic));
 }
 
 int FrozenCnn::conv(int x, const nn::Conv2d& conv, const nn::BatchNorm2d& norm, Activation activation,

@@ -195,7 +195,7 @@ class PhotoEncoder {
     expect_photos();
     if (filled_ == 0) features_ = Tensor::empty({0, 1, 1}, DType::f16);
     return FeatureCache(std::move(names_), features_.slice(0, 0, filled_), feature_key(encoder_, options_),
-                        std::move(unreadable_), std::move(readers_));
+                        std::move(unreadable_), std::move(readers_), feature_arithmetic(encoder_, options_));
   }
 
  private:
@@ -216,6 +216,10 @@ class PhotoEncoder {
 
   // The rows of a cache but for those that are to be made again.
   void keep_known(const FeatureCache& known) {
+    const DType today = feature_arithmetic(encoder_, options_);
+    check(known.arithmetic() == today, ErrorKind::argument,
+          "encode: features in {} cannot be added to those in {}", tensor::name_of(today),
+          tensor::name_of(known.arithmetic()));
     unreadable_ = known.unreadable();
     for (int64_t begin = 0, end = 0; begin < known.size(); begin = end + 1) {  // runs of rows that stay
       const auto stays = [&](int64_t row) {
@@ -268,12 +272,14 @@ class PhotoEncoder {
 }  // namespace
 
 std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options) {
-  const bool in_bf16 = encoder.encoder && encoder.encoder->arithmetic() == DType::bf16;
-  const std::string rounding = in_bf16 ? " bf16 arithmetic" : "";
-  const std::string key = encoder.key + rounding + options.augmentation.key();
+  const std::string key = encoder.key + options.augmentation.key();
   return options.batch_statistics == 0
              ? key
              : tensor::format("{} statistics of {} photos", key, options.batch_statistics);
+}
+
+DType feature_arithmetic(const LoadedEncoder& encoder, const EncodeOptions& options) {
+  return options.batch_statistics == 0 ? encoder.encoder->arithmetic() : DType::f32;
 }
 
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,

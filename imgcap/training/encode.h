@@ -78,7 +78,8 @@ struct EncodeReport {
 
 struct EncodeOptions {
   Augmentation augmentation;
-  // The features that are there already, made by the same encoder and augmentation: they come first.
+  // The features that are there already, made by the same encoder in the same arithmetic and augmentation: they
+  // come first.
   const FeatureCache* known = nullptr;
   // Photos of `known` that are left out, because they are encoded again.
   std::set<std::string> again;
@@ -92,12 +93,14 @@ struct EncodeOptions {
   int64_t batch_statistics = 0;
 };
 
-// The key of a cache that encode_photos makes: also of the encoder's arithmetic, so that no file mixes two.
+// The key of a cache that encode_photos makes, and its arithmetic: f32 where batch norm learns.
 std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options);
+tensor::DType feature_arithmetic(const LoadedEncoder& encoder, const EncodeOptions& options);
 
 // Features of the given pictures of the source (all when `which` is empty); those that cannot be read are
-// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded. A
-// data error when there is no picture that can be read and none known.
+// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded.
+// Errors: data (there is no picture that can be read and none known), argument (what is known is of another
+// arithmetic).
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,
                            const std::vector<int64_t>& which, EncodeReport& report,
                            const EncodeOptions& options = {});

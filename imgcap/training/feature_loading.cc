@@ -133,19 +133,25 @@ bool has_older(const FeatureCache& cache, const std::vector<std::string>& names)
                      [&](const auto& name) { return readers.older.contains(key_of(cache, name)); });
 }
 
-// The encoder goes on in the arithmetic that the cache was made in.
-void follow(const FeatureCache& cache, const std::string& file, const LoadedEncoder& encoder,
-            const EncodeOptions& options, const FeatureListener& listener) {
-  if (options.keep_arithmetic || !encoder.encoder || cache.key() == feature_key(encoder, options)) return;
-  const tensor::DType asked = encoder.encoder->arithmetic();
-  const tensor::DType other = asked == tensor::DType::f32 ? tensor::DType::bf16 : tensor::DType::f32;
-  encoder.encoder->set_arithmetic(other);
-  if (cache.key() == feature_key(encoder, options))
-    remark(
-        tensor::format("{}: its features are in {}, and so is what is added", file, tensor::name_of(other)),
-        listener);
-  else
-    encoder.encoder->set_arithmetic(asked);
+// Whether the cache is what the encoder would make. It goes on in the arithmetic that the cache was made in, unless
+// it is to keep its own. Errors: data.
+void expect_fit(const FeatureCache& cache, const std::string& file, const LoadedEncoder& encoder,
+                const EncodeOptions& options, const FeatureListener& listener) {
+  tensor::check(
+      cache.key() == feature_key(encoder, options), tensor::ErrorKind::data,
+      "{}: these features are of another encoder, other weights or another way to make photos ready; name "
+      "another file, or remove this one",
+      file);
+  const tensor::DType asked = feature_arithmetic(encoder, options), made = cache.arithmetic();
+  if (made == asked) return;
+  tensor::check(
+      !options.keep_arithmetic && options.batch_statistics == 0, tensor::ErrorKind::data,
+      "{}: its features are in {}, and {} is asked for, which one file cannot have beside it; name another "
+      "file, or remove this one",
+      file, tensor::name_of(made), tensor::name_of(asked));
+  encoder.encoder->set_arithmetic(made);
+  remark(tensor::format("{}: its features are in {}, and so is what is added", file, tensor::name_of(made)),
+         listener);
 }
 
 }  // namespace
@@ -161,12 +167,7 @@ FeatureCache load_or_encode_features(const LoadedEncoder& encoder, const std::ve
   const bool renewable = options.batch_statistics == 0;
   if (!cache_file.empty() && std::filesystem::exists(cache_file)) {
     cache = FeatureCache::open(cache_file);
-    follow(*cache, cache_file, encoder, options, listener);
-    tensor::check(
-        cache->key() == feature_key(encoder, options), tensor::ErrorKind::data,
-        "{}: these features are of another encoder, other weights, another precision or another way to make photos "
-        "ready; name another file, or remove this one",
-        cache_file);
+    expect_fit(*cache, cache_file, encoder, options, listener);
     if (!names.empty() && not_cached(*cache, names).empty()) {
       if (!renewable || !has_older(*cache, names)) return *std::move(cache);
       if (!can_open(images, listener)) {

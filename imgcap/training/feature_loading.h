@@ -28,8 +28,8 @@ struct LoadingStopped {};
 // `cache_file` as far as it has them, else made from the photos in `images` (folders, .tar archives) and
 // added to it, when a file is named. What earlier versions read otherwise is encoded again. Of the options,
 // augmentation and batch statistics are the caller's. Errors: io (the cache cannot be written, found out
-// before the work; photos cannot be opened), data (the cache is of another encoder; none of the named photos
-// is there and can be read).
+// before the work; photos cannot be opened), data (the cache is of another encoder, or of another arithmetic and
+// it is not to be followed; none of the named photos is there and can be read).
 FeatureCache load_or_encode_features(const LoadedEncoder& encoder, const std::vector<std::string>& images,
                                      const std::vector<std::string>& names, const std::string& cache_file,
                                      EncodeOptions options, const FeatureListener& listener);

@@ -4,9 +4,10 @@
 #include <chrono>
 #include <vector>
 
-#include "imgcap/training/checkpoint.h"
+#include "imgcap/data/encoder_arithmetic.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/native_types.h"
 #include "tensor/packed_matrix.h"
 
@@ -42,6 +43,10 @@ std::string describe_16_bits() {
                                                   : "bf16 and f16 emulated, no faster than f32";
 }
 
+bool encodes_in(Precision precision) {
+  return precision == Precision::automatic || encodes_in(dtype_of(precision));
+}
+
 PrecisionChoice choose_precision() {
   if (!tensor::has_native_products(DType::bf16))
     return {Precision::f32, "bf16 is emulated here: it needs AVX512-BF16 or AMX, and oneDNN"};
@@ -58,11 +63,14 @@ PrecisionChoice choose_precision() {
 }
 
 Precision precision_of_run(const std::string& checkpoint) {
-  const Checkpoint info = load_checkpoint(checkpoint);
-  tensor::check(!info.training.empty(), tensor::ErrorKind::data, "{}: it is no checkpoint of a run",
+  const auto metadata = tensor::io::read_safetensors_header(checkpoint).metadata;
+  const auto training = metadata.find("training");
+  tensor::check(training != metadata.end(), tensor::ErrorKind::data, "{}: it is no checkpoint of a run",
                 checkpoint);
-  const auto json = tensor::io::Json::parse(info.training, checkpoint);
-  return train_options_from_json(json.at("options").dump()).precision;
+  return tensor::about_file(checkpoint, [&] {
+    const auto json = tensor::io::Json::parse(training->second, checkpoint);
+    return train_options_from_json(json.at("options").dump()).precision;
+  });
 }
 
 }  // namespace imgcap

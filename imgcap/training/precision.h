@@ -11,6 +11,9 @@ namespace imgcap {
 // instructions, f16 emulated".
 std::string describe_16_bits();
 
+// Whether a frozen encoder has it; `automatic` becomes one that it has.
+bool encodes_in(Precision precision);
+
 struct PrecisionChoice {
   Precision precision = Precision::f32;  // f32 or bf16
   std::string why;                       // "a step's product in bf16 takes 0.55 of f32's time"
@@ -20,7 +23,8 @@ struct PrecisionChoice {
 // less than 0.9 of f32's time. Where bf16 is emulated: f32, untimed.
 PrecisionChoice choose_precision();
 
-// What the run that left `checkpoint` is trained in. Errors: as load_checkpoint(); data (no run's checkpoint).
+// What the run that left `checkpoint` is trained in; reads no weights. Errors: io (cannot be read), data (no run's
+// checkpoint, damaged).
 Precision precision_of_run(const std::string& checkpoint);
 
 }  // namespace imgcap

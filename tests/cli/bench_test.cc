@@ -1,9 +1,14 @@
 // bench: rows by name and precision, without oneDNN, and how time grows. verbs_test.cc has what it prints.
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <optional>
+#include <thread>
+#include <utility>
 
 #include "imgcap/bench/bf16_peak.h"
 #include "imgcap/bench/made_captions.h"
@@ -62,6 +67,74 @@ TEST_CASE("bench: prepare takes the photos that it is given, without oneDNN, too
     if (without) CHECK(json.at("machine").at("products") == "Eigen");
   }
   check_refused(run({"bench", "--only", "prepare", "--images", folder / "none", "--pairs", "1"}), "none");
+}
+
+namespace {
+
+// Temporary files go to another folder while it lives.
+class TemporaryFilesIn {
+ public:
+  explicit TemporaryFilesIn(const std::string& folder) {
+    if (const char* before = ::getenv("TMPDIR")) before_ = before;
+    ::setenv("TMPDIR", folder.c_str(), 1);
+  }
+  ~TemporaryFilesIn() { before_ ? ::setenv("TMPDIR", before_->c_str(), 1) : ::unsetenv("TMPDIR"); }
+  TemporaryFilesIn(const TemporaryFilesIn&) = delete;
+  TemporaryFilesIn& operator=(const TemporaryFilesIn&) = delete;
+
+ private:
+  std::optional<std::string> before_;
+};
+
+// What there is in a folder, but for the tests' own.
+std::vector<std::filesystem::path> left_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> all;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (!entry.path().filename().string().starts_with("imgcap_cli_")) all.push_back(entry.path());
+  return all;
+}
+
+// A file that a process of the program's has made below the folder: it is in the middle of its work.
+bool has_made_a_file(const std::filesystem::path& folder) {
+  std::error_code gone;
+  for (const auto& own : left_in(folder))
+    for (const auto& of_worker : std::filesystem::directory_iterator(own, gone))
+      if (!std::filesystem::is_empty(of_worker, gone) && !gone) return true;
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("bench: nothing stays behind, whatever ends it") {
+  const Folder folder;
+  const std::filesystem::path temporary = folder / "temporary";
+  std::filesystem::create_directory(temporary);
+  const TemporaryFilesIn guard(temporary);
+  std::filesystem::create_directory(folder / "photos");
+  std::filesystem::copy(tests::assets() + "/photos/coco_000000000285.jpg", folder / "photos");
+  const std::vector<std::string> prepare = {"--only", "prepare",  "--calls",
+                                            "1000",   "--images", folder / "photos"},
+                                 score = {"--scale", "--only", "score"};
+  for (const auto& [signal, job] : {std::pair{SIGINT, prepare}, {SIGTERM, score}}) {
+    CAPTURE(signal);
+    std::vector<std::string> command = job;
+    command.insert(command.begin(), "bench");
+    tests::Program bench(command);
+    bool works = false;
+    for (int i = 0; i < 60000 && !works; ++i) {
+      works = has_made_a_file(temporary);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(works);
+    bench.send(signal);  // to this process alone: a terminal sends it to all
+    const Result ended = bench.wait();
+    CHECK(ended.code == 130);
+    CHECK(ended.err == "imgcap: interrupted\n");
+    CHECK(left_in(temporary).empty());
+  }
+  // A worker's mistake.
+  check_refused(run({"bench", "--scale", "--only", "prepare", "--images", folder / "none"}), "none");
+  CHECK(left_in(temporary).empty());
 }
 
 TEST_CASE("IMGCAP_WITHOUT_ONEDNN=1 leaves oneDNN out, and nothing else does") {

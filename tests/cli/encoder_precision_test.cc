@@ -45,9 +45,34 @@ TEST_CASE("prepare in bf16 makes a cache of its own, near f32's") {
   const Result followed = prepare("bf16.safetensors", {});
   CHECK(followed.code == 0);
   CHECK(has(followed.err, "bf16.safetensors: its features are in bf16, and so is what is added"));
-  check_refused(prepare("bf16.safetensors", {"--precision", "f32"}), "another precision");
-  check_refused(prepare("f32.safetensors", {"--precision", "bf16"}), "another precision");
-  check_refused(prepare("no.safetensors", {"--precision", "f16"}), "an encoder computes in f32 or bf16");
+  check_refused(prepare("bf16.safetensors", {"--precision", "f32"}),
+                "bf16.safetensors: its features are in bf16, and f32 is asked for");
+  check_refused(prepare("f32.safetensors", {"--precision", "bf16"}),
+                "f32.safetensors: its features are in f32, and bf16 is asked for");
+  // What is said of them.
+  CHECK(has(exact.out, "f32.safetensors: 60 photos, 49 places of 1280 channels, encoded in f32\n"));
+  CHECK(has(followed.out, " 1280 channels, encoded in bf16\n"));
+  const auto described = [&](const std::string& file) {
+    const auto json = tests::read_json(run({"info", folder / file, "--json"}).out).at("metadata");
+    return json.at("arithmetic").as_text() + " " + json.at("key").as_text();
+  };
+  const std::string key = described("f32.safetensors").substr(4);
+  CHECK(key.starts_with("efficientnet_lite2 "));
+  CHECK(described("bf16.safetensors") == "bf16 " + key);
+  CHECK(has(run({"info", folder / "bf16.safetensors"}).out, "\n  arithmetic: bf16\n"));
+  // Of the time when the key said it.
+  tensor::io::SafetensorsFile old = tensor::io::read_safetensors(folder / "bf16.safetensors");
+  old.metadata.erase("arithmetic");
+  old.metadata["key"] += " bf16 arithmetic";
+  tensor::io::write_safetensors(folder / "old.safetensors", old.tensors, old.metadata);
+  CHECK(described("old.safetensors") == "bf16 " + key);
+  CHECK(prepare("old.safetensors", {"--precision", "bf16"}).code == 0);
+  check_refused(prepare("old.safetensors", {"--precision", "f32"}),
+                "its features are in bf16, and f32 is asked for");
+  // Not one of the choices, nor shown as one.
+  check_refused(prepare("no.safetensors", {"--precision", "f16"}), "--precision: f16 not in {f32,bf16,auto}");
+  for (const char* verb : {"prepare", "eval"})
+    CHECK(has(run({verb, "--help"}).out, "--precision TEXT:{f32,bf16,auto}=f32"));
   // auto is one of them, and says why.
   const Result chosen = prepare("auto.safetensors", {"--precision", "auto"});
   CHECK(chosen.code == 0);
@@ -78,5 +103,5 @@ TEST_CASE("eval in bf16 uses such a cache") {
   CHECK(eval({"--precision", "bf16"}).code == 0);
   CHECK(eval({"--precision", "bf16"}).code == 0);
   CHECK(has(eval({}).err, "its features are in bf16"));
-  check_refused(eval({"--precision", "f32"}), "another precision");
+  check_refused(eval({"--precision", "f32"}), "its features are in bf16, and f32 is asked for");
 }

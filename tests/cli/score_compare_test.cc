@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "imgcap/cli/score_intervals.h"
 #include "imgcap/metrics/resample.h"
 #include "tests/cli/program.h"
 #include "tests/cli/refused.h"
@@ -134,6 +135,17 @@ TEST_CASE("score --compare: the table for people") {
   CHECK(has(same, "  +0.0000  (+0.0000 to +0.0000)  1\n"));
 }
 
+TEST_CASE("score --compare: a difference that rounds to 0 has no minus") {
+  cli::Compared compared;
+  for (ScoreDifference& d : compared.comparison.difference) d = {-0.00004, {-0.00005, -1e-9}, 1};
+  compared.comparison.difference[1] = {0.00004, {-0.0, 0.00005}, 1};
+  const std::string text = cli::comparison_text(compared, {});
+  CHECK(has(
+      text,
+      "\nBLEU-1    0.0000  (0.0000 to 0.0000)  0.0000  (0.0000 to 0.0000)  +0.0000  (-0.0001 to +0.0000)  1\n"));
+  CHECK(has(text, "  +0.0000  (+0.0000 to +0.0001)  1\n"));
+}
+
 TEST_CASE("score --interval: one file's scores with intervals") {
   const Scene scene;
   const std::vector<std::string> one = {"--candidates", scene.folder / "a.csv"};
@@ -162,9 +174,11 @@ TEST_CASE("score --compare: what does not go") {
   const std::string a = scene.folder / "a.csv", b = scene.folder / "b.csv",
                     fewer = scene.folder / "fewer.csv";
   tests::write_text(fewer, kHeader + "0.jpg|0|a dog\n2.jpg|0|a man\n4.jpg|0|a boy\n");
-  check_refused(scene.compare({}, "fewer.csv"), "score: 2 images have a caption in only one of " + a +
-                                                    " and " + fewer + ", first 1.jpg (in " + a + ")");
-  check_refused(scene.score({"--compare", fewer, a}), "first 1.jpg (in " + a + ")");
+  const std::string apart_text =
+      "score: 2 images have a caption in only one of the two files: 1.jpg has one in " + a + " and none in " +
+      fewer + "; a --list may leave them out";
+  check_refused(scene.compare({}, "fewer.csv"), apart_text);
+  check_refused(scene.score({"--compare", fewer, a}), apart_text);
   // Photos with an error in place of a caption, in one file and in both.
   const std::string failed = "{\"image\":\"0.jpg\",\"error\":\"damaged\"}\n";
   std::string lines;
@@ -172,13 +186,16 @@ TEST_CASE("score --compare: what does not go") {
     lines += "{\"image\":\"" + std::to_string(i) + ".jpg\",\"caption\":\"a man is on the road\"}\n";
   tests::write_text(scene.folder / "failed.jsonl", failed + lines);
   const std::string one = scene.folder / "failed.jsonl";
-  const Result apart = scene.compare({}, "failed.jsonl");
-  check_refused(apart, "1 images have a caption in only one of");
-  check_refused(apart, "first 0.jpg (in " + a + ")");
+  for (const auto& files : {std::vector<std::string>{a, one}, {one, a}}) {
+    const Result apart = scene.score({"--compare", files[0], files[1]});
+    check_refused(apart, "score: 1 image has a caption in only one of the two files: 0.jpg has one in " + a +
+                             " and an error in its place in " + one + "; a --list may leave it out");
+    CHECK_FALSE(has(apart.err, "are left out"));
+  }
   const Result both = scene.score({"--compare", one, one, "--json"});
   CHECK(both.code == 0);
   CHECK(read_json(both.out).at("a").at("images") == 4);
-  CHECK(has(both.err, "1 photos have an error in place of a caption and are left out (first: 0.jpg)"));
+  CHECK(both.err == "1 photos have an error in place of a caption and are left out (first: 0.jpg)\n");
 
   check_refused(scene.score({}), "score: give --candidates and one file, or --compare and two");
   check_refused(scene.score({"--compare", a}), "score: give --candidates and one file, or --compare and two");

@@ -122,7 +122,7 @@ TEST_CASE("prepare and classify: every option counts") {
   const std::string bear = kPhotos + "/" + kBear;
   const Result prepared = ran(prepare(
       {"--images", bear, folder / "photos", "--encoder", "resnet18", "--weights", weights, "--out", cache}));
-  CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels\n");
+  CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels, encoded in f32\n");
   prepare.elsewhere({"--list", "--split", "--captions"});  // caption_files_test.cc
   prepare.elsewhere({"--precision"});                      // encoder_precision_test.cc
   CHECK(prepare.left() == "");

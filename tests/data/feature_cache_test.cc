@@ -156,6 +156,46 @@ TEST_CASE("feature cache: the readers of its photos are remembered") {
     CHECK(contains(with({{"readers", bad}}), "f.safetensors: "));
 }
 
+TEST_CASE("feature cache: the encoder's arithmetic is beside the key") {
+  const tests::TempFolder folder;
+  const auto file = folder.path() / "f.safetensors";
+  const auto metadata = [&] { return tensor::io::read_safetensors_header(file).metadata; };
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    FeatureCache(kNames, three_photos(), "k", {}, {}, dtype).save(file);
+    CHECK(FeatureCache::open(file).arithmetic() == dtype);
+    CHECK(FeatureCache::open(file).key() == "k");
+    CHECK(metadata().at("arithmetic") == tensor::name_of(dtype));
+    CHECK(metadata().at("key") == "k");
+  }
+  CHECK(FeatureCache(kNames, three_photos(), "k").arithmetic() == DType::f32);
+  CHECK(contains(data_error([&] { FeatureCache(kNames, three_photos(), "k", {}, {}, DType::f16); }),
+                 "no encoder computes in f16"));
+
+  // The key and the arithmetic of a file with this metadata, or why it is refused.
+  const auto read = [&](std::map<std::string, std::string> with) {
+    with["names"] = "[\"a\"]";
+    tensor::io::write_safetensors(file, {{"features", Tensor::zeros({1, 2, 3}, DType::f16)}}, with);
+    std::string found;
+    const std::string refused = data_error([&] {
+      const FeatureCache cache = FeatureCache::open(file);
+      found = cache.key() + ", " + std::string(tensor::name_of(cache.arithmetic()));
+    });
+    return found + refused;
+  };
+  // Of earlier versions: in f32, or in bf16 where the key says it.
+  CHECK(read({{"key", "eye 1 {}"}}) == "eye 1 {}, f32");
+  CHECK(read({{"key", "eye 1 {} bf16 arithmetic"}}) == "eye 1 {}, bf16");
+  CHECK(read({{"key", "eye 1 {} bf16 arithmetic mirror"}}) == "eye 1 {} mirror, bf16");
+  // Where the field is there, the key is what it is.
+  CHECK(read({{"key", "eye"}, {"arithmetic", "bf16"}}) == "eye, bf16");
+  CHECK(read({{"key", "eye bf16 arithmetic"}, {"arithmetic", "f32"}}) == "eye bf16 arithmetic, f32");
+  for (const std::string bad : {"", "f16", "BF16", "f32 ", "{}", "\n"}) {
+    CAPTURE(bad);
+    CHECK(contains(read({{"key", "eye"}, {"arithmetic", bad}}),
+                   "f.safetensors: features of an encoder that computes in '"));
+  }
+}
+
 TEST_CASE("feature cache: files that are none") {
   const tests::TempFolder folder;
   const auto file = folder.path() / "f.safetensors";

@@ -148,12 +148,33 @@ TEST_CASE("an image's features are the encoder's map, place by place, whatever b
   }
 }
 
-TEST_CASE("features of an encoder that computes in bf16 have a key of their own") {
+TEST_CASE(
+    "features of an encoder that computes in bf16 say so, and none of another arithmetic are added to them") {
+  using tensor::DType;
+  const Pictures pictures;
+  const ImageSource source = pictures.source();
   const LoadedEncoder encoder = small_encoder();
-  const std::string exact = feature_key(encoder, {});
-  CHECK(exact == encoder.key);
-  encoder.encoder->set_arithmetic(tensor::DType::bf16);
-  CHECK(feature_key(encoder, {}) == exact + " bf16 arithmetic");
+  EncodeReport report;
+  const FeatureCache exact = encode_photos(encoder, source, {3}, report);
+  encoder.encoder->set_arithmetic(DType::bf16);
+  const FeatureCache rounded = encode_photos(encoder, source, {3}, report);
+  CHECK(exact.arithmetic() == DType::f32);
+  CHECK(rounded.arithmetic() == DType::bf16);
+  CHECK(exact.key() == encoder.key);
+  CHECK(rounded.key() == encoder.key);
+  CHECK(relative_error(rounded.rows({0}), exact.rows({0})) > 1e-3);
+
+  EncodeOptions options;
+  options.known = &rounded;
+  const FeatureCache grown = encode_photos(encoder, source, {5}, report, options);
+  CHECK(grown.size() == 2);
+  CHECK(grown.arithmetic() == DType::bf16);
+  options.known = &exact;
+  CHECK_THROWS_WITH_AS(encode_photos(encoder, source, {5}, report, options),
+                       "encode: features in bf16 cannot be added to those in f32", tensor::Error);
+  // Batch norm that learns goes through the graph, which has no bf16.
+  options.batch_statistics = 2;
+  CHECK(feature_arithmetic(encoder, options) == DType::f32);
 }
 
 TEST_CASE("photos are encoded in the order that is asked for, and those that cannot be read are told") {
