@@ -135,6 +135,7 @@ void* allocate_block(int64_t bytes) {
     const std::lock_guard lock(c.mutex);
     c.statistics.bytes_in_use += size;
     c.statistics.blocks_in_use += 1;
+    c.statistics.blocks_handed_out += 1;
     c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
     const auto found = c.free_blocks.find(size);
     if (found != c.free_blocks.end() && !found->second.empty()) {

@@ -14,6 +14,7 @@ struct AllocatorStatistics {
   int64_t peak_bytes = 0;    // the most ever handed out
   int64_t bytes_cached = 0;  // freed and kept
   int64_t blocks_in_use = 0;
+  int64_t blocks_handed_out = 0;  // so far, new ones and kept ones
 };
 
 // At least `bytes` bytes, aligned to 64, contents undefined. Errors: io (the system has no memory).

@@ -13,6 +13,7 @@ using internal::Beam;
 using internal::Candidate;
 using internal::kNoNode;
 using internal::Likely;
+using internal::NextTokens;
 using internal::Search;
 
 // One image's search. The open beams are always in order of rank.
@@ -20,6 +21,10 @@ class ImageSearch {
  public:
   ImageSearch(Search& search, const BeamOptions& options, int64_t image)
       : search_(search), options_(options) {
+    const auto width = static_cast<size_t>(options.beam);
+    for (std::vector<Beam>* beams : {&open_, &next_, &finished_}) beams->reserve(width);
+    unfinished_.reserve(2 * width);  // those that could not go on, and what is open at the end
+    scores_.reserve(width);
     open_.push_back({kNoNode, 0, image});
   }
 
@@ -27,36 +32,35 @@ class ImageSearch {
   std::vector<Beam>& open() { return open_; }
 
   // likely[row]: how the beam in that row of the batch can go on.
-  void advance(const std::vector<std::vector<Likely>>& likely) {
-    std::vector<Candidate> ranked = candidates(likely);
+  void advance(const NextTokens& likely) {
+    find_candidates(likely);
     const auto better = [](const Candidate& a, const Candidate& b) {
       if (a.log_probability != b.log_probability) return a.log_probability > b.log_probability;
       return a.next.token != b.next.token ? a.next.token < b.next.token : a.beam < b.beam;
     };
     // A beam gives at most one <eos>, so twice the width has all that can be taken.
-    const size_t kept = std::min(ranked.size(), 2 * static_cast<size_t>(options_.beam));
-    std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(kept), ranked.end(),
-                      better);
+    const size_t kept = std::min(candidates_.size(), 2 * static_cast<size_t>(options_.beam));
+    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
+                      candidates_.end(), better);
     const bool last = search_.steps() == internal::step_limit(options_);
     const auto width = static_cast<size_t>(options_.beam);
-    std::vector<bool> goes_on(open_.size(), false);
-    std::vector<Beam> next;
+    goes_on_.assign(open_.size(), false);
+    next_.clear();
     for (size_t rank = 0; rank < kept; ++rank) {
-      const Candidate& candidate = ranked[rank];
+      const Candidate& candidate = candidates_[rank];
       if (candidate.next.token == kEos) {
         if (rank >= width || finished_.size() >= width) continue;
-        goes_on[static_cast<size_t>(candidate.beam)] = true;
+        goes_on_[static_cast<size_t>(candidate.beam)] = true;
         finished_.push_back(extend(candidate));
         scores_.push_back(internal::score_of(candidate.log_probability, search_.steps(), options_));
-      } else if (!last && next.size() < width) {
-        next.push_back(extend(candidate));
+      } else if (!last && next_.size() < width) {
+        next_.push_back(extend(candidate));
       }
     }
     // A beam without any continuation, or at the limit of words, is a caption only when there are no better.
     for (size_t b = 0; b < open_.size(); ++b)
-      if (!goes_on[b] && (last || likely[static_cast<size_t>(open_[b].row)].empty()))
-        unfinished_.push_back(open_[b]);
-    open_ = std::move(next);
+      if (!goes_on_[b] && (last || likely[open_[b].row].empty())) unfinished_.push_back(open_[b]);
+    std::swap(open_, next_);
     done_ = open_.empty() || finished_.size() >= width || cannot_improve();
   }
 
@@ -85,12 +89,12 @@ class ImageSearch {
 
  private:
   // Every continuation of every open beam, in the order of the beams.
-  std::vector<Candidate> candidates(const std::vector<std::vector<Likely>>& likely) const {
-    std::vector<Candidate> all;
+  void find_candidates(const NextTokens& likely) {
+    candidates_.clear();
     for (size_t b = 0; b < open_.size(); ++b)
-      for (const Likely& next : likely[static_cast<size_t>(open_[b].row)])
-        all.push_back({static_cast<int64_t>(b), next, open_[b].log_probability + next.log_probability});
-    return all;
+      for (const Likely& next : likely[open_[b].row])
+        candidates_.push_back(
+            {static_cast<int64_t>(b), next, open_[b].log_probability + next.log_probability});
   }
 
   Beam extend(const Candidate& candidate) {
@@ -114,6 +118,10 @@ class ImageSearch {
   const BeamOptions& options_;
   std::vector<Beam> open_, finished_, unfinished_;
   std::vector<double> scores_;  // of the finished ones
+  // Of the current step.
+  std::vector<Candidate> candidates_;
+  std::vector<bool> goes_on_;
+  std::vector<Beam> next_;
   bool done_ = false;
 };
 
@@ -125,12 +133,14 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
   internal::expect_beam(options, decoder.config().vocabulary, "beam_search");
   if (features.size(0) == 0) return {};
 
-  Search search(decoder, features, options, "beam_search");
+  Search search(decoder, features, options, options.beam, "beam_search");
   std::vector<ImageSearch> images;
   for (int64_t image = 0; image < features.size(0); ++image) images.emplace_back(search, options, image);
   const std::vector<int64_t> forbidden = internal::forbidden(options);
+  std::vector<int64_t> parents, nodes;
+  NextTokens likely;
   while (true) {
-    std::vector<int64_t> parents, nodes;
+    parents.clear(), nodes.clear();
     for (size_t i = 0; i < images.size(); ++i) {
       if (!images[i].done() && watch.stop && watch.stop(static_cast<int64_t>(i))) images[i].stop();
       if (images[i].done()) continue;
@@ -142,7 +152,7 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
     }
     if (parents.empty()) break;
     // One more than the beam, for an <eos> that takes no place among the open ones.
-    const auto likely = internal::likeliest(search.next(parents, nodes), options.beam + 1, forbidden);
+    likely.take_likeliest(search.next(parents, nodes), options.beam + 1, forbidden);
     for (size_t i = 0; i < images.size(); ++i) {
       if (images[i].done()) continue;
       images[i].advance(likely);

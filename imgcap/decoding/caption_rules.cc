@@ -48,7 +48,7 @@ void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, 
   for (CaptionRules* one : {&repeats, &words}) one->prefix.clear(), one->min_words = 0;
   repeats.suppressed.clear();
   words.no_repeat_ngram = 0;
-  const internal::RuleChecker no_repeats(repeats, max_words), no_words(words, max_words);
+  internal::RuleChecker no_repeats(repeats, max_words), no_words(words, max_words);
   std::vector<int64_t> path = rules.prefix;
   path.push_back(kEos);  // behind the last word, where that is spelled
   for (size_t at = 0; !rules.prefix.empty() && at < path.size(); ++at) {
@@ -96,7 +96,10 @@ namespace internal {
 
 RuleChecker::RuleChecker(const CaptionRules& rules, int64_t max_words)
     : rules_(rules), max_words_(max_words) {
+  said_.units.reserve(static_cast<size_t>(std::min(max_words, kUsualWords)));
+  size_t longest = 0;
   for (const std::string& token : rules.tokens) {
+    longest = std::max(longest, token.size());
     Piece piece;
     const auto id = std::ssize(pieces_);
     const size_t first = token.find_first_not_of(' ');
@@ -111,34 +114,36 @@ RuleChecker::RuleChecker(const CaptionRules& rules, int64_t max_words)
     if (token == "  ") lead_ = id;
     pieces_.push_back(std::move(piece));
   }
+  said_.last.reserve(longest * said_.units.capacity());  // one word, spelled out
 }
 
-bool RuleChecker::is_suppressed(const std::string& word) const {
-  return std::find(rules_.suppressed.begin(), rules_.suppressed.end(), word) != rules_.suppressed.end();
+bool RuleChecker::is_suppressed(std::string_view begin, std::string_view end) const {
+  return std::any_of(rules_.suppressed.begin(), rules_.suppressed.end(), [&](const std::string& word) {
+    return word.size() == begin.size() + end.size() && word.starts_with(begin) && word.ends_with(end);
+  });
 }
 
-RuleChecker::Said RuleChecker::said(const std::vector<int64_t>& path) const {
-  Said result;
+void RuleChecker::say(const std::vector<int64_t>& path) {
+  said_.units.clear(), said_.last.clear(), said_.words = 0;
   for (const int64_t token : path) {
     const Piece& piece = pieces_[static_cast<size_t>(token)];
-    if (piece.begins) result.last.clear();
+    if (piece.begins) said_.last.clear();
     if (!piece.text.empty()) {
-      if (result.last.empty()) ++result.words;
+      if (said_.last.empty()) ++said_.words;
       // What is spelled parts what stands around it, however many tokens it takes.
-      result.units.push_back(piece.begins ? token : -1);
-      result.last += piece.text;
+      said_.units.push_back(piece.begins ? token : -1);
+      said_.last += piece.text;
     }
-    if (piece.ends) result.last.clear();
+    if (piece.ends) said_.last.clear();
   }
-  return result;
 }
 
-void RuleChecker::ban(const std::vector<int64_t>& path, std::vector<bool>& banned) const {
+void RuleChecker::ban(const std::vector<int64_t>& path, std::vector<bool>& banned) {
   if (ban_but_prefix(path, banned)) return;
-  const Said so_far = said(path);
-  if (so_far.words < rules_.min_words) banned[kEos] = true;
-  if (rules_.no_repeat_ngram > 0) ban_repeats(so_far.units, banned);
-  if (!rules_.suppressed.empty()) ban_suppressed(so_far, std::ssize(path) + 1 == max_words_, banned);
+  say(path);
+  if (said_.words < rules_.min_words) banned[kEos] = true;
+  if (rules_.no_repeat_ngram > 0) ban_repeats(banned);
+  if (!rules_.suppressed.empty()) ban_suppressed(std::ssize(path) + 1 == max_words_, banned);
 }
 
 // Whether the path is not over the prefix yet, so that no other rule has a say.
@@ -161,7 +166,8 @@ bool RuleChecker::ban_but_prefix(const std::vector<int64_t>& path, std::vector<b
   return false;
 }
 
-void RuleChecker::ban_repeats(const std::vector<int64_t>& units, std::vector<bool>& banned) const {
+void RuleChecker::ban_repeats(std::vector<bool>& banned) const {
+  const std::vector<int64_t>& units = said_.units;
   const auto before = rules_.no_repeat_ngram - 1;
   if (std::ssize(units) < before) return;
   const auto last = units.end() - before;
@@ -171,14 +177,14 @@ void RuleChecker::ban_repeats(const std::vector<int64_t>& units, std::vector<boo
 }
 
 // `last`: the caption has room for one more token, and then is over even without an end.
-void RuleChecker::ban_suppressed(const Said& said, bool last, std::vector<bool>& banned) const {
-  const bool over = !is_suppressed(said.last);
+void RuleChecker::ban_suppressed(bool last, std::vector<bool>& banned) const {
+  const bool over = !is_suppressed(said_.last);
   if (!over) banned[kEos] = true;
   for (size_t token = kSpecialTokens; token < banned.size(); ++token) {
     const Piece& piece = pieces_[token];
     if (piece.suppressed_word || (!over && piece.begins)) banned[token] = true;
     // Letters that a blank or the caption's end follows make a word of what is there.
-    if (!piece.begins && (last || piece.ends) && is_suppressed(said.last + piece.text)) banned[token] = true;
+    if (!piece.begins && (last || piece.ends) && is_suppressed(said_.last, piece.text)) banned[token] = true;
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "imgcap/data/vocabulary.h"
@@ -43,13 +44,16 @@ std::vector<std::string> suppressed_words(const std::string& text, const Vocabul
 
 namespace internal {
 
+// Room for so many tokens of a caption is made before a search's first step; longer ones let it grow.
+inline constexpr int64_t kUsualWords = 100;
+
 // The rules at work: which tokens may not come next.
 class RuleChecker {
  public:
   RuleChecker(const CaptionRules& rules, int64_t max_words);
 
   // banned[t] becomes true where token t may not follow these tokens; else it stays.
-  void ban(const std::vector<int64_t>& path, std::vector<bool>& banned) const;
+  void ban(const std::vector<int64_t>& path, std::vector<bool>& banned);
 
  private:
   struct Piece {
@@ -64,16 +68,18 @@ class RuleChecker {
     int64_t words = 0;
   };
 
-  bool is_suppressed(const std::string& word) const;
-  Said said(const std::vector<int64_t>& path) const;
+  // Whether no caption may have the word that these two make.
+  bool is_suppressed(std::string_view begin, std::string_view end = {}) const;
+  void say(const std::vector<int64_t>& path);  // into said_
   bool ban_but_prefix(const std::vector<int64_t>& path, std::vector<bool>& banned) const;
-  void ban_repeats(const std::vector<int64_t>& units, std::vector<bool>& banned) const;
-  void ban_suppressed(const Said& said, bool last, std::vector<bool>& banned) const;
+  void ban_repeats(std::vector<bool>& banned) const;
+  void ban_suppressed(bool last, std::vector<bool>& banned) const;
 
   const CaptionRules& rules_;
   int64_t max_words_;
   std::vector<Piece> pieces_;  // of the tokens
   int64_t lead_ = -1;          // the blank that may come before the prefix
+  Said said_;                  // of the path that ban() looks at
 };
 
 }  // namespace internal

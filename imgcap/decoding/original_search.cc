@@ -13,6 +13,7 @@ using internal::Beam;
 using internal::Candidate;
 using internal::kNoNode;
 using internal::Likely;
+using internal::NextTokens;
 
 constexpr int64_t kSteps = 100;
 
@@ -22,7 +23,7 @@ class OriginalSteps final : public internal::Search {
 
  private:
   // The plain model's first token, <sos>, comes from the state that the image has left; nothing is fed.
-  Tensor feed(DecodingState& state, const std::vector<int64_t>& tokens) override {
+  Tensor feed(DecodingState& state, const Tensor& tokens) override {
     if (steps() > 0 || decoder().config().kind != DecoderKind::plain) return Search::feed(state, tokens);
     return decoder().logits(state.h.back());
   }
@@ -42,7 +43,7 @@ class ImageSearch {
   bool ended(const Beam& beam) const { return beam.node != kNoNode && search_.token(beam.node) == kEos; }
 
   // likely[row]: how the beam in that row of the batch can go on.
-  void advance(const std::vector<std::vector<Likely>>& likely) {
+  void advance(const NextTokens& likely) {
     std::vector<Candidate> ranked;
     for (size_t b = 0; b < open_.size(); ++b) {
       const Beam& beam = open_[b];
@@ -50,7 +51,7 @@ class ImageSearch {
         counted_.push_back(beam);
         continue;
       }
-      for (const Likely& next : likely[static_cast<size_t>(beam.row)])
+      for (const Likely& next : likely[beam.row])
         ranked.push_back({static_cast<int64_t>(b), next, beam.log_probability + next.log_probability});
     }
     if (ranked.empty()) {
@@ -106,12 +107,14 @@ std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, cons
 
   BeamOptions sums = options;  // what the steps read
   sums.length_exponent = 0;
-  OriginalSteps search(decoder, features, sums, kOp);
+  OriginalSteps search(decoder, features, sums, sums.beam, kOp);
   std::vector<ImageSearch> images;
   for (int64_t image = 0; image < features.size(0); ++image) images.emplace_back(search, sums, image);
   const auto open = [&](const ImageSearch& image) { return !image.done(); };
+  std::vector<int64_t> parents, nodes;
+  NextTokens likely;
   while (std::any_of(images.begin(), images.end(), open)) {
-    std::vector<int64_t> parents, nodes;
+    parents.clear(), nodes.clear();
     for (size_t i = 0; i < images.size(); ++i) {
       if (open(images[i]) && watch.stop && watch.stop(static_cast<int64_t>(i))) images[i].stop();
       if (!open(images[i])) continue;
@@ -122,8 +125,7 @@ std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, cons
         beam.row = static_cast<int64_t>(parents.size()) - 1;
       }
     }
-    std::vector<std::vector<Likely>> likely;
-    if (!parents.empty()) likely = internal::likeliest(search.next(parents, nodes), options.beam, {});
+    if (!parents.empty()) likely.take_likeliest(search.next(parents, nodes), options.beam, {});
     for (size_t i = 0; i < images.size(); ++i) {
       if (!open(images[i])) continue;
       images[i].advance(likely);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/search_steps.h"
@@ -14,8 +15,8 @@ namespace {
 
 using internal::kNoNode;
 using internal::Likely;
+using internal::NextTokens;
 using tensor::check;
-using tensor::DType;
 using tensor::ErrorKind;
 
 // The next token of each row of log-probabilities (n, vocabulary); nothing where none can be produced. The
@@ -48,11 +49,12 @@ std::vector<Hypothesis> decode(internal::Search& search, size_t images, size_t c
     each_image(open, [&](size_t image) { stopped[image] = watch.stop(static_cast<int64_t>(image)); });
     std::erase_if(open, [&](size_t row) { return stopped[image_of(row)]; });
   };
+  std::vector<int64_t> parents, nodes;
+  std::vector<size_t> at;
   for (int64_t left = internal::step_limit(options); left > 0; --left) {
     if (watch.stop) end_stopped();
     if (open.empty()) break;
-    std::vector<int64_t> parents, nodes;
-    std::vector<size_t> at;
+    parents.clear(), nodes.clear(), at.clear();
     for (const size_t i : open) {
       parents.push_back(rows[i].row);
       nodes.push_back(rows[i].node);
@@ -107,7 +109,7 @@ void keep_nucleus(std::vector<Weighted>& tokens, double share) {
   std::reverse(tokens.begin(), tokens.end());  // heaviest first
 }
 
-std::optional<Likely> draw(const std::vector<Likely>& row, const SamplingOptions& options, double uniform) {
+std::optional<Likely> draw(std::span<const Likely> row, const SamplingOptions& options, double uniform) {
   if (row.empty()) return std::nullopt;
   double top = -INFINITY;
   for (const Likely& token : row) top = std::max(top, token.log_probability);
@@ -129,36 +131,19 @@ std::optional<Likely> draw(const std::vector<Likely>& row, const SamplingOptions
   return chosen->token;
 }
 
-// All tokens of each row that may be produced, in order of number.
-std::vector<std::vector<Likely>> everything(const Tensor& log_probabilities,
-                                            const std::vector<int64_t>& forbidden) {
-  const std::vector<double> values = log_probabilities.to(DType::f64).to_vector<double>();
-  const auto vocabulary = static_cast<size_t>(log_probabilities.size(1));
-  std::vector<std::vector<Likely>> rows(static_cast<size_t>(log_probabilities.size(0)));
-  for (size_t r = 0; r < rows.size(); ++r) {
-    internal::expect_number(values[r * vocabulary]);
-    rows[r].reserve(vocabulary);
-    for (size_t token = 0; token < vocabulary; ++token) {
-      const double value = values[r * vocabulary + token];
-      const auto id = static_cast<int64_t>(token);
-      if (value != -INFINITY && std::find(forbidden.begin(), forbidden.end(), id) == forbidden.end())
-        rows[r].push_back({id, value});
-    }
-  }
-  return rows;
-}
-
 }  // namespace
 
 std::vector<Hypothesis> greedy(Decoder& decoder, const Tensor& features, const DecodingOptions& options) {
   internal::expect_decodable(decoder, features, options, "greedy");
   if (features.size(0) == 0) return {};
-  internal::Search search(decoder, features, options, "greedy");
+  internal::Search search(decoder, features, options, 1, "greedy");
+  NextTokens tokens;
   const std::vector<int64_t> forbidden = internal::forbidden(options);
   const Chooser likeliest = [&](const Tensor& log_probabilities, const std::vector<size_t>&) {
     std::vector<std::optional<Likely>> chosen;
-    for (const auto& row : internal::likeliest(log_probabilities, 1, forbidden))
-      chosen.push_back(row.empty() ? std::nullopt : std::optional(row.front()));
+    tokens.take_likeliest(log_probabilities, 1, forbidden);
+    for (int64_t r = 0; r < tokens.rows(); ++r)
+      chosen.push_back(tokens[r].empty() ? std::nullopt : std::optional(tokens[r].front()));
     return chosen;
   };
   return decode(search, static_cast<size_t>(features.size(0)), 1, options, likeliest, {});
@@ -182,15 +167,18 @@ std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& feat
   check(generators.size() == images, ErrorKind::argument, "sample: {} generators for {} images",
         generators.size(), images);
   if (images == 0) return {};
-  internal::Search search(decoder, features, options, "sample");
+  internal::Search search(decoder, features, options, options.samples, "sample");
+  NextTokens tokens;
   const std::vector<int64_t> forbidden = internal::forbidden(options);
   const Chooser drawn = [&](const Tensor& log_probabilities, const std::vector<size_t>& image) {
     const bool all = options.top_k == 0 || options.top_k >= log_probabilities.size(1);
-    const auto rows = all ? everything(log_probabilities, forbidden)
-                          : internal::likeliest(log_probabilities, options.top_k, forbidden);
+    if (all)
+      tokens.take_all(log_probabilities, forbidden);
+    else
+      tokens.take_likeliest(log_probabilities, options.top_k, forbidden);
     std::vector<std::optional<Likely>> chosen;
-    for (size_t r = 0; r < rows.size(); ++r)
-      chosen.push_back(draw(rows[r], options, generators[image[r]]->uniform()));
+    for (int64_t r = 0; r < tokens.rows(); ++r)
+      chosen.push_back(draw(tokens[r], options, generators[image[static_cast<size_t>(r)]]->uniform()));
     return chosen;
   };
   const auto captions = decode(search, images, static_cast<size_t>(options.samples), options, drawn, watch);

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <limits>
+#include <utility>
 
-#include "autograd/ops.h"
 #include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
+#include "tensor/kernels.h"
 
 namespace imgcap::internal {
 
@@ -55,13 +56,21 @@ std::vector<int64_t> forbidden(const DecodingOptions& options) {
   return tokens;
 }
 
-Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, const char* op)
+Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, int64_t beams,
+               const char* op)
     : decoder_(decoder),
       options_(options),
       op_(op),
       state_(decoder.start(features)),
       rows_(features.size(0)) {
   if (options.rules.given()) rules_.emplace(options.rules, options.max_words);
+  const auto steps = static_cast<size_t>(std::min(step_limit(options), kUsualWords));
+  const auto most_rows = static_cast<size_t>(rows_ * beams);
+  nodes_.reserve((steps + 1) * most_rows);  // of those that are open, and one <eos> each
+  path_.reserve(steps);
+  if (!options.attention) return;
+  step_alphas_.reserve(steps);
+  alphas_.reserve(steps * most_rows * static_cast<size_t>(features.size(1)));
 }
 
 Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes) {
@@ -69,41 +78,58 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   const auto n = static_cast<int64_t>(parents.size());
   bool same = n == rows_;
   for (int64_t i = 0; same && i < n; ++i) same = parents[static_cast<size_t>(i)] == i;
-  if (!same) state_ = Decoder::select(state_, Tensor::from(parents, {n}));
+  if (!same) {
+    Tensor rows = parents_.take({n}, DType::i64);
+    std::copy(parents.begin(), parents.end(), rows.mutable_data<int64_t>());
+    state_.select(rows);
+  }
   rows_ = n;
-  std::vector<int64_t> tokens;
-  for (const int64_t node : nodes) tokens.push_back(node == kNoNode ? int64_t{kSos} : token(node));
+  Tensor tokens = tokens_.take({n}, DType::i64);
+  std::transform(nodes.begin(), nodes.end(), tokens.mutable_data<int64_t>(),
+                 [&](int64_t node) { return node == kNoNode ? int64_t{kSos} : token(node); });
   const Tensor logits = feed(state_, tokens);
   check(logits.rank() == 2 && logits.size(0) == n && logits.size(1) == decoder_.config().vocabulary,
         ErrorKind::internal, "{}: the decoder gave {} where ({}, {}) is needed", op_,
         tensor::describe(logits), n, decoder_.config().vocabulary);
   ++steps_;
-  if (options_.attention)
-    alphas_.push_back(state_.alpha.defined() ? state_.alpha.to(tensor::Device{}).to(DType::f32).clone()
-                                             : Tensor());
-  const Tensor result = autograd::log_softmax(logits).data().to(tensor::Device{}).contiguous();
-  return rules_ ? keep_rules(result, nodes) : result;
+  if (options_.attention) keep_attention();
+  const Tensor x = tensor::is_half(logits.dtype()) ? logits.to(DType::f32) : logits.contiguous();
+  Tensor log_probabilities = log_probabilities_.take(x.shape(), x.dtype(), x.device());
+  tensor::kernels::log_softmax(log_probabilities, x);
+  log_probabilities = log_probabilities.to(tensor::Device{});
+  if (rules_) keep_rules(log_probabilities, nodes);
+  return log_probabilities;
 }
 
-Tensor Search::feed(DecodingState& state, const std::vector<int64_t>& tokens) {
-  return decoder_.step(state, Tensor::from(tokens, {static_cast<int64_t>(tokens.size())}));
-}
+Tensor Search::feed(DecodingState& state, const Tensor& tokens) { return decoder_.step(state, tokens); }
 
-Tensor Search::keep_rules(const Tensor& log_probabilities, const std::vector<int64_t>& nodes) const {
-  Tensor result = log_probabilities.to(DType::f64).clone();
-  const int64_t vocabulary = result.size(1);
-  double* row = result.mutable_data<double>();
-  for (const int64_t node : nodes) {
-    expect_number(row[0]);
-    std::vector<int64_t> tokens;
-    for (const Node* each : path(node)) tokens.push_back(each->token);
-    std::vector<bool> banned(static_cast<size_t>(vocabulary), false);
-    rules_->ban(tokens, banned);
-    for (int64_t token = 0; token < vocabulary; ++token)
-      if (banned[static_cast<size_t>(token)]) row[token] = -INFINITY;
-    row += vocabulary;
+void Search::keep_attention() {
+  if (!state_.alpha.defined()) {
+    step_alphas_.push_back({alphas_.size(), 0});
+    return;
   }
-  return result;
+  const Tensor alpha = state_.alpha.to(tensor::Device{}).to(DType::f32).contiguous();
+  step_alphas_.push_back({alphas_.size(), alpha.size(1)});
+  alphas_.insert(alphas_.end(), alpha.data<float>(), alpha.data<float>() + alpha.numel());
+}
+
+void Search::keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& nodes) {
+  const int64_t vocabulary = log_probabilities.size(1);
+  tensor::dispatch_float(log_probabilities.dtype(), op_, [&]<class T>() {
+    T* row = log_probabilities.mutable_data<T>();
+    for (const int64_t node : nodes) {
+      expect_number(static_cast<double>(row[0]));
+      path_.clear();
+      for (int64_t at = node; at != kNoNode; at = nodes_[static_cast<size_t>(at)].parent)
+        path_.push_back(token(at));
+      std::reverse(path_.begin(), path_.end());
+      banned_.assign(static_cast<size_t>(vocabulary), false);
+      rules_->ban(path_, banned_);
+      for (int64_t token = 0; token < vocabulary; ++token)
+        if (banned_[static_cast<size_t>(token)]) row[token] = -std::numeric_limits<T>::infinity();
+      row += vocabulary;
+    }
+  });
 }
 
 int64_t Search::add(int64_t parent, int64_t token, int64_t row) {
@@ -131,9 +157,9 @@ Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
     result.ids.push_back(token);
     if (token == kSos || token == kEos) continue;
     result.words.push_back(token);
-    if (step >= alphas_.size() || !alphas_[step].defined()) continue;
-    const int64_t places = alphas_[step].size(1);
-    const float* alpha = alphas_[step].data<float>() + path[step]->row * places;
+    if (step >= step_alphas_.size() || step_alphas_[step].places == 0) continue;
+    const auto [begin, places] = step_alphas_[step];
+    const float* alpha = alphas_.data() + begin + path[step]->row * places;
     result.attention.emplace_back(alpha, alpha + places);
   }
   return result;
@@ -144,24 +170,58 @@ void expect_number(double log_probability) {
         "decoding: the decoder's output is not a number; its weights or the features are damaged");
 }
 
-std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int64_t count,
-                                           const std::vector<int64_t>& forbidden) {
-  const int64_t k = std::min(count + static_cast<int64_t>(forbidden.size()), log_probabilities.size(1));
-  const autograd::TopK top = autograd::topk(log_probabilities, k);
-  const std::vector<double> values = top.values.to(DType::f64).to_vector<double>();
-  const int64_t* tokens = top.indices.data<int64_t>();
-  std::vector<std::vector<Likely>> rows(static_cast<size_t>(log_probabilities.size(0)));
-  for (size_t r = 0; r < rows.size(); ++r) {
-    rows[r].reserve(static_cast<size_t>(count));
-    for (int64_t j = 0; j < k && static_cast<int64_t>(rows[r].size()) < count; ++j) {
-      const size_t i = r * static_cast<size_t>(k) + static_cast<size_t>(j);
-      expect_number(values[i]);
-      if (values[i] == -INFINITY) break;
-      if (std::find(forbidden.begin(), forbidden.end(), tokens[i]) == forbidden.end())
-        rows[r].push_back({tokens[i], values[i]});
+namespace {
+
+bool is_one_of(const std::vector<int64_t>& tokens, int64_t token) {
+  return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+}
+
+}  // namespace
+
+void NextTokens::take_likeliest(const Tensor& log_probabilities, int64_t count,
+                                const std::vector<int64_t>& forbidden) {
+  const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1),
+                k = std::min(count + std::ssize(forbidden), vocabulary);
+  Tensor top = values_.take({n, k}, log_probabilities.dtype()), indices = indices_.take({n, k}, DType::i64);
+  tensor::kernels::topk(top, indices, log_probabilities, k);
+  const int64_t* tokens = indices.data<int64_t>();
+  tokens_.clear(), ends_.clear();
+  tokens_.reserve(static_cast<size_t>(n * k));  // rules may leave a step few and the next one all
+  tensor::dispatch_float(top.dtype(), "likeliest", [&]<class T>() {
+    const T* values = std::as_const(top).data<T>();
+    for (int64_t row = 0; row < n; ++row) {
+      const size_t full = tokens_.size() + static_cast<size_t>(count);
+      for (int64_t i = row * k; i < (row + 1) * k && tokens_.size() < full; ++i) {
+        const auto value = static_cast<double>(values[i]);
+        expect_number(value);
+        if (value == -INFINITY) break;
+        if (!is_one_of(forbidden, tokens[i])) tokens_.push_back({tokens[i], value});
+      }
+      ends_.push_back(tokens_.size());
     }
-  }
-  return rows;
+  });
+}
+
+void NextTokens::take_all(const Tensor& log_probabilities, const std::vector<int64_t>& forbidden) {
+  const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1);
+  tokens_.clear(), ends_.clear();
+  tensor::dispatch_float(log_probabilities.dtype(), "sample", [&]<class T>() {
+    const T* values = log_probabilities.data<T>();
+    for (int64_t row = 0; row < n; ++row, values += vocabulary) {
+      expect_number(static_cast<double>(values[0]));
+      for (int64_t token = 0; token < vocabulary; ++token) {
+        const auto value = static_cast<double>(values[token]);
+        if (value != -INFINITY && !is_one_of(forbidden, token)) tokens_.push_back({token, value});
+      }
+      ends_.push_back(tokens_.size());
+    }
+  });
+}
+
+std::span<const Likely> NextTokens::operator[](int64_t row) const {
+  const auto r = static_cast<size_t>(row);
+  const size_t begin = r == 0 ? 0 : ends_[r - 1];
+  return {tokens_.data() + begin, ends_[r] - begin};
 }
 
 }  // namespace imgcap::internal

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "imgcap/decoding/beam_search.h"
 #include "imgcap/models/decoder.h"
+#include "tensor/room.h"
 
 namespace imgcap::internal {
 
@@ -37,17 +39,20 @@ struct Node {
 };
 
 // Runs the decoder, one step per call, and keeps the tree. A way of decoding may feed the decoder otherwise.
+// What a step needs is kept for the next one: with a FrozenDecoder the steps after the first few allocate
+// nothing.
 class Search {
  public:
-  // `op` begins the error texts.
-  Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, const char* op);
+  // `beams`: the hypotheses of an image, at most. `op` begins the error texts.
+  Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, int64_t beams,
+         const char* op);
   virtual ~Search() = default;
 
   int64_t steps() const { return steps_; }  // that have been run
 
-  // The log-probabilities (n, vocabulary) of the next tokens of n hypotheses, on the host; -inf where the
-  // rules forbid one. parents: for each hypothesis its row of the last batch (the first time: its image);
-  // nodes: the last one of each, kNoNode for <sos>.
+  // The log-probabilities (n, vocabulary), f32 or f64, of the next tokens of n hypotheses, on the host; -inf
+  // where the rules forbid one. parents: for each hypothesis its row of the last batch (the first time: its
+  // image); nodes: the last one of each, kNoNode for <sos>.
   Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes);
 
   int64_t add(int64_t parent, int64_t token, int64_t row);
@@ -67,12 +72,19 @@ class Search {
 
  protected:
   // The logits (n, vocabulary) after these tokens; `state` becomes the next one.
-  virtual Tensor feed(DecodingState& state, const std::vector<int64_t>& tokens);
+  virtual Tensor feed(DecodingState& state, const Tensor& tokens);
   Decoder& decoder() { return decoder_; }
 
  private:
+  // Where the attention of a step's rows begins in alphas_; no places: the decoder has none.
+  struct StepAlpha {
+    size_t begin;
+    int64_t places;
+  };
+
   std::vector<const Node*> path(int64_t node) const;  // from the root
-  Tensor keep_rules(const Tensor& log_probabilities, const std::vector<int64_t>& nodes) const;
+  void keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& nodes);
+  void keep_attention();
 
   Decoder& decoder_;
   const DecodingOptions& options_;
@@ -82,7 +94,12 @@ class Search {
   int64_t steps_ = 0;
   std::vector<Node> nodes_;
   std::optional<RuleChecker> rules_;
-  std::vector<Tensor> alphas_;  // a step: (n, p) f32; undefined where the decoder has none
+  std::vector<float> alphas_;  // a step: (n, p)
+  std::vector<StepAlpha> step_alphas_;
+  // Of the current step.
+  tensor::Room parents_, tokens_, log_probabilities_;
+  std::vector<int64_t> path_;
+  std::vector<bool> banned_;
 };
 
 // Error of kind data where it is NaN. (A softmax makes a row NaN as a whole.)
@@ -92,10 +109,24 @@ struct Likely {
   int64_t token;
   double log_probability;
 };
-// A row's tokens without those that are `forbidden`, the likeliest first, equals by token; at most `count` of
-// them and none of probability 0. Errors: data (one is NaN).
-std::vector<std::vector<Likely>> likeliest(const Tensor& log_probabilities, int64_t count,
-                                           const std::vector<int64_t>& forbidden);
+
+// How the rows of a step can go on; one object serves all steps.
+class NextTokens {
+ public:
+  // Each row's tokens of (n, vocabulary) without those that are `forbidden`, the likeliest first, equals by
+  // token; at most `count` of them and none of probability 0. Errors: data (one is NaN).
+  void take_likeliest(const Tensor& log_probabilities, int64_t count, const std::vector<int64_t>& forbidden);
+  // All of them, in order of number.
+  void take_all(const Tensor& log_probabilities, const std::vector<int64_t>& forbidden);
+
+  int64_t rows() const { return std::ssize(ends_); }
+  std::span<const Likely> operator[](int64_t row) const;
+
+ private:
+  std::vector<Likely> tokens_;     // row after row
+  std::vector<size_t> ends_;       // of the rows
+  tensor::Room values_, indices_;  // of the most likely
+};
 
 // A hypothesis that is open or finished, while a search runs.
 struct Beam {

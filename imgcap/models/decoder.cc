@@ -13,26 +13,35 @@
 namespace imgcap {
 namespace {
 
-Tensor gather(const Tensor& x, const Tensor& rows) {
-  if (!x.defined()) return {};
-  Tensor out = Tensor::empty({rows.size(0), x.size(1)}, x.dtype(), x.device());
+void gather(Tensor& x, tensor::Room& room, const Tensor& rows) {
+  if (!x.defined()) return;
+  Tensor out = room.take({rows.size(0), x.size(1)}, x.dtype(), x.device());
   tensor::kernels::embedding(out, x, rows);
-  return out;
+  x = out;
+}
+
+void gather(std::vector<Tensor>& layers, std::vector<tensor::Room>& rooms, const Tensor& rows) {
+  rooms.resize(layers.size());
+  for (size_t l = 0; l < layers.size(); ++l) gather(layers[l], rooms[l], rows);
 }
 
 }  // namespace
 
+void DecodingState::select(const Tensor& rows) {
+  gather(h, rooms.h, rows);
+  gather(c, rooms.c, rows);
+  gather(alpha, rooms.alpha, rows);
+  if (!image.defined()) return;
+  Tensor selected = rooms.image.take(rows.shape(), tensor::DType::i64);
+  const int64_t *from = image.data<int64_t>(), *row = rows.data<int64_t>();
+  int64_t* to = selected.mutable_data<int64_t>();
+  for (int64_t i = 0; i < rows.numel(); ++i) to[i] = from[row[i]];
+  image = selected;
+}
+
 DecodingState Decoder::select(const DecodingState& state, const Tensor& rows) {
   DecodingState selected = state;
-  for (Tensor& h : selected.h) h = gather(h, rows);
-  for (Tensor& c : selected.c) c = gather(c, rows);
-  selected.alpha = gather(state.alpha, rows);
-  if (state.image.defined()) {
-    selected.image = Tensor::empty(rows.shape(), tensor::DType::i64);
-    const int64_t *from = state.image.data<int64_t>(), *row = rows.data<int64_t>();
-    int64_t* to = selected.image.mutable_data<int64_t>();
-    for (int64_t i = 0; i < rows.numel(); ++i) to[i] = from[row[i]];
-  }
+  selected.select(rows);
   return selected;
 }
 

@@ -13,6 +13,7 @@
 #include "nn/lstm.h"
 #include "nn/module.h"
 #include "tensor/random.h"
+#include "tensor/room.h"
 
 namespace imgcap {
 
@@ -62,6 +63,16 @@ struct DecodingState {
   Tensor keys, values;       // of the images; attention only
   Tensor image;              // (n) i64
   Tensor alpha;              // (n, p): attention of the last step; undefined for the plain model
+
+  // Leaves the given rows (n) i64, in that order; a row may be there any number of times.
+  void select(const Tensor& rows);
+
+  // Where select() and a FrozenDecoder's step() make their tensors, so that a search allocates nothing.
+  struct Rooms {
+    std::vector<tensor::Room> h, c;  // a layer
+    tensor::Room image, alpha, input, query, context, gate, gates, logits;
+  };
+  Rooms rooms{};
 };
 
 class Decoder : public nn::Module {
@@ -81,7 +92,7 @@ class Decoder : public nn::Module {
   // What step() ends with: the logits of rows (n, hidden) of the top layer.
   virtual Tensor logits(const Tensor& hidden);
 
-  // The state with the given rows, in that order; a row may be there any number of times.
+  // A new state with the given rows (DecodingState::select).
   static DecodingState select(const DecodingState& state, const Tensor& rows);
 
   // Names of the output layer's parameters, (vocabulary, hidden) and (vocabulary), in a state dict. A tied

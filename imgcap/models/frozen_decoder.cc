@@ -92,7 +92,12 @@ FrozenDecoder::FrozenDecoder(const DecoderConfig& config, const StoredWeights& w
 }
 
 Tensor FrozenDecoder::Linear::operator()(const Tensor& x) const {
-  Tensor out = Tensor::empty({x.size(0), weight.out()});
+  tensor::Room room;
+  return (*this)(x, room);
+}
+
+Tensor FrozenDecoder::Linear::operator()(const Tensor& x, tensor::Room& room) const {
+  Tensor out = room.take({x.size(0), weight.out()});
   if (bias.defined()) out.copy_(bias);
   weight.multiply(out, x, bias.defined());
   return out;
@@ -149,32 +154,33 @@ DecodingState FrozenDecoder::start(const Tensor& features) {
 Tensor FrozenDecoder::attend(DecodingState& state) const {
   const Tensor& top = state.h.back();
   const int64_t n = top.size(0);
-  Tensor context = Tensor::empty({n, config().features});
-  state.alpha = Tensor::empty({n, state.keys.size(1)});
+  Tensor context = state.rooms.context.take({n, config().features});
+  state.alpha = state.rooms.alpha.take({n, state.keys.size(1)});
   kernels::additive_attention({.context = context,
                                .alpha = state.alpha,
                                .keys = state.keys,
                                .values = state.values,
-                               .query = (*query_)(top),
+                               .query = (*query_)(top, state.rooms.query),
                                .image = state.image,
                                .v = score_weight_,
                                .v_bias = score_bias_});
   if (!gate_) return context;
-  Tensor gate = (*gate_)(top);
+  Tensor gate = (*gate_)(top, state.rooms.gate);
   in_place(gate, tensor::UnaryOp::sigmoid);
   kernels::binary(context, context, gate, tensor::BinaryOp::mul);
   return context;
 }
 
 Tensor FrozenDecoder::advance(DecodingState& state, const Tensor& x) const {
+  state.rooms.h.resize(lstm_.size()), state.rooms.c.resize(lstm_.size());
   Tensor input = x;
   for (size_t l = 0; l < lstm_.size(); ++l) {
     const Layer& layer = lstm_[l];
-    Tensor gates = Tensor::empty({x.size(0), layer.ih.out()});
+    Tensor gates = state.rooms.gates.take({x.size(0), layer.ih.out()});
     gates.copy_(layer.bias);
     layer.ih.multiply(gates, input, true);
     layer.hh.multiply(gates, state.h[l], true);
-    Tensor h = Tensor::empty(state.h[l].shape()), c = Tensor::empty(h.shape());
+    Tensor h = state.rooms.h[l].take(state.h[l].shape()), c = state.rooms.c[l].take(h.shape());
     kernels::lstm_cell(h, c, gates, gates, state.c[l]);
     state.h[l] = h, state.c[l] = c;
     input = h;
@@ -185,11 +191,11 @@ Tensor FrozenDecoder::advance(DecodingState& state, const Tensor& x) const {
 Tensor FrozenDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const int64_t n = words.numel(), width = config().embedding;
-  Tensor x = Tensor::empty({n, width + (keys_ ? config().features : 0)});
+  Tensor x = state.rooms.input.take({n, width + (keys_ ? config().features : 0)});
   Tensor word = x.slice(1, 0, width);
   embedding_.rows(word, words);
   if (keys_) x.slice(1, width, x.size(1)).copy_(attend(state));
-  return output_(advance(state, x));
+  return output_(advance(state, x), state.rooms.logits);
 }
 
 }  // namespace imgcap

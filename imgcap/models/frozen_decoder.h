@@ -38,6 +38,7 @@ class FrozenDecoder final : public Decoder {
     Tensor bias;  // undefined: none
 
     Tensor operator()(const Tensor& x) const;  // (n, in) -> (n, out)
+    Tensor operator()(const Tensor& x, tensor::Room& room) const;
   };
   struct Layer {
     tensor::NarrowMatrix ih, hh;

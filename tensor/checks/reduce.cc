@@ -52,8 +52,8 @@ void topk(Tensor& values, Tensor& indices, const Tensor& x, int64_t k) {
   expected[expected.rank() - 1] = k;
   check(values.shape() == expected && indices.shape() == expected && values.is_contiguous() &&
             indices.is_contiguous(),
-        ErrorKind::shape, "topk: the outputs have to be {}, not {} and {}", to_string(expected),
-        values.shape(), indices.shape());
+        ErrorKind::shape, "topk: the outputs have to be {}, not {} and {}", expected, values.shape(),
+        indices.shape());
   check(same_type(values, x) && indices.dtype() == DType::i64, ErrorKind::dtype, "topk: {} into {} and {}",
         describe(x), describe(values), describe(indices));
 }

@@ -341,7 +341,7 @@ TEST_CASE("<unk> is in no text, so it is no word and parts none") {
   rules.no_repeat_ngram = 1;
   rules.min_words = 2;
   rules.suppressed = {"ab"};
-  const internal::RuleChecker checker(rules, 9);
+  internal::RuleChecker checker(rules, 9);
   const auto banned = [&](const Tokens& path) {
     std::vector<bool> flags(8, false);
     checker.ban(path, flags);
@@ -366,7 +366,7 @@ TEST_CASE("a blank at a token's end parts words, too") {
   rules.tokens = vocabulary.tokens();
   rules.min_words = 2;
   rules.suppressed = {"aa"};
-  const internal::RuleChecker checker(rules, 9);
+  internal::RuleChecker checker(rules, 9);
   const auto banned = [&](const Tokens& path, size_t token) {
     std::vector<bool> flags(7, false);
     checker.ban(path, flags);

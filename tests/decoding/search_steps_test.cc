@@ -107,9 +107,11 @@ TEST_CASE("a row's likeliest tokens: by probability, equals by token, never one 
                                    {3, 8});
   const auto of = [&](int64_t count, const Ints& forbidden) {
     std::vector<Ints> tokens;
-    for (const auto& row : internal::likeliest(rows, count, forbidden)) {
+    internal::NextTokens likely;
+    likely.take_likeliest(rows, count, forbidden);
+    for (int64_t row = 0; row < likely.rows(); ++row) {
       tokens.emplace_back();
-      for (const Likely& next : row) {
+      for (const Likely& next : likely[row]) {
         tokens.back().push_back(next.token);
         const size_t at = (tokens.size() - 1) * 8 + static_cast<size_t>(next.token);
         CHECK(next.log_probability == rows.to_vector<double>()[at]);
@@ -126,7 +128,8 @@ TEST_CASE("a row's likeliest tokens: by probability, equals by token, never one 
   CHECK(of(2, {kPad, kSos}) == std::vector<Ints>{{0, 6}, {4, 7}, {}});
   CHECK(of(2, {}) == std::vector<Ints>{{0, 1}, {1, 4}, {1, 2}});
   const Tensor bad = Tensor::from(std::vector<double>{NAN, NAN, NAN, NAN, NAN}, {1, 5});
-  CHECK_THROWS_WITH_AS(internal::likeliest(bad, 1, {}), doctest::Contains("not a number"), tensor::Error);
+  CHECK_THROWS_WITH_AS(internal::NextTokens().take_likeliest(bad, 1, {}), doctest::Contains("not a number"),
+                       tensor::Error);
 }
 
 TEST_CASE("every way of decoding refuses the same, in its own name") {

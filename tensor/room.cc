@@ -1,0 +1,15 @@
+#include "tensor/room.h"
+
+namespace tensor {
+
+Tensor Room::take(const Shape& shape, DType dtype, Device device) {
+  const int64_t n = shape.numel();
+  const auto is_free = [](const Tensor& memory) { return !memory.defined() || memory.is_unique(); };
+  Tensor& memory = is_free(memories_[0]) ? memories_[0] : memories_[1];
+  const bool fits = memory.defined() && memory.is_unique() && memory.numel() >= n &&
+                    memory.dtype() == dtype && memory.device() == device;
+  if (!fits) memory = Tensor::empty({n}, dtype, device);
+  return memory.slice(0, 0, n).view(shape);
+}
+
+}  // namespace tensor
