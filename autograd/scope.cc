@@ -37,7 +37,8 @@ const ScopePath* child_of(const ScopePath* parent, std::string_view name) {
 std::string context() { return here()->path.empty() ? std::string() : " (in " + here()->path + ")"; }
 
 // Before there are threads: a fork() while another one registers would not hold the lock.
-const bool registered = (tensor::set_error_context(&context), tensor::internal::hold_at_fork(mutex), true);
+const bool registered =
+    (here(), tensor::set_error_context(&context), tensor::internal::hold_at_fork(mutex), true);
 
 void enter(const ScopePath* path) {
   current = path;

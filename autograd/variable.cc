@@ -72,6 +72,9 @@ const std::shared_ptr<Node>& Variable::grad_fn() const {
   return impl_ ? impl_->grad_fn : *none;
 }
 
+// Before there are threads: see tensor/fork.h.
+[[maybe_unused]] static const bool made_at_load = (Variable().grad_fn(), true);
+
 Edge Variable::gradient_edge() const {
   if (!impl_) return {};
   if (impl_->grad_fn) return {impl_->grad_fn, impl_->output_number};

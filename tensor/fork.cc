@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+#include <thread>
 #include <vector>
 
 namespace tensor::internal {
@@ -23,13 +25,23 @@ Registry& registry() {
   return *instance;
 }
 
+std::atomic<int> inside{0};  // threads that have a NoFork
+std::atomic<bool> forking{false};
+constinit thread_local int depth = 0;  // of this thread's
+
+int own() { return depth > 0 ? 1 : 0; }
+
 void lock_all() {
   registry().mutex.lock();
+  forking = true;
+  // Before the mutexes, which those inside may want.
+  while (inside > own()) std::this_thread::yield();
   for (const Held& h : registry().held) h.mutex->lock();
 }
 
 void unlock_all() {
   for (const Held& h : registry().held) h.mutex->unlock();
+  forking = false;
   registry().mutex.unlock();
 }
 
@@ -46,6 +58,20 @@ void hold_at_fork(std::mutex& mutex, void (*in_child)()) {
   const std::lock_guard lock(r.mutex);
   if (r.held.empty()) pthread_atfork(&lock_all, &unlock_all, &unlock_in_child);
   r.held.push_back({&mutex, in_child});
+}
+
+NoFork::NoFork() {
+  if (depth++ > 0) return;
+  for (;;) {
+    ++inside;
+    if (!forking) return;
+    --inside;
+    while (forking) std::this_thread::yield();
+  }
+}
+
+NoFork::~NoFork() {
+  if (--depth == 0) --inside;
 }
 
 }  // namespace tensor::internal

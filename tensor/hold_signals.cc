@@ -19,7 +19,7 @@ sigset_t all_but_faults() {
 
 HoldSignals::HoldSignals() : outermost_(!held) {
   if (!outermost_) return;
-  static const sigset_t set = all_but_faults();
+  const sigset_t set = all_but_faults();
   pthread_sigmask(SIG_BLOCK, &set, &previous_);
   held = true;
 }

@@ -17,4 +17,11 @@ bool uses_onednn() {
 #endif
 }
 
+#if defined(IMGCAP_HAVE_ONEDNN)
+namespace {
+// Before there are threads: see fork.h.
+[[maybe_unused]] const bool read_at_load = uses_onednn();
+}  // namespace
+#endif
+
 }  // namespace tensor

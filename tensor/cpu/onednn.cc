@@ -2,7 +2,6 @@
 
 #if defined(IMGCAP_HAVE_ONEDNN)
 #include <omp.h>
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <dnnl.hpp>
@@ -31,8 +30,6 @@ struct OneDnnEnds {
 };
 
 bool prepare_onednn() {
-  // What other threads are at is not the child's.
-  pthread_atfork(nullptr, nullptr, [] { onednn_products = 0; });
   // Makes the static objects, so that they are destroyed after what is made next.
   omp_set_num_threads(1);
   const std::vector<float> a(64 * 64);

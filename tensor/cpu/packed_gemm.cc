@@ -146,8 +146,6 @@ struct Primitive {
 // The primitives that were made so far. Never destroyed, as products may come while the program ends.
 class Primitives {
  public:
-  Primitives() { tensor::internal::hold_at_fork(mutex_); }
-
   std::shared_ptr<const Primitive> of(const Key& key) {
     const std::lock_guard lock(mutex_);
     // Batches of ever new sizes should not fill the memory.
@@ -166,7 +164,6 @@ Primitives& primitives() {
   static Primitives& all = *new Primitives;
   return all;
 }
-[[maybe_unused]] const Primitives& made_while_loading = primitives();  // as hold_at_fork() wants it
 
 constexpr int64_t kTileRows = 128, kTileColumns = 256;
 
@@ -214,6 +211,7 @@ void multiply_columns(const PackedGemm<T>& p, int64_t i, int64_t end, int64_t fi
 
 template <class T>
 bool has_packed_gemm() {
+  const tensor::internal::NoFork while_it_looks;
   static const bool has = [] {
     const OneDnnProduct product;
     if (!product.allowed()) return false;

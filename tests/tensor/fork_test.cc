@@ -1,7 +1,10 @@
 // Kernels in a child after fork(), which has none of the parent's threads.
 #include <atomic>
+#include <chrono>
+#include <mutex>
 #include <thread>
 
+#include "tensor/fork.h"
 #include "tensor/random.h"
 #include "tests/child.h"
 #include "tests/tensor/reference.h"
@@ -97,4 +100,50 @@ TEST_CASE("fork: while other threads compute and allocate") {
   const Threads three(3);
   const Busy one, two;
   for (int i = 0; i < 20; ++i) REQUIRE(in_fork([] { return computes() ? 0 : 1; }) == 0);
+}
+
+TEST_CASE("fork: waits for locks that are nobody's to hold for it") {
+  using tensor::internal::NoFork;
+  std::mutex mutex;  // as one of a library
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) {
+      const NoFork no_fork;
+      const NoFork again;
+      const std::lock_guard lock(mutex);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  });
+  const auto free_in_child = [&] {
+    return in_fork([&] {
+      const NoFork no_fork;  // nobody forks in the child
+      return mutex.try_lock() ? 0 : 1;
+    });
+  };
+  int taken = 0;
+  for (int i = 0; i < 30; ++i) taken += free_in_child();
+  {
+    const NoFork own;  // who forks does not wait for himself
+    taken += free_in_child();
+  }
+  stop = true;
+  other.join();
+  CHECK(taken == 0);
+}
+
+TEST_CASE("forks during a program's first products" * doctest::skip()) {
+  std::atomic<bool> ready{false};
+  std::thread first([&] {
+    ready = true;
+    computes();
+  });
+  while (!ready) std::this_thread::yield();
+  int failed = 0;
+  for (int i = 0; i < 10 && failed == 0; ++i) failed = in_fork([] { return computes() ? 0 : 1; });
+  first.join();
+  _exit(failed == 0 ? kDone : failed);
+}
+
+TEST_CASE("fork: while another thread makes what the first product needs") {
+  for (int i = 0; i < 10; ++i) REQUIRE(run_alone("forks during a program's first products") == kDone);
 }
