@@ -116,6 +116,9 @@ template <int Rows>
 void packed_tile(const float* in, int64_t length, const float* weights, const float* const* residual,
                  float* const* out, int64_t channel, const Epilogue& epilogue) {
   Vector sums[Rows][2] = {};
+  // The sums are wanted when the loop is over, and lie where the block before left them.
+  for (int m = 0; m < Rows; ++m) __builtin_prefetch(out[m] + channel, 1);
+#pragma GCC unroll 4
   for (int64_t k = 0; k < length; ++k) {
     const Vector w0 = load(weights), w1 = load(weights + kLanes);
     weights += kPanel;
