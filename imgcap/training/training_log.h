@@ -48,7 +48,7 @@ struct TrainingLog {
     int64_t step = 0;
     double loss = 0, bleu4 = 0, cider = 0;
     bool best = false;
-    std::vector<std::pair<std::string, double>> sets;  // of several: name, CIDEr
+    std::vector<std::pair<std::string, double>> sets = {};  // of several: name, CIDEr
   };
   // Both by rising step.
   std::vector<Step> steps;
