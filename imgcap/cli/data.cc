@@ -5,6 +5,7 @@
 
 #include "imgcap/cli/data_check.h"
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/set_files.h"
 #include "imgcap/data/captions_write.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -23,7 +24,7 @@ void run_check(const CheckOptions& o, Program& program) {
                 "data check: --names-only is about the photos of --images");
   std::optional<ImageSource> photos;
   if (!o.images.empty()) photos.emplace(open_images(o.images));
-  DataCheck result = check_captions(o.captions, photos ? &*photos : nullptr);
+  DataCheck result = check_captions(without_sets(o.captions), photos ? &*photos : nullptr);
   if (photos && !o.names_only) check_pictures(*photos, result);
   o.json ? print_line(to_json(result)) : print(text_of(result));
   const auto expect = [&](int64_t expected, int64_t found, const char* what) {

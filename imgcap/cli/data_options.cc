@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
@@ -47,8 +48,23 @@ void add_splits(const CaptionFile& captions, const std::string& file, PhotosBySp
   }
 }
 
+std::vector<std::string> names_in_lists(const std::vector<std::string>& files) {
+  std::vector<std::string> names;
+  std::unordered_set<std::string> seen;
+  for (const std::string& file : files)
+    for (std::string& name : read_image_list(file).names)
+      if (seen.insert(name).second) names.push_back(std::move(name));
+  return names;
+}
+
+std::string label_of(const std::vector<std::string>& files) {
+  std::vector<std::string> names;
+  for (const std::string& file : files) names.push_back(std::filesystem::path(file).filename().string());
+  return tensor::join(names, ", ");
+}
+
 void PhotoChoice::add_options(Verb& verb, const std::string& what) {
-  const Option by_list = verb.option("--list", list, what + ", a name per line");
+  const Option by_list = verb.option("--list", lists, what + ", a name per line");
   verb.option("--split", split, "In place of a list: a split of the captions, such as test")
       .excludes(by_list);
 }
@@ -56,7 +72,7 @@ void PhotoChoice::add_options(Verb& verb, const std::string& what) {
 std::vector<std::string> PhotoChoice::names(const PhotosBySplit& splits) const {
   tensor::check(given(), tensor::ErrorKind::argument,
                 "which photos? --list FILE or --split NAME is required");
-  if (split.empty()) return read_image_list(list).names;
+  if (split.empty()) return names_in_lists(lists);
   const auto found = splits.find(split);
   if (found != splits.end()) return found->second;
   std::vector<std::string> known;
@@ -65,9 +81,7 @@ std::vector<std::string> PhotoChoice::names(const PhotosBySplit& splits) const {
                known.empty() ? "no splits; name a --list" : "the splits " + tensor::join(known, ", "));
 }
 
-std::string PhotoChoice::label() const {
-  return split.empty() ? std::filesystem::path(list).filename().string() : split;
-}
+std::string PhotoChoice::label() const { return split.empty() ? label_of(lists) : split; }
 
 std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files, PhotosBySplit* splits) {
   std::vector<CaptionsByPhoto> all;

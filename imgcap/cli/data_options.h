@@ -22,12 +22,18 @@ std::vector<CaptionsByPhoto> load_captions(const std::vector<std::string>& files
 // The part of that for one file.
 void add_splits(const CaptionFile& captions, const std::string& file, PhotosBySplit& splits);
 
-// Which photos: --list FILE or --split NAME.
+// The photos of lists, a file after the other, each name once. Errors: those of read_image_list.
+std::vector<std::string> names_in_lists(const std::vector<std::string>& files);
+// The files' names, for what is printed: "val.txt, more.txt".
+std::string label_of(const std::vector<std::string>& files);
+
+// Which photos: --list FILE ... or --split NAME.
 struct PhotoChoice {
-  std::string list, split;
+  std::vector<std::string> lists;
+  std::string split;
 
   void add_options(Verb& verb, const std::string& what);
-  bool given() const { return !list.empty() || !split.empty(); }
+  bool given() const { return !lists.empty() || !split.empty(); }
   // Errors: argument (neither is given, no photo is in the split).
   std::vector<std::string> names(const PhotosBySplit& splits) const;
   std::string label() const;  // for what is printed: "test.txt" or "test"

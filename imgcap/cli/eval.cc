@@ -5,6 +5,7 @@
 #include "imgcap/cli/encoder_precision.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
+#include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/decoding/search_settings.h"
 #include "imgcap/training/evaluate.h"
@@ -29,42 +30,81 @@ struct Options {
   bool json = false;
 };
 
+// One set's captions and scores, or those of all where there is only one.
+struct Result {
+  std::string set;
+  Evaluation evaluation;
+};
+
+// "attention", or with a set "attention, flickr8k".
+ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string& set, const Scores& scores) {
+  const std::string kind = to_string(captioner.info().decoder.kind);
+  ScoreRow row{set.empty() ? kind : kind + ", " + set, {}, static_cast<int>(o.beam), scores};
+  if (const auto epoch = captioner.info().notes.find("epoch"); epoch != captioner.info().notes.end())
+    row.epoch = std::atoi(epoch->second.c_str());
+  return row;
+}
+
+// The means, and with sets each one's.
+Json json_of(const Scores& mean, const std::vector<Result>& results) {
+  Json json = to_json(mean);
+  for (const Result& result : results)
+    if (!result.set.empty()) json["sets"][result.set] = to_json(result.evaluation.scores);
+  return json;
+}
+
+void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results) {
+  Json json = Json::object({{"scores", json_of(mean, results)}, {"beam", o.beam}});
+  for (const Result& result : results)
+    for (const auto& [name, text] : result.evaluation.captions) {
+      Json caption = Json::object({{"image_id", name}, {"caption", text}});
+      if (!result.set.empty()) caption["set"] = result.set;
+      json["captions"].push_back(std::move(caption));
+    }
+  tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
+}
+
 void run(const Options& o, bool precision_given) {
-  ScoreOptions score_options;
-  score_options.protocol = o.behaviours.protocol;
-  score_options.split = o.photos.label();
   if (!o.out.empty()) expect_writable(o.out);
+  const std::vector<FileSet> sets =
+      files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}});
   const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
-  PhotosBySplit splits;
-  const auto captions = load_captions(o.captions, &splits);
-  const std::vector<std::string> names = o.photos.names(splits);
-  const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features, encoding);
-  const Dataset data = make_dataset(captions, names, features, vocabulary);
-  report_without_captions(data);
   SearchOptions search;
   search.beam = o.beam;
   search.max_words = o.max_words;
   search.length_exponent = o.length_exponent;
   search.kind = o.behaviours.search;
-  const auto [candidates, scores] =
-      evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
-  if (!o.out.empty()) {
-    Json results = Json::object({{"scores", to_json(scores)}, {"beam", o.beam}});
-    for (const auto& [name, text] : candidates)
-      results["captions"].push_back(Json::object({{"image_id", name}, {"caption", text}}));
-    tensor::io::write_file_atomically(o.out, results.dump(1) + "\n");
+  std::vector<Result> results;
+  std::vector<Scores> scores;
+  for (const FileSet& set : sets) {
+    const PhotoChoice photos{set.of("--list"), o.photos.split};
+    PhotosBySplit splits;
+    const auto captions = load_captions(set.of("--captions"), &splits);
+    const std::vector<std::string> names = photos.names(splits);
+    const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features, encoding);
+    const Dataset data = make_dataset(captions, names, features, vocabulary);
+    report_without_captions(data);
+    ScoreOptions score_options;
+    score_options.protocol = o.behaviours.protocol;
+    score_options.split = photos.label();
+    results.push_back(
+        {set.name, evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules)});
+    scores.push_back(results.back().evaluation.scores);
   }
+  const Scores mean = mean_of(scores);
+  if (!o.out.empty()) write_results(o, mean, results);
   if (o.json) {
-    print_line(to_json(scores));
+    print_line(json_of(mean, results));
     return;
   }
-  ScoreRow row{to_string(captioner.info().decoder.kind), {}, static_cast<int>(o.beam), scores};
-  if (const auto epoch = captioner.info().notes.find("epoch"); epoch != captioner.info().notes.end())
-    row.epoch = std::atoi(epoch->second.c_str());
-  print(score_table({&row, 1}));
+  std::vector<ScoreRow> rows;
+  for (const Result& result : results)
+    rows.push_back(row_of(captioner, o, result.set, result.evaluation.scores));
+  if (rows.size() > 1) rows.push_back(row_of(captioner, o, "mean", mean));
+  print(score_table(rows));
 }
 
 }  // namespace
@@ -76,8 +116,10 @@ void add_eval(Verb& app, Program& program) {
       .required();
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
-  verb.option("--captions", o->captions, "Caption files: the references").required();
-  o->photos.add_options(verb, "The photos");
+  verb.option("--captions", o->captions,
+              "Caption files: the references; SET=FILE for scores of several data sets and their means")
+      .required();
+  o->photos.add_options(verb, "The photos (SET=FILE for one set)");
   verb.option("--features", o->features, "Feature cache to use or to make");
   add_encoder_precision(verb, o->precision);
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);

@@ -2,6 +2,7 @@
 
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/encoder_precision.h"
+#include "imgcap/cli/set_files.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -20,8 +21,8 @@ void run(const Options& o, bool precision_given) {
   std::vector<std::string> names;  // none: all
   if (o.photos.given()) {
     PhotosBySplit splits;
-    load_captions(o.captions, &splits);
-    names = o.photos.names(splits);
+    load_captions(without_sets(o.captions), &splits);
+    names = PhotoChoice{without_sets(o.photos.lists), o.photos.split}.names(splits);
   }
   const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   say(encoder.remarks);

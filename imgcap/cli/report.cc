@@ -8,6 +8,7 @@
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
+#include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/decoding/search_settings.h"
 #include "imgcap/report/report.h"
@@ -209,6 +210,8 @@ class Work {
 };
 
 void run(const Options& o) {
+  expect_no_sets("report", {"--captions", o.captions});
+  expect_no_sets("report", {"--list", o.choice.lists});
   expect_writable(o.out);
   Work work(o);
   const std::vector<std::string> names = short_names(o.models);

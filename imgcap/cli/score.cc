@@ -5,6 +5,7 @@
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/score_files.h"
 #include "imgcap/cli/score_intervals.h"
+#include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/data/captions_write.h"
 #include "tensor/error.h"
@@ -88,6 +89,8 @@ void score(const Options& o, const ResampleOptions& resampling) {
 }
 
 void run(const Options& o, uint64_t seed, bool samples_given) {
+  expect_no_sets("score", {"--references", o.references});
+  expect_no_sets("score", {"--list", o.photos.lists});
   tensor::check(o.candidates.empty() == (o.compare.size() == 2), tensor::ErrorKind::argument,
                 "score: give --candidates and one file, or --compare and two");
   tensor::check(!samples_given || o.interval || !o.compare.empty(), tensor::ErrorKind::argument,

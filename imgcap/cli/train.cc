@@ -9,7 +9,7 @@
 #include "imgcap/cli/settings.h"
 #include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
-#include "imgcap/cli/training_split.h"
+#include "imgcap/cli/training_sets.h"
 #include "imgcap/models/decoder_settings.h"
 #include "imgcap/training/precision.h"
 #include "imgcap/training/train_settings.h"
@@ -25,11 +25,11 @@ enum class EncoderMode { eval, train };
 constexpr std::array<const char*, 2> names_of(EncoderMode) { return {"eval", "train"}; }
 
 struct Options {
-  std::vector<std::string> captions, images;
-  std::string train_list, val_list, encoder = "efficientnet_lite2", weights, out, features;
+  std::vector<std::string> captions, images, train_lists, val_lists, set_weights;
+  std::string encoder = "efficientnet_lite2", weights, out, features;
   std::string init, vocabulary, profile, tensorboard;
   EncoderMode encoder_mode = EncoderMode::eval;
-  int64_t max_words = 4065, min_frequency = 5;
+  int64_t max_words = 4065, min_frequency = 5, min_references = 1;
   double init_temperature = 1;
   bool no_characters = false, resume = false, detect_anomaly = false;
   DecoderConfig decoder;
@@ -56,7 +56,7 @@ TrainListener make_listener(ProgressLine& line, const std::string& profile, Trai
   listener.validation = [&line, events, told = false](const ValidationReport& r) mutable {
     line.clear();
     if (events != nullptr) events->add(r);
-    if (!told) tell(tensor::format("validation: {}, beam {}\n", describe(r.scores), r.beam));
+    if (!told) tell(validation_basis(r));
     told = true;
     tell(validation_line(r) + "\n");
   };
@@ -81,22 +81,22 @@ std::string cache_of(const Options& o) {
   return o.features.empty() ? o.out + "/features.safetensors" : o.features;
 }
 
-// By the lists that are given; a run that goes on has its own.
-TrainingSplit make_split(const Options& o, const std::vector<CaptionsByPhoto>& captions,
-                         const PhotosBySplit& splits, uint64_t seed) {
-  if (!o.train_list.empty() || !o.val_list.empty()) return split_by_lists(captions, o.train_list, o.val_list);
-  if (behaviours_of(o.train).split_by_caption)
-    return split_captions(captions, known_photos(o.images, cache_of(o)), seed);
-  if (o.resume) {
-    const auto [train, val] = saved_lists(o.out);
-    return split_by_lists(captions, train, val);
-  }
-  if (!splits.empty()) return split_as_captions_say(captions, splits);
-  return split_photos(captions, known_photos(o.images, cache_of(o)), seed);
+SetRequest set_request(const Options& o) {
+  return {.captions = o.captions,
+          .train_lists = o.train_lists,
+          .val_lists = o.val_lists,
+          .weights = o.set_weights,
+          .images = o.images,
+          .cache = cache_of(o),
+          .out = o.out,
+          .seed = o.train.seed,
+          .by_caption = behaviours_of(o.train).split_by_caption,
+          .resume = o.resume};
 }
 
 // The model, vocabulary and encoder that the run begins from.
-Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const LoadedEncoder& encoder) {
+Checkpoint first_checkpoint(const Options& o, const std::vector<TrainingSet>& sets,
+                            const LoadedEncoder& encoder) {
   Checkpoint info;
   if (!o.init.empty()) {
     info = load_checkpoint(o.init);
@@ -114,11 +114,7 @@ Checkpoint first_checkpoint(const Options& o, const TrainingSplit& split, const 
   } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
-    std::vector<std::string> texts = texts_of(split.train_captions, split.train);
-    if (behaviours_of(o.train).words_of_both_parts) {
-      const std::vector<std::string> more = texts_of(split.val_captions, split.val);
-      texts.insert(texts.end(), more.begin(), more.end());
-    }
+    const std::vector<std::string> texts = texts_of(sets, behaviours_of(o.train).words_of_both_parts);
     info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
   }
   if (o.init.empty()) {
@@ -158,6 +154,8 @@ void settle(Options& o, const Verb& verb) {
   tensor::check(o.train.precision == Precision::f16 || !verb.given("--loss-scale"),
                 tensor::ErrorKind::argument, "train: --loss-scale is for --precision f16; {} needs none",
                 to_string(o.train.precision));
+  tensor::check(o.train.objective == Objective::self_critical || !verb.given("--min-references"),
+                tensor::ErrorKind::argument, "train: --min-references is for --objective self-critical");
   tensor::check(o.encoder_mode == EncoderMode::eval || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
@@ -171,17 +169,23 @@ void tell_sizes(Trainer& trainer, DecoderKind kind, const Dataset& training, con
       "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
       to_string(kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
+  if (training.sets.empty()) return;
+  const std::vector<Dataset> train = parts_of(training), val = parts_of(validation);
+  for (size_t s = 0; s < training.sets.size(); ++s)
+    tell(tensor::format("set {}: {} photos with {} captions of weight {:g} to train on, {} to validate\n",
+                        training.sets[s].name, train[s].photos.size(), train[s].caption_count(),
+                        training.sets[s].weight, val[s].photos.size()));
 }
 
 // The exit code.
-int tell_end(const Trainer& trainer, Trainer::End end, const std::string& folder) {
+int tell_end(const Trainer& trainer, Trainer::End end, const std::string& folder, bool several_sets) {
   if (end == Trainer::End::interrupted) {
     tell(tensor::format("stopped after step {}; --resume goes on\n", trainer.step()));
     return 130;
   }
-  tell(tensor::format("{} CIDEr {:.4f}: {}/best.safetensors\n",
+  tell(tensor::format("{}{} CIDEr {:.4f}: {}/best.safetensors\n",
                       end == Trainer::End::patience ? "no better for a while; best" : "best",
-                      trainer.best_score(), folder));
+                      several_sets ? " mean" : "", trainer.best_score(), folder));
   return 0;
 }
 
@@ -191,39 +195,35 @@ void run(Options o, const Verb& verb, Program& program) {
   RunFolder folder(o.out, o.resume);
   std::optional<WritableFolder> events_folder;
   if (!o.tensorboard.empty()) events_folder.emplace(o.tensorboard);
-  PhotosBySplit splits;
-  const auto captions = load_captions(o.captions, &splits);
-  const TrainingSplit split = make_split(o, captions, splits, program.seed);
+  const std::vector<TrainingSet> sets = load_training_sets(set_request(o));
+  const std::vector<std::string> train_photos = photos_of(sets, Part::training);
   // Found out now, not after the photos have been encoded.
-  tensor::check(o.train.batch_photos <= static_cast<int64_t>(split.train.size()), tensor::ErrorKind::argument,
-                "train: a batch of {} photos, but there are {} to train on", o.train.batch_photos,
-                split.train.size());
+  tensor::check(o.train.batch_photos <= static_cast<int64_t>(train_photos.size()),
+                tensor::ErrorKind::argument, "train: a batch of {} photos, but there are {} to train on",
+                o.train.batch_photos, train_photos.size());
   LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
   say(encoder.remarks);
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
-  Checkpoint info = first_checkpoint(o, split, encoder);
+  Checkpoint info = first_checkpoint(o, sets, encoder);
   const Vocabulary vocabulary(info.vocabulary);
   FeatureRequest request{.encoder_name = o.encoder,
                          .cache = cache_of(o),
                          .out = o.out,
                          .images = o.images,
-                         .train = split.train,
-                         .val = split.val,
+                         .train = train_photos,
+                         .val = photos_of(sets, Part::validation),
                          .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
   request.change_validation = behaviours_of(o.train).change_validation;
   request.batch_statistics = o.encoder_mode == EncoderMode::train;
   const TrainingFeatures features = load_training_features(encoder, request);
 
   if (features.moved) info.encoder_weights = features.moved->encoder->state_dict();
-  const Dataset training =
-      make_dataset(split.train_captions, split.train, features.of_training(), vocabulary, o.train.max_tokens);
-  Dataset validation =
-      make_dataset(split.val_captions, split.val, features.plain, vocabulary, o.train.max_tokens);
-  validation.split =
-      o.val_list.empty() ? "the validation part" : std::filesystem::path(o.val_list).filename().string();
-  report_without_captions(training);
-  report_without_captions(validation);
+  Dataset training = dataset_of(sets, Part::training, features.of_training(), vocabulary, o.train.max_tokens);
+  const Dataset validation =
+      dataset_of(sets, Part::validation, features.plain, vocabulary, o.train.max_tokens);
+  if (o.train.objective == Objective::self_critical)
+    training = for_self_critical(std::move(training), o.min_references);
   std::optional<ImageSource> source;
   std::optional<TrainedEncoder> trained;
   if (o.train.finetune > 0)
@@ -241,14 +241,15 @@ void run(Options o, const Verb& verb, Program& program) {
     events_folder->accept();
   }
   folder.accept();
-  if (split.drawn || split.from_captions) save_lists(split, o.out);
+  for (const TrainingSet& set : sets)
+    if (set.split.drawn || set.split.from_captions) save_lists(set.split, o.out, set.name);
   if (o.resume) tell(tensor::format("goes on after step {}\n", trainer.step()));
   ProgressLine line;
   const StopSignals signals;
   const Trainer::End end =
       trainer.run(make_listener(line, o.profile, events ? &*events : nullptr), stop_flag());
   line.clear();
-  if (const int code = tell_end(trainer, end, o.out); code != 0) program.exit_code = code;
+  if (const int code = tell_end(trainer, end, o.out, sets.size() > 1); code != 0) program.exit_code = code;
 }
 
 }  // namespace
@@ -256,12 +257,18 @@ void run(Options o, const Verb& verb, Program& program) {
 void add_train(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "train", "Train a decoder on photos and captions");
   const auto o = std::make_shared<Options>();
-  verb.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)").required();
-  verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option(
-      "--train-list", o->train_list,
-      "Photos to train on, a name per line (default: the captions' own split, or else 80 % by photo)");
-  verb.option("--val-list", o->val_list, "Photos to validate on");
+          "--captions", o->captions,
+          "Caption files, in any of the formats (see imgcap data); SET=FILE where there are several data sets")
+      .required();
+  verb.option("--images", o->images, "Folders or .tar archives of photos, of all sets").required();
+  verb.option(
+      "--train-list", o->train_lists,
+      "Files of photos to train on, a name per line (default: the captions' own split, or else 80 % by "
+      "photo); SET=FILE for one set");
+  verb.option("--val-list", o->val_lists, "Photos to validate on; each set has scores of its own");
+  verb.option("--set-weight", o->set_weights,
+              "SET=NUMBER: multiplies the loss of a set's captions (default: 1, each caption counts once)");
   add_settings(verb, o->decoder, "", "kind", "kind");
   verb.at("--model").one_of(all_names<DecoderKind>());
   verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
@@ -288,6 +295,10 @@ void add_train(Verb& app, Program& program) {
   add_settings(verb, o->train, "Training", "epochs", "label_smoothing");
   add_settings(verb, o->train, "Training", "precision", "average_decay");
   add_settings(verb, o->train, "Training");
+  verb.option("--min-references", o->min_references,
+              "Photos with fewer captions are left out (self-critical): one reference gives an unsure reward")
+      .range(1, 1000)
+      .group("Training");
   verb.at("--precision").one_of(all_names<Precision>());
   verb.at("--loss-scale").positive();
   verb.at("--finetune-lr").needs(verb.at("--finetune"));

@@ -1,6 +1,8 @@
 #include "imgcap/cli/train_events.h"
 
+#include <array>
 #include <cstdio>
+#include <utility>
 
 #include "imgcap/data/utf8.h"
 #include "imgcap/training/event_log.h"
@@ -9,6 +11,18 @@
 namespace imgcap::cli {
 
 namespace names = scalar_names;
+
+namespace {
+
+// Of a validation, or of one of its sets.
+template <class V>
+std::array<std::pair<const char*, double>, 3> three_of(const V& v) {
+  return {{{names::kValidationLoss, v.loss},
+           {names::kValidationBleu, v.scores.bleu[3]},
+           {names::kValidationCider, v.scores.cider}}};
+}
+
+}  // namespace
 
 TrainEvents::TrainEvents(const std::filesystem::path& folder, std::optional<int64_t> first_step) {
   writer_.emplace(folder, first_step);
@@ -23,9 +37,13 @@ void TrainEvents::add(const StepReport& r) {
 }
 
 void TrainEvents::add(const ValidationReport& r) {
-  add(r.step, {{names::kValidationLoss, static_cast<float>(r.loss)},
-               {names::kValidationBleu, static_cast<float>(r.scores.bleu[3])},
-               {names::kValidationCider, static_cast<float>(r.scores.cider)}});
+  tensor::io::Scalars scalars;
+  // The sets' first: what is read ends with the means (add_events).
+  for (const SetValidation& set : r.sets)
+    for (const auto& [name, value] : three_of(set))
+      scalars.emplace_back(names::of_set(name, set.set), static_cast<float>(value));
+  for (const auto& [name, value] : three_of(r)) scalars.emplace_back(name, static_cast<float>(value));
+  add(r.step, scalars);
 }
 
 void TrainEvents::add(int64_t step, const tensor::io::Scalars& scalars) {

@@ -27,10 +27,22 @@ std::string progress_line(const StepReport& r) {
 }
 
 std::string validation_line(const ValidationReport& r) {
+  std::vector<std::string> sets;
+  for (const SetValidation& set : r.sets)
+    sets.push_back(tensor::format("{} {:.4f}", set.set, set.scores.cider));
   return tensor::format(
-      "epoch {}: validation loss {:.4f} BLEU {:.4f} {:.4f} {:.4f} {:.4f} ROUGE-L {:.4f} CIDEr {:.4f}{} ({})",
+      "epoch {}: validation loss {:.4f} BLEU {:.4f} {:.4f} {:.4f} {:.4f} ROUGE-L {:.4f} CIDEr {:.4f}{}{} ({})",
       r.epoch + 1, r.loss, r.scores.bleu[0], r.scores.bleu[1], r.scores.bleu[2], r.scores.bleu[3],
-      r.scores.rouge_l, r.scores.cider, r.best ? ", the best so far" : "", duration(r.seconds));
+      r.scores.rouge_l, r.scores.cider, sets.empty() ? "" : " (" + tensor::join(sets, ", ") + ")",
+      r.best ? ", the best so far" : "", duration(r.seconds));
+}
+
+std::string validation_basis(const ValidationReport& r) {
+  if (r.sets.empty()) return tensor::format("validation: {}, beam {}\n", describe(r.scores), r.beam);
+  std::string text;
+  for (const SetValidation& set : r.sets)
+    text += tensor::format("validation of {}: {}, beam {}\n", set.set, describe(set.scores), r.beam);
+  return text + "the scores of a validation are the means over the sets\n";
 }
 
 }  // namespace imgcap::cli

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/cli/data_options.h"
 #include "imgcap/data/captions.h"
 #include "imgcap/data/splits.h"
 #include "imgcap/data/utf8.h"
@@ -40,13 +41,18 @@ std::vector<std::string> names_in(const std::vector<CaptionsByPhoto>& captions) 
   return {names.begin(), names.end()};
 }
 
+std::string list_in(const std::string& folder, const std::string& set, const char* name) {
+  return folder + "/" + (set.empty() ? "" : set + ".") + name;
+}
+
 }  // namespace
 
-TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const std::string& train_list,
-                             const std::string& val_list) {
-  tensor::check(!train_list.empty() && !val_list.empty(), tensor::ErrorKind::argument,
+TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions,
+                             const std::vector<std::string>& train_lists,
+                             const std::vector<std::string>& val_lists) {
+  tensor::check(!train_lists.empty() && !val_lists.empty(), tensor::ErrorKind::argument,
                 "train: --train-list and --val-list come together");
-  return {read_image_list(train_list).names, read_image_list(val_list).names, {}, captions, captions, false};
+  return {names_in_lists(train_lists), names_in_lists(val_lists), {}, captions, captions, false};
 }
 
 TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions,
@@ -101,27 +107,28 @@ TrainingSplit split_captions(const std::vector<CaptionsByPhoto>& captions, const
   return split;
 }
 
-void save_lists(const TrainingSplit& split, const std::string& folder) {
+void save_lists(const TrainingSplit& split, const std::string& folder, const std::string& set) {
   const auto save = [&](const char* name, const std::vector<std::string>& photos) {
     std::string lines;
     for (const std::string& photo : photos) lines += photo + "\n";
-    tensor::io::write_file_atomically(folder + "/" + name, lines);
+    tensor::io::write_file_atomically(list_in(folder, set, name), lines);
   };
   save("train.txt", split.train);
   save("val.txt", split.val);
   save("test.txt", split.test);
-  tell(tensor::format("split {}: {} photos to train on, {} to validate, {} to test; lists in {}\n",
-                      split.from_captions ? "as the captions say" : "by seed", split.train.size(),
-                      split.val.size(), split.test.size(), folder));
+  tell(tensor::format("{}split {}: {} photos to train on, {} to validate, {} to test; lists in {}\n",
+                      set.empty() ? "" : set + ": ", split.from_captions ? "as the captions say" : "by seed",
+                      split.train.size(), split.val.size(), split.test.size(), folder));
 }
 
-std::pair<std::string, std::string> saved_lists(const std::string& folder) {
-  std::pair<std::string, std::string> files{folder + "/train.txt", folder + "/val.txt"};
+std::pair<std::string, std::string> saved_lists(const std::string& folder, const std::string& set) {
+  std::pair<std::string, std::string> files{list_in(folder, set, "train.txt"),
+                                            list_in(folder, set, "val.txt")};
   tensor::check(std::filesystem::exists(files.first) && std::filesystem::exists(files.second),
                 tensor::ErrorKind::argument,
-                "{}: it has no lists of its own, train.txt and val.txt; --resume needs the --train-list and "
+                "{}: it has no lists of its own, {} and {}; --resume needs the --train-list and "
                 "--val-list that it was begun with",
-                folder);
+                folder, list_in("", set, "train.txt").substr(1), list_in("", set, "val.txt").substr(1));
   return files;
 }
 

@@ -20,9 +20,11 @@ struct TrainingSplit {
   bool from_captions = false;                                 // as the caption files say
 };
 
-// By the lists.
-TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions, const std::string& train_list,
-                             const std::string& val_list);
+// By the lists; those of several files are put together, each name once. Errors: argument (only one part has
+// any).
+TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions,
+                             const std::vector<std::string>& train_lists,
+                             const std::vector<std::string>& val_lists);
 
 // By the splits that the caption files have: train and restval, val (or valid, validation, dev), test.
 // Errors: argument (none to train on or to validate).
@@ -37,13 +39,13 @@ TrainingSplit split_photos(const std::vector<CaptionsByPhoto>& captions, const P
 TrainingSplit split_captions(const std::vector<CaptionsByPhoto>& captions, const PhotoNames& photos,
                              uint64_t seed);
 
-// Writes FOLDER/train.txt, val.txt and test.txt, so that the test photos are known later and the run can go
-// on with the same ones; says so.
-void save_lists(const TrainingSplit& split, const std::string& folder);
+// Writes FOLDER/train.txt, val.txt and test.txt, of one set among several SET.train.txt and so on, so that the
+// test photos are known later and the run can go on with the same ones; says so.
+void save_lists(const TrainingSplit& split, const std::string& folder, const std::string& set = "");
 
 // {train, val} as save_lists() wrote them. Errors: argument (they are not there: the run was trained with
 // lists of the user's).
-std::pair<std::string, std::string> saved_lists(const std::string& folder);
+std::pair<std::string, std::string> saved_lists(const std::string& folder, const std::string& set = "");
 
 // The captions of the named photos.
 std::vector<std::string> texts_of(const std::vector<CaptionsByPhoto>& captions,

@@ -191,6 +191,31 @@ std::string describe(const Scores& scores) {
           : "pycocoevalcap");
 }
 
+Scores mean_of(std::span<const Scores> sets) {
+  tensor::check(!sets.empty(), tensor::ErrorKind::argument,
+                "scores: there is no data set to take the mean of");
+  Scores mean = sets.front();
+  std::vector<std::string> splits = {mean.split};
+  for (const Scores& s : sets.subspan(1)) {
+    tensor::check(s.protocol == mean.protocol && s.tokenizer == mean.tokenizer, tensor::ErrorKind::argument,
+                  "scores: those of the {} protocol ({}) and of the {} protocol ({}) have no mean",
+                  mean.protocol, mean.tokenizer, s.protocol, s.tokenizer);
+    mean.images += s.images;
+    for (size_t n = 0; n < s.bleu.size(); ++n) mean.bleu[n] += s.bleu[n];
+    mean.rouge_l += s.rouge_l;
+    mean.cider += s.cider;
+    mean.references_min = std::min(mean.references_min, s.references_min);
+    mean.references_max = std::max(mean.references_max, s.references_max);
+    if (std::find(splits.begin(), splits.end(), s.split) == splits.end()) splits.push_back(s.split);
+  }
+  const auto count = static_cast<double>(sets.size());
+  for (double& bleu : mean.bleu) bleu /= count;
+  mean.rouge_l /= count;
+  mean.cider /= count;
+  mean.split = tensor::join(splits, ", ");
+  return mean;
+}
+
 std::string score_table(std::span<const ScoreRow> rows) {
   size_t width = 5;  // "Model"
   for (const ScoreRow& row : rows) width = std::max(width, row.model.size());

@@ -69,6 +69,11 @@ struct Scores {
 Scores score_captions(const Candidates& candidates, const References& references,
                       const ScoreOptions& options = {});
 
+// The mean of each score over several data sets, each counting alike however many images it has; `images` is of
+// all together, and `split` has what is different in theirs. Errors: argument (there is none, or their protocols
+// or tokenisers differ).
+Scores mean_of(std::span<const Scores> sets);
+
 // What one image has of the standard protocol's scores, as pycocoevalcap's lists for each image; CIDEr's
 // document frequencies are the whole set's.
 struct ImageScore {

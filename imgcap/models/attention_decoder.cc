@@ -1,6 +1,7 @@
 #include "imgcap/models/attention_decoder.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "autograd/ops.h"
 #include "imgcap/models/decoder_batch.h"
@@ -87,7 +88,10 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   const auto counted = static_cast<double>(targets.numel()),
              extra = static_cast<double>(batch.lengths.size());
   const double share = counted / (counted + extra);
-  return {loss * share + (1 - share) * std::log(static_cast<double>(config().vocabulary)),
+  const double weight = options.weights.empty()
+                            ? 1
+                            : std::accumulate(options.weights.begin(), options.weights.end(), 0.0) / extra;
+  return {loss * share + (1 - share) * weight * std::log(static_cast<double>(config().vocabulary)),
           targets.numel() + batch.image.numel()};
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 // In the units of the viewBox. Narrow, so that letters stay readable on a phone.
 constexpr double kWidth = 440, kHeight = 280, kLeft = 58, kRight = 14, kTop = 34, kBottom = 44;
+constexpr size_t kStyles = 4;  // of curves, in the page's style
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -94,9 +95,10 @@ std::string legend(const Chart& chart) {
   for (size_t i = 0; i < chart.series.size(); ++i) {
     const Series& series = chart.series[i];
     out += tensor::format("<line class=\"line series{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"14\" y2=\"14\"/>",
-                          i, x, x + 22);
+                          i % kStyles, x, x + 22);
     if (series.markers || series.points.size() == 1)
-      out += tensor::format("<circle class=\"dot series{}\" cx=\"{:.1f}\" cy=\"14\" r=\"3\"/>", i, x + 11);
+      out += tensor::format("<circle class=\"dot series{}\" cx=\"{:.1f}\" cy=\"14\" r=\"3\"/>", i % kStyles,
+                            x + 11);
     out += tensor::format("<text x=\"{:.1f}\" y=\"18\">{}</text>\n", x + 28, escape_html(series.name));
     // The letters are about this wide; a browser knows better, but only once it draws.
     x += 44 + 6.3 * static_cast<double>(series.name.size());
@@ -128,7 +130,7 @@ std::string render_chart(const Chart& chart) {
       tensor::format("<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kWidth,
                      kHeight, escape_html(chart.title));
   out += axes(chart, frame) + legend(chart);
-  for (size_t i = 0; i < chart.series.size(); ++i) out += curve(chart.series[i], i, frame);
+  for (size_t i = 0; i < chart.series.size(); ++i) out += curve(chart.series[i], i % kStyles, frame);
   return out + "</svg>\n";
 }
 

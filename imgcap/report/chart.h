@@ -19,7 +19,7 @@ struct Series {
 struct Chart {
   std::string title;             // also what a screen reader says
   std::string x_label, y_label;  // with the unit
-  std::vector<Series> series;    // drawn as the style's classes series0, series1, ...
+  std::vector<Series> series;    // drawn as the style's classes series0 to series3, and these again
   double x_low = 0, x_high = 0;  // what the x axis covers besides the points; where these are equal, nothing
   bool from_zero = false;        // the y axis begins at 0
   bool whole_x = true;           // no ticks between whole numbers of the x axis

@@ -8,12 +8,12 @@ const char* style() {
   return R"css(:root {
   color-scheme: light dark;
   --page: #ffffff; --card: #f5f4f1; --text: #1d1c1a; --faint: #5c5954; --rule: #d9d6d0;
-  --series0: #1257a8; --series1: #b3460b;
+  --series0: #1257a8; --series1: #b3460b; --series2: #1f7a3d; --series3: #7b3fa0;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #16171a; --card: #212327; --text: #ebe9e5; --faint: #b3b0aa; --rule: #3d4046;
-    --series0: #7fb4f5; --series1: #f5a15c;
+    --series0: #7fb4f5; --series1: #f5a15c; --series2: #8fd694; --series3: #c9a0f0;
   }
 }
 * { box-sizing: border-box; }
@@ -45,8 +45,12 @@ dt { color: var(--faint); }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .line.series0 { stroke: var(--series0); }
 .line.series1 { stroke: var(--series1); stroke-dasharray: 6 3; }
+.line.series2 { stroke: var(--series2); stroke-dasharray: 2 3; }
+.line.series3 { stroke: var(--series3); stroke-dasharray: 9 3 2 3; }
 .dot.series0 { fill: var(--series0); }
 .dot.series1 { fill: var(--series1); }
+.dot.series2 { fill: var(--series2); }
+.dot.series3 { fill: var(--series3); }
 article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-radius: .5rem; }
 .pair { display: grid; gap: 1.2rem; grid-template-columns: minmax(0, 26rem) minmax(0, 1fr); }
 .photo { display: block; width: 100%; height: auto; max-height: 24rem; border-radius: .35rem; }
@@ -73,7 +77,7 @@ article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-rad
   :root {
     color-scheme: light;
     --page: #ffffff; --card: #ffffff; --text: #000000; --faint: #444444; --rule: #bbbbbb;
-    --series0: #1257a8; --series1: #b3460b;
+    --series0: #1257a8; --series1: #b3460b; --series2: #1f7a3d; --series3: #7b3fa0;
   }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }

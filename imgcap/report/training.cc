@@ -8,6 +8,31 @@
 #include "tensor/format.h"
 
 namespace imgcap::sections {
+namespace {
+
+// A curve for each set of the validations; none where there is only one.
+std::vector<Series> cider_of_sets(const TrainingLog& log, bool markers, size_t most_points) {
+  std::vector<Series> sets;
+  for (const auto& v : log.validations)
+    for (const auto& [name, cider] : v.sets) {
+      auto set =
+          std::find_if(sets.begin(), sets.end(), [&](const Series& each) { return each.name == name; });
+      if (set == sets.end()) set = sets.insert(sets.end(), Series{name, {}, markers});
+      set->points.push_back({static_cast<double>(v.step), cider});
+    }
+  for (Series& set : sets) set.points = thinned(set.points, most_points);
+  return sets;
+}
+
+// ": flickr8k 0.5300, coco_extra 0.7100", escaped; nothing for a validation without sets.
+std::string in_words(const TrainingLog::Validation& validation) {
+  std::string text;
+  for (const auto& [name, cider] : validation.sets)
+    text += tensor::format("{} {} {:.4f}", text.empty() ? ":" : ",", escape_html(name), cider);
+  return text;
+}
+
+}  // namespace
 
 std::string training(const TrainingLog& log, const std::string& file) {
   constexpr size_t kMostPoints = 600;
@@ -50,14 +75,23 @@ std::string training(const TrainingLog& log, const std::string& file) {
     scores.x_low = loss.x_low;
     scores.x_high = loss.x_high;
     scores.from_zero = true;
-    scores.series = {{"CIDEr", cider, few}, {"BLEU-4", bleu4, few}};
     const auto best = std::max_element(log.validations.begin(), log.validations.end(),
                                        [](const auto& a, const auto& b) { return a.cider < b.cider; });
+    std::vector<Series> sets = cider_of_sets(log, few, kMostPoints);
+    scores.series = {{"CIDEr", cider, few}, {"BLEU-4", bleu4, few}};
     out += "<figure>\n" + render_chart(scores) +
            tensor::format(
-               "<figcaption>Captions of the validation photos. The best CIDEr is {:.4f}, after step "
-               "{}.</figcaption>\n</figure>\n",
-               best->cider, grouped(best->step));
+               "<figcaption>Captions of the validation photos. The best {}CIDEr is {:.4f}, after step "
+               "{}{}.</figcaption>\n</figure>\n",
+               sets.empty() ? "" : "mean ", best->cider, grouped(best->step), in_words(*best));
+    if (!sets.empty()) {
+      scores.title = "CIDEr of each set by training step";
+      scores.y_label = "CIDEr";
+      scores.series = std::move(sets);
+      out += "<figure>\n" + render_chart(scores) +
+             "<figcaption>The scores beside are the means of the sets', each counting alike.</figcaption>\n"
+             "</figure>\n";
+    }
   }
   return out + "</div>\n</section>\n";
 }

@@ -32,6 +32,14 @@ int64_t Dataset::caption_count() const {
   return count;
 }
 
+double Dataset::weight_of(int64_t photo) const {
+  return sets.empty() ? 1 : sets[photos.at(static_cast<size_t>(photo)).set].weight;
+}
+
+bool Dataset::is_weighted() const {
+  return std::any_of(sets.begin(), sets.end(), [](const Set& set) { return set.weight != 1; });
+}
+
 std::map<std::string, std::vector<std::string>> Dataset::references() const {
   std::map<std::string, std::vector<std::string>> all;
   for (const Photo& photo : photos) all[photo.name] = photo.captions;
@@ -77,6 +85,45 @@ Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::ve
   check(!data.photos.empty(), ErrorKind::data,
         "data set: none of {} photos has captions and features (first: '{}')", names.size(),
         names.empty() ? "" : names.front());
+  return data;
+}
+
+Dataset join_sets(std::vector<Dataset> parts, const std::vector<Dataset::Set>& sets) {
+  check(!parts.empty() && parts.size() == sets.size(), ErrorKind::argument,
+        "data sets: {} parts of {} sets cannot be joined", parts.size(), sets.size());
+  if (parts.size() == 1 && sets.front().name.empty()) return std::move(parts.front());
+  Dataset all;
+  all.sets = sets;
+  for (size_t s = 0; s < parts.size(); ++s) {
+    check(parts[s].sets.empty(), ErrorKind::argument, "data sets: {} is made of sets itself", sets[s].name);
+    all.sets[s].split = parts[s].split;
+    for (Dataset::Photo& photo : parts[s].photos) {
+      photo.set = s;
+      all.photos.push_back(std::move(photo));
+    }
+    for (std::string& name : parts[s].without_captions) all.without_captions.push_back(std::move(name));
+  }
+  return all;
+}
+
+std::vector<Dataset> parts_of(const Dataset& data) {
+  if (data.sets.empty()) return {data};
+  std::vector<Dataset> parts(data.sets.size());
+  for (size_t s = 0; s < parts.size(); ++s) parts[s].split = data.sets[s].split;
+  for (const Dataset::Photo& photo : data.photos) {
+    parts[photo.set].photos.push_back(photo);
+    parts[photo.set].photos.back().set = 0;
+  }
+  return parts;
+}
+
+Dataset with_captions(int64_t least, Dataset data) {
+  std::erase_if(data.photos, [&](const Dataset::Photo& photo) { return std::ssize(photo.captions) < least; });
+  check(!data.photos.empty(), ErrorKind::data, "data set: no photo has {} captions", least);
+  for (size_t s = 0; s < data.sets.size(); ++s)
+    check(std::any_of(data.photos.begin(), data.photos.end(),
+                      [&](const Dataset::Photo& photo) { return photo.set == s; }),
+          ErrorKind::data, "data set: no photo of the set {} has {} captions", data.sets[s].name, least);
   return data;
 }
 

@@ -16,17 +16,27 @@ namespace imgcap {
 
 // Photos with their features' row and their captions: encoded for training, as text for scores.
 struct Dataset {
+  // One of several that are trained or validated together.
+  struct Set {
+    std::string name;
+    double weight = 1;  // of the loss of its captions
+    std::string split;  // as the whole has one
+  };
   struct Photo {
     std::string name;
     int64_t row = 0;                            // of the feature cache
     std::vector<std::string> captions;          // as in the file
     std::vector<std::vector<int32_t>> encoded;  // with <sos> and <eos>
+    size_t set = 0;                             // which of `sets`
   };
   std::vector<Photo> photos;
+  std::vector<Set> sets;                      // empty: there is one alone
   std::string split;                          // where they come from, for what is printed: "val.txt"
   std::vector<std::string> without_captions;  // named photos that are left out for that
 
   int64_t caption_count() const;
+  double weight_of(int64_t photo) const;  // its set's
+  bool is_weighted() const;               // whether a set has a weight that is not 1
   std::map<std::string, std::vector<std::string>> references() const;  // by photo
   // Of the photos' names and captions, in their order. The text counts: self-critical training goes by it.
   std::string fingerprint() const;
@@ -38,6 +48,16 @@ struct Dataset {
 // mean one photo, or a name means two (photo_names.h).
 Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::vector<std::string>& names,
                      const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens = 0);
+
+// Data sets, which have no sets themselves, as one with these, photos one after the other. A photo may be in
+// several. One part without a name stays as it is.
+Dataset join_sets(std::vector<Dataset> parts, const std::vector<Dataset::Set>& sets);
+
+// A joined data set's parts as they were; any other is its only part.
+std::vector<Dataset> parts_of(const Dataset& data);
+
+// Without the photos that have fewer captions. Errors: data (none is left, of a set neither).
+Dataset with_captions(int64_t least, Dataset data);
 
 // The same data set with the rows that its photos have in another cache. Errors: data (it lacks one).
 Dataset with_rows_of(const FeatureCache& features, Dataset data);

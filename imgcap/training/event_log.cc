@@ -24,7 +24,16 @@ struct Growing {
                                                    : nullptr;
   }
   bool is_whole() const { return loss && bleu4 && cider; }
+
+  std::vector<std::pair<std::string, double>> sets;
 };
+
+// The set that a CIDEr is of, where it is one's.
+std::optional<std::string> set_of(const std::string& tag) {
+  const std::string before = scalar_names::of_set(scalar_names::kValidationCider, "");
+  return tag.size() > before.size() && tag.starts_with(before) ? std::optional(tag.substr(before.size()))
+                                                               : std::nullopt;
+}
 
 }  // namespace
 
@@ -42,12 +51,17 @@ void add_events(const tensor::io::EventLog& events, const std::string& name, Tra
       last_step = event.step;
       continue;
     }
-    if (Growing().part(event.tag) == nullptr) continue;
-    if (!growing || growing->step != event.step) growing = Growing{event.step, {}, {}, {}};
+    const std::optional<std::string> set = set_of(event.tag);
+    if (!set && Growing().part(event.tag) == nullptr) continue;
+    if (!growing || growing->step != event.step) growing = Growing{event.step, {}, {}, {}, {}};
+    if (set) {
+      growing->sets.emplace_back(*set, event.value);
+      continue;
+    }
     *growing->part(event.tag) = event.value;
     if (!growing->is_whole()) continue;
     log.add(TrainingLog::Validation{last_step.value_or(event.step), *growing->loss, *growing->bleu4,
-                                    *growing->cider, *growing->cider > best});
+                                    *growing->cider, *growing->cider > best, std::move(growing->sets)});
     best = std::max(best, *growing->cider);
     growing.reset();
   }

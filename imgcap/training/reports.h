@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "autograd/profiler.h"
 #include "imgcap/metrics/scores.h"
@@ -20,11 +22,18 @@ struct StepReport {
   std::optional<double> reward;  // mean CIDEr of the drawn captions, self-critical
 };
 
-struct ValidationReport {
-  int64_t epoch = 0, step = 0;
+struct SetValidation {
+  std::string set;
   double loss = 0;  // nats per token, with the captions' words fed throughout
   Scores scores;
-  bool best = false;  // of the run so far, by CIDEr
+};
+
+struct ValidationReport {
+  int64_t epoch = 0, step = 0;
+  double loss = 0;  // as a set's; of several sets the means over them, each counting alike
+  Scores scores;
+  std::vector<SetValidation> sets;  // where there are several
+  bool best = false;                // of the run so far, by CIDEr
   double seconds = 0;
   int64_t beam = 0;  // of the search
 };

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "imgcap/data/utf8.h"
 #include "imgcap/training/make_optimizer.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
@@ -97,6 +98,37 @@ void expect_same_data(const Json& saved, const Dataset& own, const std::string& 
         "{}: it was trained on other photos or captions than this run's", file);
 }
 
+// Name, weight, photos and captions of each set, as a checkpoint has them; null where there is only one.
+Json sets_of(const Dataset& data) {
+  Json sets;
+  if (data.sets.empty()) return sets;
+  const std::vector<Dataset> parts = parts_of(data);
+  for (size_t s = 0; s < parts.size(); ++s)
+    sets.push_back(Json::object({{"name", data.sets[s].name},
+                                 {"weight", data.sets[s].weight},
+                                 {"photos", parts[s].photos.size()},
+                                 {"captions", parts[s].caption_count()}}));
+  return sets;
+}
+
+// "one set", "flickr8k (weight 1.0, 6091 photos with 30455 captions), coco_extra (...)"
+std::string in_words(const Json& sets) {
+  if (sets.is_null()) return "one set";
+  std::vector<std::string> all;
+  for (const Json& set : sets.items())
+    all.push_back(tensor::format("{} (weight {}, {} photos with {} captions)",
+                                 printable(set.at("name").as_text()), set.at("weight").dump(),
+                                 set.at("photos").dump(), set.at("captions").dump()));
+  return tensor::join(all, ", ");
+}
+
+void expect_same_sets(const Json& saved, const Dataset& own, const std::string& file) {
+  const Json* found = saved.find("sets");
+  const Json before = found != nullptr ? *found : Json(), now = sets_of(own);
+  check(before == now, ErrorKind::data, "{}: it was trained on {}, this run on {}", file, in_words(before),
+        in_words(now));
+}
+
 void restore(RunState& state, const Checkpoint& saved, const Json& json) {
   const nn::LoadOptions finite{.finite = [](const std::string&) { return true; }};
   state.decoder->load_state_dict(saved.weights, finite);
@@ -142,6 +174,7 @@ Checkpoint snapshot(const RunState& state, const RunSources& sources) {
   json["photos"] = sources.training.photos.size();
   json["captions"] = sources.training.caption_count();
   json["data"] = sources.training.fingerprint();
+  if (!sources.training.sets.empty()) json["sets"] = sets_of(sources.training);
   json["epoch"] = state.epoch;
   json["batch"] = state.batch;
   json["step"] = state.step;
@@ -168,6 +201,7 @@ void resume(RunState& state, const RunSources& sources, const std::filesystem::p
   const Json json = training_of(saved, state, name);
   tensor::about_file(name, [&] {
     expect_same_settings(train_options_from_json(json.at("options").dump()), sources.options, name);
+    expect_same_sets(json, sources.training, name);
     expect_same_data(json, sources.training, name);
     restore(state, saved, json);
   });

@@ -41,10 +41,18 @@ void sharpen(nn::StateDict& weights, const DecoderConfig& config, double tempera
 }
 
 SelfCritical::SelfCritical(const Dataset& training, int64_t samples, int64_t max_words)
-    : scorer_(reference_texts(training)), samples_(samples), max_words_(max_words) {
+    : training_(training), samples_(samples), max_words_(max_words) {
+  std::vector<size_t> photos(std::max<size_t>(training.sets.size(), 1));
+  for (const Dataset::Photo& photo : training.photos) place_.push_back(photos[photo.set]++);
+  for (const Dataset& part : parts_of(training)) scorers_.emplace_back(reference_texts(part));
   tensor::check(samples >= 2, tensor::ErrorKind::argument,
                 "self-critical training: {} samples per photo; one needs others to be compared with",
                 samples);
+}
+
+double SelfCritical::reward(int64_t photo, const std::string& caption) const {
+  const auto p = static_cast<size_t>(photo);
+  return scorers_[training_.photos.at(p).set].score(place_[p], caption);
 }
 
 SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
@@ -65,7 +73,7 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
     for (const Hypothesis& caption : drawn[i]) {
       std::vector<int64_t>& ids = captions.emplace_back(caption.words);
       if (caption.finished) ids.push_back(kEos);
-      rewards.push_back(scorer_.score(static_cast<size_t>(photos[i]), tensor::join(ids, " ")));
+      rewards.push_back(reward(photos[i], tensor::join(ids, " ")));
     }
     const double sum = std::accumulate(rewards.begin(), rewards.end(), 0.0);
     result.reward += sum;
@@ -74,7 +82,9 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
       std::vector<int64_t>& ids = captions[k];
       ids.insert(ids.begin(), kSos);
       // A caption without a word or an end has nothing to learn from.
-      if (ids.size() >= 2) rows.push_back({static_cast<int64_t>(i), std::move(ids), rewards[k] - others});
+      const double weight = training_.weight_of(photos[i]);
+      if (ids.size() >= 2)
+        rows.push_back({static_cast<int64_t>(i), std::move(ids), (rewards[k] - others) * weight});
     }
   }
   result.reward /= static_cast<double>(drawn.size()) * static_cast<double>(samples_);

@@ -15,8 +15,9 @@ namespace imgcap {
 // Captions that the model draws itself, with what each is worth beside the others of its photo.
 struct SampledCaptions {
   CaptionBatch batch;
-  std::vector<double> advantage;  // a row of the batch: its CIDEr minus the mean CIDEr of its photo's others
-  double reward = 0;              // mean CIDEr of all
+  // A row of the batch: its CIDEr minus the mean CIDEr of its photo's others, times the weight of its set.
+  std::vector<double> advantage;
+  double reward = 0;  // mean CIDEr of all
 };
 
 // Divides the vocabulary layer of a decoder's state dict by `temperature`: below 1 the model draws what it
@@ -27,9 +28,12 @@ void sharpen(nn::StateDict& weights, const DecoderConfig& config, double tempera
 
 class SelfCritical {
  public:
-  // CIDEr against the captions of `training`, whose n-grams give the document frequencies. Its words are the
+  // CIDEr against the captions of `training`, whose n-grams give the document frequencies: of each set its own,
+  // as the sets are scored. A photo's reward is the mean over its references, so that one reference gives the
+  // same reward on average as five do, only less surely. Its words are the
   // vocabulary's tokens with <eos>: if signs and ends cost nothing, captions learn to break off ("in a . .").
   // `samples` captions of at most `max_words` words are drawn per photo. Errors: argument (samples < 2).
+  // `training` has to outlive it.
   SelfCritical(const Dataset& training, int64_t samples, int64_t max_words);
 
   // Draws for the given photos of the training set; features (photos, p, d) as their batch has them. The
@@ -44,7 +48,11 @@ class SelfCritical {
   static CaptionLoss loss(Decoder& decoder, const SampledCaptions& sampled, tensor::Generator& generator);
 
  private:
-  CiderScorer scorer_;
+  double reward(int64_t photo, const std::string& caption) const;
+
+  const Dataset& training_;
+  std::vector<CiderScorer> scorers_;  // of the sets
+  std::vector<size_t> place_;         // of a photo in its set
   int64_t samples_, max_words_;
 };
 

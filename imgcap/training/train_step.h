@@ -36,9 +36,11 @@ class TrainStep {
   CaptionLoss forward(TrainingBatch& batch, StepReport& report);
   CaptionLoss self_critical_loss(const TrainingBatch& batch, StepReport& report);
   CaptionLoss cross_entropy_loss(const TrainingBatch& batch, const StepReport& report);
+  std::vector<double> weights_of(const TrainingBatch& batch) const;
   double clip(StepReport& report) const;
 
   const TrainOptions& options_;
+  const Dataset& training_;
   RunState& state_;
   std::optional<SelfCritical> self_critical_;  // in place of cross-entropy
 };

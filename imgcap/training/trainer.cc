@@ -160,6 +160,10 @@ void Trainer::save_best(const ValidationReport& report) const {
   best.notes["options"] = to_json(options_);
   best.notes["validation_cider"] = tensor::format("{:.6f}", report.scores.cider);
   best.notes["validation_bleu4"] = tensor::format("{:.6f}", report.scores.bleu[3]);
+  for (const SetValidation& set : report.sets) {
+    best.notes["validation_cider." + set.set] = tensor::format("{:.6f}", set.scores.cider);
+    best.notes["validation_bleu4." + set.set] = tensor::format("{:.6f}", set.scores.bleu[3]);
+  }
   save_checkpoint(folder_ / "best.safetensors", best);
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "imgcap/data/text_file.h"
+#include "imgcap/data/utf8.h"
 #include "imgcap/training/event_log.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -23,7 +24,9 @@ constexpr double kLargest = 1e100;  // keeps sums finite
 
 // What a line is told by, and what both sides know of it; the scores' own names come from to_json.
 constexpr const char *kStep = "step", *kLoss = "loss", *kValidation = "validation", *kBest = "best",
-                     *kBleu4 = "BLEU-4", *kCider = "CIDEr";
+                     *kBleu4 = "BLEU-4", *kCider = "CIDEr", *kSets = "sets";
+
+constexpr int kDepth = 4;  // of a line's JSON: a set's "references" are the deepest
 
 std::optional<int64_t> step_number(const Json& value) {
   const bool is_one = value.is_integer() && value.as_double() >= 0 && value.as_double() <= kMostTrainingSteps;
@@ -45,6 +48,19 @@ class Line {
     check(value.is_number() && std::fabs(value.as_double()) <= kLargest, ErrorKind::data,
           "{}: \"{}\" is no finite number", place_, name);
     return value.as_double();
+  }
+  // CIDEr by set, if the line has any.
+  std::vector<std::pair<std::string, double>> sets() const {
+    std::vector<std::pair<std::string, double>> all;
+    const Json* found = json_.find(kSets);
+    if (found == nullptr) return all;
+    check(found->is_object(), ErrorKind::data, "{}: \"{}\" is no JSON object", place_, kSets);
+    for (size_t i = 0; i < found->size(); ++i) {
+      const std::string& name = found->keys()[i];
+      all.emplace_back(
+          name, Line(found->items()[i], tensor::format("{}: {}", place_, printable(name))).number(kCider));
+    }
+    return all;
   }
   bool flag(const char* name) const {
     const Json* found = json_.find(name);
@@ -104,7 +120,7 @@ std::vector<LogLine> lines_of(std::string_view text) {
     const std::string_view line = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
     text.remove_prefix(line.size());
     LogLine& entry = lines.emplace_back(LogLine{line, {}, false});
-    const Json object = Json::try_parse(line, 2).value_or(Json());
+    const Json object = Json::try_parse(line, kDepth).value_or(Json());
     if (!object.is_object()) continue;
     if (const Json* step = object.find(kStep); step != nullptr) entry.step = step_number(*step);
     const Json* validation = object.find(kValidation);
@@ -138,6 +154,12 @@ void TrainingLogWriter::add(const ValidationReport& r) const {
   for (const std::string& key : scores.keys()) line[key] = scores.at(key);
   line["beam"] = r.beam;
   line[kBest] = r.best;
+  for (const SetValidation& set : r.sets) {
+    Json part = Json::object({{kLoss, set.loss}});
+    const Json own = to_json(set.scores);
+    for (const std::string& key : own.keys()) part[key] = own.at(key);
+    line[kSets][set.set] = part;
+  }
   write(line.dump());
 }
 
@@ -194,14 +216,14 @@ TrainingLog parse_training_log(std::string_view text, const std::string& name) {
   while (const auto line = lines.next()) {
     if (line->find_first_not_of(" \t") == std::string_view::npos) continue;
     const std::string place = tensor::format("{}:{}", name, lines.line_number());
-    Json object = Json::try_parse(*line, 2).value_or(Json());
+    Json object = Json::try_parse(*line, kDepth).value_or(Json());
     check(object.is_object(), ErrorKind::data, "{}: no JSON object, as each line of a training log is",
           place);
     const Line entry(std::move(object), place);
     const int64_t step = entry.step();
     if (entry.flag(kValidation)) {
       log.add(TrainingLog::Validation{step, entry.number(kLoss), entry.number(kBleu4), entry.number(kCider),
-                                      entry.flag(kBest)});
+                                      entry.flag(kBest), entry.sets()});
     } else {
       log.add(TrainingLog::Step{step, entry.number(kLoss)});
     }

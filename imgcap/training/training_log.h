@@ -3,7 +3,8 @@
 // JSON Lines. A step's line has "step" (from 1), "epoch" (from 0), "loss" (nats per token), "gradient_norm"
 // (null when it is not finite), "lr", "teacher_forcing" and "captions_per_second"; in f16 "loss_scale",
 // "skipped_steps" and "skipped"; self-critical "reward". A validation's has "validation": true, "step",
-// "epoch", "loss", the scores (to_json of metrics/scores.h), "beam" and "best".
+// "epoch", "loss", the scores (to_json of metrics/scores.h), "beam" and "best". Of several sets these are the
+// means, and "sets" has, by name, each one's "loss" and scores.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,7 @@ struct TrainingLog {
     int64_t step = 0;
     double loss = 0, bleu4 = 0, cider = 0;
     bool best = false;
+    std::vector<std::pair<std::string, double>> sets = {};  // of several: name, CIDEr
   };
   // Both by rising step.
   std::vector<Step> steps;
@@ -62,7 +64,7 @@ inline constexpr int64_t kMaxTrainingLogBytes = int64_t{256} << 20;
 inline constexpr int64_t kMostTrainingSteps = int64_t{1} << 50;  // far over any real run's
 
 // Of a step's line "step" and "loss" are read, of a validation's "validation", "step", "loss", "BLEU-4",
-// "CIDEr" and "best"; other keys are ignored, blank lines too. Or an event file, which its content tells
+// "CIDEr", "best" and the "CIDEr" of "sets"; other keys are ignored, blank lines too. Or an event file, which its content tells
 // (event_log.h), or a folder of event files: those of one run that was resumed, in the order of the times in
 // their names. Errors: io (the file cannot be read), data (it is over kMaxTrainingLogBytes; "file:line: ..."
 // of the first line that is not one of these; no line at all; what event_log.h and tensor/io/events.h

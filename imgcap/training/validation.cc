@@ -24,26 +24,41 @@ FeatureCache encode_now(TrainedEncoder& encoder, Dataset& data) {
 Validation::Validation(const TrainOptions& options, const Dataset& photos, const FeatureCache& features,
                        Vocabulary vocabulary, TrainedEncoder* encoder)
     : options_(options),
-      photos_(photos),
+      sets_(photos.sets),
+      parts_(parts_of(photos)),
       features_(features),
       vocabulary_(std::move(vocabulary)),
       encoder_(encoder) {}
 
 ValidationReport Validation::operator()(Decoder& decoder, int64_t epoch) const {
   decoder.eval();
+  ValidationReport report;
+  report.epoch = epoch;
+  report.beam = options_.validation.beam;
+  std::vector<Scores> scores;
+  for (size_t s = 0; s < parts_.size(); ++s) {
+    SetValidation part = validate(decoder, parts_[s], epoch);
+    report.loss += part.loss / static_cast<double>(parts_.size());
+    scores.push_back(part.scores);
+    if (sets_.empty()) continue;
+    part.set = sets_[s].name;
+    report.sets.push_back(std::move(part));
+  }
+  report.scores = mean_of(scores);
+  return report;
+}
+
+SetValidation Validation::validate(Decoder& decoder, Dataset data, int64_t epoch) const {
   std::optional<FeatureCache> encoded;
-  Dataset data = photos_;
   if (encoder_ != nullptr) encoded = encode_now(*encoder_, data);
   const FeatureCache* features = encoded ? &*encoded : &features_;
   if (!views_.empty()) {
     features = views_[static_cast<size_t>(epoch) % views_.size()];
     data = with_rows_of(*features, std::move(data));
   }
-  ValidationReport report;
-  report.epoch = epoch;
-  report.beam = options_.validation.beam;
   const Behaviours behaviours = behaviours_of(options_);
-  report.loss = mean_loss(decoder, data, *features,
+  SetValidation result;
+  result.loss = mean_loss(decoder, data, *features,
                           behaviours.coins_in_validation ? teacher_forcing(options_, epoch) : 1,
                           behaviours.count_start, options_.seed + static_cast<uint64_t>(epoch));
   ScoreOptions score_options;
@@ -51,10 +66,10 @@ ValidationReport Validation::operator()(Decoder& decoder, int64_t epoch) const {
   score_options.protocol = behaviours.protocol;
   // A model that knows nothing yet may give captions of a word or two.
   score_options.undefined_is_zero = true;
-  report.scores =
+  result.scores =
       score_captions(caption_photos(decoder, data, *features, vocabulary_, options_.validation),
                      scored_references(data, vocabulary_, form_of(behaviours.search)), score_options);
-  return report;
+  return result;
 }
 
 }  // namespace imgcap

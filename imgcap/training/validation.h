@@ -22,12 +22,16 @@ class Validation {
   // These features in place of the constructor's, in turn by epoch. They have to outlive it, too.
   void take_turns(std::vector<const FeatureCache*> views) { views_ = std::move(views); }
 
-  // Loss and scores of the decoder, which is left in evaluation mode, in an epoch, counted from 0.
+  // Loss and scores of the decoder, which is left in evaluation mode, in an epoch, counted from 0: of each set,
+  // and their means.
   ValidationReport operator()(Decoder& decoder, int64_t epoch) const;
 
  private:
+  SetValidation validate(Decoder& decoder, Dataset data, int64_t epoch) const;
+
   const TrainOptions& options_;
-  const Dataset& photos_;
+  std::vector<Dataset::Set> sets_;
+  std::vector<Dataset> parts_;
   const FeatureCache& features_;
   Vocabulary vocabulary_;
   TrainedEncoder* encoder_;

@@ -141,7 +141,8 @@ TEST_CASE("--help says what an option takes, and its default") {
                                            {"--validate-every", "1"},
                                            {"--patience", "0"},
                                            {"--checkpoint-every", "500"},
-                                           {"--beam", "3"}});
+                                           {"--beam", "3"},
+                                           {"--min-references", "1"}});
 }
 
 TEST_CASE("tokenize") {

@@ -104,6 +104,36 @@ TEST_CASE("a validation's line has each score by its name") {
   CHECK(validation_line(report).ends_with("CIDEr 0.7500, the best so far (1:03)"));
 }
 
+TEST_CASE(
+    "of several sets a validation's line has each one's CIDEr, and what the scores are of a line for each") {
+  ValidationReport report;
+  report.scores.images = 1000;
+  report.scores.split = "val.txt";
+  report.scores.tokenizer = "ptb";
+  report.scores.protocol = "standard";
+  report.scores.references_min = report.scores.references_max = 5;
+  report.beam = 3;
+  const std::string of =
+      ", 5 references each, Treebank words (PTBTokenizer), standard protocol (pycocoevalcap), beam 3\n";
+  CHECK(validation_basis(report) == "validation: 1000 images of val.txt" + of);
+  SetValidation set;
+  set.scores = report.scores;
+  set.set = "flickr8k";
+  set.scores.cider = 0.53;
+  report.sets.push_back(set);
+  set.set = "coco_extra";
+  set.scores.images = 300;
+  set.scores.cider = 0.71;
+  report.sets.push_back(set);
+  report.scores.cider = 0.62;
+  report.best = true;
+  CHECK(validation_line(report).ends_with(
+      " CIDEr 0.6200 (flickr8k 0.5300, coco_extra 0.7100), the best so far (0:00)"));
+  CHECK(validation_basis(report) == "validation of flickr8k: 1000 images of val.txt" + of +
+                                        "validation of coco_extra: 300 images of val.txt" + of +
+                                        "the scores of a validation are the means over the sets\n");
+}
+
 TEST_CASE("a line that overwrites itself is for terminals alone") {
   const auto work = [] {
     ProgressLine line;

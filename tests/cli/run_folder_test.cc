@@ -104,16 +104,16 @@ TEST_CASE("photos are split by lists, or by the seed") {
   const Folder folder;
   tests::write_text(folder / "train", "c\na\n");
   tests::write_text(folder / "val", "b\n");
-  const TrainingSplit lists = split_by_lists({kCaptions}, folder / "train", folder / "val");
+  const TrainingSplit lists = split_by_lists({kCaptions}, {folder / "train"}, {folder / "val"});
   CHECK(lists.train == std::vector<std::string>{"c", "a"});
   CHECK(lists.val == std::vector<std::string>{"b"});
   CHECK(lists.test.empty());
   CHECK_FALSE(lists.drawn);
   CHECK(lists.train_captions == std::vector{kCaptions});
   CHECK(lists.val_captions == std::vector{kCaptions});
-  check_refused([&] { split_by_lists({kCaptions}, folder / "train", ""); }, ErrorKind::argument,
+  check_refused([&] { split_by_lists({kCaptions}, {folder / "train"}, {}); }, ErrorKind::argument,
                 "come together");
-  check_refused([&] { split_by_lists({kCaptions}, "", folder / "val"); }, ErrorKind::argument,
+  check_refused([&] { split_by_lists({kCaptions}, {}, {folder / "val"}); }, ErrorKind::argument,
                 "come together");
 
   CaptionsByPhoto many;

@@ -390,8 +390,9 @@ TEST_CASE("train: every option counts") {
                 tensor::format(" and {} of the encoder; 3 photos", tuned.encoder->parameter_count(true))));
   check_same_run(data, "third", "third_expected");
 
-  given.elsewhere({"--compat", "--encoder-mode"});  // compat_test.cc
-  given.elsewhere({"--tensorboard"});               // tensorboard_test.cc
+  given.elsewhere({"--compat", "--encoder-mode"});        // compat_test.cc
+  given.elsewhere({"--tensorboard"});                     // tensorboard_test.cc
+  given.elsewhere({"--set-weight", "--min-references"});  // train_sets_test.cc
   CHECK(given.left() == "");
 }
 

@@ -96,6 +96,33 @@ TEST_CASE("scores: the reference tools' five cases") {
   check_scores(score_captions(zeroth, captions_numbered(f8k, f8k_test, {1}), original), cases.at(4));
 }
 
+TEST_CASE("scores: several data sets have means in which each counts alike") {
+  ScoreOptions options;
+  options.split = "val.txt";
+  const Scores scores = small_scores(options);
+  Scores other = scores;
+  other.images = 1000;
+  other.bleu = {0.5, 0.25, 0.125, 0.0625};
+  other.rouge_l = 0.75;
+  other.cider = 1.5;
+  other.references_min = 3;
+  other.references_max = 7;
+  const Scores mean = mean_of(std::vector{scores, other});
+  CHECK(mean.images == 1002);
+  for (size_t n = 0; n < 4; ++n) CHECK(mean.bleu[n] == doctest::Approx((scores.bleu[n] + other.bleu[n]) / 2));
+  CHECK(mean.rouge_l == doctest::Approx((scores.rouge_l + 0.75) / 2));
+  CHECK(mean.cider == doctest::Approx((scores.cider + 1.5) / 2));
+  CHECK(mean.references_min == 1);
+  CHECK(mean.references_max == 7);
+  CHECK(mean.split == "val.txt");
+  other.split = "others.txt";
+  CHECK(mean_of(std::vector{scores, other, scores}).split == "val.txt, others.txt");
+  CHECK(to_json(mean_of(std::vector{scores})) == to_json(scores));
+  other.tokenizer = "none";
+  CHECK_THROWS_AS(mean_of(std::vector{scores, other}), tensor::Error);
+  CHECK_THROWS_AS(mean_of({}), tensor::Error);
+}
+
 TEST_CASE("scores: every number says what it means") {
   ScoreOptions options;
   options.split = "test.txt";

@@ -85,6 +85,25 @@ TEST_CASE("training: two charts with what the log says, and its best validation 
   }
 }
 
+TEST_CASE("training: several sets have a chart of their own, and the best mean its parts in words") {
+  TrainingLog log = small_log();
+  for (TrainingLog::Validation& v : log.validations)
+    v.sets = {{"flickr8k", v.cider / 2}, {"<coco>", v.cider * 1.5}};
+  const Section section = section_of(log);
+  CHECK(has(section.text,
+            "The best mean CIDEr is 0.6000, after step 300: flickr8k 0.3000, &lt;coco&gt; 0.9000."));
+  REQUIRE(section.charts.size() == 3);
+  const DrawnChart& sets = section.charts[2];
+  CHECK(sets.title == "CIDEr of each set by training step");
+  CHECK(sets.y_label == "CIDEr");
+  REQUIRE(sets.series.size() == 2);
+  CHECK(sets.series[0].name == "flickr8k");
+  check_line(sets, sets.series[0].line, {{200, 0.1}, {300, 0.3}, {400, 0.2}});
+  check_line(sets, sets.series[1].line, {{200, 0.3}, {300, 0.9}, {400, 0.6}});
+  CHECK(sets.y.front().label == "0");
+  CHECK(std::fabs(sets.across(400) - sets.right) < 0.5);
+}
+
 TEST_CASE("training: the best validation is the first of equals, and a thousand has its comma") {
   TrainingLog log = small_log();
   log.validations[1] = {1300, 4, 0.1, 0.6, true};

@@ -47,6 +47,48 @@ TEST_CASE("training takes views of the photos in turn") {
   CHECK_THROWS_AS(make_batch(toy.data, {0}, std::vector<const FeatureCache*>{}, 0), tensor::Error);
 }
 
+TEST_CASE("data sets are joined, and come apart as they were") {
+  const Toy toy;
+  Dataset red =
+      make_dataset({toy.captions}, {toy.names[0], toy.names[1], "none.jpg"}, toy.features, toy.vocabulary);
+  Dataset blue = make_dataset({toy.captions}, {toy.names[2], toy.names[1]}, toy.features, toy.vocabulary);
+  red.split = "red.txt";
+  blue.split = "blue.txt";
+  blue.without_captions = {"bare.jpg"};
+  const Dataset all = join_sets({red, blue}, {{"red", 1, ""}, {"blue", 0.5, ""}});
+  REQUIRE(all.photos.size() == 4);
+  CHECK(all.caption_count() == red.caption_count() + blue.caption_count());
+  CHECK(all.without_captions == std::vector<std::string>{"bare.jpg"});
+  CHECK(all.is_weighted());
+  for (int64_t p = 0; p < 4; ++p) {
+    const Dataset::Photo& own =
+        p < 2 ? red.photos[static_cast<size_t>(p)] : blue.photos[static_cast<size_t>(p - 2)];
+    const Dataset::Photo& joined = all.photos[static_cast<size_t>(p)];
+    CHECK(joined.name == own.name);
+    CHECK(joined.row == own.row);
+    CHECK(joined.encoded == own.encoded);
+    CHECK(all.weight_of(p) == (p < 2 ? 1 : 0.5));
+  }
+  const std::vector<Dataset> parts = parts_of(all);
+  REQUIRE(parts.size() == 2);
+  CHECK(parts[0].fingerprint() == red.fingerprint());
+  CHECK(parts[1].fingerprint() == blue.fingerprint());
+  CHECK(parts[1].split == "blue.txt");
+  CHECK(parts[1].sets.empty());
+  CHECK(parts[1].photos[0].set == 0);
+  CHECK_FALSE(join_sets({red, blue}, {{"red", 1, ""}, {"blue", 1, ""}}).is_weighted());
+  // One without a name is what it was.
+  const Dataset alone = join_sets({red}, {{"", 1, ""}});
+  CHECK(alone.sets.empty());
+  CHECK(alone.split == "red.txt");
+  CHECK(alone.weight_of(1) == 1);
+  REQUIRE(parts_of(alone).size() == 1);
+  CHECK(parts_of(alone)[0].fingerprint() == red.fingerprint());
+  CHECK_THROWS_AS(join_sets({}, {}), tensor::Error);
+  CHECK_THROWS_AS(join_sets({red}, {{"a", 1, ""}, {"b", 1, ""}}), tensor::Error);
+  CHECK_THROWS_AS(join_sets({all, red}, {{"a", 1, ""}, {"b", 1, ""}}), tensor::Error);
+}
+
 TEST_CASE("a data set's fingerprint tells names, captions and their order apart") {
   const auto of = [](const std::vector<std::pair<std::string, std::vector<std::string>>>& photos) {
     Dataset data;

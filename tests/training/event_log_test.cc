@@ -54,6 +54,22 @@ TEST_CASE("a run's event file gives the log that its log.jsonl gives") {
   CHECK_THROWS_WITH_AS(read_training_log(file), doctest::Contains("is damaged"), tensor::Error);
 }
 
+TEST_CASE("the sets of a validation stand before its means in the events") {
+  using Sets = std::vector<std::pair<std::string, double>>;
+  const TrainingLog log = log_of(
+      {scalar("Train/Loss", 4, 2), scalar("Validation/Loss/a", 4, 9), scalar("Validation/CIDEr/a", 4, 0.25f),
+       scalar("Validation/CIDEr/b", 4, 0.75f), scalar("Validation/Loss", 4, 3),
+       scalar("Validation/BLEU", 4, 0.125f), scalar("Validation/CIDEr", 4, 0.5f), scalar("Train/Loss", 8, 1),
+       scalar("Validation/CIDEr/a", 8, NAN), scalar("Validation/CIDEr/b", 8, 0.5f),
+       scalar("Validation/Loss", 8, 3), scalar("Validation/BLEU", 8, 0.125f),
+       scalar("Validation/CIDEr", 8, 0.5f), scalar("Validation/CIDEr/", 9, 0.5f)});
+  REQUIRE(log.validations.size() == 2);
+  CHECK(log.validations[0].cider == 0.5);
+  CHECK(log.validations[0].loss == 3);
+  CHECK(log.validations[0].sets == Sets{{"a", 0.25}, {"b", 0.75}});
+  CHECK(log.validations[1].sets == Sets{{"b", 0.5}});
+}
+
 TEST_CASE("the event files of a resumed run are one log: what was taken back is") {
   const tests::TemporaryFolder folder("event_log");
   for (const int64_t first : {1, 3, 5}) {

@@ -199,6 +199,46 @@ TEST_CASE("lines of a log have more than what is read") {
   CHECK(parse_training_log(validation(3, 0.1), "log").validations.size() == 1);
 }
 
+TEST_CASE("of several sets a validation has the means and each set's own") {
+  const tests::TemporaryFolder folder("log_sets");
+  ValidationReport report;
+  report.step = 7;
+  report.loss = 2;
+  report.scores.cider = 0.625;
+  for (const auto& [name, cider] : {std::pair("flickr8k", 0.5), std::pair("coco_extra", 0.75)}) {
+    SetValidation set;
+    set.set = name;
+    set.loss = 4 * cider;
+    set.scores.cider = cider;
+    set.scores.references_min = 1;
+    set.scores.references_max = 6;
+    report.sets.push_back(set);
+  }
+  const TrainingLogWriter writer(folder.path / "log.jsonl");
+  writer.add(report);
+  const tensor::io::Json line = tests::read_json(text_of(folder.path / "log.jsonl"));
+  CHECK(line.at("CIDEr") == 0.625);
+  CHECK(line.at("sets").keys() == std::vector<std::string>{"flickr8k", "coco_extra"});
+  CHECK(line.at("sets").at("coco_extra").at("CIDEr") == 0.75);
+  CHECK(line.at("sets").at("coco_extra").at("loss") == 3.0);
+  const TrainingLog log = read_training_log(folder.path / "log.jsonl");
+  REQUIRE(log.validations.size() == 1);
+  CHECK(log.validations[0].cider == 0.625);
+  CHECK(log.validations[0].sets ==
+        std::vector<std::pair<std::string, double>>{{"flickr8k", 0.5}, {"coco_extra", 0.75}});
+  // It is taken back as any other.
+  writer.rewind(7, 6);
+  CHECK(text_of(folder.path / "log.jsonl").empty());
+  // One set alone has none.
+  report.sets.clear();
+  writer.add(report);
+  CHECK(tests::read_json(text_of(folder.path / "log.jsonl")).find("sets") == nullptr);
+  const std::string begin = "{\"validation\":true,\"step\":2,\"loss\":1,\"BLEU-4\":0,\"CIDEr\":0,\"sets\":";
+  check_refused(begin + "3}", "log.jsonl:1: \"sets\" is no JSON object");
+  check_refused(begin + "{\"a\":{}}}", "log.jsonl:1: a: \"CIDEr\" is missing");
+  check_refused(begin + "{\"a\":{\"CIDEr\":null}}}", "log.jsonl:1: a: \"CIDEr\" is no finite number");
+}
+
 TEST_CASE("the first bad line of a log is named") {
   const std::string no_object = "log.jsonl:2: no JSON object, as each line of a training log is";
   for (const char* line : {"{\"step\":2,\"loss\":", "[]", "3", "null", "text", "{\"step\":2,\"loss\":NaN}",

@@ -1,0 +1,137 @@
+#include "imgcap/cli/set_files.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <string_view>
+
+#include "imgcap/data/utf8.h"
+#include "tensor/error.h"
+
+namespace imgcap::cli {
+namespace {
+
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool is_set_name(std::string_view text) {
+  return !text.empty() && is_letter_or_digit(text.front()) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_letter_or_digit(c) || c == '_' || c == '-' || c == '.'; });
+}
+
+// Everything that the text may mean, with more in front of the file from one to the next.
+std::vector<SetFile> readings(const std::string& text) {
+  std::vector<SetFile> all = {{"", text}};
+  const size_t at = text.find('=');
+  if (at != std::string::npos && is_set_name(std::string_view(text).substr(0, at)))
+    all.push_back({text.substr(0, at), text.substr(at + 1)});
+  return all;
+}
+
+FileSet* find(std::vector<FileSet>& sets, const std::string& name) {
+  const auto found =
+      std::find_if(sets.begin(), sets.end(), [&](const FileSet& set) { return set.name == name; });
+  return found == sets.end() ? nullptr : &*found;
+}
+
+// A file of a set that `first`, which decides what sets there are, does not have.
+[[noreturn]] void refuse(const std::string& verb, const std::string& flag, const SetFile& file,
+                         const std::string& first, const std::vector<FileSet>& sets) {
+  std::vector<std::string> names;
+  for (const FileSet& set : sets) names.push_back(set.name);
+  const std::string known = tensor::join(names, ", "), name = printable(file.file);
+  tensor::check(!file.set.empty(), tensor::ErrorKind::argument,
+                "{}: {} {}: of which set? {} has {}; write SET={}", verb, flag, name, first, known, name);
+  tensor::fail(tensor::ErrorKind::argument, "{}: {} {}={}: {} has no set {}{}", verb, flag, file.set, name,
+               first, file.set,
+               names.front().empty() ? "; write " + first + " " + file.set + "=FILE" : ", but " + known);
+}
+
+}  // namespace
+
+SetFile parse_set_file(const std::string& text, const std::function<bool(const std::string&)>& exists) {
+  const std::vector<SetFile> all = readings(text);
+  std::vector<SetFile> there;
+  for (const SetFile& reading : all)
+    if (!reading.file.empty() && exists(reading.file)) there.push_back(reading);
+  if (there.size() > 1)
+    tensor::fail(
+        tensor::ErrorKind::argument,
+        "{}: there is a file of this name, and {} that it may mean as well; write ./{} for the first, and "
+        "{}=./{} for the other",
+        printable(text), printable(there.back().file), printable(text), there.back().set,
+        printable(there.back().file));
+  const SetFile& meant = there.empty() ? all.back() : there.front();
+  tensor::check(!meant.file.empty(), tensor::ErrorKind::argument, "{}: no file is named behind the set",
+                printable(text));
+  return meant;
+}
+
+std::vector<SetFile> parse_set_files(const std::vector<std::string>& texts) {
+  std::vector<SetFile> all;
+  for (const std::string& text : texts)
+    all.push_back(parse_set_file(text, [](const std::string& file) {
+      std::error_code error;  // a name that is too long is none
+      return std::filesystem::exists(file, error);
+    }));
+  return all;
+}
+
+std::vector<std::string> FileSet::of(const std::string& flag) const {
+  const auto found = files.find(flag);
+  return found == files.end() ? std::vector<std::string>() : found->second;
+}
+
+std::vector<FileSet> files_by_set(const std::string& verb, const SetOption& first,
+                                  const std::vector<SetOption>& others) {
+  std::vector<FileSet> sets;
+  for (const SetFile& file : parse_set_files(first.texts)) {
+    FileSet* set = find(sets, file.set);
+    if (set == nullptr) set = &sets.emplace_back(FileSet{file.set, {}});
+    set->files[first.flag].push_back(file.file);
+  }
+  if (const FileSet* nameless = find(sets, ""); nameless != nullptr && sets.size() > 1) {
+    const std::string file = printable(nameless->of(first.flag).front());
+    tensor::fail(tensor::ErrorKind::argument, "{}: {} {}: of which set? Others have one: write SET={}", verb,
+                 first.flag, file, file);
+  }
+  for (const SetOption& option : others)
+    for (const SetFile& file : parse_set_files(option.texts)) {
+      FileSet* const set = find(sets, file.set);
+      if (set == nullptr) refuse(verb, option.flag, file, first.flag, sets);
+      set->files[option.flag].push_back(file.file);
+    }
+  if (sets.size() == 1) sets.front().name.clear();
+  return sets;
+}
+
+std::vector<std::string> without_sets(const std::vector<std::string>& texts) {
+  std::vector<std::string> files;
+  for (const SetFile& file : parse_set_files(texts)) files.push_back(file.file);
+  return files;
+}
+
+void expect_no_sets(const std::string& verb, const SetOption& option) {
+  for (const SetFile& file : parse_set_files(option.texts))
+    tensor::check(file.set.empty(), tensor::ErrorKind::argument,
+                  "{}: {} {}={}: sets are for train and eval; here it is one at a time: write {}", verb,
+                  option.flag, file.set, printable(file.file), printable(file.file));
+}
+
+SetWeight parse_set_weight(const std::string& text) {
+  const size_t at = text.find('=');
+  double weight = 0;
+  const char* const end = text.data() + text.size();
+  const bool parsed = at != std::string::npos && is_set_name(std::string_view(text).substr(0, at)) && [&] {
+    const auto [stop, error] = std::from_chars(text.data() + at + 1, end, weight);
+    return error == std::errc() && stop == end;
+  }();
+  tensor::check(parsed && weight > 0 && weight <= kMostSetWeight, tensor::ErrorKind::argument,
+                "--set-weight {}: it has to be SET=NUMBER with a number over 0 and up to {}", printable(text),
+                kMostSetWeight);
+  return {text.substr(0, at), weight};
+}
+
+}  // namespace imgcap::cli

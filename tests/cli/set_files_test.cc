@@ -1,0 +1,69 @@
+// SET=FILE: which texts are files of a set.
+#include "imgcap/cli/set_files.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "tests/cli/refused.h"
+
+using namespace imgcap::cli;
+using tests::has;
+
+namespace {
+
+SetFile parsed(const std::string& text, const std::set<std::string>& there = {}) {
+  return parse_set_file(text, [&](const std::string& file) { return there.contains(file); });
+}
+
+std::string why(const std::string& text, const std::set<std::string>& there = {}) {
+  return tests::refused([&] { parsed(text, there); }, tensor::ErrorKind::argument);
+}
+
+}  // namespace
+
+TEST_CASE("a file of a set has the set's name and = in front") {
+  CHECK(parsed("captions.csv") == SetFile{"", "captions.csv"});
+  CHECK(parsed("flickr8k=captions.csv") == SetFile{"flickr8k", "captions.csv"});
+  CHECK(parsed("a=b=c.csv") == SetFile{"a", "b=c.csv"});
+  CHECK(parsed("coco-2017_x.1=/data/a b.csv") == SetFile{"coco-2017_x.1", "/data/a b.csv"});
+  CHECK(parsed("8=../captions") == SetFile{"8", "../captions"});
+  // What no set can be called is part of the file's name, and so is what is no "=".
+  for (const char* text : {"./a=b.csv", "data/a=b.csv", "=b.csv", "-a=b", ".a=b", "_a=b", "a b=c",
+                           "\xC3\xA9=b", "a:b.csv", "C:\\a=b.csv", ""})
+    if (*text != '\0') CHECK(parsed(text) == SetFile{"", text});
+}
+
+TEST_CASE("a file whose name looks like one of a set is meant where it is there alone") {
+  CHECK(parsed("a=b.csv", {"a=b.csv"}) == SetFile{"", "a=b.csv"});
+  CHECK(parsed("a=b.csv", {"b.csv"}) == SetFile{"a", "b.csv"});
+  CHECK(parsed("a=", {"a="}) == SetFile{"", "a="});
+  CHECK(
+      why("a=b.csv", {"a=b.csv", "b.csv"}) ==
+      "a=b.csv: there is a file of this name, and b.csv that it may mean as well; write ./a=b.csv for the first, "
+      "and a=./b.csv for the other");
+  // As the sentence says.
+  const std::set<std::string> both = {"a=b.csv", "b.csv", "./a=b.csv", "./b.csv"};
+  CHECK(parsed("./a=b.csv", both) == SetFile{"", "./a=b.csv"});
+  CHECK(parsed("a=./b.csv", both) == SetFile{"a", "./b.csv"});
+  CHECK(why("a=") == "a=: no file is named behind the set");
+}
+
+TEST_CASE("files of sets are looked for on the disk") {
+  const tests::Folder folder;
+  tests::write_text(folder / "b.csv", "");
+  const std::string there = folder / "b.csv";
+  CHECK(parse_set_files({"a=" + there, there, "c=none"}) ==
+        std::vector<SetFile>{{"a", there}, {"", there}, {"c", "none"}});
+  CHECK(parse_set_files({"a=" + std::string(5000, 'x')}).front().set == "a");  // longer than any name
+}
+
+TEST_CASE("a set's weight is a number over 0") {
+  CHECK(parse_set_weight("coco_extra=0.5").set == "coco_extra");
+  CHECK(parse_set_weight("coco_extra=0.5").weight == 0.5);
+  CHECK(parse_set_weight("a=1e3").weight == 1000);
+  for (const std::string text : {"a", "a=", "=1", "a=x", "a=1x", "a=0", "a=-1", "a=nan", "a=inf", "a=1001",
+                                 "a b=1", "a=1=1", "a= 1", "1", ""})
+    CHECK(tests::refused([&] { parse_set_weight(text); }, tensor::ErrorKind::argument) ==
+          "--set-weight " + text + ": it has to be SET=NUMBER with a number over 0 and up to 1000");
+}
