@@ -73,12 +73,17 @@ void release_piece(Cache& c, Slabs::iterator slab) {
   c.slabs.erase(slab);
 }
 
+// With the lock held: the slab that the block is a piece of; end(): none.
+Slabs::iterator slab_of(Cache& c, void* block) {
+  const auto after = c.slabs.upper_bound(static_cast<std::byte*>(block));
+  if (after == c.slabs.begin()) return c.slabs.end();
+  const auto slab = std::prev(after);
+  return static_cast<std::byte*>(block) < slab->first + kSlab ? slab : c.slabs.end();
+}
+
 // With the lock held: a block to the system, or a piece to its slab.
 void give_back(Cache& c, void* block) {
-  const auto after = c.slabs.upper_bound(static_cast<std::byte*>(block));
-  if (after != c.slabs.begin())
-    if (const auto slab = std::prev(after); static_cast<std::byte*>(block) < slab->first + kSlab)
-      return release_piece(c, slab);
+  if (const auto slab = slab_of(c, block); slab != c.slabs.end()) return release_piece(c, slab);
   std::free(block);
 }
 
@@ -91,11 +96,15 @@ constexpr int64_t kSparePart = 32, kSpareBytes = 8 * kHugePage;
 // change in size, or are wanted at different moments, would keep some of each size.
 void make_room(Cache& c) {
   const AllocatorStatistics& s = c.statistics;
-  const int64_t limit = s.peak_bytes + std::max(s.peak_bytes / kSparePart, kSpareBytes);
+  const int64_t most = std::max(s.peak_bytes, s.bytes_in_use);
+  const int64_t limit = most + std::max(most / kSparePart, kSpareBytes);
   for (auto blocks = c.free_blocks.rbegin(); blocks != c.free_blocks.rend(); ++blocks) {
-    for (std::vector<void*>& free = blocks->second; !free.empty(); free.pop_back()) {
+    std::vector<void*>& free = blocks->second;
+    for (size_t i = free.size(); i-- > 0;) {
       if (s.bytes_in_use + s.bytes_cached <= limit) return;
-      give_back(c, free.back());
+      if (slab_of(c, free[i]) != c.slabs.end()) continue;  // its memory would stay
+      std::free(free[i]);
+      free.erase(free.begin() + static_cast<std::ptrdiff_t>(i));
       c.statistics.bytes_cached -= blocks->first;
     }
   }
@@ -127,6 +136,11 @@ void* cut(int64_t size) {
   return open_slab = block;
 }
 
+// With the lock held.
+void note_peak(Cache& c) {
+  c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
+}
+
 void* allocate_block(int64_t bytes) {
   check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
   const int64_t size = size_class(bytes);
@@ -136,12 +150,12 @@ void* allocate_block(int64_t bytes) {
     c.statistics.bytes_in_use += size;
     c.statistics.blocks_in_use += 1;
     c.statistics.blocks_handed_out += 1;
-    c.statistics.peak_bytes = std::max(c.statistics.peak_bytes, c.statistics.bytes_in_use);
     const auto found = c.free_blocks.find(size);
     if (found != c.free_blocks.end() && !found->second.empty()) {
       void* block = found->second.back();
       found->second.pop_back();
       c.statistics.bytes_cached -= size;
+      note_peak(c);
       return block;
     }
     make_room(c);
@@ -152,12 +166,13 @@ void* allocate_block(int64_t bytes) {
     empty_cache();
     block = system_allocate(size);
   }
+  const std::lock_guard lock(c.mutex);
   if (block == nullptr) {
-    const std::lock_guard lock(c.mutex);
     c.statistics.bytes_in_use -= size;
     c.statistics.blocks_in_use -= 1;
     fail(ErrorKind::io, "allocate: the system has no {} bytes of memory left", size);
   }
+  note_peak(c);
   return block;
 }
 

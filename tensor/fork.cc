@@ -46,6 +46,7 @@ void unlock_all() {
 }
 
 void unlock_in_child() {
+  inside = own();  // a thread that the child does not have may just have been asking to come in
   for (const Held& h : registry().held)
     if (h.in_child != nullptr) h.in_child();
   unlock_all();

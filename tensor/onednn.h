@@ -4,7 +4,7 @@
 namespace tensor {
 
 // oneDNN is built in, and the environment does not say IMGCAP_WITHOUT_ONEDNN=1, which makes the program compute
-// as a build without oneDNN does. Asked once, at the first call.
+// as a build without oneDNN does. Asked once, when the program is loaded.
 bool uses_onednn();
 
 }  // namespace tensor

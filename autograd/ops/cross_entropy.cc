@@ -36,14 +36,24 @@ class CrossEntropyBackward final : public OnceDifferentiable {
         weight_(save(weight)) {}
 
   std::vector<Tensor> apply_once(const std::vector<Tensor>& g) override {
-    const Tensor logits = saved(logits_).data(), targets = saved(targets_).data();
+    Tensor logits, targets = saved(targets_).data();
+    // A leaf's memory may be somebody's, whom it only reads.
+    bool own = false;
+    {
+      const Variable input = saved(logits_);
+      logits = input.data();
+      own = input.grad_fn() != nullptr;
+    }
     const Variable weight = saved(weight_);
     Tensor row_gradient = empty_like(logits, targets.shape());
     if (divisor_ > 0)
       row_gradient.copy_(divided(g[0], divisor_));  // one for all rows broadcasts
     else
       row_gradient.zero_();
-    const bool own = release_for_writing() && logits.is_unique() && logits.is_contiguous();
+    own = release_for_writing() && own;
+    // A copy that is made and dropped: after that, what a thread that held the tensor did with it has happened.
+    { const Tensor seen = logits; }
+    own = own && logits.is_unique() && logits.is_contiguous();
     const Tensor x = logits.contiguous();
     Tensor dlogits = own ? logits : empty_like(x, x.shape());
     tensor::kernels::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),

@@ -211,11 +211,13 @@ void run_all(const Options& o) {
 }
 
 void run(Options o) {
-  // For this process and those that it starts, before the first product.
+  // For the processes that it starts: this one read it when it was loaded.
   if (o.without_onednn) setenv("IMGCAP_WITHOUT_ONEDNN", "1", 1);
   tensor::check(!o.scale || !o.worker.empty() || o.precision == Precision::f32, tensor::ErrorKind::argument,
                 "bench: --scale measures in f32; leave out --precision");
-  if (o.precision == Precision::automatic) o.precision = choose_precision().precision;
+  // Without oneDNN 16 bits are emulated.
+  if (o.precision == Precision::automatic)
+    o.precision = o.without_onednn ? Precision::f32 : choose_precision().precision;
   if (o.worker == kMachine) return print_line(to_json(bench::describe_machine()));
   if (!o.worker.empty() && o.scale) return run_scale_worker(o.worker, scale_request(o));
   if (!o.worker.empty()) {

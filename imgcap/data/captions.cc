@@ -159,7 +159,9 @@ int64_t rename_images_by_id(CaptionFile& results, const CaptionFile& references)
     ++renamed;
   };
   for (auto& caption : results.captions) rename(caption.image);
-  return renamed;
+  const int64_t captions = renamed;
+  for (std::string& image : results.failed) rename(image);
+  return captions;
 }
 
 void rename_images(std::vector<Caption>& captions, const PhotoNames& photos, const std::string& file) {

@@ -56,6 +56,9 @@ std::vector<int64_t> forbidden(const DecodingOptions& options) {
   return tokens;
 }
 
+// Numbers of attention that room is made for beforehand: of many long captions it grows.
+constexpr size_t kUsualAlphas = size_t{1} << 22;
+
 Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, int64_t beams,
                const char* op)
     : decoder_(decoder),
@@ -64,13 +67,14 @@ Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& 
       state_(decoder.start(features)),
       rows_(features.size(0)) {
   if (options.rules.given()) rules_.emplace(options.rules, options.max_words);
-  const auto steps = static_cast<size_t>(std::min(step_limit(options), kUsualWords));
+  // The original's search has a limit of its own and does not look at this one.
+  const auto steps = static_cast<size_t>(std::clamp<int64_t>(options.max_words, 0, kUsualWords - 1) + 1);
   const auto most_rows = static_cast<size_t>(rows_ * beams);
   nodes_.reserve((steps + 1) * most_rows);  // of those that are open, and one <eos> each
   path_.reserve(steps);
-  if (!options.attention) return;
+  if (!options.attention || decoder.config().kind != DecoderKind::attention) return;
   step_alphas_.reserve(steps);
-  alphas_.reserve(steps * most_rows * static_cast<size_t>(features.size(1)));
+  alphas_.reserve(std::min(steps * most_rows * static_cast<size_t>(features.size(1)), kUsualAlphas));
 }
 
 Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes) {

@@ -1,6 +1,6 @@
 // The inner kernels of dense products: a few rows times a panel of packed weights, all sums in registers. For
 // convolutions with channels last (nhwc.cc), whose rows are where the pixels are, and for products with a
-// packed matrix (packed_matrix.cc), whose rows are laid out for it, too.
+// packed matrix (panel_gemm.cc), whose rows are laid out for it, too.
 #pragma once
 
 #include <algorithm>

@@ -5,6 +5,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "tensor/cpu/dense_tile.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/packed_gemm.h"
 #include "tensor/cpu/panel_gemm.h"
@@ -185,8 +186,9 @@ void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<const T> a, Matri
       return multiply_laid_out(m, n, k, alpha, a, b, beta, c);
   }
 #endif
+  // A portable build's registers are narrow, and oneDNN finds the processor's own.
   if constexpr (std::is_same_v<T, float>)
-    if (is_large(m, n, k) && alpha == 1 && (beta == 0 || beta == 1))
+    if ((!onednn || dense::kLanes > 4) && is_large(m, n, k) && alpha == 1 && (beta == 0 || beta == 1))
       return multiply_in_panels(m, n, k, a, b, beta, c);
   parallel_each(tiles_m * tiles_n, 1, [&](int64_t t) {
     const int64_t i = t % tiles_m * tile_m, j = t / tiles_m * tile_n;

@@ -106,7 +106,8 @@ void pack_panels(float* packed, int64_t k, int64_t n, MatrixView<const float> b)
 }
 
 void multiply_panels(const PanelGemm& product) {
-  if (panels_of(product.n) < kFewPanels && product.a.col == 1) return multiply_in_place(product);
+  if (product.m <= kRows && panels_of(product.n) < kFewPanels && product.a.col == 1)
+    return multiply_in_place(product);
   const int64_t pieces = (product.m + kRows - 1) / kRows;
   const auto multiply = [&](int64_t piece) {
     PanelGemm p = product;

@@ -310,6 +310,7 @@ int64_t more_memory(const std::function<void()>& f) {
 }  // namespace
 
 TEST_CASE("the last backward pass through a cross-entropy writes over logits that nobody else has") {
+  constexpr int64_t kFew = 3;
   const int64_t rows = 1024, classes = 4096, bytes = rows * classes * 4;
   const Tensor targets = Tensor::zeros({rows}, DType::i64);
   for (const bool held : {false, true}) {
@@ -326,6 +327,14 @@ TEST_CASE("the last backward pass through a cross-entropy writes over logits tha
     if (held) CHECK(values(view) == Values(classes, 1.0));
     CHECK(x.grad().data().select(0, 1).to_vector<float>()[5] == doctest::Approx(2.0 / 4096 / 1024));
   }
+  // Nor over a leaf's memory, which may be somebody's that is only lent.
+  const Values lent(static_cast<size_t>(kFew * kFew), 1.0);
+  const std::shared_ptr<const void> owner(&lent, [](const void*) {});
+  Variable leaf(Tensor::wrap(lent.data(), {kFew, kFew}, DType::f64, owner), true);
+  const Variable loss = cross_entropy(leaf, Tensor::zeros({kFew}, DType::i64));
+  leaf = Variable();
+  loss.backward();
+  CHECK(lent == Values(static_cast<size_t>(kFew * kFew), 1.0));
 }
 
 TEST_CASE(

@@ -281,7 +281,9 @@ TEST_CASE("caption formats: the number in a photo's name") {
       parse_captions(R"([{"image_id": 139, "caption": "x"}, {"image_id": 5, "caption": "y"}])", "r");
   CaptionFile references =
       parse_captions("image,caption\nCOCO_val2014_000000000139.jpg,z\na/7.jpg,z\nb/7.jpg,z\n", "f");
+  results.failed = {"139", "6"};  // the same for what has an error, which is not counted
   CHECK(imgcap::rename_images_by_id(results, references) == 1);
+  CHECK(results.failed == std::vector<std::string>{"COCO_val2014_000000000139.jpg", "6"});
   CHECK(results.captions[0].image == "COCO_val2014_000000000139.jpg");
   CHECK(results.captions[1].image == "5");
   const CaptionFile ids =

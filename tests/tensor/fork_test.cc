@@ -100,6 +100,9 @@ TEST_CASE("fork: while other threads compute and allocate") {
   const Threads three(3);
   const Busy one, two;
   for (int i = 0; i < 20; ++i) REQUIRE(in_fork([] { return computes() ? 0 : 1; }) == 0);
+  // A child's own child, too: of the threads that were asking to compute, the first child has none.
+  for (int i = 0; i < 10; ++i)
+    REQUIRE(in_fork([] { return in_fork([] { return computes() ? 0 : 1; }); }) == 0);
 }
 
 TEST_CASE("fork: waits for locks that are nobody's to hold for it") {
