@@ -6,7 +6,10 @@
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/cli/training_captions.h"
+#include "imgcap/decoding/reference_form.h"
 #include "imgcap/decoding/search_settings.h"
+#include "imgcap/metrics/diversity.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -21,6 +24,7 @@ struct Options {
   std::string checkpoint, weights, features, out;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
+  TrainingCaptions training;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
   RuleOptions rules;
@@ -41,6 +45,7 @@ void run(const Options& o, bool precision_given) {
   PhotosBySplit splits;
   const auto captions = load_captions(o.captions, &splits);
   const std::vector<std::string> names = o.photos.names(splits);
+  auto training = o.training.texts();
   const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features, encoding);
   const Dataset data = make_dataset(captions, names, features, vocabulary);
   report_without_captions(data);
@@ -51,20 +56,25 @@ void run(const Options& o, bool precision_given) {
   search.kind = o.behaviours.search;
   const auto [candidates, scores] =
       evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
+  if (training)
+    for (std::string& text : *training) text = in_form(text, vocabulary, form_of(search.kind));
+  const Diversity varied = diversity(candidates, scores.tokenizer, training ? &*training : nullptr);
+  Json json = to_json(scores);
+  add_diversity(json, varied);
   if (!o.out.empty()) {
-    Json results = Json::object({{"scores", to_json(scores)}, {"beam", o.beam}});
+    Json results = Json::object({{"scores", json}, {"beam", o.beam}});
     for (const auto& [name, text] : candidates)
       results["captions"].push_back(Json::object({{"image_id", name}, {"caption", text}}));
     tensor::io::write_file_atomically(o.out, results.dump(1) + "\n");
   }
   if (o.json) {
-    print_line(to_json(scores));
+    print_line(json);
     return;
   }
   ScoreRow row{to_string(captioner.info().decoder.kind), {}, static_cast<int>(o.beam), scores};
   if (const auto epoch = captioner.info().notes.find("epoch"); epoch != captioner.info().notes.end())
     row.epoch = std::atoi(epoch->second.c_str());
-  print(score_table({&row, 1}));
+  print(score_table({&row, 1}) + describe(varied) + "\n");
 }
 
 }  // namespace
@@ -83,6 +93,7 @@ void add_eval(Verb& app, Program& program) {
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);
+  o->training.add_options(verb);
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb] { run(*o, verb.given("--precision")); });
