@@ -14,6 +14,10 @@ namespace imgcap {
 using tensor::check;
 using tensor::ErrorKind;
 
+std::string encoder_in_the_box(const std::string& encoder, const std::string& assets) {
+  return assets + "/model/" + encoder + ".safetensors";
+}
+
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
                        ModelUse use) {
   const bool in_box = model == "attention" || model == "plain";
@@ -25,9 +29,9 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
   const bool own = !info.encoder_weights.empty();
   check(!own || weights.empty(), ErrorKind::argument,
         "{}: it has the weights of its encoder, which was trained with it; leave out --weights", file);
-  const std::string in_the_box = assets + "/model/" + info.encoder + ".safetensors";
+  const std::string boxed = encoder_in_the_box(info.encoder, assets);
   check(
-      own || !weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
+      own || !weights.empty() || std::filesystem::exists(boxed), ErrorKind::argument,
       "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
       file, info.encoder);
   // Each on a thread of its own; the decoder's errors come first.
@@ -37,7 +41,7 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
         const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
         LoadedEncoder loaded =
             own ? load_encoder(info.encoder, own_weights, file, encoder_use)
-                : load_encoder(info.encoder, weights.empty() ? in_the_box : weights, encoder_use);
+                : load_encoder(info.encoder, weights.empty() ? boxed : weights, encoder_use);
         if (frozen) loaded.encoder->compile();
         return loaded;
       });

@@ -29,6 +29,9 @@ struct LoadedModel {
 // What a model is loaded for: captions alone, or also its parameters, in f32, and the encoder's key.
 enum class ModelUse { captions, parameters };
 
+// Where the box whose folder is `assets` has the weights of an encoder, if it has them.
+std::string encoder_in_the_box(const std::string& encoder, const std::string& assets);
+
 // `model` is a checkpoint's file, which `imgcap convert` makes of the original's, too, or "attention" or
 // "plain": the models in the box, whose files are in `assets`/model. `weights` may be empty: then the
 // checkpoint's own encoder is used when it has one (it was trained with the decoder), else the one in the

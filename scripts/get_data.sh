@@ -148,4 +148,4 @@ arguments=(--captions "${captions[@]/#/$folder/}" --images "${photos[@]/#/$folde
 "$imgcap" data check "${arguments[@]}" --expect-photos "${expect[0]}" --expect-captions "${expect[1]}"
 echo
 echo "Ready. The archives may go: rm ${archives[*]/#/$folder/}"
-echo "To train: imgcap train ${arguments[*]} --weights assets/model/efficientnet_lite2.safetensors --out runs/mine"
+echo "To train: imgcap train ${arguments[*]} --out runs/mine"

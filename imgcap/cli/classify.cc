@@ -19,7 +19,8 @@ constexpr int64_t kMostBytes = int64_t{1} << 24;  // of a file of names
 constexpr int64_t kImageNet = 1000;
 
 struct Options {
-  std::string encoder = "efficientnet_lite2", weights, classes;
+  EncoderChoice encoder;
+  std::string classes;
   std::vector<std::string> images;
   int64_t top = 5;
   bool json = false;
@@ -53,16 +54,9 @@ std::vector<std::string> names_of(const Options& o, int64_t classes) {
 }
 
 void run(const Options& o, Program& program) {
-  using tensor::ErrorKind;
-  make_encoder(o.encoder, false);  // a name that is not known is told before a file that is not there
-  const std::string in_the_box = assets_folder() + "/model/" + o.encoder + ".safetensors";
-  tensor::check(!o.weights.empty() || std::filesystem::exists(in_the_box), ErrorKind::argument,
-                "classify: the weights of {} are not in the box; give them by --weights FILE", o.encoder);
-  const LoadedEncoder loaded =
-      load_encoder(o.encoder, o.weights.empty() ? in_the_box : o.weights, EncoderUse::classes);
-  say(loaded.remarks);
-  tensor::check(o.top <= loaded.encoder->classes(), ErrorKind::argument,
-                "classify: --top {}: {} has {} classes", o.top, o.encoder, loaded.encoder->classes());
+  const LoadedEncoder loaded = o.encoder.load(EncoderUse::classes);
+  tensor::check(o.top <= loaded.encoder->classes(), tensor::ErrorKind::argument,
+                "classify: --top {}: {} has {} classes", o.top, o.encoder.name, loaded.encoder->classes());
   const std::vector<std::string> names = names_of(o, loaded.encoder->classes());
   const auto top = static_cast<size_t>(o.top);
   for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
@@ -96,9 +90,7 @@ void add_classify(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "classify",
                        "The likeliest classes of photos, by number and name: a check of an encoder");
   const auto o = std::make_shared<Options>();
-  verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
-  verb.option("--weights", o->weights,
-              "The encoder's weights, .safetensors or .pth (default: the encoder in the box)");
+  o->encoder.add_options(verb);
   verb.option("images", o->images, "Photos, folders or .tar archives").required();
   verb.option("--classes", o->classes,
               "Their names, a line each (default: ImageNet's for an encoder of 1000 classes, else none)");

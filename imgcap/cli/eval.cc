@@ -7,7 +7,10 @@
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/cli/training_captions.h"
+#include "imgcap/decoding/reference_form.h"
 #include "imgcap/decoding/search_settings.h"
+#include "imgcap/metrics/diversity.h"
 #include "imgcap/training/evaluate.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -22,6 +25,7 @@ struct Options {
   std::string checkpoint, weights, features, out;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
+  TrainingCaptions training;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
   RuleOptions rules;
@@ -34,6 +38,7 @@ struct Options {
 struct Result {
   std::string set;
   Evaluation evaluation;
+  Diversity varied;
 };
 
 // "attention", or with a set "attention, flickr8k".
@@ -45,11 +50,14 @@ ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string&
   return row;
 }
 
-// The means, and with sets each one's.
+// The means, and with sets each one's. How varied captions are is a list's own.
 Json json_of(const Scores& mean, const std::vector<Result>& results) {
   Json json = to_json(mean);
-  for (const Result& result : results)
-    if (!result.set.empty()) json["sets"][result.set] = to_json(result.evaluation.scores);
+  for (const Result& result : results) {
+    Json of_set = to_json(result.evaluation.scores);
+    add_diversity(result.set.empty() ? json : of_set, result.varied);
+    if (!result.set.empty()) json["sets"][result.set] = std::move(of_set);
+  }
   return json;
 }
 
@@ -72,6 +80,9 @@ void run(const Options& o, bool precision_given) {
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
+  auto training = o.training.texts();
+  if (training)
+    for (std::string& text : *training) text = in_form(text, vocabulary, form_of(o.behaviours.search));
   SearchOptions search;
   search.beam = o.beam;
   search.max_words = o.max_words;
@@ -90,9 +101,13 @@ void run(const Options& o, bool precision_given) {
     ScoreOptions score_options;
     score_options.protocol = o.behaviours.protocol;
     score_options.split = photos.label();
-    results.push_back(
-        {set.name, evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules)});
-    scores.push_back(results.back().evaluation.scores);
+    Result& result = results.emplace_back(
+        Result{set.name,
+               evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules),
+               {}});
+    scores.push_back(result.evaluation.scores);
+    result.varied = diversity(result.evaluation.captions, result.evaluation.scores.tokenizer,
+                              training ? &*training : nullptr);
   }
   const Scores mean = mean_of(scores);
   if (!o.out.empty()) write_results(o, mean, results);
@@ -104,7 +119,10 @@ void run(const Options& o, bool precision_given) {
   for (const Result& result : results)
     rows.push_back(row_of(captioner, o, result.set, result.evaluation.scores));
   if (rows.size() > 1) rows.push_back(row_of(captioner, o, "mean", mean));
-  print(score_table(rows));
+  std::string varied;
+  for (const Result& result : results)
+    varied += (result.set.empty() ? "" : result.set + ": ") + describe(result.varied) + "\n";
+  print(score_table(rows) + varied);
 }
 
 }  // namespace
@@ -125,6 +143,7 @@ void add_eval(Verb& app, Program& program) {
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);
+  o->training.add_options(verb);
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb] { run(*o, verb.given("--precision")); });

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "imgcap/cli/cli.h"
+#include "tensor/error.h"
 
 namespace imgcap::cli {
 
@@ -21,6 +22,29 @@ std::string assets_folder() {
 LoadedModel load_model(const std::string& model, const std::string& weights, ModelUse use) {
   LoadedModel loaded = imgcap::load_model(model, weights, assets_folder(), use);
   say(loaded.encoder.remarks);
+  return loaded;
+}
+
+void EncoderChoice::add_options(Verb& verb) {
+  verb.option("--encoder", name, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
+  verb.option("--weights", weights,
+              "The encoder's weights, .safetensors or .pth (default: the encoder in the box)");
+}
+
+std::string EncoderChoice::file() const {
+  make_encoder(name, false);  // a name that is not known is told before a file that is not there
+  if (!weights.empty()) return weights;
+  const std::string boxed = encoder_in_the_box(name, assets_folder());
+  tensor::check(fs::exists(boxed), tensor::ErrorKind::argument,
+                "--encoder {}: its weights are not in the box; give them by --weights FILE", name);
+  return boxed;
+}
+
+LoadedEncoder EncoderChoice::load(EncoderUse use) const {
+  const std::string from = file();
+  LoadedEncoder loaded = load_encoder(name, from, use);
+  if (weights.empty()) say({tensor::format("encoder in the box: {}", from)});
+  say(loaded.remarks);
   return loaded;
 }
 

@@ -1,9 +1,10 @@
-// A trained model with its encoder, as the command line names it.
+// A trained model with its encoder, and an encoder alone, as the command line names them.
 #pragma once
 
 #include <string>
 
 #include "imgcap/captioner.h"
+#include "imgcap/cli/verb.h"
 
 namespace imgcap::cli {
 
@@ -14,5 +15,17 @@ LoadedModel load_model(const std::string& model, const std::string& weights,
 // The folder of the models in the box: IMGCAP_ASSETS when it is set, else ../../assets beside the program (a
 // build in the source tree) or ../share/imgcap.
 std::string assets_folder();
+
+// An encoder and its weights: --encoder and --weights, by default those in the box.
+struct EncoderChoice {
+  std::string name = "efficientnet_lite2", weights;
+
+  void add_options(Verb& verb);
+  // The weights' file. Errors: argument (the encoder is not known, the box has no weights of it and none are given).
+  std::string file() const;
+  // Says on stderr which file it is, where it was not given, and what is left out of it. Errors: those of file() and
+  // imgcap::load_encoder().
+  LoadedEncoder load(EncoderUse use = EncoderUse::features) const;
+};
 
 }  // namespace imgcap::cli

@@ -2,6 +2,7 @@
 
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/encoder_precision.h"
+#include "imgcap/cli/model_options.h"
 #include "imgcap/cli/set_files.h"
 #include "tensor/error.h"
 
@@ -9,7 +10,8 @@ namespace imgcap::cli {
 namespace {
 
 struct Options {
-  std::string encoder = "efficientnet_lite2", weights, out;
+  EncoderChoice encoder;
+  std::string out;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
   Precision precision = Precision::f32;
@@ -24,8 +26,7 @@ void run(const Options& o, bool precision_given) {
     load_captions(without_sets(o.captions), &splits);
     names = PhotoChoice{without_sets(o.photos.lists), o.photos.split}.names(splits);
   }
-  const LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
-  say(encoder.remarks);
+  const LoadedEncoder encoder = o.encoder.load();
   const EncodeOptions options = set_encoder_precision(encoder, o.precision, precision_given);
   const FeatureCache cache = load_features(encoder, o.images, names, o.out, options);
   print(tensor::format("{}: {} photos, {} places of {} channels, encoded in {}\n", o.out, cache.size(),
@@ -39,8 +40,7 @@ void add_prepare(Verb& app, Program& program) {
       add_verb(app, program, "prepare", "Decode, resize and encode photos once, into a feature cache");
   const auto o = std::make_shared<Options>();
   verb.option("--images", o->images, "Folders, files or .tar archives of photos").required();
-  verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
-  verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
+  o->encoder.add_options(verb);
   o->photos.add_options(verb, "The photos (default: all)");
   verb.option("--captions", o->captions, "Caption files, for --split");
   verb.option("--out", o->out, "The cache to write").required();

@@ -7,6 +7,7 @@
 #include "imgcap/cli/score_intervals.h"
 #include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/cli/training_captions.h"
 #include "imgcap/data/captions_write.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -20,6 +21,7 @@ struct Options {
   std::vector<std::string> references;
   std::string candidates, per_image;
   std::vector<std::string> compare;
+  TrainingCaptions training;
   Protocol protocol = Protocol::standard;
   std::optional<ScoreTokenizer> tokenizer;
   PhotoChoice photos;
@@ -52,6 +54,11 @@ ScoreOptions score_options(const Options& o) {
   return options;
 }
 
+Diversity diversity_of(const Candidates& candidates, const Scores& scores,
+                       const std::optional<std::vector<std::string>>& training) {
+  return diversity(candidates, scores.tokenizer, training ? &*training : nullptr);
+}
+
 void compare(const Options& o, const ResampleOptions& resampling) {
   const std::string &a = o.compare[0], &b = o.compare[1];
   const ScoreFiles files = read_score_files(o.references, o.compare, o.photos);
@@ -62,7 +69,12 @@ void compare(const Options& o, const ResampleOptions& resampling) {
                     b,
                     score_captions(files.candidates[0], files.references, options, images_a),
                     score_captions(files.candidates[1], files.references, options, images_b),
+                    {},
+                    {},
                     {}};
+  const auto training = o.training.texts();
+  compared.diversity_a = diversity_of(files.candidates[0], compared.a, training);
+  compared.diversity_b = diversity_of(files.candidates[1], compared.b, training);
   compared.comparison = compare_scores(images_a, images_b, resampling);
   o.json ? print_line(comparison_json(compared, resampling)) : print(comparison_text(compared, resampling));
 }
@@ -70,6 +82,7 @@ void compare(const Options& o, const ResampleOptions& resampling) {
 void score(const Options& o, const ResampleOptions& resampling) {
   if (!o.per_image.empty()) expect_writable(o.per_image);
   const ScoreFiles files = read_score_files(o.references, {o.candidates}, o.photos);
+  const auto training = o.training.texts();
   const Candidates& mine = files.candidates[0];
   const ScoreOptions options = score_options(o);
   std::vector<ImageScore> each;
@@ -77,9 +90,11 @@ void score(const Options& o, const ResampleOptions& resampling) {
   const Scores scores = of_images ? score_captions(mine, files.references, options, each)
                                   : score_captions(mine, files.references, options);
   if (!o.per_image.empty()) tensor::io::write_file_atomically(o.per_image, text_of(each, o.per_image));
+  const Diversity diversity = diversity_of(mine, scores, training);
   Json json = to_json(scores);
+  add_diversity(json, diversity);
   const ScoreRow row{file_name(o.candidates), {}, {}, scores};
-  std::string text = score_table({&row, 1});
+  std::string text = score_table({&row, 1}) + describe(diversity) + "\n";
   if (o.interval) {
     const ScoreIntervals intervals = score_intervals(each, resampling);
     add_intervals(json, intervals, resampling);
@@ -102,7 +117,9 @@ void run(const Options& o, uint64_t seed, bool samples_given) {
 }  // namespace
 
 void add_score(Verb& app, Program& program) {
-  Verb verb = add_verb(app, program, "score", "Score captions of a file against references");
+  Verb verb = add_verb(
+      app, program, "score",
+      "Score captions of a file against references (distinct-n: distinct n-grams per n-gram of all captions)");
   const auto o = std::make_shared<Options>();
   verb.option("--references", o->references, "Caption files: the references").required();
   const Option candidates =
@@ -117,6 +134,7 @@ void add_score(Verb& app, Program& program) {
   verb.flag("--interval", o->interval, "95 % intervals by the bootstrap, too (--compare has them)");
   verb.option("--samples", o->samples, "Bootstrap samples, and shuffles of the test")
       .range(1, static_cast<int>(kMaxSamples));
+  o->training.add_options(verb);
   add_score_behaviours(verb, o->protocol);
   verb.option(
           "--tokenizer", "",

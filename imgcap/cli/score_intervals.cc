@@ -35,9 +35,11 @@ void add_options(Json& json, const ResampleOptions& options) {
   json["confidence"] = kConfidence;
 }
 
-Json file_json(const std::string& file, const Scores& scores, const ScoreIntervals& intervals) {
+Json file_json(const std::string& file, const Scores& scores, const Diversity& diversity,
+               const ScoreIntervals& intervals) {
   Json json = Json::object({{"file", file}});
-  const Json values = imgcap::to_json(scores);
+  Json values = imgcap::to_json(scores);
+  add_diversity(values, diversity);
   for (size_t i = 0; i < values.size(); ++i) json.add(values.keys()[i], values.items()[i]);
   json["intervals"] = to_json(intervals.interval);
   return json;
@@ -70,6 +72,7 @@ std::string comparison_text(const Compared& compared, const ResampleOptions& opt
   }
   text += describe(compared.a) + "\n";
   if (describe(compared.b) != describe(compared.a)) text += describe(compared.b) + "\n";
+  text += tensor::format("A: {}\nB: {}\n", describe(compared.diversity_a), describe(compared.diversity_b));
   return text + made_by(options) +
          tensor::format(
              ", the same images of both files.\np: paired randomization test, two-sided, {} shuffles: how "
@@ -84,8 +87,8 @@ Json comparison_json(const Compared& compared, const ResampleOptions& options) {
     difference[kScoreNames[k]] = Json::object({{"value", c.difference[k].value},
                                                {"interval", to_json(c.difference[k].interval)},
                                                {"p", c.difference[k].p}});
-  Json json = Json::object({{"a", file_json(compared.file_a, compared.a, c.a)},
-                            {"b", file_json(compared.file_b, compared.b, c.b)},
+  Json json = Json::object({{"a", file_json(compared.file_a, compared.a, compared.diversity_a, c.a)},
+                            {"b", file_json(compared.file_b, compared.b, compared.diversity_b, c.b)},
                             {"difference", difference}});
   add_options(json, options);
   return json;

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "imgcap/metrics/diversity.h"
 #include "imgcap/metrics/resample.h"
 #include "tensor/io/json.h"
 
@@ -17,6 +18,7 @@ void add_intervals(tensor::io::Json& json, const ScoreIntervals& intervals, cons
 struct Compared {
   std::string file_a, file_b;
   Scores a, b;
+  Diversity diversity_a, diversity_b;
   Comparison comparison;
 };
 

@@ -5,6 +5,7 @@
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/model_options.h"
 #include "imgcap/cli/run_folder.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/cli/train_events.h"
@@ -26,7 +27,8 @@ constexpr std::array<const char*, 2> names_of(EncoderMode) { return {"eval", "tr
 
 struct Options {
   std::vector<std::string> captions, images, train_lists, val_lists, set_weights;
-  std::string encoder = "efficientnet_lite2", weights, out, features;
+  std::string out, features;
+  EncoderChoice encoder;
   std::string init, vocabulary, profile, tensorboard;
   EncoderMode encoder_mode = EncoderMode::eval;
   int64_t max_words = 4065, min_frequency = 5, min_references = 1;
@@ -100,8 +102,8 @@ Checkpoint first_checkpoint(const Options& o, const std::vector<TrainingSet>& se
   Checkpoint info;
   if (!o.init.empty()) {
     info = load_checkpoint(o.init);
-    tensor::check(info.encoder == o.encoder, tensor::ErrorKind::data,
-                  "{}: it was trained with {}, not with {}", o.init, info.encoder, o.encoder);
+    tensor::check(info.encoder == o.encoder.name, tensor::ErrorKind::data,
+                  "{}: it was trained with {}, not with {}", o.init, info.encoder, o.encoder.name);
     tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
                   "{}: it has an encoder of its own (--finetune); such a model cannot begin another run",
                   o.init);
@@ -123,7 +125,7 @@ Checkpoint first_checkpoint(const Options& o, const std::vector<TrainingSet>& se
     info.decoder.features = encoder.encoder->feature_channels();
     validate(info.decoder);
   }
-  info.encoder = o.encoder;
+  info.encoder = o.encoder.name;
   info.encoder_key = encoder.key;
   info.preprocessing = encoder.preprocessing;
   return info;
@@ -159,6 +161,7 @@ void settle(Options& o, const Verb& verb) {
   tensor::check(o.encoder_mode == EncoderMode::eval || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
+  o.encoder.file();
 }
 
 void tell_sizes(Trainer& trainer, DecoderKind kind, const Dataset& training, const Dataset& validation,
@@ -201,13 +204,12 @@ void run(Options o, const Verb& verb, Program& program) {
   tensor::check(o.train.batch_photos <= static_cast<int64_t>(train_photos.size()),
                 tensor::ErrorKind::argument, "train: a batch of {} photos, but there are {} to train on",
                 o.train.batch_photos, train_photos.size());
-  LoadedEncoder encoder = load_encoder(o.encoder, o.weights);
-  say(encoder.remarks);
+  LoadedEncoder encoder = o.encoder.load();
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
   Checkpoint info = first_checkpoint(o, sets, encoder);
   const Vocabulary vocabulary(info.vocabulary);
-  FeatureRequest request{.encoder_name = o.encoder,
+  FeatureRequest request{.encoder_name = o.encoder.name,
                          .cache = cache_of(o),
                          .out = o.out,
                          .images = o.images,
@@ -271,8 +273,7 @@ void add_train(Verb& app, Program& program) {
               "SET=NUMBER: multiplies the loss of a set's captions (default: 1, each caption counts once)");
   add_settings(verb, o->decoder, "", "kind", "kind");
   verb.at("--model").one_of(all_names<DecoderKind>());
-  verb.option("--encoder", o->encoder, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
-  verb.option("--weights", o->weights, "The encoder's weights (.safetensors or .pth)").required();
+  o->encoder.add_options(verb);
   verb.option("--out", o->out, "Folder for checkpoints, log and features").required();
   verb.option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");
   add_train_behaviours(verb, o->train);

@@ -55,13 +55,15 @@ TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions,
   return {names_in_lists(train_lists), names_in_lists(val_lists), {}, captions, captions, false};
 }
 
+bool is_training_split(std::string_view name) { return name == "train" || name == "restval"; }
+
 TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions,
                                     const std::map<std::string, std::vector<std::string>>& splits) {
   TrainingSplit split;
   std::string known;
   for (const auto& [name, photos] : splits) {
     known += (known.empty() ? "" : ", ") + printable(name);
-    const bool train = name == "train" || name == "restval", test = name == "test";
+    const bool train = is_training_split(name), test = name == "test";
     const bool val = name == "val" || name == "valid" || name == "validation" || name == "dev";
     if (!train && !val && !test) continue;
     std::vector<std::string>& part = train ? split.train : val ? split.val : split.test;

@@ -26,6 +26,9 @@ TrainingSplit split_by_lists(const std::vector<CaptionsByPhoto>& captions,
                              const std::vector<std::string>& train_lists,
                              const std::vector<std::string>& val_lists);
 
+// Whether a split of that name is trained on: train and Karpathy's restval.
+bool is_training_split(std::string_view name);
+
 // By the splits that the caption files have: train and restval, val (or valid, validation, dev), test.
 // Errors: argument (none to train on or to validate).
 TrainingSplit split_as_captions_say(const std::vector<CaptionsByPhoto>& captions,

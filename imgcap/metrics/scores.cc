@@ -4,12 +4,10 @@
 #include <set>
 #include <string_view>
 
-#include "imgcap/data/utf8.h"
 #include "imgcap/metrics/arguments.h"
 #include "imgcap/metrics/cider.h"
-#include "imgcap/metrics/ptb_tokenizer.h"
 #include "imgcap/metrics/rouge.h"
-#include "imgcap/metrics/words.h"
+#include "imgcap/metrics/scored_words.h"
 #include "imgcap/settings/names.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
@@ -20,24 +18,6 @@ namespace {
 
 using tensor::check;
 using tensor::ErrorKind;
-
-void append_word(std::string& out, std::string_view word) {
-  if (!out.empty()) out += ' ';
-  out += word;
-}
-
-// The words that count, separated by single blanks, where every metric splits. Each text is tokenised on its
-// own: its words do not depend on what stands beside it.
-std::string prepare(std::string_view text, const std::string& tokenizer) {
-  std::string out;
-  if (tokenizer == "ptb") {
-    for (const std::string& word : tokenize_ptb(text)) append_word(out, word);
-  } else {
-    for (const std::string_view word : split_words(text))
-      append_word(out, tokenizer == "none" ? lower_case_utf8(decode_utf8(word)) : std::string(word));
-  }
-  return out;
-}
 
 // Of the keys of `have`, those that `want` lacks.
 template <class Have, class Want>
@@ -119,9 +99,9 @@ Scores compute(const Candidates& candidates, const References& references, const
   std::vector<std::vector<std::string>> truths(texts.size());
   tensor::parallel_each(std::ssize(texts), kImagesPerTask, [&](int64_t image) {
     const auto i = static_cast<size_t>(image);
-    hypotheses[i] = prepare(*texts[i].first, scores.tokenizer);
+    hypotheses[i] = scored_words(*texts[i].first, scores.tokenizer);
     for (const std::string& reference : *texts[i].second)
-      truths[i].push_back(prepare(reference, scores.tokenizer));
+      truths[i].push_back(scored_words(reference, scores.tokenizer));
   });
   const auto [fewest, most] =
       std::minmax_element(truths.begin(), truths.end(), [](auto& a, auto& b) { return a.size() < b.size(); });

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "autograd/grad_mode.h"
+#include "imgcap/decoding/reference_form.h"
 
 namespace imgcap {
 namespace {
@@ -45,9 +46,8 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
 
 References scored_references(const Dataset& data, const Vocabulary& vocabulary, TextForm form) {
   References references = data.references();
-  if (form == TextForm::tokens)
-    for (auto& [name, texts] : references)
-      for (std::string& text : texts) text = vocabulary.decode_tokens(vocabulary.encode(text));
+  for (auto& [name, texts] : references)
+    for (std::string& text : texts) text = in_form(text, vocabulary, form);
   return references;
 }
 

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <thread>
 
+#include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 
 namespace fs = std::filesystem;
 using tensor::io::Json;
+using tests::check_refused;
 using tests::Folder;
 using tests::has;
 using tests::read_json;
@@ -46,6 +48,67 @@ TEST_CASE("the models in the box caption a photo, and are small") {
   const Result empty = run({"caption", folder / "empty"});
   CHECK(empty.code == 2);
   CHECK(has(empty.err, "no pictures in the folder"));
+}
+
+TEST_CASE(
+    "without --weights, train, prepare and classify take the encoder in the box as if its file had been named") {
+  const Folder folder;
+  const std::string photos = tests::assets() + "/photos", bear = photos + "/coco_000000000285.jpg";
+  const std::vector<std::string> given = {"--weights", tests::encoder_in_the_box()};
+  const auto with = [](std::vector<std::string> all, const std::vector<std::string>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const auto train = [&](const std::string& name, const std::vector<std::string>& more) {
+    tests::write_text(folder / "train", "coco_000000000285.jpg\n");
+    tests::write_text(folder / "val", "coco_000000000785.jpg\n");
+    return with({"train", "--captions", photos + "/captions.csv", "--images", photos, "--train-list",
+                 folder / "train", "--val-list", folder / "val", "--out", folder / name, "--model", "plain",
+                 "--embedding", "8", "--hidden", "8", "--batch", "1"},
+                more);
+  };
+  const auto prepare = [&](const std::string& name, const std::vector<std::string>& more) {
+    return with({"prepare", "--images", bear, "--out", folder / name}, more);
+  };
+  const auto classify = [&](const std::vector<std::string>& more) { return with({"classify", bear}, more); };
+
+  const std::string line =
+      "imgcap: encoder in the box: " + fs::canonical(tests::encoder_in_the_box()).string() + "\n";
+  const auto same = [&](const std::vector<std::string>& by_default, const std::vector<std::string>& named) {
+    const Result a = run(by_default), b = run(named);
+    CAPTURE(a.err);
+    CAPTURE(b.err);
+    REQUIRE(a.code == 0);
+    REQUIRE(b.code == 0);
+    CHECK(a.err == line + b.err);
+    return a.out == b.out;
+  };
+  CHECK(same(classify({}), classify(given)));
+  CHECK(same(prepare("a", {}), with(prepare("b", {}), given)) == false);  // they name their files
+  CHECK(tests::read_text(folder / "a") == tests::read_text(folder / "b"));
+  same(train("run a", {"--steps", "1"}), with(train("run b", {"--steps", "1"}), given));
+  for (const char* file : {"features", "last", "best"}) {
+    CAPTURE(file);
+    const auto of = [&](const std::string& run) {
+      return tests::read_text(folder / (run + "/" + file + ".safetensors"));
+    };
+    REQUIRE_FALSE(of("run a").empty());
+    CHECK(of("run a") == of("run b"));
+  }
+  // The run goes on with either.
+  CHECK(run(train("run b", {"--steps", "2", "--resume"})).code == 0);
+
+  // Another encoder's weights are to be given.
+  const std::vector<std::string> other = {"--encoder", "resnet50"};
+  const std::string why =
+      "imgcap: --encoder resnet50: its weights are not in the box; give them by --weights FILE\n";
+  for (const auto& command : {classify(other), prepare("none", other), train("none", other)}) {
+    const Result refused = run(command);
+    CHECK(refused.code == 2);
+    CHECK(refused.err == why);
+    CHECK_FALSE(fs::exists(folder / "none"));
+  }
+  check_refused(run(prepare("none", {"--encoder", "foo"})), "'foo' is not known");
 }
 
 TEST_CASE("Ctrl-C while photos are encoded keeps what there is") {

@@ -320,7 +320,7 @@ TEST_CASE("captions: settings are checked before anything is loaded") {
   refused({"classify", photo, "--top", "1001"}, "efficientnet_lite2 has 1000 classes");
   refused({"classify", photo, "--encoder", "resnet99"},
           "'resnet99' is not known; there are efficientnet_lite2,");
-  refused({"classify", photo, "--encoder", "resnet50"}, "the weights of resnet50 are not in the box");
+  refused({"classify", photo, "--encoder", "resnet50"}, "--encoder resnet50: its weights are not in the box");
   refused({"caption", photo, "--seed", "-2"}, "--seed");
   refused({"vocab", "build", "--captions", photo, "--out", "v", "--max-words", "-1"},
           "is not a number of 0 or more");

@@ -69,6 +69,7 @@ TEST_CASE("the box is beside the program, or where IMGCAP_ASSETS says") {
   fs::create_directories(folder / "box/model");
   fs::copy_file(tests::encoder_in_the_box(), folder / "box/model/efficientnet_lite2.safetensors");
   tests::write_small_model(folder / "box/model/attention.safetensors", DecoderKind::attention);
+  CHECK(EncoderChoice().file() == folder / "box/model/efficientnet_lite2.safetensors");
   const LoadedModel model = load_model("attention", "");
   CHECK(model.info.decoder.kind == DecoderKind::attention);
   CHECK(model.vocabulary.size() == 10);

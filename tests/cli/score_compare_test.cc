@@ -124,10 +124,12 @@ TEST_CASE("score --compare: the table for people") {
                                found.a.value[5], found.a.interval[5].low, found.a.interval[5].high,
                                found.b.value[5], found.b.interval[5].low, found.b.interval[5].high, value,
                                interval.low, interval.high, p)));
-  CHECK(std::count(text.begin(), text.end(), '\n') == 12);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 14);
   CHECK(has(text,
             "\n5 images of truths.csv, 2 references each, Treebank words (PTBTokenizer), standard protocol "
-            "(pycocoevalcap)\n95 % intervals: percentiles of 99 bootstrap samples of the images, seed 1, the "
+            "(pycocoevalcap)\nA: distinct-1 "));
+  CHECK(has(text,
+            "\n95 % intervals: percentiles of 99 bootstrap samples of the images, seed 1, the "
             "same images of both files.\n"));
   CHECK(has(text, "\np: paired randomization test, two-sided, 99 shuffles"));
   // A file and itself.

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "imgcap/decoding/sampling.h"
+#include "imgcap/metrics/diversity.h"
 #include "imgcap/report/html.h"
 #include "tensor/format.h"
 #include "tests/cli/given.h"
@@ -49,7 +50,9 @@ TEST_CASE("eval: every option counts") {
     return evaluate(*model.decoder, data, features, model.vocabulary, search, score_options);
   };
   const Evaluation expected = with(search_options(4, 5, 2));
-  CHECK(printed == read_json(to_json(expected.scores).dump()));
+  Json scores = to_json(expected.scores);
+  add_diversity(scores, diversity(expected.captions, expected.scores.tokenizer));
+  CHECK(printed == read_json(scores.dump()));
   const Json written = read_json(tests::read_text(out));
   CHECK(written.at("scores") == printed);
   CHECK(written.at("beam") == 4);
@@ -66,12 +69,15 @@ TEST_CASE("eval: every option counts") {
   score_options.protocol = Protocol::torcheval;
   SearchOptions hundred_steps = search_options(3, 30, 1);
   hundred_steps.kind = SearchKind::hundred_steps;
-  const Scores original = with(hundred_steps).scores;
-  const ScoreRow row{"plain", 3, 3, original};
-  CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == score_table({&row, 1}));
-  CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == score_table({&row, 1}));
-  given.elsewhere({"--split"});      // caption_files_test.cc
-  given.elsewhere({"--precision"});  // encoder_precision_test.cc
+  const Evaluation original = with(hundred_steps);
+  const ScoreRow row{"plain", 3, 3, original.scores};
+  const std::string said =
+      score_table({&row, 1}) + describe(diversity(original.captions, original.scores.tokenizer)) + "\n";
+  CHECK(eval(scene.plain, {"--beam", "3", "--protocol", "original"}) == said);
+  CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == said);
+  given.elsewhere({"--training", "--training-list"});  // score_diversity_test.cc
+  given.elsewhere({"--split"});                        // caption_files_test.cc
+  given.elsewhere({"--precision"});                    // encoder_precision_test.cc
   CHECK(given.left() == "");
 }
 

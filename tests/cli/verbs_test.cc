@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "imgcap/data/picture_format.h"
+#include "imgcap/metrics/diversity.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/encoder.h"
 #include "imgcap/training/encode.h"
@@ -88,17 +89,31 @@ TEST_CASE("score: every option counts") {
   options.split = "list";
   options.tokenizer = ScoreTokenizer::none;
   const Result listed = score({"--list", folder / "list", "--tokenizer", "none", "--json"});
-  CHECK(listed.out == to_json(expected(options, true)).dump() + "\n");
+  // With what is counted of the candidates, listed or all (score_diversity_test.cc).
+  const auto counted = [&](const Scores& scores, bool of_listed) {
+    Candidates mine = candidates;
+    if (!of_listed) mine["c.jpg"] = "none of these";
+    return diversity(mine, scores.tokenizer);
+  };
+  const auto json_of_listed = [&] {
+    const Scores scores = expected(options, true);
+    Json json = to_json(scores);
+    add_diversity(json, counted(scores, true));
+    return json.dump() + "\n";
+  };
+  CHECK(listed.out == json_of_listed());
   CHECK(has(listed.err, "1 rows skipped"));
   CHECK(std::count(listed.err.begin(), listed.err.end(), '\n') ==
         1);  // nothing of the files without a mistake
   options.tokenizer.reset();
-  CHECK(score({"--list", folder / "list", "--json"}).out == to_json(expected(options, true)).dump() + "\n");
+  CHECK(score({"--list", folder / "list", "--json"}).out == json_of_listed());
   options.protocol = Protocol::torcheval;
   options.split = "first";  // without a list, the first file of references says where they are from
   const ScoreRow row{"mine.csv", {}, {}, expected(options, false)};
-  CHECK(score({"--protocol", "original"}).out == score_table({&row, 1}));
+  CHECK(score({"--protocol", "original"}).out ==
+        score_table({&row, 1}) + describe(counted(row.scores, false)) + "\n");
   given.elsewhere({"--split", "--per-image"});                // caption_files_test.cc
+  given.elsewhere({"--training", "--training-list"});         // score_diversity_test.cc
   given.elsewhere({"--compare", "--interval", "--samples"});  // score_compare_test.cc
   CHECK(given.left() == "");
   refused({"score", "--references", folder / "first", "--candidates", folder / "missing"},
