@@ -73,17 +73,12 @@ void release_piece(Cache& c, Slabs::iterator slab) {
   c.slabs.erase(slab);
 }
 
-// With the lock held: the slab that the block is a piece of; end(): none.
-Slabs::iterator slab_of(Cache& c, void* block) {
-  const auto after = c.slabs.upper_bound(static_cast<std::byte*>(block));
-  if (after == c.slabs.begin()) return c.slabs.end();
-  const auto slab = std::prev(after);
-  return static_cast<std::byte*>(block) < slab->first + kSlab ? slab : c.slabs.end();
-}
-
 // With the lock held: a block to the system, or a piece to its slab.
 void give_back(Cache& c, void* block) {
-  if (const auto slab = slab_of(c, block); slab != c.slabs.end()) return release_piece(c, slab);
+  const auto after = c.slabs.upper_bound(static_cast<std::byte*>(block));
+  if (after != c.slabs.begin())
+    if (const auto slab = std::prev(after); static_cast<std::byte*>(block) < slab->first + kSlab)
+      return release_piece(c, slab);
   std::free(block);
 }
 
@@ -99,12 +94,9 @@ void make_room(Cache& c) {
   const int64_t most = std::max(s.peak_bytes, s.bytes_in_use);
   const int64_t limit = most + std::max(most / kSparePart, kSpareBytes);
   for (auto blocks = c.free_blocks.rbegin(); blocks != c.free_blocks.rend(); ++blocks) {
-    std::vector<void*>& free = blocks->second;
-    for (size_t i = free.size(); i-- > 0;) {
+    for (std::vector<void*>& free = blocks->second; !free.empty(); free.pop_back()) {
       if (s.bytes_in_use + s.bytes_cached <= limit) return;
-      if (slab_of(c, free[i]) != c.slabs.end()) continue;  // its memory would stay
-      std::free(free[i]);
-      free.erase(free.begin() + static_cast<std::ptrdiff_t>(i));
+      give_back(c, free.back());
       c.statistics.bytes_cached -= blocks->first;
     }
   }

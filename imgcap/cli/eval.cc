@@ -41,6 +41,26 @@ struct Result {
   Diversity varied;
 };
 
+// What a set is scored on.
+struct SetPhotos {
+  std::string set, label;
+  std::vector<CaptionsByPhoto> captions;
+  std::vector<std::string> names;
+};
+
+SetPhotos photos_of(const FileSet& set, const Options& o) {
+  const PhotoChoice photos{set.of("--list"), o.photos.split};
+  PhotosBySplit splits;
+  SetPhotos chosen{set.name, photos.label(), load_captions(set.of("--captions"), &splits), {}};
+  chosen.names = photos.names(splits);
+  return chosen;
+}
+
+// Errors of f begin with the set's name, where it has one.
+void about_set(const std::string& set, const std::function<void()>& f) {
+  set.empty() ? f() : tensor::about_file("set " + set, f);
+}
+
 // "attention", or with a set "attention, flickr8k".
 ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string& set, const Scores& scores) {
   const std::string kind = to_string(captioner.info().decoder.kind);
@@ -88,22 +108,30 @@ void run(const Options& o, bool precision_given) {
   search.max_words = o.max_words;
   search.length_exponent = o.length_exponent;
   search.kind = o.behaviours.search;
+  std::vector<SetPhotos> chosen;
+  std::vector<std::string> all;
+  for (const FileSet& set : sets)
+    about_set(set.name, [&] {
+      chosen.push_back(photos_of(set, o));
+      all.insert(all.end(), chosen.back().names.begin(), chosen.back().names.end());
+    });
+  // At once, so that a name that could mean another set's photo is found out.
+  const FeatureCache features = load_features(captioner.encoder(), o.images, all, o.features, encoding);
+  std::vector<Dataset> datasets;
+  for (const SetPhotos& set : chosen)
+    about_set(set.set, [&] {
+      datasets.push_back(make_dataset(set.captions, set.names, features, vocabulary));
+      report_without_captions(datasets.back());
+    });
   std::vector<Result> results;
   std::vector<Scores> scores;
-  for (const FileSet& set : sets) {
-    const PhotoChoice photos{set.of("--list"), o.photos.split};
-    PhotosBySplit splits;
-    const auto captions = load_captions(set.of("--captions"), &splits);
-    const std::vector<std::string> names = photos.names(splits);
-    const FeatureCache features = load_features(captioner.encoder(), o.images, names, o.features, encoding);
-    const Dataset data = make_dataset(captions, names, features, vocabulary);
-    report_without_captions(data);
+  for (size_t i = 0; i < chosen.size(); ++i) {
     ScoreOptions score_options;
     score_options.protocol = o.behaviours.protocol;
-    score_options.split = photos.label();
+    score_options.split = chosen[i].label;
     Result& result = results.emplace_back(
-        Result{set.name,
-               evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules),
+        Result{chosen[i].set,
+               evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, score_options, rules),
                {}});
     scores.push_back(result.evaluation.scores);
     result.varied = diversity(result.evaluation.captions, result.evaluation.scores.tokenizer,

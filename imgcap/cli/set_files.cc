@@ -16,7 +16,8 @@ bool is_letter_or_digit(char c) {
 }
 
 bool is_set_name(std::string_view text) {
-  return !text.empty() && is_letter_or_digit(text.front()) &&
+  constexpr size_t kLongest = 64;  // it becomes part of files' names
+  return !text.empty() && text.size() <= kLongest && is_letter_or_digit(text.front()) &&
          std::all_of(text.begin(), text.end(),
                      [](char c) { return is_letter_or_digit(c) || c == '_' || c == '-' || c == '.'; });
 }

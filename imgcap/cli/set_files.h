@@ -14,7 +14,7 @@ struct SetFile {
   bool operator==(const SetFile&) const = default;
 };
 
-// FILE or SET=FILE. A set's name begins with a letter or a digit and has letters, digits, "_", "-" and "."; so
+// FILE or SET=FILE. A set's name begins with a letter or a digit and has letters, digits, "_", "-" and ".", 64 at most; so
 // "./a=b.csv" is never of a set. What else may be read in both ways means the reading whose file is there, as
 // `exists` says; where neither is, the one with a set. Errors: argument (both files are there, or no file is
 // named behind the set; the text says how to write it).

@@ -110,6 +110,10 @@ Checkpoint first_checkpoint(const Options& o, const std::vector<TrainingSet>& se
     tensor::about_file(o.init, [&] { info.make_decoder(); });  // whether its weights are whole
     info.training.clear();
     info.training_tensors.clear();
+    // Scores of that run's sets, which this one need not have.
+    std::erase_if(info.notes, [](const auto& note) {
+      return note.first.starts_with("validation_cider.") || note.first.starts_with("validation_bleu4.");
+    });
     info.notes["begun_from_epoch"] = info.notes["epoch"];
     sharpen(info.weights, info.decoder, o.init_temperature);
     info.notes["init_temperature"] = tensor::format("{}", o.init_temperature);

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/set_files.h"
 #include "imgcap/cli/training_split.h"
 #include "tensor/error.h"
 
@@ -30,7 +31,7 @@ std::optional<std::vector<std::string>> TrainingCaptions::texts() const {
   if (files.empty()) return std::nullopt;
   std::vector<std::string> listed, all;
   if (!list.empty()) listed = read_image_list(list).names;
-  for (const std::string& file : files) {
+  for (const std::string& file : without_sets(files)) {
     PhotosBySplit splits;
     const std::vector<CaptionsByPhoto> captions = load_captions({file}, &splits);
     std::vector<std::string> names = listed;

@@ -3,6 +3,7 @@
 
 #include "imgcap/cli/cli.h"
 #include "imgcap/cli/photos.h"
+#include "imgcap/cli/set_files.h"
 #include "imgcap/data/captions.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/data/vocabulary.h"
@@ -22,7 +23,7 @@ struct Options {
 
 void build(const Options& o) {
   std::vector<std::string> texts;
-  for (const std::string& file : o.captions) {
+  for (const std::string& file : without_sets(o.captions)) {
     CaptionFile read = read_captions(file);
     if (read.report.skipped > 0) std::fprintf(stderr, "%s\n", printable(read.report.summary()).c_str());
     for (Caption& caption : read.captions) texts.push_back(std::move(caption.text));

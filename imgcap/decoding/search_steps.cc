@@ -72,8 +72,9 @@ Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& 
   const auto most_rows = static_cast<size_t>(rows_ * beams);
   nodes_.reserve((steps + 1) * most_rows);  // of those that are open, and one <eos> each
   path_.reserve(steps);
-  if (!options.attention || decoder.config().kind != DecoderKind::attention) return;
+  if (!options.attention) return;
   step_alphas_.reserve(steps);
+  if (decoder.config().kind != DecoderKind::attention) return;
   alphas_.reserve(std::min(steps * most_rows * static_cast<size_t>(features.size(1)), kUsualAlphas));
 }
 

@@ -49,6 +49,13 @@ TEST_CASE("a file whose name looks like one of a set is meant where it is there 
   CHECK(why("a=") == "a=: no file is named behind the set");
 }
 
+TEST_CASE("a set's name has 64 characters at most, as files are called by it") {
+  const auto none = [](const std::string&) { return false; };
+  const std::string name(64, 'a');
+  CHECK(parse_set_file(name + "=f", none) == SetFile{name, "f"});
+  CHECK(parse_set_file(name + "a=f", none) == SetFile{"", name + "a=f"});
+}
+
 TEST_CASE("files of sets are looked for on the disk") {
   const tests::Folder folder;
   tests::write_text(folder / "b.csv", "");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 
 #include "imgcap/training/encode.h"
 #include "imgcap/training/trainer.h"
@@ -335,6 +336,27 @@ TEST_CASE("train: self-critical training says what it does with photos of one re
                 "no photo of the set things has 2 captions");
   check_refused(train("left", {"--min-references", "2"}),
                 "--min-references is for --objective self-critical");
+}
+
+TEST_CASE("eval: all sets' photos are looked for at once, and errors name the set") {
+  const Data data;
+  std::filesystem::create_directories(data.folder / "two/a");
+  std::filesystem::create_directories(data.folder / "two/b");
+  for (const char* to : {"two/a/1.jpg", "two/b/1.jpg"})
+    std::filesystem::copy_file(data.photos + "/" + data.val_animals[0], data.folder / to);
+  tests::write_text(data.folder / "exact.csv", kHeader + "a/1.jpg|0|a bear\n");
+  tests::write_text(data.folder / "vague.csv", kHeader + "1.jpg|0|a ball\n");
+  tests::write_text(data.folder / "exact.txt", "a/1.jpg\n");
+  tests::write_text(data.folder / "vague.txt", "1.jpg\n");
+  const auto eval = [&](const std::vector<std::string>& lists) {
+    return run(Data::joined({"eval", "--checkpoint", "attention", "--images", data.folder / "two",
+                             "--features", data.folder / "two.safetensors", "--captions",
+                             data.of("a", "exact.csv"), data.of("b", "vague.csv"), "--list"},
+                            lists));
+  };
+  // Not a's photo, which a cache would have by then.
+  check_refused(eval({data.of("a", "exact.txt"), data.of("b", "vague.txt")}), "\"1.jpg\" means two photos");
+  check_refused(eval({data.of("a", "exact.txt")}), "set b: which photos? --list FILE or --split NAME");
 }
 
 TEST_CASE("eval scores each set and their mean; other verbs say what they do with sets") {
