@@ -52,7 +52,9 @@ class CrossEntropyBackward final : public OnceDifferentiable {
       row_gradient.zero_();
     own = release_for_writing() && own && logits.is_unique() && logits.is_contiguous();
     // A copy that is made and dropped: after that, what a thread that held the tensor did with it has happened.
-    if (own) const Tensor seen = logits;
+    if (own) {
+      const Tensor seen = logits;
+    }
     const Tensor x = logits.contiguous();
     Tensor dlogits = own ? logits : empty_like(x, x.shape());
     tensor::kernels::cross_entropy_backward(dlogits, x, targets, weight.defined() ? weight.data() : Tensor(),
