@@ -18,12 +18,17 @@ std::string encoder_in_the_box(const std::string& encoder, const std::string& as
   return assets + "/model/" + encoder + ".safetensors";
 }
 
+std::string model_file(const std::string& model, const std::string& assets) {
+  if (model != "attention" && model != "plain") return model;
+  const std::string file = assets + "/model/" + model + ".safetensors";
+  check(std::filesystem::exists(file), ErrorKind::io,
+        "{}: the {} model is not in the box; name a checkpoint's file", file, model);
+  return file;
+}
+
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
                        ModelUse use) {
-  const bool in_box = model == "attention" || model == "plain";
-  const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
-  check(!in_box || std::filesystem::exists(file), ErrorKind::io,
-        "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
+  const std::string file = model_file(model, assets);
   const bool frozen = use == ModelUse::captions;
   Checkpoint info = load_checkpoint(file, frozen ? WeightsAs::stored : WeightsAs::f32);
   const bool own = !info.encoder_weights.empty();

@@ -32,6 +32,9 @@ enum class ModelUse { captions, parameters };
 // Where the box whose folder is `assets` has the weights of an encoder, if it has them.
 std::string encoder_in_the_box(const std::string& encoder, const std::string& assets);
 
+// The checkpoint's file of `model`: the name of a model in the box, or a file. Errors: io (the box lacks it).
+std::string model_file(const std::string& model, const std::string& assets);
+
 // `model` is a checkpoint's file, which `imgcap convert` makes of the original's, too, or "attention" or
 // "plain": the models in the box, whose files are in `assets`/model. `weights` may be empty: then the
 // checkpoint's own encoder is used when it has one (it was trained with the decoder), else the one in the

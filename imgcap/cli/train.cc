@@ -12,6 +12,7 @@
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_sets.h"
 #include "imgcap/models/decoder_settings.h"
+#include "imgcap/training/new_words.h"
 #include "imgcap/training/precision.h"
 #include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
@@ -33,7 +34,7 @@ struct Options {
   EncoderMode encoder_mode = EncoderMode::eval;
   int64_t max_words = 4065, min_frequency = 5, min_references = 1;
   double init_temperature = 1;
-  bool no_characters = false, resume = false, detect_anomaly = false;
+  bool no_characters = false, no_new_words = false, resume = false, detect_anomaly = false;
   DecoderConfig decoder;
   TrainOptions train;
 };
@@ -65,14 +66,29 @@ TrainListener make_listener(ProgressLine& line, const std::string& profile, Trai
   return listener;
 }
 
+// Self-critical training is the second part of a run, whose captions had their words already.
+bool adds_words(const Options& o) {
+  return !o.init.empty() && !o.no_new_words && o.train.objective != Objective::self_critical;
+}
+
+std::string new_words_line(const std::vector<std::string>& words, int64_t min_frequency) {
+  if (words.empty())
+    return tensor::format("no new words: the model has all that stand in {} captions or more\n",
+                          min_frequency);
+  constexpr size_t kShown = 8;
+  std::string some;
+  for (size_t i = 0; i < std::min(words.size(), kShown); ++i) some += (i > 0 ? "," : "") + words[i];
+  return tensor::format("new words of the captions ({}):{}{}\n", words.size(), some,
+                        words.size() > kShown ? ", ..." : "");
+}
+
 // What an --init checkpoint decides cannot be given beside it.
 void expect_free_of_model_options(const Verb& verb) {
   const auto expect_open = [&](const char* flag) {
     tensor::check(!verb.given(flag), tensor::ErrorKind::argument,
                   "train: {} is what the checkpoint of --init says; leave it out", flag);
   };
-  for (const char* flag : {"--vocabulary", "--max-vocabulary", "--min-frequency", "--no-characters"})
-    expect_open(flag);
+  for (const char* flag : {"--vocabulary", "--max-vocabulary", "--no-characters"}) expect_open(flag);
   const DecoderConfig model;
   for_each_setting(model, [&](const Row& row, const auto&) {
     if (row.flag != no_flag) expect_open(row.flag);
@@ -96,31 +112,42 @@ SetRequest set_request(const Options& o) {
           .resume = o.resume};
 }
 
+// The model of --init as this run begins with it; `texts` are the captions to train on.
+Checkpoint initial_model(const Options& o, const std::vector<std::string>& texts) {
+  const std::string file = model_file(o.init, assets_folder());
+  Checkpoint info = load_checkpoint(file);
+  tensor::check(info.encoder == o.encoder.name, tensor::ErrorKind::data,
+                "{}: it was trained with {}, not with {}", file, info.encoder, o.encoder.name);
+  tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
+                "{}: it has an encoder of its own (--finetune); such a model cannot begin another run", file);
+  tensor::about_file(file, [&] { info.make_decoder(); });  // whether its weights are whole
+  info.training.clear();
+  info.training_tensors.clear();
+  // Scores of that run's sets, which this one need not have.
+  std::erase_if(info.notes, [](const auto& note) {
+    return note.first.starts_with("validation_cider.") || note.first.starts_with("validation_bleu4.");
+  });
+  info.notes["begun_from_epoch"] = info.notes["epoch"];
+  sharpen(info.weights, info.decoder, o.init_temperature);
+  info.notes["init_temperature"] = tensor::format("{}", o.init_temperature);
+  if (adds_words(o)) {
+    const std::vector<std::string> words = add_words(info, texts, o.min_frequency);
+    info.notes["new_words"] = tensor::format("{}", words.size());
+    tell(new_words_line(words, o.min_frequency));
+  }
+  return info;
+}
+
 // The model, vocabulary and encoder that the run begins from.
 Checkpoint first_checkpoint(const Options& o, const std::vector<TrainingSet>& sets,
                             const LoadedEncoder& encoder) {
   Checkpoint info;
+  const std::vector<std::string> texts = texts_of(sets, behaviours_of(o.train).words_of_both_parts);
   if (!o.init.empty()) {
-    info = load_checkpoint(o.init);
-    tensor::check(info.encoder == o.encoder.name, tensor::ErrorKind::data,
-                  "{}: it was trained with {}, not with {}", o.init, info.encoder, o.encoder.name);
-    tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
-                  "{}: it has an encoder of its own (--finetune); such a model cannot begin another run",
-                  o.init);
-    tensor::about_file(o.init, [&] { info.make_decoder(); });  // whether its weights are whole
-    info.training.clear();
-    info.training_tensors.clear();
-    // Scores of that run's sets, which this one need not have.
-    std::erase_if(info.notes, [](const auto& note) {
-      return note.first.starts_with("validation_cider.") || note.first.starts_with("validation_bleu4.");
-    });
-    info.notes["begun_from_epoch"] = info.notes["epoch"];
-    sharpen(info.weights, info.decoder, o.init_temperature);
-    info.notes["init_temperature"] = tensor::format("{}", o.init_temperature);
+    info = initial_model(o, texts);
   } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
-    const std::vector<std::string> texts = texts_of(sets, behaviours_of(o.train).words_of_both_parts);
     info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
   }
   if (o.init.empty()) {
@@ -165,6 +192,9 @@ void settle(Options& o, const Verb& verb) {
   tensor::check(o.encoder_mode == EncoderMode::eval || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
   if (!o.init.empty()) expect_free_of_model_options(verb);
+  tensor::check(!verb.given("--min-frequency") || o.init.empty() || adds_words(o),
+                tensor::ErrorKind::argument,
+                "train: no words are added to the model of --init; leave out --min-frequency");
   o.encoder.file();
 }
 
@@ -284,12 +314,17 @@ void add_train(Verb& app, Program& program) {
   add_choice(verb, "--encoder-mode", o->encoder_mode,
              "eval, or train: batch norm of the frozen encoder goes by each batch's statistics, and its "
              "running ones move (the original's mistake)");
-  verb.option("--init", o->init,
-              "A checkpoint to begin from: its weights, vocabulary and model options count");
+  verb.option(
+      "--init", o->init,
+      "A checkpoint to begin from, or attention or plain: the models in the box. Its weights, vocabulary "
+      "and model options count; new words of the captions get rows of their own");
   verb.option("--init-temperature", o->init_temperature,
               "Divides the vocabulary layer of the --init model: below 1 it begins surer of its words, as "
               "self-critical training wants it")
       .positive();
+  verb.flag("--no-new-words", o->no_new_words,
+            "Keeps the vocabulary of the --init model as it is (self-critical training always does)")
+      .needs(verb.at("--init"));
   verb.flag("--resume", o->resume, "Go on from OUT/last.safetensors");
   verb.option("--vocabulary", o->vocabulary, "A vocabulary file in place of one from the training captions");
   verb.option("--max-vocabulary", o->max_words, "Most words of the vocabulary (0: no limit)");

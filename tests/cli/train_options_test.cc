@@ -393,6 +393,7 @@ TEST_CASE("train: every option counts") {
   given.elsewhere({"--compat", "--encoder-mode"});        // compat_test.cc
   given.elsewhere({"--tensorboard"});                     // tensorboard_test.cc
   given.elsewhere({"--set-weight", "--min-references"});  // train_sets_test.cc
+  given.elsewhere({"--no-new-words"});                    // train_new_words_test.cc
   CHECK(given.left() == "");
 }
 
@@ -401,10 +402,9 @@ TEST_CASE("train: what the checkpoint of --init decides cannot be given beside i
   std::string help = run({"train", "--help"}).out;
   help = help.substr(help.find("\nModel:"));
   help = help.substr(0, help.find("\nTraining:"));
-  std::vector<std::string> names = {"--model", "--vocabulary", "--max-vocabulary", "--min-frequency",
-                                    "--no-characters"};
+  std::vector<std::string> names = {"--model", "--vocabulary", "--max-vocabulary", "--no-characters"};
   for (const std::string& name : tests::all_between(help, "\n  --", " ")) names.push_back("--" + name);
-  CHECK(names.size() == 5 + 11);
+  CHECK(names.size() == 4 + 11);
   for (const std::string& name : names) {
     std::vector<std::string> command = {"train", "--captions", "c", "--images", "i", "--weights",
                                         "w",     "--out",      "o", "--init",   "x", name};
