@@ -58,8 +58,8 @@ TEST_CASE("the box is beside the program, or where IMGCAP_ASSETS says") {
   const Assets assets((folder / "box").c_str());
   CHECK(assets_folder() == folder / "box");
   CHECK(refused("plain", "", ErrorKind::io) ==
-        (folder / "box/model/plain.safetensors: the plain model is not in the box; name a checkpoint with "
-                  "--model FILE"));
+        (folder / "box/model/plain.safetensors: the plain model is not in the box; name a checkpoint's "
+                  "file"));
   // A model of the user's asks for the encoder in the box.
   tests::write_small_model(folder / "mine.safetensors", DecoderKind::plain);
   CHECK(refused(folder / "mine.safetensors", "", ErrorKind::argument) ==

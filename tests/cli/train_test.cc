@@ -86,7 +86,7 @@ TEST_CASE("train, stop, resume, eval, caption, classify") {
     };
     refused("bad", {"--beam", "0"}, "beam is 0");
     refused("bad", {"--beam", "-1"}, "beam is -1");
-    refused("bad", {"--init", last}, "--layers is what the checkpoint of --init says");
+    refused("bad", {"--init", last}, "--embedding is what the checkpoint of --init says");
     const std::string log = tests::read_text(folder / "run/log.jsonl");
     const Result again = run(train("run", {"--steps", "3"}));
     CHECK(again.code == 2);
