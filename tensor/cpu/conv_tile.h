@@ -9,7 +9,7 @@
 #include <limits>
 #include <utility>
 
-#include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/panel.h"
 
 namespace tensor::cpu::conv {
 
@@ -79,7 +79,7 @@ void tile(const float* const* in, const Runs& runs, const Group& group, const fl
   for (const int64_t offset : runs.offsets) {
     const float* from[Pixels];
     for (int m = 0; m < Pixels; ++m) from[m] = in[m] + offset;
-#pragma GCC unroll 2
+    IMGCAP_UNROLL(2)
     for (int64_t k = 0; k < runs.length; ++k) {
       Vector w[Vectors];
 #pragma GCC unroll 4

@@ -5,9 +5,9 @@
 #include <optional>
 #include <type_traits>
 
-#include "tensor/cpu/dense_tile.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/packed_gemm.h"
+#include "tensor/cpu/panel.h"
 #include "tensor/cpu/panel_gemm.h"
 #include "tensor/error.h"
 #include "tensor/tensor.h"

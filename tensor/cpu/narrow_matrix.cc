@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstring>
 
-#include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/panel.h"
 #include "tensor/cpu/widen_lanes.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/panel.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {

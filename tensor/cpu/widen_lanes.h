@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #endif
 
-#include "tensor/cpu/dense_tile.h"
+#include "tensor/cpu/panel.h"
 #include "tensor/half.h"
 
 namespace tensor::cpu {

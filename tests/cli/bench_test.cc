@@ -19,6 +19,7 @@
 #include "tests/cli/program.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
+#include "tests/instrumented.h"
 #include "tests/json.h"
 
 using namespace imgcap;
@@ -106,6 +107,7 @@ bool has_made_a_file(const std::filesystem::path& folder) {
 }  // namespace
 
 TEST_CASE("bench: nothing stays behind, whatever ends it") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   const std::filesystem::path temporary = folder / "temporary";
   std::filesystem::create_directory(temporary);
@@ -163,7 +165,10 @@ TEST_CASE("bench --scale: time by work, relative to the smallest size") {
   CHECK(bench::scale_names() == Names{"batch", "hidden", "vocabulary", "threads", "score", "prepare"});
   CHECK_THROWS_WITH_AS(bench::run_scale("other", {}), doctest::Contains("there is no series 'other'"),
                        tensor::Error);
+}
 
+TEST_CASE("bench --scale: what it says of the time that it takes") {
+  SKIP_IF_INSTRUMENTED();
   const Result said =
       run({"bench", "--scale", "--only", "threads", "--calls", "1", "--threads", "2", "--json"});
   CAPTURE(said.err);

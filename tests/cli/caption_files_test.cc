@@ -8,6 +8,7 @@
 #include "tests/cli/given.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/small_model.h"
+#include "tests/instrumented.h"
 
 namespace fs = std::filesystem;
 using tensor::io::Json;
@@ -283,6 +284,7 @@ TEST_CASE("caption files: what caption prints in each format is what score reads
 }
 
 TEST_CASE("caption files: a list that Ctrl-C ends is whole JSON all the same") {
+  SKIP_IF_INSTRUMENTED();
   const Splits s;
   tests::Program program({"caption", kPhotos, "--model", s.model, "--format", "coco", "--threads", "1"});
   for (int i = 0; i < 60000 && !has(program.output(), "\"caption\""); ++i) ::usleep(1000);

@@ -6,6 +6,7 @@
 #include "tensor/io/safetensors.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
+#include "tests/instrumented.h"
 
 using tests::check_refused;
 using tests::Folder;
@@ -14,6 +15,7 @@ using tests::Result;
 using tests::run;
 
 TEST_CASE("prepare in bf16 makes a cache of its own, near f32's") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   const std::string photos = tests::assets() + "/photos";
   const auto prepare = [&](const std::string& out, const std::vector<std::string>& more) {

@@ -6,6 +6,7 @@
 #include "tensor/io/safetensors.h"
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
+#include "tests/instrumented.h"
 
 using tensor::io::Json;
 using tests::check_refused;
@@ -16,6 +17,7 @@ using tests::Result;
 using tests::run;
 
 TEST_CASE("fine-tune, eval, caption, convert") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   const std::string photos = tests::assets() + "/photos", bear = photos + "/coco_000000000285.jpg";
   tests::write_text(folder / "captions",

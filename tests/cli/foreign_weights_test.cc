@@ -11,6 +11,7 @@
 #include "tests/cli/small_model.h"
 #include "tests/cli/training_run.h"
 #include "tests/data_dir.h"
+#include "tests/instrumented.h"
 
 using tensor::io::Json;
 using tests::check_refused;
@@ -28,6 +29,7 @@ std::string golden(const std::string& name) { return (tests::source_dir() / "tes
 
 // What is expected is PyTorch's: tests/golden/make_original.py.
 TEST_CASE("the original's checkpoints become models that caption as PyTorch does") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   const Json expected = read_json(tests::read_text(golden("original.json")));
   for (const std::string kind : {"attention", "plain"}) {

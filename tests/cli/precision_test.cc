@@ -7,6 +7,7 @@
 #include "tensor/io/safetensors.h"
 #include "tensor/native_types.h"
 #include "tests/cli/training_run.h"
+#include "tests/instrumented.h"
 
 using tensor::io::Json;
 using tests::Folder;
@@ -63,6 +64,7 @@ double worst_difference(const std::vector<Json>& a, const std::vector<Json>& b) 
 }  // namespace
 
 TEST_CASE("the loss curves of f16 and bf16 follow f32's") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   for (const std::string model : {"attention", "plain"}) {
     CAPTURE(model);
@@ -99,6 +101,7 @@ TEST_CASE("the loss curves of f16 and bf16 follow f32's") {
 }
 
 TEST_CASE("gradients that overflow skip the step and halve the scale, and a resumed run goes on with it") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   // 2^32: times a gradient of 0.01 it is over f16's greatest number, 65504.
   const std::vector<std::string> options = {"--precision", "f16", "--loss-scale", "4294967296"};

@@ -5,7 +5,7 @@
 #include "tensor/io/safetensors.h"
 #include "tensor/kernels.h"
 #include "tests/cli/training_run.h"
-#include "tests/skip.h"
+#include "tests/instrumented.h"
 
 using tests::Folder;
 using tests::has;
@@ -42,9 +42,7 @@ void write_resnet50(const std::string& file) {
 }  // namespace
 
 TEST_CASE("the recipes for Flickr30k train on photos with their names") {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  SKIP("instrumented code takes minutes for ResNet50 and a decoder of 30 million parameters");
-#endif
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   std::filesystem::create_directory(folder / "photos");
   const std::vector<std::string> names = {"1000092795.jpg", "10002456.jpg",   "1000268201.jpg",

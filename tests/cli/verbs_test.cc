@@ -18,6 +18,7 @@
 #include "tests/cli/given.h"
 #include "tests/cli/small_model.h"
 #include "tests/data_dir.h"
+#include "tests/instrumented.h"
 
 using namespace imgcap;
 using tensor::io::Json;
@@ -458,6 +459,7 @@ TEST_CASE("gradcheck and ops: every option counts") {
 }
 
 TEST_CASE("bench: every option counts") {
+  SKIP_IF_INSTRUMENTED();
   const Folder folder;
   Given given({"bench"});
   const Json found = read_json(
