@@ -26,6 +26,7 @@ constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", 
 
 struct Options {
   std::string model = "attention", weights, attention;
+  EnsembleOption ensemble;
   std::vector<std::string> images;
   BeamOptions search;
   SamplingOptions sampling;
@@ -41,8 +42,9 @@ void add_to(Json& json, const PhotoCaption& caption) {
 }
 
 Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
-             bool alternatives) {
+             bool alternatives, const std::vector<std::string>& models) {
   Json json = Json::object({{"image", photo.name}});
+  if (models.size() > 1) json["models"] = models;
   add_to(json, captions.front());
   json["milliseconds"] = std::round(10 * milliseconds) / 10;
   if (alternatives) json["alternatives"] = Json::array();
@@ -81,13 +83,14 @@ void run(const Options& o, Program& program) {
   tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
                 "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
   if (o.sample) expect_draws_words(o.behaviours.search, "caption");
-  const Captioner captioner(load_model(o.model, o.weights));
+  const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
   search.kind = o.behaviours.search;
   search.rules = rules_of(o.rules, captioner.vocabulary(), search.max_words, search.kind, "caption");
-  tensor::check(!search.attention || captioner.info().decoder.kind == DecoderKind::attention,
-                ErrorKind::argument, "caption: --attention: the model {} has no attention", o.model);
+  tensor::check(!search.attention || captioner.decoder().config().kind == DecoderKind::attention,
+                ErrorKind::argument, "caption: --attention: the model {} has no attention",
+                tensor::join(captioner.models(), " + "));
   if (search.attention) expect_writable(o.attention);
   tensor::Generator generator(program.seed);
   CaptionRequest request;
@@ -115,7 +118,7 @@ void run(const Options& o, Program& program) {
     if (results)
       list.add(photo.name, best.text);
     else if (json)
-      print_line(json_of(photo, captions, milliseconds, search.nbest > 1));
+      print_line(json_of(photo, captions, milliseconds, search.nbest > 1, captioner.models()));
     else
       print(text_lines(photo, captions, milliseconds));
   };
@@ -135,6 +138,7 @@ void add_caption(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("images", o->images, "Photos, folders or .tar archives").required();
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
+  o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
   verb.at("--nbest").range(1, 1000);

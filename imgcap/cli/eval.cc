@@ -23,6 +23,7 @@ using tensor::io::Json;
 
 struct Options {
   std::string checkpoint, weights, features, out;
+  EnsembleOption ensemble;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
   TrainingCaptions training;
@@ -61,18 +62,22 @@ void about_set(const std::string& set, const std::function<void()>& f) {
   set.empty() ? f() : tensor::about_file("set " + set, f);
 }
 
-// "attention", or with a set "attention, flickr8k".
+// "attention", or with a set "attention, flickr8k"; of an ensemble "attention + mine/best".
 ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string& set, const Scores& scores) {
-  const std::string kind = to_string(captioner.info().decoder.kind);
-  ScoreRow row{set.empty() ? kind : kind + ", " + set, {}, static_cast<int>(o.beam), scores};
+  const bool one = captioner.models().size() == 1;
+  const std::string name =
+      one ? to_string(captioner.info().decoder.kind) : tensor::join(short_names(captioner.models()), " + ");
+  ScoreRow row{set.empty() ? name : name + ", " + set, {}, static_cast<int>(o.beam), scores};
+  if (!one) return row;
   if (const auto epoch = captioner.info().notes.find("epoch"); epoch != captioner.info().notes.end())
     row.epoch = std::atoi(epoch->second.c_str());
   return row;
 }
 
-// The means, and with sets each one's. How varied captions are is a list's own.
-Json json_of(const Scores& mean, const std::vector<Result>& results) {
+// The means, and with sets each one's; the models where there are several. How varied captions are is a list's own.
+Json json_of(const Scores& mean, const std::vector<Result>& results, const std::vector<std::string>& models) {
   Json json = to_json(mean);
+  if (models.size() > 1) json["models"] = models;
   for (const Result& result : results) {
     Json of_set = to_json(result.evaluation.scores);
     add_diversity(result.set.empty() ? json : of_set, result.varied);
@@ -81,8 +86,9 @@ Json json_of(const Scores& mean, const std::vector<Result>& results) {
   return json;
 }
 
-void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results) {
-  Json json = Json::object({{"scores", json_of(mean, results)}, {"beam", o.beam}});
+void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results,
+                   const std::vector<std::string>& models) {
+  Json json = Json::object({{"scores", json_of(mean, results, models)}, {"beam", o.beam}});
   for (const Result& result : results)
     for (const auto& [name, text] : result.evaluation.captions) {
       Json caption = Json::object({{"image_id", name}, {"caption", text}});
@@ -96,7 +102,8 @@ void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
   const std::vector<FileSet> sets =
       files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}});
-  const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
+  const Captioner captioner(
+      o.ensemble.load(o.checkpoint, o.weights, o.behaviours.search, "eval", ModelUse::parameters));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
   const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
@@ -138,9 +145,9 @@ void run(const Options& o, bool precision_given) {
                               training ? &*training : nullptr);
   }
   const Scores mean = mean_of(scores);
-  if (!o.out.empty()) write_results(o, mean, results);
+  if (!o.out.empty()) write_results(o, mean, results, captioner.models());
   if (o.json) {
-    print_line(json_of(mean, results));
+    print_line(json_of(mean, results, captioner.models()));
     return;
   }
   std::vector<ScoreRow> rows;
@@ -160,6 +167,7 @@ void add_eval(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("--checkpoint", o->checkpoint, "A checkpoint, or attention or plain: the models in the box")
       .required();
+  o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option("--captions", o->captions,
