@@ -20,6 +20,11 @@ std::string encoder_in_the_box(const std::string& encoder, const std::string& as
   return assets + "/model/" + encoder + ".safetensors";
 }
 
+std::string model_file(const std::string& model, const std::string& assets) {
+  const bool in_box = model == "attention" || model == "plain";
+  return in_box ? assets + "/model/" + model + ".safetensors" : model;
+}
+
 namespace {
 
 struct ReadModel {
@@ -28,9 +33,8 @@ struct ReadModel {
 };
 
 ReadModel read_model(const std::string& model, const std::string& assets, ModelUse use) {
-  const bool in_box = model == "attention" || model == "plain";
-  const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
-  check(!in_box || std::filesystem::exists(file), ErrorKind::io,
+  const std::string file = model_file(model, assets);
+  check(file == model || std::filesystem::exists(file), ErrorKind::io,
         "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
   return {model, file, load_checkpoint(file, use == ModelUse::captions ? WeightsAs::stored : WeightsAs::f32)};
 }
@@ -143,6 +147,7 @@ LoadedModel load_ensemble(const std::vector<std::string>& models, const std::str
   further.insert(further.begin(), std::move(loaded.decoder));
   loaded.decoder = std::make_unique<Ensemble>(std::move(further));
   loaded.encoder.remarks.insert(loaded.encoder.remarks.end(), remarks.begin(), remarks.end());
+  loaded.info.confidence.reset();
   loaded.models = models;
   return loaded;
 }
@@ -163,6 +168,11 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
 }
 
 namespace {
+
+std::optional<double> confidence_of(const Hypothesis& caption, const std::optional<Confidence>& fitted) {
+  if (!fitted) return std::nullopt;
+  return (*fitted)(confidence_features(caption));
+}
 
 Image red_and_blue_swapped(Image image) {
   for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
@@ -223,9 +233,10 @@ std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>&
   for (size_t i = 0; i < requests.size(); ++i) {
     const DecodingOptions& options = common_options(requests[i].search);
     for (const Hypothesis& each : found[i])
-      results[i].captions.push_back({text_of(each, model_.vocabulary, form_of(options.kind)),
-                                     each.log_probability, each.finished,
-                                     options.attention ? attention_maps(each, model_) : AttentionMaps()});
+      results[i].captions.push_back(
+          {text_of(each, model_.vocabulary, form_of(options.kind)), each.log_probability, each.finished,
+           word_probabilities(each, model_.vocabulary), confidence_of(each, model_.info.confidence),
+           options.attention ? attention_maps(each, model_) : AttentionMaps()});
     results[i].stopped = requests[i].stop != nullptr && *requests[i].stop;
   }
   return results;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct LoadedModel {
 // What a model is loaded for: captions alone, or also its parameters, in f32, and the encoder's key.
 enum class ModelUse { captions, parameters };
 
+// The file of a model as load_model() takes them.
+std::string model_file(const std::string& model, const std::string& assets);
+
 // Where the box whose folder is `assets` has the weights of an encoder, if it has them.
 std::string encoder_in_the_box(const std::string& encoder, const std::string& assets);
 
@@ -42,7 +46,7 @@ std::string encoder_in_the_box(const std::string& encoder, const std::string& as
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
                        ModelUse use = ModelUse::captions);
 
-// The models' Ensemble, with the rest of the first; one model is what load_model() gives. They have one vocabulary
+// The models' Ensemble, with the rest of the first but its confidence, which is for that alone; one model is what load_model() gives. They have one vocabulary
 // and look at photos through one encoder: of the same name and preprocessing, and where one of them has weights of
 // its own, all have the same ones. Errors: those of load_model(), argument (the models do not go together: the
 // text names what differs first).
@@ -76,7 +80,9 @@ struct PhotoCaption {
   std::string text;
   double log_probability = 0;  // Hypothesis::log_probability
   bool finished = false;       // not cut off by max_words, the rules or a stop
-  AttentionMaps attention;     // where the search asks for it and the model has some
+  std::vector<WordProbability> words;
+  std::optional<double> confidence;  // where the model has one fitted (training/confidence.h)
+  AttentionMaps attention;           // where the search asks for it and the model has some
 };
 
 struct CaptionResult {

@@ -31,6 +31,7 @@ struct Options {
   BeamOptions search;
   SamplingOptions sampling;
   RuleOptions rules;
+  double doubt = 0;
   bool sample = false, json = false;
   Format format = Format::text;
   Behaviours behaviours;
@@ -39,6 +40,10 @@ struct Options {
 void add_to(Json& json, const PhotoCaption& caption) {
   json["caption"] = caption.text;
   json["log_probability"] = caption.log_probability;
+  if (caption.confidence) json["confidence"] = *caption.confidence;
+  json["words"] = Json::array();
+  for (const auto& [word, probability] : caption.words)
+    json["words"].push_back(Json::object({{"word", word}, {"probability", probability}}));
 }
 
 Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
@@ -56,10 +61,16 @@ Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, doub
   return json;
 }
 
-std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds) {
-  std::string text =
-      tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name), captions.front().text, milliseconds);
-  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", captions[k].text);
+std::string text_of(const PhotoCaption& caption, double doubt) {
+  const bool doubtful = caption.confidence && *caption.confidence < doubt;
+  return caption.text + (doubtful ? tensor::format(" (not sure: {:.2f})", *caption.confidence) : "");
+}
+
+std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
+                       double doubt) {
+  std::string text = tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
+                                    text_of(captions.front(), doubt), milliseconds);
+  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", text_of(captions[k], doubt));
   return text;
 }
 
@@ -73,7 +84,7 @@ std::string sheet_file(const std::string& file, const std::string& photo, std::s
   return name;
 }
 
-void run(const Options& o, Program& program) {
+void run(const Options& o, bool doubts, Program& program) {
   using tensor::ErrorKind;
   const bool json = o.json || o.format == Format::json;
   const bool results = o.format == Format::coco || o.format == Format::csv;
@@ -84,6 +95,10 @@ void run(const Options& o, Program& program) {
                 "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
   if (o.sample) expect_draws_words(o.behaviours.search, "caption");
   const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
+  tensor::check(
+      !doubts || captioner.info().confidence, ErrorKind::argument, "caption: --doubt: {} has no confidence{}",
+      tensor::join(captioner.models(), " + "),
+      captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
   search.kind = o.behaviours.search;
@@ -120,7 +135,7 @@ void run(const Options& o, Program& program) {
     else if (json)
       print_line(json_of(photo, captions, milliseconds, search.nbest > 1, captioner.models()));
     else
-      print(text_lines(photo, captions, milliseconds));
+      print(text_lines(photo, captions, milliseconds, o.doubt));
   };
   try {
     for_each_photo(o.images, json, program, caption);
@@ -157,12 +172,14 @@ void add_caption(Verb& app, Program& program) {
       .needs(sample);
   verb.option("--attention", o->attention,
               "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
+  verb.option("--doubt", o->doubt, "The text says of captions whose confidence is below that it is not sure")
+      .range(0.0, 1.0);
   add_caption_behaviours(verb, o->behaviours);
   const Option format =
       add_choice(verb, "--format", o->format,
                  "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv");
   verb.flag("--json", o->json, "The same as --format json").excludes(format);
-  verb.on_run([o, &program] { run(*o, program); });
+  verb.on_run([o, verb, &program] { run(*o, verb.given("--doubt"), program); });
 }
 
 }  // namespace imgcap::cli

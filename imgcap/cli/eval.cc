@@ -1,4 +1,5 @@
 #include <memory>
+#include <optional>
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
@@ -22,7 +23,7 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, features, out;
+  std::string checkpoint, weights, features, fit, out;
   EnsembleOption ensemble;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
@@ -74,8 +75,15 @@ ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string&
   return row;
 }
 
+// How far captions can be trusted, and what came of it on these photos.
+struct Trust {
+  Confidence confidence;
+  ConfidenceMeasure measure;
+};
+
 // The means, and with sets each one's; the models where there are several. How varied captions are is a list's own.
-Json json_of(const Scores& mean, const std::vector<Result>& results, const std::vector<std::string>& models) {
+Json json_of(const Scores& mean, const std::vector<Result>& results, const std::vector<std::string>& models,
+             const std::optional<Trust>& trust) {
   Json json = to_json(mean);
   if (models.size() > 1) json["models"] = models;
   for (const Result& result : results) {
@@ -83,23 +91,48 @@ Json json_of(const Scores& mean, const std::vector<Result>& results, const std::
     add_diversity(result.set.empty() ? json : of_set, result.varied);
     if (!result.set.empty()) json["sets"][result.set] = std::move(of_set);
   }
+  if (trust) json["confidence"] = to_json(trust->measure, trust->confidence);
   return json;
 }
 
 void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results,
-                   const std::vector<std::string>& models) {
-  Json json = Json::object({{"scores", json_of(mean, results, models)}, {"beam", o.beam}});
+                   const std::vector<std::string>& models, const std::optional<Trust>& trust) {
+  Json json = Json::object({{"scores", json_of(mean, results, models, trust)}, {"beam", o.beam}});
   for (const Result& result : results)
-    for (const auto& [name, text] : result.evaluation.captions) {
+    for (size_t i = 0; const auto& [name, text] : result.evaluation.captions) {
       Json caption = Json::object({{"image_id", name}, {"caption", text}});
       if (!result.set.empty()) caption["set"] = result.set;
+      if (trust) caption["confidence"] = trust->confidence(result.evaluation.judged.at(i++).features);
       json["captions"].push_back(std::move(caption));
     }
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
 }
 
+// Of the model's own confidence or of the one that is fitted now, which is written, too; nothing where there is none.
+std::optional<Trust> trust_of(const Captioner& captioner, const std::vector<Dataset>& datasets,
+                              const FeatureCache& features, const std::vector<Result>& results,
+                              const Scores& mean, const Options& o) {
+  const bool by_photo = o.behaviours.protocol == Protocol::standard;
+  if (!by_photo || (o.fit.empty() && !captioner.info().confidence)) return std::nullopt;
+  std::vector<JudgedSet> judged;
+  for (size_t i = 0; i < results.size(); ++i)
+    judged.push_back({&datasets[i], &features, results[i].evaluation.judged});
+  const Confidence confidence =
+      o.fit.empty() ? *captioner.info().confidence : fit_confidence(judged, mean.split, o.beam);
+  if (!o.fit.empty()) copy_with_confidence(model_file(o.checkpoint), o.fit, confidence);
+  return Trust{confidence, measure_confidence(confidence, captioner.decoder(), judged)};
+}
+
 void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
+  if (!o.fit.empty()) {
+    expect_writable(o.fit);
+    tensor::check(o.ensemble.others.empty(), tensor::ErrorKind::argument,
+                  "eval: --fit-confidence: a confidence is one model's; leave out --ensemble");
+    tensor::check(
+        o.behaviours.protocol == Protocol::standard, tensor::ErrorKind::argument,
+        "eval: --fit-confidence: it goes by each photo's CIDEr, which the original's protocol has not");
+  }
   const std::vector<FileSet> sets =
       files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}});
   const Captioner captioner(
@@ -145,9 +178,10 @@ void run(const Options& o, bool precision_given) {
                               training ? &*training : nullptr);
   }
   const Scores mean = mean_of(scores);
-  if (!o.out.empty()) write_results(o, mean, results, captioner.models());
+  const std::optional<Trust> trust = trust_of(captioner, datasets, features, results, mean, o);
+  if (!o.out.empty()) write_results(o, mean, results, captioner.models(), trust);
   if (o.json) {
-    print_line(json_of(mean, results, captioner.models()));
+    print_line(json_of(mean, results, captioner.models(), trust));
     return;
   }
   std::vector<ScoreRow> rows;
@@ -157,6 +191,7 @@ void run(const Options& o, bool precision_given) {
   std::string varied;
   for (const Result& result : results)
     varied += (result.set.empty() ? "" : result.set + ": ") + describe(result.varied) + "\n";
+  if (trust) varied += describe(trust->measure, trust->confidence, mean.split) + "\n";
   print(score_table(rows) + varied);
 }
 
@@ -180,6 +215,10 @@ void add_eval(Verb& app, Program& program) {
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);
   o->training.add_options(verb);
+  verb.option(
+      "--fit-confidence", o->fit,
+      "Writes a copy of the checkpoint that says of its captions how far they can be trusted: fitted to half of "
+      "the photos; the other half shows how well it holds");
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb] { run(*o, verb.given("--precision")); });

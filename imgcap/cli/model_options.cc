@@ -26,6 +26,8 @@ LoadedModel load_model(const std::string& model, const std::string& weights, Mod
   return loaded;
 }
 
+std::string model_file(const std::string& model) { return imgcap::model_file(model, assets_folder()); }
+
 void EnsembleOption::add_option(Verb& verb) {
   verb.option("--ensemble", others,
               "More models, which caption together with the first: each next word has the mean of their "

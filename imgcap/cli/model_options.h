@@ -12,6 +12,9 @@ namespace imgcap::cli {
 LoadedModel load_model(const std::string& model, const std::string& weights,
                        ModelUse use = ModelUse::captions);
 
+// imgcap::model_file() with the models in the box.
+std::string model_file(const std::string& model);
+
 // --ensemble: models that caption together with the first.
 struct EnsembleOption {
   std::vector<std::string> others;

@@ -111,8 +111,14 @@ class Work {
     entry.encoder_parameters = captioner.encoder().encoder->parameter_count();
     entry.vocabulary = vocabulary.size();
     entry.notes = captioner.info().notes;
-    entry.scores =
-        evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules).scores;
+    Evaluation evaluation =
+        evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
+    entry.scores = std::move(evaluation.scores);
+    entry.confidence = captioner.info().confidence;
+    if (entry.confidence) {
+      const JudgedSet judged{&data, &features, std::move(evaluation.judged)};
+      entry.measure = measure_confidence(*entry.confidence, captioner.decoder(), {&judged, 1});
+    }
     report_.models.push_back(std::move(entry));
     for (ReportPhoto& photo : report_.photos) caption(photo, captioner, features, rules);
   }

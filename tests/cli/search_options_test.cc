@@ -78,6 +78,7 @@ TEST_CASE("eval: every option counts") {
   given.elsewhere({"--training", "--training-list"});  // score_diversity_test.cc
   given.elsewhere({"--split"});                        // caption_files_test.cc
   given.elsewhere({"--ensemble"});                     // ensemble_test.cc
+  given.elsewhere({"--fit-confidence"});               // confidence_test.cc
   given.elsewhere({"--precision"});                    // encoder_precision_test.cc
   CHECK(given.left() == "");
 }
@@ -174,6 +175,7 @@ TEST_CASE("caption: every option counts") {
   }
   given.elsewhere({"--format"});    // caption_files_test.cc
   given.elsewhere({"--ensemble"});  // ensemble_test.cc
+  given.elsewhere({"--doubt"});     // confidence_test.cc
   CHECK(given.left() == "");
 }
 
