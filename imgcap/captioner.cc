@@ -169,9 +169,19 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
 
 namespace {
 
-std::optional<double> confidence_of(const Hypothesis& caption, const std::optional<Confidence>& fitted) {
-  if (!fitted) return std::nullopt;
-  return (*fitted)(confidence_features(caption));
+PhotoCaption photo_caption(const Hypothesis& found, const LoadedModel& model,
+                           const DecodingOptions& options) {
+  PhotoCaption caption;
+  caption.text = text_of(found, model.vocabulary, form_of(options.kind));
+  caption.log_probability = found.log_probability;
+  caption.finished = found.finished;
+  caption.words = word_probabilities(found, model.vocabulary);
+  if (const auto& fitted = model.info.confidence) {
+    caption.confidence = (*fitted)(confidence_features(found));
+    for (WordProbability& word : caption.words) word.confidence = fitted->of_word(word.probability);
+  }
+  if (options.attention) caption.attention = attention_maps(found, model);
+  return caption;
 }
 
 Image red_and_blue_swapped(Image image) {
@@ -233,10 +243,7 @@ std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>&
   for (size_t i = 0; i < requests.size(); ++i) {
     const DecodingOptions& options = common_options(requests[i].search);
     for (const Hypothesis& each : found[i])
-      results[i].captions.push_back(
-          {text_of(each, model_.vocabulary, form_of(options.kind)), each.log_probability, each.finished,
-           word_probabilities(each, model_.vocabulary), confidence_of(each, model_.info.confidence),
-           options.attention ? attention_maps(each, model_) : AttentionMaps()});
+      results[i].captions.push_back(photo_caption(each, model_, options));
     results[i].stopped = requests[i].stop != nullptr && *requests[i].stop;
   }
   return results;

@@ -42,8 +42,11 @@ void add_to(Json& json, const PhotoCaption& caption) {
   json["log_probability"] = caption.log_probability;
   if (caption.confidence) json["confidence"] = *caption.confidence;
   json["words"] = Json::array();
-  for (const auto& [word, probability] : caption.words)
-    json["words"].push_back(Json::object({{"word", word}, {"probability", probability}}));
+  for (const WordProbability& each : caption.words) {
+    Json word = Json::object({{"word", each.word}, {"probability", each.probability}});
+    if (each.confidence) word["confidence"] = *each.confidence;
+    json["words"].push_back(std::move(word));
+  }
 }
 
 Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,

@@ -117,8 +117,9 @@ std::optional<Trust> trust_of(const Captioner& captioner, const std::vector<Data
   std::vector<JudgedSet> judged;
   for (size_t i = 0; i < results.size(); ++i)
     judged.push_back({&datasets[i], &features, results[i].evaluation.judged});
-  const Confidence confidence =
-      o.fit.empty() ? *captioner.info().confidence : fit_confidence(judged, mean.split, o.beam);
+  const Confidence confidence = o.fit.empty()
+                                    ? *captioner.info().confidence
+                                    : fit_confidence(captioner.decoder(), judged, mean.split, o.beam);
   if (!o.fit.empty()) copy_with_confidence(model_file(o.checkpoint), o.fit, confidence);
   return Trust{confidence, measure_confidence(confidence, captioner.decoder(), judged)};
 }

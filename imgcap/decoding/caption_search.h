@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -46,6 +47,7 @@ std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, Tex
 struct WordProbability {
   std::string word;
   double probability = 0;
+  std::optional<double> confidence{};  // where the model has one fitted (training/confidence.h)
   bool operator==(const WordProbability&) const = default;
 };
 

@@ -32,12 +32,12 @@ std::string fingerprint_of(std::span<const JudgedSet> sets) {
   return all.text();
 }
 
-// The captions in their common order: f(set, caption, its number).
+// The captions in their common order: f(caption, its number).
 template <class F>
 void each_caption(std::span<const JudgedSet> sets, F&& f) {
   size_t number = 0;
   for (const JudgedSet& set : sets)
-    for (const JudgedCaption& caption : set.captions) f(set, caption, number++);
+    for (const JudgedCaption& caption : set.captions) f(caption, number++);
 }
 
 template <class T>
@@ -48,19 +48,41 @@ T required(const Json& json, const char* key) {
   return found->as<T>();
 }
 
-double finite(const Json& json) {
-  check(json.is_number() && std::isfinite(json.as_double()), ErrorKind::data,
-        "its confidence has a number that is none");
-  return json.as_double();
+double number(const Json& json, const char* key) {
+  const double value = required<double>(json, key);
+  check(std::isfinite(value), ErrorKind::data, "its confidence has a number that is none");
+  return value;
 }
 
-std::vector<double> numbers(const Json& json, const char* key) {
+std::vector<double> numbers(const Json& json, const char* key, size_t count) {
   const Json* found = json.find(key);
-  check(found != nullptr && found->is_array() && found->size() == kConfidenceFeatures.size(), ErrorKind::data,
-        "its confidence has no {} {}", kConfidenceFeatures.size(), key);
+  check(found != nullptr && found->is_array() && found->size() == count, ErrorKind::data,
+        "its confidence has no {} {}", count, key);
   std::vector<double> all;
-  for (const Json& each : found->items()) all.push_back(finite(each));
+  for (const Json& each : found->items()) {
+    check(each.is_number() && std::isfinite(each.as_double()), ErrorKind::data,
+          "its confidence has a number that is none");
+    all.push_back(each.as_double());
+  }
   return all;
+}
+
+Json json_of(const LogisticModel& model) {
+  return Json::object({{"means", model.means},
+                       {"scales", model.scales},
+                       {"weights", model.weights},
+                       {"intercept", model.intercept}});
+}
+
+LogisticModel logistic_model(const Json& json, const char* key, size_t columns) {
+  const Json* found = json.find(key);
+  check(found != nullptr && found->is_object(), ErrorKind::data,
+        "its confidence has no '{}' of the right kind", key);
+  LogisticModel model{numbers(*found, "means", columns), numbers(*found, "scales", columns),
+                      numbers(*found, "weights", columns), number(*found, "intercept")};
+  for (const double scale : model.scales)
+    check(scale > 0, ErrorKind::data, "its confidence has a scale of {}", scale);
+  return model;
 }
 
 }  // namespace
@@ -74,12 +96,21 @@ ConfidenceFeatures confidence_features(const Hypothesis& caption) {
   return {sum / count, *std::min_element(tokens.begin(), tokens.end()), count};
 }
 
+double log_odds(double probability) {
+  constexpr double kLeast = 1e-6;
+  const double p = std::clamp(probability, kLeast, 1 - kLeast);
+  return std::log(p / (1 - p));
+}
+
+double Confidence::of_word(double probability) const {
+  const std::array<double, 1> x = {log_odds(probability)};
+  return words(x);
+}
+
 std::string to_json(const Confidence& c) {
   return Json::object({{"features", Json(kConfidenceFeatures)},
-                       {"means", c.model.means},
-                       {"scales", c.model.scales},
-                       {"weights", c.model.weights},
-                       {"intercept", c.model.intercept},
+                       {"captions", json_of(c.model)},
+                       {"words", json_of(c.words)},
                        {"median_cider", c.median_cider},
                        {"list", c.list},
                        {"photos", c.photos},
@@ -96,47 +127,14 @@ Confidence confidence_from_json(const std::string& text) {
   check(features != nullptr && *features == Json(kConfidenceFeatures), ErrorKind::data,
         "its confidence is made of features that this version does not know");
   Confidence c;
-  c.model.means = numbers(json, "means");
-  c.model.scales = numbers(json, "scales");
-  for (const double scale : c.model.scales)
-    check(scale > 0, ErrorKind::data, "its confidence has a scale of {}", scale);
-  c.model.weights = numbers(json, "weights");
-  c.model.intercept = required<double>(json, "intercept");
-  c.median_cider = required<double>(json, "median_cider");
-  for (const double each : {c.model.intercept, c.median_cider}) finite(each);
+  c.model = logistic_model(json, "captions", kConfidenceFeatures.size());
+  c.words = logistic_model(json, "words", 1);
+  c.median_cider = number(json, "median_cider");
   c.list = required<std::string>(json, "list");
   c.fingerprint = required<std::string>(json, "fingerprint");
   c.photos = required<int64_t>(json, "photos");
   c.beam = required<int64_t>(json, "beam");
   return c;
-}
-
-Confidence fit_confidence(std::span<const JudgedSet> sets, const std::string& list, int64_t beam) {
-  std::vector<double> ciders;
-  each_caption(sets, [&](const JudgedSet&, const JudgedCaption& c, size_t) { ciders.push_back(c.cider); });
-  check(ciders.size() >= 2, ErrorKind::argument, "confidence: {} photos are too few to fit it to",
-        ciders.size());
-  Confidence confidence;
-  confidence.median_cider = median(ciders);
-  confidence.list = list;
-  confidence.photos = std::ssize(ciders);
-  confidence.beam = beam;
-  confidence.fingerprint = fingerprint_of(sets);
-  std::vector<std::vector<double>> rows;
-  std::vector<bool> above;
-  each_caption(sets, [&](const JudgedSet&, const JudgedCaption& c, size_t number) {
-    if (number % 2 != 0) return;
-    rows.emplace_back(c.features.begin(), c.features.end());
-    above.push_back(c.cider > confidence.median_cider);
-  });
-  const auto count = std::count(above.begin(), above.end(), true);
-  check(
-      count > 0 && count < std::ssize(above), ErrorKind::argument,
-      "confidence: of the {} photos that it would be fitted to, {} have a CIDEr above the list's median of {}; it "
-      "takes some above and some not",
-      above.size(), count, confidence.median_cider);
-  confidence.model = fit_logistic(rows, above);
-  return confidence;
 }
 
 Reliability reliability_of(std::span<const Prediction> predictions) {
@@ -185,26 +183,79 @@ std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, 
   return all;
 }
 
+namespace {
+
+// Those of the photos whose number f takes.
+template <class F>
+std::vector<Prediction> words_of(Decoder& decoder, std::span<const JudgedSet> sets, F&& f) {
+  std::vector<Prediction> words;
+  size_t number = 0;
+  for (const JudgedSet& set : sets) {
+    std::set<std::string> names;
+    for (const JudgedCaption& caption : set.captions)
+      if (f(number++)) names.insert(caption.photo);
+    std::vector<int64_t> photos;
+    for (size_t i = 0; i < set.data->photos.size(); ++i)
+      if (names.contains(set.data->photos[i].name)) photos.push_back(static_cast<int64_t>(i));
+    const auto own = word_predictions(decoder, *set.data, *set.features, photos);
+    words.insert(words.end(), own.begin(), own.end());
+  }
+  return words;
+}
+
+}  // namespace
+
+Confidence fit_confidence(Decoder& decoder, std::span<const JudgedSet> sets, const std::string& list,
+                          int64_t beam) {
+  std::vector<double> ciders;
+  each_caption(sets, [&](const JudgedCaption& c, size_t) { ciders.push_back(c.cider); });
+  check(ciders.size() >= 2, ErrorKind::argument, "confidence: {} photos are too few to fit it to",
+        ciders.size());
+  Confidence confidence;
+  confidence.median_cider = median(ciders);
+  confidence.list = list;
+  confidence.photos = std::ssize(ciders);
+  confidence.beam = beam;
+  confidence.fingerprint = fingerprint_of(sets);
+  std::vector<std::vector<double>> rows;
+  std::vector<bool> above;
+  each_caption(sets, [&](const JudgedCaption& c, size_t number) {
+    if (number % 2 != 0) return;
+    rows.emplace_back(c.features.begin(), c.features.end());
+    above.push_back(c.cider > confidence.median_cider);
+  });
+  const auto count = std::count(above.begin(), above.end(), true);
+  check(
+      count > 0 && count < std::ssize(above), ErrorKind::argument,
+      "confidence: of the {} photos that it would be fitted to, {} have a CIDEr above the list's median of {}; it "
+      "takes some above and some not",
+      above.size(), count, confidence.median_cider);
+  confidence.model = fit_logistic(rows, above);
+  rows.clear();
+  std::vector<bool> right;
+  for (const Prediction& word : words_of(decoder, sets, [](size_t photo) { return photo % 2 == 0; })) {
+    rows.push_back({log_odds(word.probability)});
+    right.push_back(word.happened);
+  }
+  confidence.words = fit_logistic(rows, right);
+  return confidence;
+}
+
 ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& decoder,
                                      std::span<const JudgedSet> sets) {
   ConfidenceMeasure measure;
   measure.other_half = fingerprint_of(sets) == confidence.fingerprint;
-  std::vector<Prediction> captions, words;
-  std::map<const JudgedSet*, std::set<std::string>> shown;
-  each_caption(sets, [&](const JudgedSet& set, const JudgedCaption& caption, size_t number) {
-    if (measure.other_half && number % 2 == 0) return;
-    captions.push_back({confidence(caption.features), caption.cider > confidence.median_cider});
-    shown[&set].insert(caption.photo);
+  const auto is_shown = [&](size_t photo) { return !measure.other_half || photo % 2 == 1; };
+  std::vector<Prediction> captions;
+  each_caption(sets, [&](const JudgedCaption& caption, size_t number) {
+    if (is_shown(number))
+      captions.push_back({confidence(caption.features), caption.cider > confidence.median_cider});
   });
-  for (const auto& [set, names] : shown) {
-    std::vector<int64_t> photos;
-    for (size_t i = 0; i < set->data->photos.size(); ++i)
-      if (names.contains(set->data->photos[i].name)) photos.push_back(static_cast<int64_t>(i));
-    const auto own = word_predictions(decoder, *set->data, *set->features, photos);
-    words.insert(words.end(), own.begin(), own.end());
-  }
+  std::vector<Prediction> words = words_of(decoder, sets, is_shown);
   measure.photos = std::ssize(captions);
   measure.captions = reliability_of(captions);
+  measure.model_words = reliability_of(words);
+  for (Prediction& word : words) word.probability = confidence.of_word(word.probability);
   measure.words = reliability_of(words);
   return measure;
 }
@@ -228,9 +279,11 @@ Json json_of(const Reliability& r) {
 
 std::string describe(const ConfidenceMeasure& measure, const Confidence& confidence,
                      const std::string& list) {
-  return tensor::format("confidence ({} photos of {}{}; CIDEr above {:.3f}): captions {}; words {}",
-                        measure.photos, list, measure.other_half ? ", those that it was not fitted to" : "",
-                        confidence.median_cider, figures(measure.captions), figures(measure.words));
+  return tensor::format(
+      "confidence ({} photos of {}{}; CIDEr above {:.3f}): captions {}; words {} (the model's own: ECE {:.3f})",
+      measure.photos, list, measure.other_half ? ", those that it was not fitted to" : "",
+      confidence.median_cider, figures(measure.captions), figures(measure.words),
+      measure.model_words.calibration_error);
 }
 
 Json to_json(const ConfidenceMeasure& measure, const Confidence& confidence) {
@@ -238,7 +291,8 @@ Json to_json(const ConfidenceMeasure& measure, const Confidence& confidence) {
                        {"other_half", measure.other_half},
                        {"median_cider", confidence.median_cider},
                        {"captions", json_of(measure.captions)},
-                       {"words", json_of(measure.words)}});
+                       {"words", json_of(measure.words)},
+                       {"model_words", json_of(measure.model_words)}});
 }
 
 }  // namespace imgcap

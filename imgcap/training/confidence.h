@@ -1,5 +1,6 @@
 // How far a caption can be trusted: the probability that its CIDEr is above the median of a list of photos, from
-// what the model itself found likely.
+// what the model itself found likely. And a word: the probability that a reference goes on with it, from the model's
+// own, which training for scores makes far too high.
 #pragma once
 
 #include <array>
@@ -24,15 +25,20 @@ using ConfidenceFeatures = std::array<double, kConfidenceFeatures.size()>;
 
 ConfidenceFeatures confidence_features(const Hypothesis& caption);
 
+// log(p / (1 - p)), of a p kept a millionth from 0 and 1.
+double log_odds(double probability);
+
 // Kept in a model's checkpoint.
 struct Confidence {
   LogisticModel model;  // of kConfidenceFeatures
+  LogisticModel words;  // of log_odds() of the model's probability (Platt 1999)
   double median_cider = 0;
   // Where it was fitted: half of this list's photos, and the width of the beam that found their captions.
   std::string list, fingerprint;
   int64_t photos = 0, beam = 0;
 
   double operator()(const ConfidenceFeatures& caption) const { return model(caption); }
+  double of_word(double probability) const;
   bool operator==(const Confidence&) const = default;
 };
 
@@ -55,9 +61,11 @@ struct JudgedSet {
   std::vector<JudgedCaption> captions;
 };
 
-// Fitted to the first, third, ... caption of all sets; the median is of all. `list` is what the photos are called,
-// `beam` the search's width. Errors: argument (no caption is above the median, or all; as fit_logistic()).
-Confidence fit_confidence(std::span<const JudgedSet> sets, const std::string& list, int64_t beam);
+// Fitted to the first, third, ... caption of all sets, and to the references of their photos; the median is of all.
+// `list` is what the photos are called, `beam` the search's width. Errors: argument (no caption is above the median,
+// or all; as fit_logistic()).
+Confidence fit_confidence(Decoder& decoder, std::span<const JudgedSet> sets, const std::string& list,
+                          int64_t beam);
 
 // Probabilities that were given, beside what happened.
 struct Reliability {
@@ -71,25 +79,25 @@ struct ConfidenceMeasure {
       false;  // these are the photos of its list that it was not fitted to; else all that were given
   int64_t photos = 0;
   Reliability captions;
-  // At each place of each reference, the words before it given: the probability of the likeliest token, and whether
-  // it is the reference's (its end is a token, too).
-  Reliability words;
+  // At each place of each reference, the words before it given: the likeliest token, and whether it is the
+  // reference's (its end is a token, too). As Confidence::of_word() has them, and as the model has them.
+  Reliability words, model_words;
 };
 
 ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& decoder,
                                      std::span<const JudgedSet> sets);
 
 // The likeliest next token's probability at each place of the captions of these photos, and whether it is the
-// reference's: ConfidenceMeasure::words.
+// reference's: ConfidenceMeasure::model_words.
 std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                                          const std::vector<int64_t>& photos);
 
 // "confidence (500 photos of val.txt, those that it was not fitted to; CIDEr over .46): captions ECE .031, AUROC
-// .70; words ECE .02, AUROC .80"
+// .70; words ECE .02, AUROC .80 (the model's own: ECE .34)"
 std::string describe(const ConfidenceMeasure& measure, const Confidence& confidence, const std::string& list);
 
 // {"photos", "other_half", "median_cider", "captions": {"ECE", "AUROC", "bins": [{"count", "predicted",
-// "observed"}]}, "words": the same}
+// "observed"}]}, "words", "model_words": the same}
 tensor::io::Json to_json(const ConfidenceMeasure& measure, const Confidence& confidence);
 
 }  // namespace imgcap

@@ -79,6 +79,7 @@ TEST_CASE("a confidence is fitted, measured, kept by convert, and said by captio
     const double probability = word.at("probability").as_double();
     CHECK(probability > 0);
     CHECK(probability <= 1);
+    CHECK(word.at("confidence") == fitted->of_word(probability));
     text += (text.empty() ? "" : " ") + word.at("word").as_text();
   }
   CHECK(text == said.at("caption").as_text());

@@ -148,12 +148,13 @@ TEST_CASE("a model's confidence is shown with how often it was right, and only w
   model.measure.captions.auroc = NAN;
   model.measure.words.table[9] = {1234, 0.97, 0.875};
   model.measure.words.auroc = 0.8125;
+  model.measure.model_words.calibration_error = 0.25;
   const std::string page = render_report(report);
   CHECK(count(page, "<h2>Confidence</h2>") == 1);
   CHECK(has(
       page,
       "<h3>&lt;b&gt;</h3>\n<p>7 photos of test.txt, those that it was not fitted to. Captions: calibration "
-      "error (ECE) 0.100, AUROC -. Words: calibration error (ECE) 0.000, AUROC 0.812.</p>"));
+      "error (ECE) 0.100, AUROC -. Words: calibration error (ECE) 0.000, AUROC 0.812 (as the model has them: ECE 0.250).</p>"));
   CHECK(has(page,
             "<th scope=\"row\">0.3 to 0.4</th><td>4</td><td>0.350</td><td>0.250</td><td>0</td><td>-</td>"));
   CHECK(has(page,

@@ -61,7 +61,7 @@ std::unique_ptr<Decoder> decoder_of(const Toy& toy) {
 Confidence some_confidence() {
   const Toy toy;
   const JudgedSet set = judged(toy);
-  return fit_confidence({&set, 1}, "val.txt", 5);
+  return fit_confidence(*decoder_of(toy), {&set, 1}, "val.txt", 5);
 }
 
 }  // namespace
@@ -76,8 +76,9 @@ TEST_CASE("a caption's features: mean, lowest, tokens with the end") {
 
 TEST_CASE("a confidence is fitted to every other photo by name, against the whole list's median") {
   const Toy toy;
+  const auto decoder = decoder_of(toy);
   JudgedSet set = judged(toy);
-  const Confidence fitted = fit_confidence({&set, 1}, "val.txt", 4);
+  const Confidence fitted = fit_confidence(*decoder, {&set, 1}, "val.txt", 4);
   std::vector<double> ciders;
   std::vector<std::vector<double>> rows;
   for (size_t i = 0; i < set.captions.size(); ++i) {
@@ -89,24 +90,40 @@ TEST_CASE("a confidence is fitted to every other photo by name, against the whol
   std::vector<bool> above;
   for (size_t i = 0; i < 8; i += 2) above.push_back(set.captions[i].cider > fitted.median_cider);
   CHECK(fitted.model == fit_logistic(rows, above));
+  // Words: of the references of the same photos, from the log-odds of the model's probability.
+  std::vector<int64_t> photos;
+  for (size_t p = 0; p < 8; ++p)
+    for (size_t i = 0; i < 8; i += 2)
+      if (toy.data.photos[p].name == set.captions[i].photo) photos.push_back(static_cast<int64_t>(p));
+  rows.clear(), above.clear();
+  for (const Prediction& word : word_predictions(*decoder, toy.data, toy.features, photos)) {
+    rows.push_back({std::log(word.probability / (1 - word.probability))});
+    above.push_back(word.happened);
+  }
+  CHECK(fitted.words.intercept == doctest::Approx(fit_logistic(rows, above).intercept));
+  CHECK(fitted.words.weights[0] == doctest::Approx(fit_logistic(rows, above).weights[0]));
+  CHECK(fitted.of_word(0.25) ==
+        doctest::Approx(fit_logistic(rows, above)(std::vector<double>{std::log(0.25 / 0.75)})));
+  CHECK(std::isfinite(fitted.of_word(1)));
+  CHECK(std::isfinite(fitted.of_word(0)));
   CHECK(fitted.photos == 8);
   CHECK(fitted.beam == 4);
   CHECK(fitted.list == "val.txt");
   // The other half has no part in it.
   for (size_t i = 1; i < 8; i += 2) set.captions[i].features = {100, 200, 300};
-  CHECK(fit_confidence({&set, 1}, "val.txt", 4).model == fitted.model);
+  CHECK(fit_confidence(*decoder, {&set, 1}, "val.txt", 4).model == fitted.model);
   set.captions[2].features[0] += 1;
-  CHECK(fit_confidence({&set, 1}, "val.txt", 4).model != fitted.model);
+  CHECK(fit_confidence(*decoder, {&set, 1}, "val.txt", 4).model != fitted.model);
   // Two sets go on counting: of five and three captions the first, third, fifth, and the second of the other.
   std::vector<JudgedSet> two = {judged(toy), judged(toy)};
   two[0].captions.resize(5);
   two[1].captions.erase(two[1].captions.begin(), two[1].captions.begin() + 5);
-  CHECK(fit_confidence(two, "val.txt", 4).model == fitted.model);
+  CHECK(fit_confidence(*decoder, two, "val.txt", 4).model == fitted.model);
   for (JudgedCaption& each : set.captions) each.cider = 0.5;
   CHECK(
       refused(
           [&] {
-            fit_confidence({&set, 1}, "val.txt", 4);
+            fit_confidence(*decoder, {&set, 1}, "val.txt", 4);
           },
           tensor::ErrorKind::argument) ==
       "confidence: of the 4 photos that it would be fitted to, 0 have a CIDEr above the list's median of 0.5; it "
@@ -114,7 +131,7 @@ TEST_CASE("a confidence is fitted to every other photo by name, against the whol
   set.captions.resize(1);
   CHECK(refused(
             [&] {
-              fit_confidence({&set, 1}, "val.txt", 4);
+              fit_confidence(*decoder, {&set, 1}, "val.txt", 4);
             },
             tensor::ErrorKind::argument) == "confidence: 1 photos are too few to fit it to");
 }
@@ -123,7 +140,7 @@ TEST_CASE("it is shown on the photos that it was not fitted to, or on all of ano
   const Toy toy;
   const auto decoder = decoder_of(toy);
   const JudgedSet set = judged(toy);
-  const Confidence fitted = fit_confidence({&set, 1}, "val.txt", 4);
+  const Confidence fitted = fit_confidence(*decoder, {&set, 1}, "val.txt", 4);
   for (const bool same : {true, false}) {
     CAPTURE(same);
     Confidence confidence = fitted;
@@ -143,8 +160,12 @@ TEST_CASE("it is shown on the photos that it was not fitted to, or on all of ano
     CHECK(m.captions.auroc == doctest::Approx(auroc(captions)));
     CHECK(m.captions.calibration_error ==
           doctest::Approx(expected_calibration_error(reliability_table(captions))));
-    const auto expected = word_predictions(*decoder, toy.data, toy.features, photos);
+    auto expected = word_predictions(*decoder, toy.data, toy.features, photos);
+    CHECK(m.model_words.auroc == auroc(expected));
+    for (Prediction& word : expected) word.probability = fitted.of_word(word.probability);
     CHECK(m.words.auroc == auroc(expected));
+    CHECK(m.words.calibration_error == expected_calibration_error(reliability_table(expected)));
+    CHECK(m.words.calibration_error != m.model_words.calibration_error);
     const Json json = to_json(m, confidence);
     CHECK(json.at("photos") == m.photos);
     CHECK(json.at("other_half") == same);
@@ -215,13 +236,25 @@ TEST_CASE("a confidence comes back from its JSON to the bit, and what is none is
           "its confidence is no JSON object");
   CHECK(with("features", Json(std::vector<std::string>{"a", "b", "c"})) ==
         "its confidence is made of features that this version does not know");
-  for (const char* key : {"means", "scales", "weights"}) {
-    CHECK(with(key, Json(std::vector<double>{1, 2})) == tensor::format("its confidence has no 3 {}", key));
-    CHECK(with(key, Json("1")) == tensor::format("its confidence has no 3 {}", key));
-    CHECK(with(key, Json(std::vector<double>{1, NAN, 2})) == "its confidence has a number that is none");
+  for (const char* part : {"captions", "words"}) {
+    const auto with_part = [&](const char* key, const Json& value) {
+      Json changed = good.at(part);
+      changed[key] = value;
+      return with(part, changed);
+    };
+    const size_t columns = good.at(part).at("means").size();
+    CHECK(columns == (part == std::string("captions") ? 3 : 1));
+    for (const char* key : {"means", "scales", "weights"}) {
+      const std::string missing = tensor::format("its confidence has no {} {}", columns, key);
+      CHECK(with_part(key, Json(std::vector<double>{1, 2})) == missing);
+      CHECK(with_part(key, Json("1")) == missing);
+      CHECK(with_part(key, Json(std::vector<double>(columns, NAN))) ==
+            "its confidence has a number that is none");
+    }
+    CHECK(with_part("scales", Json(std::vector<double>(columns, 0.0))) == "its confidence has a scale of 0");
+    CHECK(with_part("intercept", Json("1")) == "its confidence has no 'intercept' of the right kind");
   }
-  CHECK(with("scales", Json(std::vector<double>{1, 0, 2})) == "its confidence has a scale of 0");
-  for (const char* key : {"intercept", "median_cider", "list", "photos", "beam", "fingerprint"})
+  for (const char* key : {"captions", "words", "median_cider", "list", "photos", "beam", "fingerprint"})
     CHECK(with(key, Json()) == tensor::format("its confidence has no '{}' of the right kind", key));
 }
 
