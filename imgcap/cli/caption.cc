@@ -26,10 +26,12 @@ constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", 
 
 struct Options {
   std::string model = "attention", weights, attention;
+  EnsembleOption ensemble;
   std::vector<std::string> images;
   BeamOptions search;
   SamplingOptions sampling;
   RuleOptions rules;
+  double doubt = 0;
   bool sample = false, json = false;
   Format format = Format::text;
   Behaviours behaviours;
@@ -38,11 +40,19 @@ struct Options {
 void add_to(Json& json, const PhotoCaption& caption) {
   json["caption"] = caption.text;
   json["log_probability"] = caption.log_probability;
+  if (caption.confidence) json["confidence"] = *caption.confidence;
+  json["words"] = Json::array();
+  for (const WordProbability& each : caption.words) {
+    Json word = Json::object({{"word", each.word}, {"probability", each.probability}});
+    if (each.confidence) word["confidence"] = *each.confidence;
+    json["words"].push_back(std::move(word));
+  }
 }
 
 Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
-             bool alternatives) {
+             bool alternatives, const std::vector<std::string>& models) {
   Json json = Json::object({{"image", photo.name}});
+  if (models.size() > 1) json["models"] = models;
   add_to(json, captions.front());
   json["milliseconds"] = std::round(10 * milliseconds) / 10;
   if (alternatives) json["alternatives"] = Json::array();
@@ -54,10 +64,16 @@ Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, doub
   return json;
 }
 
-std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds) {
-  std::string text =
-      tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name), captions.front().text, milliseconds);
-  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", captions[k].text);
+std::string text_of(const PhotoCaption& caption, double doubt) {
+  const bool doubtful = caption.confidence && *caption.confidence < doubt;
+  return caption.text + (doubtful ? tensor::format(" (not sure: {:.2f})", *caption.confidence) : "");
+}
+
+std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
+                       double doubt) {
+  std::string text = tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
+                                    text_of(captions.front(), doubt), milliseconds);
+  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", text_of(captions[k], doubt));
   return text;
 }
 
@@ -71,7 +87,7 @@ std::string sheet_file(const std::string& file, const std::string& photo, std::s
   return name;
 }
 
-void run(const Options& o, Program& program) {
+void run(const Options& o, bool doubts, Program& program) {
   using tensor::ErrorKind;
   const bool json = o.json || o.format == Format::json;
   const bool results = o.format == Format::coco || o.format == Format::csv;
@@ -81,13 +97,18 @@ void run(const Options& o, Program& program) {
   tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
                 "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
   if (o.sample) expect_draws_words(o.behaviours.search, "caption");
-  const Captioner captioner(load_model(o.model, o.weights));
+  const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
+  tensor::check(
+      !doubts || captioner.info().confidence, ErrorKind::argument, "caption: --doubt: {} has no confidence{}",
+      tensor::join(captioner.models(), " + "),
+      captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
   BeamOptions search = o.search;
   search.attention = !o.attention.empty();
   search.kind = o.behaviours.search;
   search.rules = rules_of(o.rules, captioner.vocabulary(), search.max_words, search.kind, "caption");
-  tensor::check(!search.attention || captioner.info().decoder.kind == DecoderKind::attention,
-                ErrorKind::argument, "caption: --attention: the model {} has no attention", o.model);
+  tensor::check(!search.attention || captioner.decoder().config().kind == DecoderKind::attention,
+                ErrorKind::argument, "caption: --attention: the model {} has no attention",
+                tensor::join(captioner.models(), " + "));
   if (search.attention) expect_writable(o.attention);
   tensor::Generator generator(program.seed);
   CaptionRequest request;
@@ -115,9 +136,9 @@ void run(const Options& o, Program& program) {
     if (results)
       list.add(photo.name, best.text);
     else if (json)
-      print_line(json_of(photo, captions, milliseconds, search.nbest > 1));
+      print_line(json_of(photo, captions, milliseconds, search.nbest > 1, captioner.models()));
     else
-      print(text_lines(photo, captions, milliseconds));
+      print(text_lines(photo, captions, milliseconds, o.doubt));
   };
   try {
     for_each_photo(o.images, json, program, caption);
@@ -135,6 +156,7 @@ void add_caption(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("images", o->images, "Photos, folders or .tar archives").required();
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
+  o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
   verb.at("--nbest").range(1, 1000);
@@ -153,12 +175,14 @@ void add_caption(Verb& app, Program& program) {
       .needs(sample);
   verb.option("--attention", o->attention,
               "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
+  verb.option("--doubt", o->doubt, "The text says of captions whose confidence is below that it is not sure")
+      .range(0.0, 1.0);
   add_caption_behaviours(verb, o->behaviours);
   const Option format =
       add_choice(verb, "--format", o->format,
                  "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv");
   verb.flag("--json", o->json, "The same as --format json").excludes(format);
-  verb.on_run([o, &program] { run(*o, program); });
+  verb.on_run([o, verb, &program] { run(*o, verb.given("--doubt"), program); });
 }
 
 }  // namespace imgcap::cli

@@ -114,7 +114,7 @@ SetRequest set_request(const Options& o) {
 
 // The model of --init as this run begins with it; `texts` are the captions to train on.
 Checkpoint initial_model(const Options& o, const std::vector<std::string>& texts) {
-  const std::string file = model_file(o.init, assets_folder());
+  const std::string file = model_file(o.init);
   Checkpoint info = load_checkpoint(file);
   tensor::check(info.encoder == o.encoder.name, tensor::ErrorKind::data,
                 "{}: it was trained with {}, not with {}", file, info.encoder, o.encoder.name);
@@ -123,6 +123,7 @@ Checkpoint initial_model(const Options& o, const std::vector<std::string>& texts
   tensor::about_file(file, [&] { info.make_decoder(); });  // whether its weights are whole
   info.training.clear();
   info.training_tensors.clear();
+  info.confidence.reset();  // of the captions that it wrote
   // Scores of that run's sets, which this one need not have.
   std::erase_if(info.notes, [](const auto& note) {
     return note.first.starts_with("validation_cider.") || note.first.starts_with("validation_bleu4.");
