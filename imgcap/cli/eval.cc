@@ -3,6 +3,7 @@
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/encoder_precision.h"
+#include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/set_files.h"
@@ -22,7 +23,7 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, features, out;
+  std::string checkpoint, weights, features, out, language;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
   TrainingCaptions training;
@@ -36,14 +37,14 @@ struct Options {
 
 // One set's captions and scores, or those of all where there is only one.
 struct Result {
-  std::string set;
+  std::string set, language;
   Evaluation evaluation;
   Diversity varied;
 };
 
 // What a set is scored on.
 struct SetPhotos {
-  std::string set, label;
+  std::string set, language, label;
   std::vector<CaptionsByPhoto> captions;
   std::vector<std::string> names;
 };
@@ -51,7 +52,7 @@ struct SetPhotos {
 SetPhotos photos_of(const FileSet& set, const Options& o) {
   const PhotoChoice photos{set.of("--list"), o.photos.split};
   PhotosBySplit splits;
-  SetPhotos chosen{set.name, photos.label(), load_captions(set.of("--captions"), &splits), {}};
+  SetPhotos chosen{set.name, set.language, photos.label(), load_captions(set.of("--captions"), &splits), {}};
   chosen.names = photos.names(splits);
   return chosen;
 }
@@ -70,12 +71,14 @@ ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string&
   return row;
 }
 
-// The means, and with sets each one's. How varied captions are is a list's own.
+// The means, and with sets each one's. How varied captions are, and their language, is a list's own.
 Json json_of(const Scores& mean, const std::vector<Result>& results) {
   Json json = to_json(mean);
   for (const Result& result : results) {
     Json of_set = to_json(result.evaluation.scores);
-    add_diversity(result.set.empty() ? json : of_set, result.varied);
+    Json& own = result.set.empty() ? json : of_set;
+    if (!result.language.empty()) own["language"] = result.language;
+    add_diversity(own, result.varied);
     if (!result.set.empty()) json["sets"][result.set] = std::move(of_set);
   }
   return json;
@@ -87,6 +90,7 @@ void write_results(const Options& o, const Scores& mean, const std::vector<Resul
     for (const auto& [name, text] : result.evaluation.captions) {
       Json caption = Json::object({{"image_id", name}, {"caption", text}});
       if (!result.set.empty()) caption["set"] = result.set;
+      if (!result.language.empty()) caption["language"] = result.language;
       json["captions"].push_back(std::move(caption));
     }
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
@@ -94,12 +98,16 @@ void write_results(const Options& o, const Scores& mean, const std::vector<Resul
 
 void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
-  const std::vector<FileSet> sets =
-      files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}});
+  std::vector<FileSet> sets =
+      files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}}, o.language);
   const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
-  const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
+  std::vector<CaptionRules> rules;
+  for (FileSet& set : sets) {
+    set.language = language_of(set.language, vocabulary, captioner.default_language(), "eval");
+    rules.push_back(rules_of(o.rules, vocabulary, set.language, o.max_words, o.behaviours.search, "eval"));
+  }
   auto training = o.training.texts();
   if (training)
     for (std::string& text : *training) text = in_form(text, vocabulary, form_of(o.behaviours.search));
@@ -120,7 +128,7 @@ void run(const Options& o, bool precision_given) {
   std::vector<Dataset> datasets;
   for (const SetPhotos& set : chosen)
     about_set(set.set, [&] {
-      datasets.push_back(make_dataset(set.captions, set.names, features, vocabulary));
+      datasets.push_back(make_dataset(set.captions, set.names, features, vocabulary, 0, set.language));
       report_without_captions(datasets.back());
     });
   std::vector<Result> results;
@@ -129,10 +137,11 @@ void run(const Options& o, bool precision_given) {
     ScoreOptions score_options;
     score_options.protocol = o.behaviours.protocol;
     score_options.split = chosen[i].label;
-    Result& result = results.emplace_back(
-        Result{chosen[i].set,
-               evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, score_options, rules),
-               {}});
+    Result& result = results.emplace_back(Result{
+        chosen[i].set,
+        chosen[i].language,
+        evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, score_options, rules[i]),
+        {}});
     scores.push_back(result.evaluation.scores);
     result.varied = diversity(result.evaluation.captions, result.evaluation.scores.tokenizer,
                               training ? &*training : nullptr);
@@ -162,9 +171,13 @@ void add_eval(Verb& app, Program& program) {
       .required();
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
-  verb.option("--captions", o->captions,
-              "Caption files: the references; SET=FILE for scores of several data sets and their means")
+  verb.option(
+          "--captions", o->captions,
+          "Caption files: the references; SET=FILE for scores of several data sets and their means, LANG:FILE "
+          "or SET=LANG:FILE for a language of the model's")
       .required();
+  verb.option("--lang", o->language,
+              "The language of references that name none, as en or ar (default: the model's first one)");
   o->photos.add_options(verb, "The photos (SET=FILE for one set)");
   verb.option("--features", o->features, "Feature cache to use or to make");
   add_encoder_precision(verb, o->precision);
