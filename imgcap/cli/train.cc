@@ -130,7 +130,8 @@ Checkpoint first_checkpoint(const Options& o, std::vector<TrainingSet>& sets, co
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
     const std::vector<LanguageCaptions> texts = texts_of(sets, behaviours_of(o.train).words_of_both_parts);
-    info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
+    info.vocabulary =
+        Vocabulary::of_languages(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
   }
   for (TrainingSet& set : sets)
     if (set.language.empty()) set.language = info.language;

@@ -50,7 +50,7 @@ void build(const Options& o) {
   for (const LanguageCaptions& each : captions) count += each.captions.size();
   VocabularyOptions options = o.build;
   options.character_fallback = !o.no_characters;
-  const Vocabulary vocabulary = Vocabulary::build(captions, options);
+  const Vocabulary vocabulary = Vocabulary::of_languages(captions, options);
   vocabulary.save(o.out);
   print(tensor::format("{}: {} tokens of {} captions{}\n", o.out, vocabulary.size(), count,
                        vocabulary.has_languages() ? ": " + describe_languages(vocabulary) : ""));

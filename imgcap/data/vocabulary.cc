@@ -108,10 +108,11 @@ bool names_languages(const std::vector<std::string>& tokens) {
 
 Vocabulary Vocabulary::build(std::span<const std::string> captions, const VocabularyOptions& options) {
   const LanguageCaptions only{"", {}, {captions.begin(), captions.end()}};
-  return build(std::span(&only, 1), options);
+  return of_languages(std::span(&only, 1), options);
 }
 
-Vocabulary Vocabulary::build(std::span<const LanguageCaptions> languages, const VocabularyOptions& options) {
+Vocabulary Vocabulary::of_languages(std::span<const LanguageCaptions> languages,
+                                    const VocabularyOptions& options) {
   check(options.max_words >= 0 && options.min_frequency >= 0, ErrorKind::argument,
         "vocabulary: max_words {} and min_frequency {} must not be negative", options.max_words,
         options.min_frequency);

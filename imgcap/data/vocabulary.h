@@ -72,7 +72,8 @@ class Vocabulary {
   static Vocabulary build(std::span<const std::string> captions, const VocabularyOptions& options = {});
   // A section for each language; one alone may be without a code. Errors as above, data (a code that is none or
   // there twice).
-  static Vocabulary build(std::span<const LanguageCaptions> languages, const VocabularyOptions& options = {});
+  static Vocabulary of_languages(std::span<const LanguageCaptions> languages,
+                                 const VocabularyOptions& options = {});
 
   // Exactly these tokens. `rules` by code; where a language has none there, default_rules(). Errors: data (they
   // do not begin with the four special ones, or one of them is empty, longer than kMaxTokenBytes, no UTF-8, or

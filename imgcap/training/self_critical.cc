@@ -131,7 +131,7 @@ CaptionLoss SelfCritical::loss(Decoder& decoder, const SampledCaptions& sampled,
   LossOptions options;
   options.teacher_forcing = 1;
   options.weights = sampled.advantage;
-  options.decodable = sampled.ranges;
+  options.decodable = sampled.ranges.empty() ? std::vector<WordRange>{{}} : sampled.ranges;
   options.generator = &generator;
   decoder.eval();
   return decoder.loss(sampled.batch, options);

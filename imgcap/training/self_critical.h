@@ -18,7 +18,7 @@ struct SampledCaptions {
   CaptionBatch batch;
   // A row of the batch: its CIDEr minus the mean CIDEr of its photo's others, times the weight of its set.
   std::vector<double> advantage;
-  std::vector<WordRange> ranges;  // a row of the batch: what it was drawn from
+  std::vector<WordRange> ranges;  // a row of the batch: what it was drawn from; empty: all words
   double reward = 0;              // mean CIDEr of all
 };
 

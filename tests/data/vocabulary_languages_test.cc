@@ -1,11 +1,11 @@
 // Vocabularies with a section for each language.
 #include <doctest/doctest.h>
 
-#include <filesystem>
+#include <functional>
 
 #include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
-#include "tests/folder.h"
+#include "tensor/format.h"
 
 using namespace imgcap;
 using Ids = std::vector<int32_t>;
@@ -49,9 +49,9 @@ std::string fault_of(const Tokens& tokens, const std::map<std::string, TextRules
 }  // namespace
 
 TEST_CASE("a vocabulary of languages has a section for each, by its own rules") {
-  const Vocabulary v = Vocabulary::build(kBoth, kWords);
-  CHECK(v.tokens() == with_specials({"<en>", " .", " a", " dog", "  ", " runs", " sits", "<ar>", " كلب", " dog",
-                                     " اسود", " يركض"}));
+  const Vocabulary v = Vocabulary::of_languages(kBoth, kWords);
+  CHECK(v.tokens() == with_specials({"<en>", " .", " a", " dog", "  ", " runs", " sits", "<ar>", " كلب",
+                                     " dog", " اسود", " يركض"}));
   CHECK(v.has_languages());
   REQUIRE(v.languages().size() == 2);
   CHECK(v.language("en").range == WordRange{4, 5, 11});
@@ -71,19 +71,19 @@ TEST_CASE("a vocabulary of languages has a section for each, by its own rules") 
 }
 
 TEST_CASE("limits count in each language, and letters to spell with are English's") {
-  const Vocabulary v = Vocabulary::build(kBoth, {.max_words = 2, .min_frequency = 1});
+  const Vocabulary v = Vocabulary::of_languages(kBoth, {.max_words = 2, .min_frequency = 1});
   CHECK(v.size() == 4 + (1 + 2 + 27) + (1 + 2));
   CHECK(v.has_character_fallback("en"));
   CHECK_FALSE(v.has_character_fallback("ar"));
   CHECK(v.words(v.language("en")) == 2);
   CHECK(v.encode("cab", "en").size() == 1 + 4 + 1);
   CHECK(v.encode("cab", "ar") == Ids{static_cast<int32_t>(v.language("ar").range.start), kUnk, kEos});
-  CHECK(Vocabulary::build(kBoth, {.min_frequency = 2, .character_fallback = false}).tokens() ==
+  CHECK(Vocabulary::of_languages(kBoth, {.min_frequency = 2, .character_fallback = false}).tokens() ==
         with_specials({"<en>", " .", " a", " dog", "<ar>", " كلب"}));
 }
 
 TEST_CASE("the list of tokens says which languages there are") {
-  const Vocabulary v = Vocabulary::build(kBoth, kWords);
+  const Vocabulary v = Vocabulary::of_languages(kBoth, kWords);
   CHECK(Vocabulary::from_jsonl(v.to_jsonl(), "v") == v);
   CHECK(Vocabulary(v.tokens()) == v);
   CHECK(names_languages(v.tokens()));
@@ -103,17 +103,17 @@ TEST_CASE("the list of tokens says which languages there are") {
 TEST_CASE("a list of languages that is none is refused") {
   CHECK(fault_of({"<en>", " a", "<ar>", " a"}) == "nothing");
   CHECK(fault_of({"<en>", " a", "<ar>", " b", "<en>"}) == "vocabulary: a second section of the language en");
-  CHECK(fault_of({"<en>", " a", "<ar>", " a", " a"}) ==
-        "vocabulary: token 8 is the same as token 7: \" a\"");
+  CHECK(fault_of({"<en>", " a", "<ar>", " a", " a"}) == "vocabulary: token 8 is the same as token 7: \" a\"");
   for (const char* token : {"<>", "<e>", "<EN>", "<eng>", "<e1>", "<pad>", "<sos>"})
     CHECK(fault_of({"<en>", " a", token}) ==
-          tensor::format("vocabulary: \"{}\" is no language; its token is two letters a-z in angle brackets", token));
+          tensor::format("vocabulary: \"{}\" is no language; its token is two letters a-z in angle brackets",
+                         token));
   CHECK(fault_of({"<en>", ""}) == "vocabulary: an empty token");
   CHECK(fault_of({"<en>", " a"}, {{"ar", {}}}) ==
         "vocabulary: rules of the language \"ar\", which it does not have");
   CHECK(fault_of({" a"}, {{"en", {}}}).ends_with("which it does not have"));
   const auto built = [](const std::vector<LanguageCaptions>& from) {
-    return refused(tensor::ErrorKind::data, [&] { Vocabulary::build(from, kWords); });
+    return refused(tensor::ErrorKind::data, [&] { Vocabulary::of_languages(from, kWords); });
   };
   CHECK(built({{"en", {}, {"a"}}, {"", {}, {"b"}}}) ==
         "vocabulary: \"\" is no language; it has two letters a-z");
@@ -127,7 +127,7 @@ TEST_CASE("a language that is not there is refused with those that are") {
   const auto why = [](const Vocabulary& v, const char* code) {
     return refused(tensor::ErrorKind::argument, [&] { v.encode("a", code); });
   };
-  const Vocabulary both = Vocabulary::build(kBoth, kWords), plain(with_specials({" a"}));
+  const Vocabulary both = Vocabulary::of_languages(kBoth, kWords), plain(with_specials({" a"}));
   CHECK(why(both, "fr") == "the model does not have the language fr; it has en, ar");
   CHECK(why(both, "") == "no language is named; the model has en, ar");
   CHECK(why(plain, "en") == "the language en cannot be asked for: the model has one without a name");
