@@ -128,6 +128,7 @@ void run(const Options& o, Program& program) {
   const Captioner captioner(load_model(o.model, o.weights));
   const std::vector<std::string> languages =
       languages_of(o.language, captioner.vocabulary(), captioner.default_language(), "caption");
+  expect_knows_languages(o.behaviours.search, captioner.vocabulary(), "caption");
   std::deque<tensor::Generator> generators;
   std::vector<CaptionRequest> requests = requests_of(o, captioner, languages, program.seed, generators);
   tensor::check(o.attention.empty() || captioner.info().decoder.kind == DecoderKind::attention,

@@ -8,6 +8,7 @@
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/cli/text_options.h"
 #include "imgcap/cli/training_captions.h"
 #include "imgcap/decoding/reference_form.h"
 #include "imgcap/decoding/search_settings.h"
@@ -31,6 +32,7 @@ struct Options {
   double length_exponent = 1;
   RuleOptions rules;
   Behaviours behaviours;
+  ScoreWords words;
   Precision precision = Precision::f32;
   bool json = false;
 };
@@ -98,11 +100,17 @@ void write_results(const Options& o, const Scores& mean, const std::vector<Resul
 
 void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
+  ScoreOptions score_options;
+  score_options.protocol = o.behaviours.protocol;
+  score_options.tokenizer = o.words.tokenizer;
+  score_options.normalisation = o.words.normalisation;
+  validate(score_options);
   std::vector<FileSet> sets =
       files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}}, o.language);
   const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
+  expect_knows_languages(o.behaviours.search, vocabulary, "eval");
   std::vector<CaptionRules> rules;
   for (FileSet& set : sets) {
     set.language = language_of(set.language, vocabulary, captioner.default_language(), "eval");
@@ -134,17 +142,17 @@ void run(const Options& o, bool precision_given) {
   std::vector<Result> results;
   std::vector<Scores> scores;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    ScoreOptions score_options;
-    score_options.protocol = o.behaviours.protocol;
     score_options.split = chosen[i].label;
-    Result& result = results.emplace_back(Result{
-        chosen[i].set,
-        chosen[i].language,
-        evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, score_options, rules[i]),
-        {}});
+    const ScoreOptions own =
+        o.words.given() ? score_options : with_words_of(datasets[i].language.rules, score_options);
+    Result& result = results.emplace_back(
+        Result{chosen[i].set,
+               chosen[i].language,
+               evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, own, rules[i]),
+               {}});
     scores.push_back(result.evaluation.scores);
-    result.varied = diversity(result.evaluation.captions, result.evaluation.scores.tokenizer,
-                              training ? &*training : nullptr);
+    result.varied = diversity(result.evaluation.captions, scores.back().tokenizer,
+                              training ? &*training : nullptr, scores.back().normalisation);
   }
   const Scores mean = mean_of(scores);
   if (!o.out.empty()) write_results(o, mean, results);
@@ -184,6 +192,7 @@ void add_eval(Verb& app, Program& program) {
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);
+  add_score_words(verb, o->words);
   o->training.add_options(verb);
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");

@@ -119,6 +119,7 @@ class Work {
     search.length_exponent = o_.length_exponent;
     ScoreOptions score_options;
     score_options.split = report_.list;
+    score_options = with_words_of(data.language.rules, score_options);
     ReportModel entry;
     entry.name = name;
     entry.file = file;

@@ -78,6 +78,8 @@ TEST_CASE("eval: every option counts") {
   given.elsewhere({"--training", "--training-list"});  // score_diversity_test.cc
   given.elsewhere({"--split"});                        // caption_files_test.cc
   given.elsewhere({"--precision"});                    // encoder_precision_test.cc
+  given.elsewhere({"--tokenizer"});                    // text_options_test.cc
+  given.elsewhere(kNormalisations);
   CHECK(given.left() == "");
 }
 
@@ -308,9 +310,9 @@ TEST_CASE("report: every option counts") {
     const Tensor skier = features.rows({*features.find(kSkier)});
     const auto line = [&](const BeamOptions& options) {
       const Hypothesis h = beam_search(*model.decoder, skier, options).front().front();
-      return tensor::format("/{}</b> <q>{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
-                            model.text(h).empty() ? "(no words)" : escape_html(model.text(h)),
-                            h.log_probability);
+      return tensor::format(
+          "/{}</b> <q dir=\"auto\">{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
+          model.text(h).empty() ? "(no words)" : escape_html(model.text(h)), h.log_probability);
     };
     const std::string expected = line(beam_options(4, 1, 5, 2));
     CHECK(has(shown[m], expected));
