@@ -78,6 +78,7 @@ TEST_CASE("eval: every option counts") {
   given.elsewhere({"--training", "--training-list"});  // score_diversity_test.cc
   given.elsewhere({"--split"});                        // caption_files_test.cc
   given.elsewhere({"--precision"});                    // encoder_precision_test.cc
+  given.elsewhere({"--lang"});                         // languages_test.cc
   given.elsewhere({"--tokenizer"});                    // text_options_test.cc
   given.elsewhere(kNormalisations);
   CHECK(given.left() == "");
@@ -174,6 +175,7 @@ TEST_CASE("caption: every option counts") {
           hundred_steps_search(*model.decoder, features[i], original).front().front().log_probability);
   }
   given.elsewhere({"--format"});  // caption_files_test.cc
+  given.elsewhere({"--lang"});    // languages_test.cc
   CHECK(given.left() == "");
 }
 
@@ -245,6 +247,7 @@ TEST_CASE("report: every option counts") {
   const Scene scene;
   Given given({"report"});
   given.elsewhere(kRuleOptions);
+  given.elsewhere({"--lang"});  // languages_test.cc
   tests::write_text(scene.folder / "log.jsonl", "{\"step\":1234,\"loss\":5.5}\n");
   const std::string page_file = scene.folder / "page.html";
   const Result result = run(given({"--model",

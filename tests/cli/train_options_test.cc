@@ -393,6 +393,7 @@ TEST_CASE("train: every option counts") {
   given.elsewhere({"--compat", "--encoder-mode"});        // compat_test.cc
   given.elsewhere({"--tensorboard"});                     // tensorboard_test.cc
   given.elsewhere({"--set-weight", "--min-references"});  // train_sets_test.cc
+  given.elsewhere({"--lang"});                            // languages_test.cc
   CHECK(given.left() == "");
 }
 
