@@ -186,7 +186,7 @@ Contents read_contents(const std::string& file) {
       contents.tensors.push_back({name, entry.dtype, entry.shape});
     contents.metadata = header.metadata;
     contents.kind = kind_of(header.metadata);
-    add_languages(contents.metadata);
+    tensor::about_file(file, [&] { add_languages(contents.metadata); });
     if (contents.kind == "feature cache")
       add_arithmetic(contents.metadata);
     else  // features are no weights, and gigabytes

@@ -51,14 +51,15 @@ TEST_CASE("a file whose name looks like one of a set is meant where it is there 
 
 TEST_CASE("a language stands before the file, behind the set") {
   const auto with = [](const std::string& text, const std::set<std::string>& there = {}) {
-    return parse_set_file(text, [&](const std::string& file) { return there.contains(file); },
-                          Before::set_and_language);
+    return parse_set_file(
+        text, [&](const std::string& file) { return there.contains(file); }, Before::set_and_language);
   };
   CHECK(with("ar:arabic.csv") == SetFile{"", "arabic.csv", "ar"});
   CHECK(with("flickr8k_ar=ar:arabic.csv") == SetFile{"flickr8k_ar", "arabic.csv", "ar"});
   CHECK(with("flickr8k=captions.csv") == SetFile{"flickr8k", "captions.csv"});
   CHECK(with("en:a=b.csv") == SetFile{"", "a=b.csv", "en"});
-  for (const char* text : {"./ar:a.csv", "a:b.csv", "arb:b.csv", "AR:b.csv", "a1:b.csv", "ar", "C:\\ar:b.csv"})
+  for (const char* text :
+       {"./ar:a.csv", "a:b.csv", "arb:b.csv", "AR:b.csv", "a1:b.csv", "ar", "C:\\ar:b.csv"})
     CHECK(with(text) == SetFile{"", text});
   CHECK(with("s=./ar:a.csv") == SetFile{"s", "./ar:a.csv"});
   CHECK(parsed("ar:a.csv") == SetFile{"", "ar:a.csv"});  // where none can stand
@@ -69,12 +70,14 @@ TEST_CASE("a language stands before the file, behind the set") {
   const auto refusal = [&](const std::string& text, const std::set<std::string>& there) {
     return tests::refused([&] { with(text, there); }, tensor::ErrorKind::argument);
   };
-  CHECK(refusal("ar:a.csv", {"ar:a.csv", "a.csv"}) ==
-        "ar:a.csv: there is a file of this name, and a.csv that it may mean as well; write ./ar:a.csv for the "
-        "first, and ar:./a.csv for the other");
-  CHECK(refusal("s=ar:a.csv", {"ar:a.csv", "a.csv"}) ==
-        "s=ar:a.csv: there is a file ar:a.csv, and a.csv that it may mean as well; write s=./ar:a.csv for the "
-        "first, and s=ar:./a.csv for the other");
+  CHECK(
+      refusal("ar:a.csv", {"ar:a.csv", "a.csv"}) ==
+      "ar:a.csv: there is a file of this name, and a.csv that it may mean as well; write ./ar:a.csv for the "
+      "first, and ar:./a.csv for the other");
+  CHECK(
+      refusal("s=ar:a.csv", {"ar:a.csv", "a.csv"}) ==
+      "s=ar:a.csv: there is a file ar:a.csv, and a.csv that it may mean as well; write s=./ar:a.csv for the "
+      "first, and s=ar:./a.csv for the other");
   const std::set<std::string> both = {"ar:a.csv", "a.csv", "./ar:a.csv", "./a.csv"};
   CHECK(with("s=./ar:a.csv", both) == SetFile{"s", "./ar:a.csv"});
   CHECK(with("s=ar:./a.csv", both) == SetFile{"s", "./a.csv", "ar"});
@@ -98,13 +101,15 @@ TEST_CASE("a set has one language, its own or the run's") {
   CHECK(sets({"x"}, "de")[0].language == "de");
   CHECK(sets({"ar:x"})[0].language == "ar");
   CHECK(sets({"x"})[0].language.empty());
-  CHECK(refusal({"a=x", "b=ar:y"}) ==
-        "train: the set b has the language ar, and a names none: write --captions a=LANG:FILE, or --lang LANG for "
-        "all that name none");
+  CHECK(
+      refusal({"a=x", "b=ar:y"}) ==
+      "train: the set b has the language ar, and a names none: write --captions a=LANG:FILE, or --lang LANG for "
+      "all that name none");
   CHECK(refusal({"en:x", "ar:y"}) ==
         "train: --captions ar:y: a set has one language, and others of its files have en: write SET=ar:y");
-  CHECK(refusal({"a=x", "a=ar:y"}) ==
-        "train: --captions a=ar:y: a set has one language, and others of its files have none: write SET=ar:y");
+  CHECK(
+      refusal({"a=x", "a=ar:y"}) ==
+      "train: --captions a=ar:y: a set has one language, and others of its files have none: write SET=ar:y");
 }
 
 TEST_CASE("a set's name has 64 characters at most, as files are called by it") {

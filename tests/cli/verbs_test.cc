@@ -210,6 +210,7 @@ TEST_CASE("vocab build and tokenize: every option counts") {
         special + "\" a\"\n\" dog\"\n\" cat\"\n");
   CHECK(build({"--max-words", "0", "--min-frequency", "3", "--no-characters"}) ==
         special + "\" a\"\n\" dog\"\n");
+  given.elsewhere({"--lang"});  // languages_test.cc
   CHECK(given.left() == "");
   CHECK(build({"--min-frequency", "4"}).starts_with(special + "\" a\"\n\"a\"\n\"b\"\n"));
   refused({"vocab", "build", "--captions", folder / "none", "--out", folder / "w"}, "none: cannot be read");
