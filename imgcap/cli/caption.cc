@@ -54,6 +54,14 @@ Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, doub
   return json;
 }
 
+// "1  word" for each word that is a number on the sheet.
+std::vector<std::string> legend_lines(const std::vector<std::string>& legend) {
+  std::vector<std::string> lines;
+  for (const std::string& word : legend)
+    lines.push_back(tensor::format("{}  {}", lines.size() + 1, printable(word)));
+  return lines;
+}
+
 std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds) {
   std::string text =
       tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name), captions.front().text, milliseconds);
@@ -107,17 +115,24 @@ void run(const Options& o, Program& program) {
     const std::vector<PhotoCaption> captions = captioner.caption(request).captions;
     const double milliseconds = milliseconds_since(photo.start);
     const PhotoCaption& best = captions.front();
+    std::vector<std::string> legend;
     if (search.attention) {
       const AttentionMaps& maps = best.attention;
-      write_png(sheet_file(o.attention, photo.name, sheets),
-                attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
+      AttentionSheet sheet = attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns);
+      write_png(sheet_file(o.attention, photo.name, sheets), sheet.picture);
+      legend = std::move(sheet.legend);
     }
-    if (results)
+    if (results) {
       list.add(photo.name, best.text);
-    else if (json)
-      print_line(json_of(photo, captions, milliseconds, search.nbest > 1));
-    else
+      say(legend_lines(legend));  // stdout is the list's
+    } else if (json) {
+      Json line = json_of(photo, captions, milliseconds, search.nbest > 1);
+      if (!legend.empty()) line["legend"] = legend;
+      print_line(line);
+    } else {
       print(text_lines(photo, captions, milliseconds));
+      for (const std::string& line : legend_lines(legend)) print("  " + line + "\n");
+    }
   };
   try {
     for_each_photo(o.images, json, program, caption);
