@@ -32,10 +32,11 @@ void blend(Image& sheet, int64_t top, int64_t left, const Ink& ink) {
                   255 - ink.cover[static_cast<size_t>(y * ink.width + x)], 3);
 }
 
-// In the sheet's own font, which has ASCII alone.
-void draw_text(Image& sheet, int64_t top, int64_t left, std::string text) {
+// In the sheet's own font, which has ASCII alone. What fits into `width` ends at its right where that is wanted.
+void draw_text(Image& sheet, int64_t top, int64_t left, int64_t width, bool at_right, std::string text) {
   for (char& c : text)
     if (c < ' ' || c > '~') c = '?';
+  if (at_right) left += std::max<int64_t>(0, width - kTextScale * stb_easy_font_width(text.data()));
   std::vector<std::byte> quads(1 << 16);
   const int count =
       stb_easy_font_print(0, 0, text.data(), nullptr, quads.data(), static_cast<int>(quads.size()));
@@ -96,12 +97,12 @@ AttentionSheet attention_sheet(const Image& photo, const std::vector<std::string
     const std::string& word = words[static_cast<size_t>(t)];
     const int64_t line = top + height + kTextTop;
     if (is_ascii(word)) {
-      draw_text(sheet, line, left, word);
+      draw_text(sheet, line, left, width, from_right, word);
     } else if (const auto ink = draw(word, kTextHeight - kTextTop, width)) {
       blend(sheet, line, from_right ? left + width - ink->width : left, *ink);
     } else {
       result.legend.push_back(word);
-      draw_text(sheet, line, left, std::to_string(result.legend.size()));
+      draw_text(sheet, line, left, width, from_right, std::to_string(result.legend.size()));
     }
   }
   return result;

@@ -176,6 +176,9 @@ TEST_CASE("tiles run from the right where the words are written so, and words en
   }
   CHECK(at(arabic, 100, 8) == 200);
   CHECK(at(arabic, 256 + 100, 8) == 255);  // and the row's left is empty
+  // ASCII ends there, too: the third is an a.
+  CHECK(ink(arabic, 8 + 224, right - 2 * 232 + 112 - 14, 14) > 10);
+  CHECK(ink(arabic, 8 + 224, right - 2 * 232, 112 - 14) == 0);
   // The first letter of all words decides.
   const Image latin = sheet({"1", "a", "\xd8\xa8"}, std::vector<Floats>(3, {1})).picture;
   CHECK(at(latin, line, 8 + 2 * 232) == 155);
