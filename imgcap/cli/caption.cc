@@ -57,6 +57,14 @@ Json json_of(const Photo& photo, const CaptionResult& result, double millisecond
   return json;
 }
 
+// "1  word" for each word that is a number on the sheet.
+std::vector<std::string> legend_lines(const std::vector<std::string>& legend) {
+  std::vector<std::string> lines;
+  for (const std::string& word : legend)
+    lines.push_back(tensor::format("{}  {}", lines.size() + 1, printable(word)));
+  return lines;
+}
+
 // `named`: each line says its language.
 std::string text_lines(const Photo& photo, const CaptionResult& result, double milliseconds, bool named) {
   const std::vector<PhotoCaption>& captions = result.captions;
@@ -143,17 +151,24 @@ void run(const Options& o, Program& program) {
     const double milliseconds = milliseconds_since(photo.start);
     for (const CaptionResult& result : found) {
       const PhotoCaption& best = result.captions.front();
+      std::vector<std::string> legend;
       if (!o.attention.empty()) {
         const AttentionMaps& maps = best.attention;
-        write_png(sheet_file(o.attention, photo.name, several ? result.language : "", sheets),
-                  attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
+        AttentionSheet sheet = attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns);
+        write_png(sheet_file(o.attention, photo.name, several ? result.language : "", sheets), sheet.picture);
+        legend = std::move(sheet.legend);
       }
-      if (results)
+      if (results) {
         list.add(photo.name, best.text);
-      else if (json)
-        print_line(json_of(photo, result, milliseconds, o.search.nbest > 1));
-      else
+        say(legend_lines(legend));  // stdout is the list's
+      } else if (json) {
+        Json line = json_of(photo, result, milliseconds, o.search.nbest > 1);
+        if (!legend.empty()) line["legend"] = legend;
+        print_line(line);
+      } else {
         print(text_lines(photo, result, milliseconds, several));
+        for (const std::string& line : legend_lines(legend)) print("  " + line + "\n");
+      }
     }
   };
   try {

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "imgcap/data/text_direction.h"
 #include "imgcap/data/text_settings.h"
 #include "imgcap/data/tokenizer.h"
 #include "imgcap/data/utf8.h"
@@ -174,4 +175,12 @@ TEST_CASE("text: several threads at once") {
     });
   for (std::thread& thread : threads) thread.join();
   for (const Tokens& words : found) CHECK(words == expected);
+}
+
+TEST_CASE("text: the first letter with a direction says how text is written") {
+  CHECK(reads_right_to_left({"1 ", "(", "\u0643\u0644\u0628", "dog"}));  // Arabic
+  CHECK(reads_right_to_left({"\u05DB"}));                                // Hebrew
+  CHECK_FALSE(reads_right_to_left({"12", "dog \u0643"}));
+  CHECK_FALSE(reads_right_to_left({"1, 2", "\xFF"}));
+  CHECK_FALSE(reads_right_to_left({}));
 }
