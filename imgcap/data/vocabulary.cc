@@ -41,8 +41,8 @@ class TokenChecker {
     if (index == kSpecialTokens) has_languages_ = !code_in(token).empty();
     if (has_languages_ && token.front() == '<' && token.back() == '>') {
       if (code_in(token).empty())
-        return tensor::format("{} is no language; its token is two letters a-z in angle brackets",
-                              tensor::format("\"{}\"", printable(token)));
+        return tensor::format("\"{}\" is no language; its token is two letters a-z in angle brackets",
+                              printable(token));
       if (!languages_.insert(token).second)
         return tensor::format("a second section of the language {}", code_in(token));
       seen_.clear();

@@ -257,6 +257,18 @@ TEST_CASE("vocab build: a section for each language") {
   CHECK(both.out == out + ": 16 tokens of 12 captions: en 6 words, ar 4 words\n");
   const Vocabulary vocabulary = Vocabulary::load(out);
   CHECK(vocabulary.language("ar").range.start == 11);
+  // A run takes it as it is; its default language is the first set's, not the first section's.
+  const auto train = [&](const char* before) {
+    return data.train(std::string("run") + before,
+                      {"--captions", before + arabic, "--train-list", data.folder / "train.txt", "--val-list",
+                       data.folder / "val.txt", "--vocabulary", out, "--steps", "1"});
+  };
+  REQUIRE(train("ar:").code == 0);
+  const Checkpoint model = load_checkpoint(data.folder / "runar:/best.safetensors");
+  CHECK(model.make_vocabulary() == vocabulary);
+  CHECK(model.language == "ar");
+  check_refused(train(""), "train: no language is named; the model has en, ar");
+  check_refused(train("fr:"), "train: the model does not have the language fr; it has en, ar");
   CHECK(build({arabic, "--lang", "ar"}).code == 0);
   CHECK(Vocabulary::load(out).token(4) == "<ar>");
   check_refused(build({english, "ar:" + arabic}),

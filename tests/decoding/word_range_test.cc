@@ -72,8 +72,9 @@ TEST_CASE("no way of decoding leaves the range, however likely what is outside i
   drawn.samples = 20;
   SamplingOptions few = drawn;
   few.top_k = 3;
-  for (DecodingOptions* options : {static_cast<DecodingOptions*>(&beam), static_cast<DecodingOptions*>(&drawn),
-                                   static_cast<DecodingOptions*>(&few)})
+  for (DecodingOptions* options :
+       {static_cast<DecodingOptions*>(&beam), static_cast<DecodingOptions*>(&drawn),
+        static_cast<DecodingOptions*>(&few)})
     options->range = kFirst, options->max_words = 6;
   std::vector<Hypothesis> all = greedy(decoder, images({0, 1}), beam);
   const std::vector<SearchRequest> requests = {
@@ -130,7 +131,8 @@ TEST_CASE("a range that the vocabulary does not have is refused") {
     BeamOptions options;
     options.range = range;
     try {
-      original ? hundred_steps_search(decoder, images({0}), options) : beam_search(decoder, images({0}), options);
+      original ? hundred_steps_search(decoder, images({0}), options)
+               : beam_search(decoder, images({0}), options);
     } catch (const tensor::Error& error) {
       CHECK(error.kind() == tensor::ErrorKind::argument);
       return error.what();
@@ -140,8 +142,9 @@ TEST_CASE("a range that the vocabulary does not have is refused") {
   CHECK(why(kFirst) == "nothing");
   CHECK(why({4, 5, 5}) == "nothing");  // a language without words: the caption is empty
   CHECK(why({4, 5, 16}) == "beam_search: words from 5 to 16 that begin with 4, of a vocabulary of 15");
-  for (const WordRange& range : {WordRange{15, 5, 9}, WordRange{-1, 5, 9}, WordRange{4, 3, 9}, WordRange{4, 9, 5},
-                                 WordRange{6, 5, 9}, WordRange{4, 5, WordRange::kAllTokens}})
+  for (const WordRange& range :
+       {WordRange{15, 5, 9}, WordRange{-1, 5, 9}, WordRange{4, 3, 9}, WordRange{4, 9, 5}, WordRange{6, 5, 9},
+        WordRange{4, 5, WordRange::kAllTokens}})
     CHECK(why(range).starts_with("beam_search: words from "));
   CHECK(why(kFirst, true) == "hundred_steps_search: the original's search knows no languages");
 }
