@@ -98,6 +98,14 @@ void write_results(const Options& o, const Scores& mean, const std::vector<Resul
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
 }
 
+// With the words of a set's language, where no others are asked for.
+ScoreOptions of_language(const Language& language, ScoreOptions options, const ScoreWords& asked) {
+  if (asked.tokenizer) return options;
+  options = with_words_of(language.rules, options);
+  if (asked.normalisation.any()) options.normalisation = asked.normalisation;
+  return options;
+}
+
 void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
   ScoreOptions score_options;
@@ -143,8 +151,7 @@ void run(const Options& o, bool precision_given) {
   std::vector<Scores> scores;
   for (size_t i = 0; i < chosen.size(); ++i) {
     score_options.split = chosen[i].label;
-    const ScoreOptions own =
-        o.words.given() ? score_options : with_words_of(datasets[i].language.rules, score_options);
+    const ScoreOptions own = of_language(datasets[i].language, score_options, o.words);
     Result& result = results.emplace_back(
         Result{chosen[i].set,
                chosen[i].language,

@@ -12,8 +12,6 @@ namespace imgcap::cli {
 struct ScoreWords {
   std::optional<ScoreTokenizer> tokenizer;
   Normalisation normalisation;
-
-  bool given() const { return tokenizer.has_value() || normalisation.any(); }
 };
 
 // --tokenizer and what add_normalisation() adds.

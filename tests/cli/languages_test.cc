@@ -179,6 +179,13 @@ TEST_CASE(
   CHECK(tests::without(
             read_json(arabic_alone({"--lang", "ar", "--captions", data.folder / "arabic.csv"}).out), "x")
             .dump() == ar.dump());
+  const auto words_of = [&](const Arguments& more) {
+    const Json of_set =
+        read_json(arabic_alone(joined({"--captions", "ar:" + (data.folder / "arabic.csv")}, more)).out);
+    return of_set.at("tokenizer").as_text() + ", " + of_set.at("normalisation").as_text();
+  };
+  CHECK(words_of({"--normalise-ya"}) == "unicode, ya");
+  CHECK(words_of({"--tokenizer", "none"}) == "none, none");
   check_refused(arabic_alone({"--captions", "fr:" + (data.folder / "arabic.csv")}),
                 "eval: the model does not have the language fr; it has en, ar");
 
