@@ -7,8 +7,10 @@
 #include <map>
 #include <utility>
 
+#include "imgcap/models/ensemble.h"
 #include "tensor/allocator.h"
 #include "tensor/error.h"
+#include "tensor/io/text.h"
 
 namespace imgcap {
 
@@ -19,15 +21,38 @@ std::string encoder_in_the_box(const std::string& encoder, const std::string& as
   return assets + "/model/" + encoder + ".safetensors";
 }
 
-LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
-                       ModelUse use) {
+std::string model_file(const std::string& model, const std::string& assets) {
   const bool in_box = model == "attention" || model == "plain";
-  const std::string file = in_box ? assets + "/model/" + model + ".safetensors" : model;
-  check(!in_box || std::filesystem::exists(file), ErrorKind::io,
+  return in_box ? assets + "/model/" + model + ".safetensors" : model;
+}
+
+namespace {
+
+struct ReadModel {
+  std::string name, file;
+  Checkpoint info;
+};
+
+ReadModel read_model(const std::string& model, const std::string& assets, ModelUse use) {
+  const std::string file = model_file(model, assets);
+  check(file == model || std::filesystem::exists(file), ErrorKind::io,
         "{}: the {} model is not in the box; name a checkpoint with --model FILE", file, model);
-  const bool frozen = use == ModelUse::captions;
-  Checkpoint info = load_checkpoint(file, frozen ? WeightsAs::stored : WeightsAs::f32);
-  const bool own = !info.encoder_weights.empty();
+  return {model, file, load_checkpoint(file, use == ModelUse::captions ? WeightsAs::stored : WeightsAs::f32)};
+}
+
+std::unique_ptr<Decoder> decoder_of(const ReadModel& model, ModelUse use) {
+  std::unique_ptr<Decoder> decoder = tensor::about_file(model.file, [&] {
+    return use == ModelUse::captions ? model.info.make_frozen_decoder() : model.info.make_decoder();
+  });
+  decoder->eval();
+  return decoder;
+}
+
+LoadedModel with_encoder(ReadModel model, const std::string& weights, const std::string& assets,
+                         ModelUse use) {
+  const std::string& file = model.file;
+  Checkpoint& info = model.info;
+  const bool frozen = use == ModelUse::captions, own = !info.encoder_weights.empty();
   check(!own || weights.empty(), ErrorKind::argument,
         "{}: it has the weights of its encoder, which was trained with it; leave out --weights", file);
   const std::string boxed = encoder_in_the_box(info.encoder, assets);
@@ -46,9 +71,7 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
         if (frozen) loaded.encoder->compile();
         return loaded;
       });
-  std::unique_ptr<Decoder> decoder =
-      tensor::about_file(file, [&] { return frozen ? info.make_frozen_decoder() : info.make_decoder(); });
-  decoder->eval();
+  std::unique_ptr<Decoder> decoder = decoder_of(model, use);
   Vocabulary vocabulary = info.make_vocabulary();
   LoadedEncoder encoder = encoder_loads.get();
   check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
@@ -58,7 +81,81 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
   info.weights.clear();
   info.stored.clear();
   info.encoder_weights.clear();
-  return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder)};
+  return {std::move(info), std::move(decoder), std::move(vocabulary), std::move(encoder), {model.name}};
+}
+
+bool same_bits(const nn::StateDict& a, const nn::StateDict& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    if (x.first != y.first || x.second.shape() != y.second.shape() || x.second.dtype() != y.second.dtype())
+      return false;
+    const Tensor left = x.second.contiguous(), right = y.second.contiguous();
+    return std::equal(left.raw(), left.raw() + left.bytes(), right.raw());
+  });
+}
+
+void expect_one_vocabulary(const ReadModel& a, const ReadModel& b) {
+  const std::vector<std::string>&first = a.info.vocabulary, &second = b.info.vocabulary;
+  const auto [x, y] = std::mismatch(first.begin(), first.end(), second.begin(), second.end());
+  const auto token = [](const auto& at, const auto& end) {
+    return at == end ? std::string("none") : tensor::io::in_quotes(*at);
+  };
+  check(
+      x == first.end() && y == second.end(), ErrorKind::argument,
+      "{}: its vocabulary is not that of {}: token {} is {} there and {} here; models that caption together have "
+      "one vocabulary",
+      b.name, a.name, x - first.begin(), token(x, first.end()), token(y, second.end()));
+  check(
+      a.info.make_vocabulary() == b.info.make_vocabulary(), ErrorKind::argument,
+      "{}: its captions became words by other rules than those of {}; models that caption together have one "
+      "vocabulary",
+      b.name, a.name);
+}
+
+void expect_one_encoder(const ReadModel& a, const ReadModel& b) {
+  check(a.info.encoder == b.info.encoder, ErrorKind::argument,
+        "{}: its encoder is {}, that of {} is {}; models that caption together look through one encoder",
+        b.name, b.info.encoder, a.name, a.info.encoder);
+  check(a.info.preprocessing == b.info.preprocessing, ErrorKind::argument,
+        "{}: its photos are made ready otherwise than those of {}: {} and {}", b.name, a.name,
+        to_json(b.info.preprocessing), to_json(a.info.preprocessing));
+  check(
+      same_bits(a.info.encoder_weights, b.info.encoder_weights), ErrorKind::argument,
+      "{}: it was trained with other weights of the encoder than {}; models that caption together look through "
+      "one encoder",
+      b.name, a.name);
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
+                       ModelUse use) {
+  return with_encoder(read_model(model, assets, use), weights, assets, use);
+}
+
+LoadedModel load_ensemble(const std::vector<std::string>& models, const std::string& weights,
+                          const std::string& assets, ModelUse use) {
+  check(!models.empty(), ErrorKind::argument, "load_ensemble: there is no model");
+  if (models.size() == 1) return load_model(models.front(), weights, assets, use);
+  std::vector<ReadModel> read;
+  std::vector<std::string> remarks;
+  for (const std::string& model : models) {
+    read.push_back(read_model(model, assets, use));
+    expect_one_vocabulary(read.front(), read.back());
+    expect_one_encoder(read.front(), read.back());
+    if (read.back().info.encoder_key != read.front().info.encoder_key)
+      remarks.push_back(
+          tensor::format("{}: another file of {}'s weights was its encoder in training than that of {}",
+                         model, read.front().info.encoder, models.front()));
+  }
+  std::vector<std::unique_ptr<Decoder>> further;
+  for (size_t k = 1; k < read.size(); ++k) further.push_back(decoder_of(read[k], use));
+  LoadedModel loaded = with_encoder(std::move(read.front()), weights, assets, use);
+  further.insert(further.begin(), std::move(loaded.decoder));
+  loaded.decoder = std::make_unique<Ensemble>(std::move(further));
+  loaded.encoder.remarks.insert(loaded.encoder.remarks.end(), remarks.begin(), remarks.end());
+  loaded.info.confidence.reset();
+  loaded.models = models;
+  return loaded;
 }
 
 AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model) {
@@ -77,6 +174,21 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
 }
 
 namespace {
+
+PhotoCaption photo_caption(const Hypothesis& found, const LoadedModel& model,
+                           const DecodingOptions& options) {
+  PhotoCaption caption;
+  caption.text = text_of(found, model.vocabulary, form_of(options.kind));
+  caption.log_probability = found.log_probability;
+  caption.finished = found.finished;
+  caption.words = word_probabilities(found, model.vocabulary);
+  if (const auto& fitted = model.info.confidence) {
+    caption.confidence = (*fitted)(confidence_features(found));
+    for (WordProbability& word : caption.words) word.confidence = fitted->of_word(word.probability);
+  }
+  if (options.attention) caption.attention = attention_maps(found, model);
+  return caption;
+}
 
 Image red_and_blue_swapped(Image image) {
   for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
@@ -148,9 +260,7 @@ std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>&
   for (size_t i = 0; i < requests.size(); ++i) {
     const DecodingOptions& options = common_options(requests[i].search);
     for (const Hypothesis& each : found[i])
-      results[i].captions.push_back({text_of(each, model_.vocabulary, form_of(options.kind)),
-                                     each.log_probability, each.finished,
-                                     options.attention ? attention_maps(each, model_) : AttentionMaps()});
+      results[i].captions.push_back(photo_caption(each, model_, options));
     results[i].stopped = requests[i].stop != nullptr && *requests[i].stop;
   }
   return results;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,14 @@ struct LoadedModel {
   std::unique_ptr<Decoder> decoder;
   Vocabulary vocabulary;
   LoadedEncoder encoder;
+  std::vector<std::string> models{};  // as they were named; more than one: `decoder` is their Ensemble
 };
 
 // What a model is loaded for: captions alone, or also its parameters, in f32, and the encoder's key.
 enum class ModelUse { captions, parameters };
+
+// The file of a model as load_model() takes them.
+std::string model_file(const std::string& model, const std::string& assets);
 
 // Where the box whose folder is `assets` has the weights of an encoder, if it has them.
 std::string encoder_in_the_box(const std::string& encoder, const std::string& assets);
@@ -40,6 +45,13 @@ std::string encoder_in_the_box(const std::string& encoder, const std::string& as
 // checkpoint's own), data (the encoder's channels are not the decoder's).
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
                        ModelUse use = ModelUse::captions);
+
+// The models' Ensemble, with the rest of the first but its confidence, which is for that alone; one model is what load_model() gives. They have one vocabulary
+// and look at photos through one encoder: of the same name and preprocessing, and where one of them has weights of
+// its own, all have the same ones. Errors: those of load_model(), argument (the models do not go together: the
+// text names what differs first).
+LoadedModel load_ensemble(const std::vector<std::string>& models, const std::string& weights,
+                          const std::string& assets, ModelUse use = ModelUse::captions);
 
 // Of a caption that was searched with its attention; tokens that are blanks are left out.
 AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model);
@@ -69,7 +81,9 @@ struct PhotoCaption {
   std::string text;
   double log_probability = 0;  // Hypothesis::log_probability
   bool finished = false;       // not cut off by max_words, the rules or a stop
-  AttentionMaps attention;     // where the search asks for it and the model has some
+  std::vector<WordProbability> words;
+  std::optional<double> confidence;  // where the model has one fitted (training/confidence.h)
+  AttentionMaps attention;           // where the search asks for it and the model has some
 };
 
 struct CaptionResult {
@@ -99,6 +113,7 @@ class Captioner {
   const std::string& default_language() const { return model_.info.language; }
   const Vocabulary& vocabulary() const { return model_.vocabulary; }
   const LoadedEncoder& encoder() const { return model_.encoder; }
+  const std::vector<std::string>& models() const { return model_.models; }
   Decoder& decoder() const { return *model_.decoder; }
 
  private:

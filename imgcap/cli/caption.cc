@@ -28,10 +28,12 @@ constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", 
 
 struct Options {
   std::string model = "attention", weights, attention, language;
+  EnsembleOption ensemble;
   std::vector<std::string> images;
   BeamOptions search;
   SamplingOptions sampling;
   RuleOptions rules;
+  double doubt = 0;
   bool sample = false, json = false;
   Format format = Format::text;
   Behaviours behaviours;
@@ -40,11 +42,20 @@ struct Options {
 void add_to(Json& json, const PhotoCaption& caption) {
   json["caption"] = caption.text;
   json["log_probability"] = caption.log_probability;
+  if (caption.confidence) json["confidence"] = *caption.confidence;
+  json["words"] = Json::array();
+  for (const WordProbability& each : caption.words) {
+    Json word = Json::object({{"word", each.word}, {"probability", each.probability}});
+    if (each.confidence) word["confidence"] = *each.confidence;
+    json["words"].push_back(std::move(word));
+  }
 }
 
-Json json_of(const Photo& photo, const CaptionResult& result, double milliseconds, bool alternatives) {
+Json json_of(const Photo& photo, const CaptionResult& result, double milliseconds, bool alternatives,
+             const std::vector<std::string>& models) {
   const std::vector<PhotoCaption>& captions = result.captions;
   Json json = Json::object({{"image", photo.name}});
+  if (models.size() > 1) json["models"] = models;
   if (!result.language.empty()) json["language"] = result.language;
   add_to(json, captions.front());
   json["milliseconds"] = std::round(10 * milliseconds) / 10;
@@ -65,13 +76,19 @@ std::vector<std::string> legend_lines(const std::vector<std::string>& legend) {
   return lines;
 }
 
+std::string text_of(const PhotoCaption& caption, double doubt) {
+  const bool doubtful = caption.confidence && *caption.confidence < doubt;
+  return caption.text + (doubtful ? tensor::format(" (not sure: {:.2f})", *caption.confidence) : "");
+}
+
 // `named`: each line says its language.
-std::string text_lines(const Photo& photo, const CaptionResult& result, double milliseconds, bool named) {
+std::string text_lines(const Photo& photo, const CaptionResult& result, double milliseconds, double doubt,
+                       bool named) {
   const std::vector<PhotoCaption>& captions = result.captions;
-  std::string text =
-      tensor::format("{}:{} {} ({:.0f} ms)\n", printable(photo.name),
-                     named ? " " + result.language + ":" : "", captions.front().text, milliseconds);
-  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", captions[k].text);
+  std::string text = tensor::format("{}:{} {} ({:.0f} ms)\n", printable(photo.name),
+                                    named ? " " + result.language + ":" : "",
+                                    text_of(captions.front(), doubt), milliseconds);
+  for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", text_of(captions[k], doubt));
   return text;
 }
 
@@ -128,19 +145,24 @@ void expect_fitting(const Options& o) {
   if (o.sample) expect_draws_words(o.behaviours.search, "caption");
 }
 
-void run(const Options& o, Program& program) {
+void run(const Options& o, bool doubts, Program& program) {
   using tensor::ErrorKind;
   const bool json = o.json || o.format == Format::json;
   const bool results = o.format == Format::coco || o.format == Format::csv;
   expect_fitting(o);
-  const Captioner captioner(load_model(o.model, o.weights));
+  const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
+  tensor::check(
+      !doubts || captioner.info().confidence, ErrorKind::argument, "caption: --doubt: {} has no confidence{}",
+      tensor::join(captioner.models(), " + "),
+      captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
   const std::vector<std::string> languages =
       languages_of(o.language, captioner.vocabulary(), captioner.default_language(), "caption");
   expect_knows_languages(o.behaviours.search, captioner.vocabulary(), "caption");
   std::deque<tensor::Generator> generators;
   std::vector<CaptionRequest> requests = requests_of(o, captioner, languages, program.seed, generators);
-  tensor::check(o.attention.empty() || captioner.info().decoder.kind == DecoderKind::attention,
-                ErrorKind::argument, "caption: --attention: the model {} has no attention", o.model);
+  tensor::check(o.attention.empty() || captioner.decoder().config().kind == DecoderKind::attention,
+                ErrorKind::argument, "caption: --attention: the model {} has no attention",
+                tensor::join(captioner.models(), " + "));
   if (!o.attention.empty()) expect_writable(o.attention);
   std::set<std::string> sheets;
   CaptionResults list(o.format == Format::coco ? CaptionResults::Format::coco : CaptionResults::Format::csv);
@@ -162,11 +184,11 @@ void run(const Options& o, Program& program) {
         list.add(photo.name, best.text);
         say(legend_lines(legend));  // stdout is the list's
       } else if (json) {
-        Json line = json_of(photo, result, milliseconds, o.search.nbest > 1);
+        Json line = json_of(photo, result, milliseconds, o.search.nbest > 1, captioner.models());
         if (!legend.empty()) line["legend"] = legend;
         print_line(line);
       } else {
-        print(text_lines(photo, result, milliseconds, several));
+        print(text_lines(photo, result, milliseconds, o.doubt, several));
         for (const std::string& line : legend_lines(legend)) print("  " + line + "\n");
       }
     }
@@ -187,6 +209,7 @@ void add_caption(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("images", o->images, "Photos, folders or .tar archives").required();
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
+  o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
   verb.at("--nbest").range(1, 1000);
@@ -207,12 +230,14 @@ void add_caption(Verb& app, Program& program) {
       .needs(sample);
   verb.option("--attention", o->attention,
               "A PNG of where the model looked for each word; of further photos: OUT_PHOTO.png");
+  verb.option("--doubt", o->doubt, "The text says of captions whose confidence is below that it is not sure")
+      .range(0.0, 1.0);
   add_caption_behaviours(verb, o->behaviours);
   const Option format =
       add_choice(verb, "--format", o->format,
                  "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv");
   verb.flag("--json", o->json, "The same as --format json").excludes(format);
-  verb.on_run([o, &program] { run(*o, program); });
+  verb.on_run([o, verb, &program] { run(*o, verb.given("--doubt"), program); });
 }
 
 }  // namespace imgcap::cli

@@ -1,4 +1,5 @@
 #include <memory>
+#include <optional>
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
@@ -24,7 +25,8 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, features, out, language;
+  std::string checkpoint, weights, features, fit, out, language;
+  EnsembleOption ensemble;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
   TrainingCaptions training;
@@ -64,18 +66,30 @@ void about_set(const std::string& set, const std::function<void()>& f) {
   set.empty() ? f() : tensor::about_file("set " + set, f);
 }
 
-// "attention", or with a set "attention, flickr8k".
+// "attention", or with a set "attention, flickr8k"; of an ensemble "attention + mine/best".
 ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string& set, const Scores& scores) {
-  const std::string kind = to_string(captioner.info().decoder.kind);
-  ScoreRow row{set.empty() ? kind : kind + ", " + set, {}, static_cast<int>(o.beam), scores};
+  const bool one = captioner.models().size() == 1;
+  const std::string name =
+      one ? to_string(captioner.info().decoder.kind) : tensor::join(short_names(captioner.models()), " + ");
+  ScoreRow row{set.empty() ? name : name + ", " + set, {}, static_cast<int>(o.beam), scores};
+  if (!one) return row;
   if (const auto epoch = captioner.info().notes.find("epoch"); epoch != captioner.info().notes.end())
     row.epoch = std::atoi(epoch->second.c_str());
   return row;
 }
 
-// The means, and with sets each one's. How varied captions are, and their language, is a list's own.
-Json json_of(const Scores& mean, const std::vector<Result>& results) {
+// How far captions can be trusted, and what came of it on these photos.
+struct Trust {
+  Confidence confidence;
+  ConfidenceMeasure measure;
+};
+
+// The means, and with sets each one's; the models where there are several. How varied captions are,
+// and their language, is a list's own.
+Json json_of(const Scores& mean, const std::vector<Result>& results, const std::vector<std::string>& models,
+             const std::optional<Trust>& trust) {
   Json json = to_json(mean);
+  if (models.size() > 1) json["models"] = models;
   for (const Result& result : results) {
     Json of_set = to_json(result.evaluation.scores);
     Json& own = result.set.empty() ? json : of_set;
@@ -83,16 +97,19 @@ Json json_of(const Scores& mean, const std::vector<Result>& results) {
     add_diversity(own, result.varied);
     if (!result.set.empty()) json["sets"][result.set] = std::move(of_set);
   }
+  if (trust) json["confidence"] = to_json(trust->measure, trust->confidence);
   return json;
 }
 
-void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results) {
-  Json json = Json::object({{"scores", json_of(mean, results)}, {"beam", o.beam}});
+void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results,
+                   const std::vector<std::string>& models, const std::optional<Trust>& trust) {
+  Json json = Json::object({{"scores", json_of(mean, results, models, trust)}, {"beam", o.beam}});
   for (const Result& result : results)
-    for (const auto& [name, text] : result.evaluation.captions) {
+    for (size_t i = 0; const auto& [name, text] : result.evaluation.captions) {
       Json caption = Json::object({{"image_id", name}, {"caption", text}});
       if (!result.set.empty()) caption["set"] = result.set;
       if (!result.language.empty()) caption["language"] = result.language;
+      if (trust) caption["confidence"] = trust->confidence(result.evaluation.judged.at(i++).features);
       json["captions"].push_back(std::move(caption));
     }
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
@@ -106,6 +123,22 @@ ScoreOptions of_language(const Language& language, ScoreOptions options, const S
   return options;
 }
 
+// Of the model's own confidence or of the one that is fitted now, which is written, too; nothing where there is none.
+std::optional<Trust> trust_of(const Captioner& captioner, const std::vector<Dataset>& datasets,
+                              const FeatureCache& features, const std::vector<Result>& results,
+                              const Scores& mean, const Options& o) {
+  const bool by_photo = o.behaviours.protocol == Protocol::standard;
+  if (!by_photo || (o.fit.empty() && !captioner.info().confidence)) return std::nullopt;
+  std::vector<JudgedSet> judged;
+  for (size_t i = 0; i < results.size(); ++i)
+    judged.push_back({&datasets[i], &features, results[i].evaluation.judged});
+  const Confidence confidence = o.fit.empty()
+                                    ? *captioner.info().confidence
+                                    : fit_confidence(captioner.decoder(), judged, mean.split, o.beam);
+  if (!o.fit.empty()) copy_with_confidence(model_file(o.checkpoint), o.fit, confidence);
+  return Trust{confidence, measure_confidence(confidence, captioner.decoder(), judged)};
+}
+
 void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
   ScoreOptions score_options;
@@ -113,9 +146,18 @@ void run(const Options& o, bool precision_given) {
   score_options.tokenizer = o.words.tokenizer;
   score_options.normalisation = o.words.normalisation;
   validate(score_options);
+  if (!o.fit.empty()) {
+    expect_writable(o.fit);
+    tensor::check(o.ensemble.others.empty(), tensor::ErrorKind::argument,
+                  "eval: --fit-confidence: a confidence is one model's; leave out --ensemble");
+    tensor::check(
+        o.behaviours.protocol == Protocol::standard, tensor::ErrorKind::argument,
+        "eval: --fit-confidence: it goes by each photo's CIDEr, which the original's protocol has not");
+  }
   std::vector<FileSet> sets =
       files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}}, o.language);
-  const Captioner captioner(load_model(o.checkpoint, o.weights, ModelUse::parameters));
+  const Captioner captioner(
+      o.ensemble.load(o.checkpoint, o.weights, o.behaviours.search, "eval", ModelUse::parameters));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
   expect_knows_languages(o.behaviours.search, vocabulary, "eval");
@@ -162,9 +204,10 @@ void run(const Options& o, bool precision_given) {
                               training ? &*training : nullptr, scores.back().normalisation);
   }
   const Scores mean = mean_of(scores);
-  if (!o.out.empty()) write_results(o, mean, results);
+  const std::optional<Trust> trust = trust_of(captioner, datasets, features, results, mean, o);
+  if (!o.out.empty()) write_results(o, mean, results, captioner.models(), trust);
   if (o.json) {
-    print_line(json_of(mean, results));
+    print_line(json_of(mean, results, captioner.models(), trust));
     return;
   }
   std::vector<ScoreRow> rows;
@@ -174,6 +217,7 @@ void run(const Options& o, bool precision_given) {
   std::string varied;
   for (const Result& result : results)
     varied += (result.set.empty() ? "" : result.set + ": ") + describe(result.varied) + "\n";
+  if (trust) varied += describe(trust->measure, trust->confidence, mean.split) + "\n";
   print(score_table(rows) + varied);
 }
 
@@ -184,6 +228,7 @@ void add_eval(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("--checkpoint", o->checkpoint, "A checkpoint, or attention or plain: the models in the box")
       .required();
+  o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option(
@@ -201,6 +246,10 @@ void add_eval(Verb& app, Program& program) {
   add_eval_behaviours(verb, o->behaviours);
   add_score_words(verb, o->words);
   o->training.add_options(verb);
+  verb.option(
+      "--fit-confidence", o->fit,
+      "Writes a copy of the checkpoint that says of its captions how far they can be trusted: fitted to half of "
+      "the photos; the other half shows how well it holds");
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb] { run(*o, verb.given("--precision")); });

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "imgcap/cli/cli.h"
 #include "tensor/error.h"
@@ -23,6 +24,36 @@ LoadedModel load_model(const std::string& model, const std::string& weights, Mod
   LoadedModel loaded = imgcap::load_model(model, weights, assets_folder(), use);
   say(loaded.encoder.remarks);
   return loaded;
+}
+
+std::string model_file(const std::string& model) { return imgcap::model_file(model, assets_folder()); }
+
+void EnsembleOption::add_option(Verb& verb) {
+  verb.option("--ensemble", others,
+              "More models, which caption together with the first: each next word has the mean of their "
+              "probabilities");
+}
+
+LoadedModel EnsembleOption::load(const std::string& first, const std::string& weights, SearchKind search,
+                                 const char* verb, ModelUse use) const {
+  tensor::check(others.empty() || search == SearchKind::standard, tensor::ErrorKind::argument,
+                "{}: --ensemble: the original's search has one model", verb);
+  std::vector<std::string> models = {first};
+  models.insert(models.end(), others.begin(), others.end());
+  LoadedModel loaded = load_ensemble(models, weights, assets_folder(), use);
+  say(loaded.encoder.remarks);
+  return loaded;
+}
+
+std::vector<std::string> short_names(const std::vector<std::string>& models) {
+  std::vector<std::string> names;
+  for (const std::string& model : models) {
+    const fs::path path(model);
+    const fs::path file = path.extension() == ".safetensors" ? path.stem() : path.filename();
+    names.push_back((path.parent_path().filename() / file).string());
+  }
+  const std::set<std::string> different(names.begin(), names.end());
+  return different.size() == names.size() ? names : models;
 }
 
 void EncoderChoice::add_options(Verb& verb) {

@@ -12,6 +12,24 @@ namespace imgcap::cli {
 LoadedModel load_model(const std::string& model, const std::string& weights,
                        ModelUse use = ModelUse::captions);
 
+// imgcap::model_file() with the models in the box.
+std::string model_file(const std::string& model);
+
+// --ensemble: models that caption together with the first.
+struct EnsembleOption {
+  std::vector<std::string> others;
+
+  void add_option(Verb& verb);
+  // imgcap::load_ensemble() with the models in the box. Errors: those of it, argument (another search than the
+  // standard one).
+  LoadedModel load(const std::string& first, const std::string& weights, SearchKind search, const char* verb,
+                   ModelUse use = ModelUse::captions) const;
+};
+
+// "attention", "plain", "mine/best" for runs/mine/best.safetensors; the whole paths where that is the same
+// for two.
+std::vector<std::string> short_names(const std::vector<std::string>& models);
+
 // The folder of the models in the box: IMGCAP_ASSETS when it is set, else ../../assets beside the program (a
 // build in the source tree) or ../share/imgcap.
 std::string assets_folder();

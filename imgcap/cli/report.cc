@@ -20,7 +20,6 @@
 namespace imgcap::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using tensor::check;
 using tensor::ErrorKind;
 
@@ -40,19 +39,6 @@ std::string now() {
   gmtime_r(&time, &parts);
   char text[64];
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d, %H:%M UTC", &parts)};
-}
-
-// "attention", "plain", "mine/best" for runs/mine/best.safetensors; the whole paths where that is the same
-// for two.
-std::vector<std::string> short_names(const std::vector<std::string>& models) {
-  std::vector<std::string> names;
-  for (const std::string& model : models) {
-    const fs::path path(model);
-    const fs::path file = path.extension() == ".safetensors" ? path.stem() : path.filename();
-    names.push_back((path.parent_path().filename() / file).string());
-  }
-  const std::set<std::string> different(names.begin(), names.end());
-  return different.size() == names.size() ? names : models;
 }
 
 // Photos as encoders see them. Models with the same encoder and preprocessing share one.
@@ -129,8 +115,14 @@ class Work {
     entry.encoder_parameters = captioner.encoder().encoder->parameter_count();
     entry.vocabulary = vocabulary.size();
     entry.notes = captioner.info().notes;
-    entry.scores =
-        evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules).scores;
+    Evaluation evaluation =
+        evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
+    entry.scores = std::move(evaluation.scores);
+    entry.confidence = captioner.info().confidence;
+    if (entry.confidence) {
+      const JudgedSet judged{&data, &features, std::move(evaluation.judged)};
+      entry.measure = measure_confidence(*entry.confidence, captioner.decoder(), {&judged, 1});
+    }
     report_.models.push_back(std::move(entry));
     for (ReportPhoto& photo : report_.photos) caption(photo, captioner, language, features, rules);
   }

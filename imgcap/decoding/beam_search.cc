@@ -99,8 +99,7 @@ class ImageSearch {
 
   Beam extend(const Candidate& candidate) {
     const Beam& parent = open_[static_cast<size_t>(candidate.beam)];
-    return {search_.add(parent.node, candidate.next.token, parent.row), candidate.log_probability,
-            parent.row};
+    return {search_.add(parent.node, candidate.next, parent.row), candidate.log_probability, parent.row};
   }
 
   // No open beam can come to a score above the nbest finished ones: log-probabilities only fall and the

@@ -1,5 +1,7 @@
 #include "imgcap/decoding/caption_search.h"
 
+#include <cmath>
+
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -76,6 +78,22 @@ std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tenso
     for (size_t i = 0; i < equals.size(); ++i) captions[equals[i]] = std::move(lists[i]);
   }
   return captions;
+}
+
+std::vector<WordProbability> word_probabilities(const Hypothesis& caption, const Vocabulary& vocabulary) {
+  std::vector<WordProbability> all;
+  for (size_t i = 0; i < caption.words.size(); ++i) {
+    if (caption.words[i] < kSpecialTokens) continue;
+    const std::string& token = vocabulary.token(caption.words[i]);
+    const double probability = std::exp(caption.token_log_probabilities[i]);
+    // A blank begins a word, and a letter goes on with one.
+    if (all.empty() || token.front() == ' ') all.push_back({"", 1});
+    all.back().probability *= probability;
+    for (const char c : token)
+      if (c != ' ') all.back().word += c;
+  }
+  std::erase_if(all, [](const WordProbability& each) { return each.word.empty(); });
+  return all;
 }
 
 std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, TextForm form) {

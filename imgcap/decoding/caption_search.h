@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -42,6 +43,17 @@ constexpr TextForm form_of(SearchKind kind) {
   return kind == SearchKind::standard ? TextForm::words : TextForm::tokens;
 }
 std::string text_of(const Hypothesis& caption, const Vocabulary& vocabulary, TextForm form = TextForm::words);
+
+struct WordProbability {
+  std::string word;
+  double probability = 0;
+  std::optional<double> confidence{};  // where the model has one fitted (training/confidence.h)
+  bool operator==(const WordProbability&) const = default;
+};
+
+// The words of a caption's text, as blanks part them (of any form), and the model's probability of each after those
+// before it: of one that is spelled out the product of its letters'.
+std::vector<WordProbability> word_probabilities(const Hypothesis& caption, const Vocabulary& vocabulary);
 
 // The words of a caption and, for each, rows x columns weights of where the model looked. Without attention:
 // both are empty.

@@ -17,7 +17,9 @@ struct Hypothesis {
   // log_probability / length^length_exponent; the length counts the words and, where finished, <eos>, and is
   // never 0.
   double score = 0;
-  bool finished = false;                      // <eos> was reached
+  bool finished = false;  // <eos> was reached
+  // The model's, whatever the search: one for each of `words` and, where finished, <eos>.
+  std::vector<double> token_log_probabilities;
   std::vector<std::vector<float>> attention;  // a word: weights of the p places, when asked; empty without
 };
 

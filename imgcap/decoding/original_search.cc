@@ -65,8 +65,8 @@ class ImageSearch {
     std::vector<Beam> next;
     for (size_t rank = 0; rank < width; ++rank) {
       const Beam& parent = open_[static_cast<size_t>(ranked[rank].beam)];
-      next.push_back({search_.add(parent.node, ranked[rank].next.token, parent.row),
-                      ranked[rank].log_probability, parent.row});
+      next.push_back({search_.add(parent.node, ranked[rank].next, parent.row), ranked[rank].log_probability,
+                      parent.row});
     }
     open_ = std::move(next);
     done_ = counted_.size() >= static_cast<size_t>(options_.beam) || search_.steps() == kSteps;

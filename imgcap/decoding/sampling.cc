@@ -67,7 +67,7 @@ std::vector<Hypothesis> decode(internal::Search& search, size_t images, size_t c
       if (!chosen[r] || (left == 1 && chosen[r]->token != kEos)) continue;
       Row& row = rows[open[r]];
       row.row = static_cast<int64_t>(r);
-      row.node = search.add(row.node, chosen[r]->token, row.row);
+      row.node = search.add(row.node, *chosen[r], row.row);
       row.log_probability += chosen[r]->log_probability;
       if (chosen[r]->token != kEos) still.push_back(open[r]);
     }

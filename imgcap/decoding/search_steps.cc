@@ -162,8 +162,8 @@ void Search::keep_range(Tensor& log_probabilities) const {
   });
 }
 
-int64_t Search::add(int64_t parent, int64_t token, int64_t row) {
-  nodes_.push_back({parent, token, row});
+int64_t Search::add(int64_t parent, const Likely& next, int64_t row) {
+  nodes_.push_back({parent, next.token, row, next.log_probability});
   return static_cast<int64_t>(nodes_.size()) - 1;
 }
 
@@ -185,6 +185,7 @@ Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
   for (size_t step = 0; step < path.size(); ++step) {
     const int64_t token = path[step]->token;
     result.ids.push_back(token);
+    if (token != kSos) result.token_log_probabilities.push_back(path[step]->log_probability);
     if (token == kSos || token == kEos) continue;
     result.words.push_back(token);
     if (step >= step_alphas_.size() || step_alphas_[step].places == 0) continue;

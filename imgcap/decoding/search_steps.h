@@ -36,7 +36,13 @@ std::vector<int64_t> forbidden(const DecodingOptions& options);
 struct Node {
   int64_t parent = kNoNode;
   int64_t token = 0;
-  int64_t row = 0;  // of the step's batch: where the attention is
+  int64_t row = 0;             // of the step's batch: where the attention is
+  double log_probability = 0;  // of the token alone
+};
+
+struct Likely {
+  int64_t token;
+  double log_probability;
 };
 
 // Runs the decoder, one step per call, and keeps the tree. A way of decoding may feed the decoder otherwise.
@@ -56,7 +62,7 @@ class Search {
   // the last batch (the first time: its image); nodes: the last one of each, kNoNode for the beginning.
   Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes);
 
-  int64_t add(int64_t parent, int64_t token, int64_t row);
+  int64_t add(int64_t parent, const Likely& next, int64_t row);
   int64_t token(int64_t node) const { return nodes_[static_cast<size_t>(node)].token; }
 
   // The hypothesis that ends in `node` (kNoNode: the empty one).
@@ -106,11 +112,6 @@ class Search {
 
 // Error of kind data where it is NaN. (A softmax makes a row NaN as a whole.)
 void expect_number(double log_probability);
-
-struct Likely {
-  int64_t token;
-  double log_probability;
-};
 
 // How the rows of a step can go on; one object serves all steps.
 class NextTokens {

@@ -31,6 +31,7 @@ void DecodingState::select(const Tensor& rows) {
   gather(h, rooms.h, rows);
   gather(c, rooms.c, rows);
   gather(alpha, rooms.alpha, rows);
+  for (DecodingState& member : members) member.select(rows);
   if (!image.defined()) return;
   Tensor selected = rooms.image.take(rows.shape(), tensor::DType::i64);
   const int64_t *from = image.data<int64_t>(), *row = rows.data<int64_t>();

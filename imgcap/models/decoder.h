@@ -61,18 +61,20 @@ struct CaptionLoss {
 
 // What a search carries from step to step, one row a hypothesis.
 struct DecodingState {
-  std::vector<Tensor> h, c;  // a layer: (n, hidden)
-  Tensor keys, values;       // of the images; attention only
-  Tensor image;              // (n) i64
-  Tensor alpha;              // (n, p): attention of the last step; undefined for the plain model
+  std::vector<Tensor> h, c;            // a layer: (n, hidden)
+  Tensor keys, values;                 // of the images; attention only
+  Tensor image;                        // (n) i64
+  Tensor alpha;                        // (n, p): attention of the last step; undefined for the plain model
+  std::vector<DecodingState> members;  // of an Ensemble, which has no more of the above than alpha
 
   // Leaves the given rows (n) i64, in that order; a row may be there any number of times.
   void select(const Tensor& rows);
 
-  // Where select() and a FrozenDecoder's step() make their tensors, so that a search allocates nothing.
+  // Where select() and step() of a FrozenDecoder and an Ensemble make their tensors, so that a search allocates
+  // nothing.
   struct Rooms {
     std::vector<tensor::Room> h, c;  // a layer
-    tensor::Room image, alpha, input, query, context, gate, gates, logits;
+    tensor::Room image, alpha, input, query, context, gate, gates, logits, member;
   };
   Rooms rooms{};
 };

@@ -44,7 +44,7 @@ std::string render_report(const Report& report) {
       escape_html(report.title), sections::style());
   out += tensor::format("<header>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n", escape_html(report.title),
                         introduction(report));
-  out += sections::scores(report) + sections::models(report);
+  out += sections::scores(report) + sections::confidence(report) + sections::models(report);
   if (report.log) out += sections::training(*report.log, report.log_file);
   return out + sections::photos(report) + "</main>\n</body>\n</html>\n";
 }

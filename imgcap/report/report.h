@@ -11,6 +11,7 @@
 #include "imgcap/data/image.h"
 #include "imgcap/decoding/caption_search.h"
 #include "imgcap/metrics/scores.h"
+#include "imgcap/training/confidence.h"
 #include "imgcap/training/training_log.h"
 
 namespace imgcap {
@@ -21,6 +22,9 @@ struct ReportModel {
   int64_t parameters = 0, encoder_parameters = 0, vocabulary = 0;
   std::map<std::string, std::string> notes;  // the checkpoint's
   Scores scores;
+  // Where it has one fitted: how well it holds on these photos.
+  std::optional<Confidence> confidence{};
+  ConfidenceMeasure measure{};
 };
 
 struct ReportCaption {

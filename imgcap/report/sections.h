@@ -13,6 +13,7 @@ bool has_attention(const Report& report);  // whether a caption that is shown ha
 
 std::string scores(const Report& report);
 std::string models(const Report& report);
+std::string confidence(const Report& report);  // nothing where no model has one
 std::string training(const TrainingLog& log, const std::string& file);
 std::string photos(const Report& report);
 

@@ -26,6 +26,7 @@ constexpr const char* kFormat = "imgcap-checkpoint-1";
 constexpr const char* kEncoderFormat = "imgcap-checkpoint-2";
 // With languages, and encoder weights or none: others would begin captions with <sos> and mix the languages' words.
 constexpr const char* kLanguageFormat = "imgcap-checkpoint-3";
+constexpr const char* kConfidence = "confidence";
 constexpr int64_t kSmallestMatrix = 1 << 14;
 
 // Rows of 8 bits around 128, with a scale each: `x = (q - 128) * scale`.
@@ -147,8 +148,16 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
     metadata["text_rules"] = rules_to_json(vocabulary).dump();
     metadata["language"] = vocabulary.language(checkpoint.language).code;
   }
+  if (checkpoint.confidence) metadata[kConfidence] = to_json(*checkpoint.confidence);
   if (!checkpoint.training.empty()) metadata["training"] = checkpoint.training;
   tensor::io::write_safetensors(file, tensors, metadata);
+}
+
+void copy_with_confidence(const std::filesystem::path& from, const std::filesystem::path& to,
+                          const Confidence& confidence) {
+  tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(from);
+  contents.metadata[kConfidence] = to_json(confidence);
+  tensor::io::write_safetensors(to, contents.tensors, contents.metadata);
 }
 
 Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
@@ -187,6 +196,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
     for (size_t i = 0; i < notes.size(); ++i)
       if (const Json& value = notes.items()[i]; value.is_text())
         checkpoint.notes[notes.keys()[i]] = value.as_text();
+  if (const auto confidence = contents.metadata.find(kConfidence); confidence != contents.metadata.end())
+    checkpoint.confidence = from_file(name, [&] { return confidence_from_json(confidence->second); });
   if (const auto training = contents.metadata.find("training"); training != contents.metadata.end())
     checkpoint.training = training->second;
   const bool widen = form == WeightsAs::f32;

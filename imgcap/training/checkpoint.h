@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "imgcap/data/transform.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/models/frozen_decoder.h"
+#include "imgcap/training/confidence.h"
 #include "nn/module.h"
 
 namespace imgcap {
@@ -31,6 +33,7 @@ struct Checkpoint {
       encoder_weights;  // of an encoder that has been trained; else none; in f32 but beside `stored`
   Preprocessing preprocessing;
   std::map<std::string, std::string> notes;  // free text: scores, recipe, data
+  std::optional<Confidence> confidence;      // where it has been fitted
   // Of a training run only.
   std::string training;                                    // JSON: counters, generators, schedule, options
   std::map<std::string, tensor::Tensor> training_tensors;  // optimiser, averages
@@ -53,6 +56,10 @@ enum class WeightsAs { f32, stored };
 // Written as a whole or not at all. io errors name the file.
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
                      WeightFormat format = WeightFormat::f32);
+
+// The file `from` as `to`, with this confidence; all else stays as it is stored. Errors: io, data.
+void copy_with_confidence(const std::filesystem::path& from, const std::filesystem::path& to,
+                          const Confidence& confidence);
 
 // Errors: data (names the file and what is missing or does not fit: vocabulary and decoder of different
 // sizes, ...).

@@ -22,9 +22,9 @@ std::vector<std::vector<int64_t>> groups(size_t count, int64_t size) {
 
 }  // namespace
 
-std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
-                                                  const FeatureCache& features, const Vocabulary& vocabulary,
-                                                  const SearchOptions& options, const CaptionRules& rules) {
+std::map<std::string, Hypothesis> search_photos(Decoder& decoder, const Dataset& data,
+                                                const FeatureCache& features, const SearchOptions& options,
+                                                const CaptionRules& rules) {
   BeamOptions beam;
   beam.beam = options.beam;
   beam.max_words = options.max_words;
@@ -32,16 +32,24 @@ std::map<std::string, std::string> caption_photos(Decoder& decoder, const Datase
   beam.rules = rules;
   beam.kind = options.kind;
   beam.range = data.language.range;
-  std::map<std::string, std::string> captions;
+  std::map<std::string, Hypothesis> captions;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
     std::vector<int64_t> rows;
     for (const int64_t p : group) rows.push_back(data.photos[static_cast<size_t>(p)].row);
-    const auto found = find_captions(decoder, features.rows(rows),
-                                     std::vector<SearchRequest>(group.size(), {.search = beam}));
+    auto found = find_captions(decoder, features.rows(rows),
+                               std::vector<SearchRequest>(group.size(), {.search = beam}));
     for (size_t i = 0; i < group.size(); ++i)
-      captions[data.photos[static_cast<size_t>(group[i])].name] =
-          text_of(found[i].front(), vocabulary, form_of(options.kind));
+      captions[data.photos[static_cast<size_t>(group[i])].name] = std::move(found[i].front());
   }
+  return captions;
+}
+
+std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
+                                                  const FeatureCache& features, const Vocabulary& vocabulary,
+                                                  const SearchOptions& options, const CaptionRules& rules) {
+  std::map<std::string, std::string> captions;
+  for (const auto& [name, found] : search_photos(decoder, data, features, options, rules))
+    captions[name] = text_of(found, vocabulary, form_of(options.kind));
   return captions;
 }
 
@@ -56,9 +64,18 @@ Evaluation evaluate(Decoder& decoder, const Dataset& data, const FeatureCache& f
                     const Vocabulary& vocabulary, const SearchOptions& search, const ScoreOptions& options,
                     const CaptionRules& rules) {
   Evaluation result;
-  result.captions = caption_photos(decoder, data, features, vocabulary, search, rules);
-  result.scores =
-      score_captions(result.captions, scored_references(data, vocabulary, form_of(search.kind)), options);
+  const auto found = search_photos(decoder, data, features, search, rules);
+  for (const auto& [name, caption] : found)
+    result.captions[name] = text_of(caption, vocabulary, form_of(search.kind));
+  const References references = scored_references(data, vocabulary, form_of(search.kind));
+  if (options.protocol != Protocol::standard) {
+    result.scores = score_captions(result.captions, references, options);
+    return result;
+  }
+  std::vector<ImageScore> images;
+  result.scores = score_captions(result.captions, references, options, images);
+  for (const ImageScore& image : images)
+    result.judged.push_back({image.image, confidence_features(found.at(image.image)), image.cider});
   return result;
 }
 

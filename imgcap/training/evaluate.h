@@ -10,6 +10,7 @@
 #include "imgcap/decoding/caption_search.h"
 #include "imgcap/metrics/scores.h"
 #include "imgcap/models/decoder.h"
+#include "imgcap/training/confidence.h"
 #include "imgcap/training/dataset.h"
 
 namespace imgcap {
@@ -23,7 +24,11 @@ struct SearchOptions {
   bool operator==(const SearchOptions&) const = default;
 };
 
-// Photo -> its best caption, as text.
+// Photo -> its best caption.
+std::map<std::string, Hypothesis> search_photos(Decoder& decoder, const Dataset& data,
+                                                const FeatureCache& features, const SearchOptions& options,
+                                                const CaptionRules& rules = {});
+// The same as text.
 std::map<std::string, std::string> caption_photos(Decoder& decoder, const Dataset& data,
                                                   const FeatureCache& features, const Vocabulary& vocabulary,
                                                   const SearchOptions& options,
@@ -36,6 +41,7 @@ References scored_references(const Dataset& data, const Vocabulary& vocabulary, 
 struct Evaluation {
   std::map<std::string, std::string> captions;  // as caption_photos gives them
   Scores scores;
+  std::vector<JudgedCaption> judged;  // of the standard protocol: the captions one by one, by name
 };
 
 // Captions of all photos of the data set, scored against its references in the same form.

@@ -169,7 +169,7 @@ TEST_CASE("a configuration file, and flags on top of it") {
   const Result unknown = run({"tokenize", "--config", folder / "unknown"});
   CHECK(unknown.code == 2);
   CHECK(has(unknown.err, "rulez"));
-  check_refused(run({"tokenize", "--config", folder / "wrong"}), "--rules: other not in {spacy,ptb}");
+  check_refused(run({"tokenize", "--config", folder / "wrong"}), "--rules: other not in {spacy,unicode,ptb}");
   check_refused(run({"tokenize", "--config", folder / "missing"}), "missing was not readable");
   CHECK(has(run({"tokenize", "--config", folder / "."}).err, "is a folder"));
   check_refused(run({"tokenize", "--seed", "-1"}), "--seed: '-1' is not a number of 0 or more");

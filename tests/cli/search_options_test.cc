@@ -77,6 +77,8 @@ TEST_CASE("eval: every option counts") {
   CHECK(eval(scene.plain, {"--beam", "3", "--compat", "original"}) == said);
   given.elsewhere({"--training", "--training-list"});  // score_diversity_test.cc
   given.elsewhere({"--split"});                        // caption_files_test.cc
+  given.elsewhere({"--ensemble"});                     // ensemble_test.cc
+  given.elsewhere({"--fit-confidence"});               // confidence_test.cc
   given.elsewhere({"--precision"});                    // encoder_precision_test.cc
   given.elsewhere({"--lang"});                         // languages_test.cc
   given.elsewhere({"--tokenizer"});                    // text_options_test.cc
@@ -174,8 +176,10 @@ TEST_CASE("caption: every option counts") {
     CHECK(h.log_probability !=
           hundred_steps_search(*model.decoder, features[i], original).front().front().log_probability);
   }
-  given.elsewhere({"--format"});  // caption_files_test.cc
-  given.elsewhere({"--lang"});    // languages_test.cc
+  given.elsewhere({"--lang"});      // languages_test.cc
+  given.elsewhere({"--format"});    // caption_files_test.cc
+  given.elsewhere({"--ensemble"});  // ensemble_test.cc
+  given.elsewhere({"--doubt"});     // confidence_test.cc
   CHECK(given.left() == "");
 }
 

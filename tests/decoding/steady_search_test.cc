@@ -4,6 +4,7 @@
 #include "allocations.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/beam_search.h"
+#include "imgcap/models/ensemble.h"
 #include "imgcap/models/frozen_decoder.h"
 #include "small_decoder.h"
 
@@ -16,10 +17,13 @@ constexpr int64_t kVocabulary = 23;
 constexpr int64_t kWarm = 6, kSteps = 30;
 
 // Captions never end by themselves.
-FrozenDecoder endless(DecoderConfig config, DType dtype) {
+StoredWeights endless_weights(const DecoderConfig& config, DType dtype) {
   const auto decoder = decoder_of(config);
   decoder->parameter(Decoder::kOutputBias).mutable_data().slice(0, kEos, kEos + 1).fill_(-1000);
-  return FrozenDecoder(config, stored_weights(*decoder, dtype));
+  return stored_weights(*decoder, dtype);
+}
+FrozenDecoder endless(const DecoderConfig& config, DType dtype) {
+  return FrozenDecoder(config, endless_weights(config, dtype));
 }
 
 std::vector<DecoderConfig> configs() {
@@ -110,6 +114,19 @@ TEST_CASE("nor with rules of what captions say, or with the attention kept") {
       options.rules = all_rules();
       check_steady(steps_of(decoder, 4, options));
     }
+  }
+}
+
+TEST_CASE("nor do those of an ensemble") {
+  std::vector<std::unique_ptr<Decoder>> members;
+  for (const DecoderConfig& config : configs())
+    members.push_back(std::make_unique<FrozenDecoder>(config, endless_weights(config, DType::f16)));
+  Ensemble ensemble(std::move(members));
+  for (const int64_t images : {1, 4}) {
+    CAPTURE(images);
+    BeamOptions options = long_captions(5);
+    options.attention = true;
+    check_steady(steps_of(ensemble, images, options));
   }
 }
 

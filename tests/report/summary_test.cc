@@ -1,6 +1,8 @@
 // The page's scores, and what the models are.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "imgcap/report/report.h"
 #include "tensor/format.h"
 #include "tests/report/example.h"
@@ -131,4 +133,31 @@ TEST_CASE("a model's card says what it is and what its checkpoint's notes say") 
               "encoder</dt><dd>resnet18, 11,689,512 parameters, not trained here", "epoch</dt><dd>7",
               "step</dt><dd>1234", "validation CIDEr</dt><dd>0.75", "validation BLEU-4</dt><dd>0.25",
               "data</dt><dd>here", "zebra</dt><dd>" + std::string(200, 'z')});
+}
+
+TEST_CASE("a model's confidence is shown with how often it was right, and only where there is one") {
+  Report report = example();
+  CHECK_FALSE(has(render_report(report), "Confidence"));
+  ReportModel& model = report.models[1];
+  model.name = "<b>";
+  model.confidence = Confidence();
+  model.measure.photos = 7;
+  model.measure.other_half = true;
+  model.measure.captions.table[3] = {4, 0.35, 0.25};
+  model.measure.captions.calibration_error = 0.1;
+  model.measure.captions.auroc = NAN;
+  model.measure.words.table[9] = {1234, 0.97, 0.875};
+  model.measure.words.auroc = 0.8125;
+  model.measure.model_words.calibration_error = 0.25;
+  const std::string page = render_report(report);
+  CHECK(count(page, "<h2>Confidence</h2>") == 1);
+  CHECK(has(
+      page,
+      "<h3>&lt;b&gt;</h3>\n<p>7 photos of test.txt, those that it was not fitted to. Captions: calibration "
+      "error (ECE) 0.100, AUROC -. Words: calibration error (ECE) 0.000, AUROC 0.812 (as the model has them: ECE 0.250).</p>"));
+  CHECK(has(page,
+            "<th scope=\"row\">0.3 to 0.4</th><td>4</td><td>0.350</td><td>0.250</td><td>0</td><td>-</td>"));
+  CHECK(has(page,
+            "<th scope=\"row\">0.9 to 1.0</th><td>0</td><td>-</td><td>-</td><td>1,234</td><td>0.970</td>"
+            "<td>0.875</td>"));
 }

@@ -1,0 +1,298 @@
+#include "imgcap/training/confidence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "autograd/grad_mode.h"
+#include "imgcap/training/fingerprint.h"
+#include "tensor/error.h"
+#include "tensor/kernels.h"
+
+namespace imgcap {
+
+using tensor::check;
+using tensor::ErrorKind;
+using tensor::io::Json;
+
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+std::string fingerprint_of(std::span<const JudgedSet> sets) {
+  Fingerprint all;
+  for (const JudgedSet& set : sets) {
+    const std::string own = set.data->fingerprint();
+    all.add(own.data(), own.size());
+  }
+  return all.text();
+}
+
+// The captions in their common order: f(caption, its number).
+template <class F>
+void each_caption(std::span<const JudgedSet> sets, F&& f) {
+  size_t number = 0;
+  for (const JudgedSet& set : sets)
+    for (const JudgedCaption& caption : set.captions) f(caption, number++);
+}
+
+template <class T>
+T required(const Json& json, const char* key) {
+  const Json* found = json.find(key);
+  check(found != nullptr && found->is<T>(), ErrorKind::data, "its confidence has no '{}' of the right kind",
+        key);
+  return found->as<T>();
+}
+
+double number(const Json& json, const char* key) {
+  const double value = required<double>(json, key);
+  check(std::isfinite(value), ErrorKind::data, "its confidence has a number that is none");
+  return value;
+}
+
+std::vector<double> numbers(const Json& json, const char* key, size_t count) {
+  const Json* found = json.find(key);
+  check(found != nullptr && found->is_array() && found->size() == count, ErrorKind::data,
+        "its confidence has no {} {}", count, key);
+  std::vector<double> all;
+  for (const Json& each : found->items()) {
+    check(each.is_number() && std::isfinite(each.as_double()), ErrorKind::data,
+          "its confidence has a number that is none");
+    all.push_back(each.as_double());
+  }
+  return all;
+}
+
+Json json_of(const LogisticModel& model) {
+  return Json::object({{"means", model.means},
+                       {"scales", model.scales},
+                       {"weights", model.weights},
+                       {"intercept", model.intercept}});
+}
+
+LogisticModel logistic_model(const Json& json, const char* key, size_t columns) {
+  const Json* found = json.find(key);
+  check(found != nullptr && found->is_object(), ErrorKind::data,
+        "its confidence has no '{}' of the right kind", key);
+  LogisticModel model{numbers(*found, "means", columns), numbers(*found, "scales", columns),
+                      numbers(*found, "weights", columns), number(*found, "intercept")};
+  for (const double scale : model.scales)
+    check(scale > 0, ErrorKind::data, "its confidence has a scale of {}", scale);
+  return model;
+}
+
+}  // namespace
+
+ConfidenceFeatures confidence_features(const Hypothesis& caption) {
+  const std::vector<double>& tokens = caption.token_log_probabilities;
+  if (tokens.empty()) return {};
+  const auto count = static_cast<double>(tokens.size());
+  double sum = 0;
+  for (const double each : tokens) sum += each;
+  return {sum / count, *std::min_element(tokens.begin(), tokens.end()), count};
+}
+
+double log_odds(double probability) {
+  constexpr double kLeast = 1e-6;
+  const double p = std::clamp(probability, kLeast, 1 - kLeast);
+  return std::log(p / (1 - p));
+}
+
+double Confidence::of_word(double probability) const {
+  const std::array<double, 1> x = {log_odds(probability)};
+  return words(x);
+}
+
+std::string to_json(const Confidence& c) {
+  return Json::object({{"features", Json(kConfidenceFeatures)},
+                       {"captions", json_of(c.model)},
+                       {"words", json_of(c.words)},
+                       {"median_cider", c.median_cider},
+                       {"list", c.list},
+                       {"photos", c.photos},
+                       {"half", "every other photo by name, from the first"},
+                       {"beam", c.beam},
+                       {"fingerprint", c.fingerprint}})
+      .dump();
+}
+
+Confidence confidence_from_json(const std::string& text) {
+  const Json json = Json::try_parse(text).value_or(Json());
+  check(json.is_object(), ErrorKind::data, "its confidence is no JSON object");
+  const Json* features = json.find("features");
+  check(features != nullptr && *features == Json(kConfidenceFeatures), ErrorKind::data,
+        "its confidence is made of features that this version does not know");
+  Confidence c;
+  c.model = logistic_model(json, "captions", kConfidenceFeatures.size());
+  c.words = logistic_model(json, "words", 1);
+  c.median_cider = number(json, "median_cider");
+  c.list = required<std::string>(json, "list");
+  c.fingerprint = required<std::string>(json, "fingerprint");
+  c.photos = required<int64_t>(json, "photos");
+  c.beam = required<int64_t>(json, "beam");
+  return c;
+}
+
+Reliability reliability_of(std::span<const Prediction> predictions) {
+  Reliability result;
+  result.table = reliability_table(predictions);
+  result.calibration_error = expected_calibration_error(result.table);
+  result.auroc = auroc(predictions);
+  return result;
+}
+
+std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, const FeatureCache& features,
+                                         const std::vector<int64_t>& photos) {
+  const autograd::NoGrad no_grad;
+  constexpr size_t kBatchPhotos = 16;
+  std::vector<Prediction> all;
+  for (size_t begin = 0; begin < photos.size(); begin += kBatchPhotos) {
+    const auto first = photos.begin() + static_cast<std::ptrdiff_t>(begin);
+    const std::vector<int64_t> group(
+        first, first + static_cast<std::ptrdiff_t>(std::min(kBatchPhotos, photos.size() - begin)));
+    const CaptionBatch batch = make_batch(data, group, features);
+    DecodingState state = decoder.start(batch.features.data());
+    state.select(batch.image);
+    const std::vector<int64_t> words = batch.words.to_vector<int64_t>();
+    const int64_t longest = batch.words.size(1);
+    int64_t rows = batch.words.size(0);
+    for (int64_t t = 0; t + 1 < longest; ++t) {
+      const auto going_on = std::count_if(batch.lengths.begin(), batch.lengths.end(),
+                                          [&](int64_t length) { return length > t + 1; });
+      if (going_on != rows) state.select(Tensor::arange(rows = going_on));
+      Tensor fed = Tensor::empty({rows}, tensor::DType::i64);
+      for (int64_t r = 0; r < rows; ++r)
+        fed.mutable_data<int64_t>()[r] = words[static_cast<size_t>(r * longest + t)];
+      const Tensor logits = decoder.step(state, fed).to(tensor::DType::f32).contiguous();
+      Tensor p = Tensor::empty(logits.shape());
+      tensor::kernels::softmax(p, logits);
+      const int64_t width = p.size(1);
+      for (int64_t r = 0; r < rows; ++r) {
+        const float* row = std::as_const(p).data<float>() + r * width;
+        const float* top = std::max_element(row, row + width);
+        check(std::isfinite(*top), ErrorKind::data, "confidence: the decoder's output is not a number");
+        const int64_t next = words[static_cast<size_t>(r * longest + t + 1)];
+        all.push_back({std::min(1.0, static_cast<double>(*top)), top - row == next});
+      }
+    }
+  }
+  return all;
+}
+
+namespace {
+
+// Those of the photos whose number f takes.
+template <class F>
+std::vector<Prediction> words_of(Decoder& decoder, std::span<const JudgedSet> sets, F&& f) {
+  std::vector<Prediction> words;
+  size_t number = 0;
+  for (const JudgedSet& set : sets) {
+    std::set<std::string> names;
+    for (const JudgedCaption& caption : set.captions)
+      if (f(number++)) names.insert(caption.photo);
+    std::vector<int64_t> photos;
+    for (size_t i = 0; i < set.data->photos.size(); ++i)
+      if (names.contains(set.data->photos[i].name)) photos.push_back(static_cast<int64_t>(i));
+    const auto own = word_predictions(decoder, *set.data, *set.features, photos);
+    words.insert(words.end(), own.begin(), own.end());
+  }
+  return words;
+}
+
+}  // namespace
+
+Confidence fit_confidence(Decoder& decoder, std::span<const JudgedSet> sets, const std::string& list,
+                          int64_t beam) {
+  std::vector<double> ciders;
+  each_caption(sets, [&](const JudgedCaption& c, size_t) { ciders.push_back(c.cider); });
+  check(ciders.size() >= 2, ErrorKind::argument, "confidence: {} photos are too few to fit it to",
+        ciders.size());
+  Confidence confidence;
+  confidence.median_cider = median(ciders);
+  confidence.list = list;
+  confidence.photos = std::ssize(ciders);
+  confidence.beam = beam;
+  confidence.fingerprint = fingerprint_of(sets);
+  std::vector<std::vector<double>> rows;
+  std::vector<bool> above;
+  each_caption(sets, [&](const JudgedCaption& c, size_t number) {
+    if (number % 2 != 0) return;
+    rows.emplace_back(c.features.begin(), c.features.end());
+    above.push_back(c.cider > confidence.median_cider);
+  });
+  const auto count = std::count(above.begin(), above.end(), true);
+  check(
+      count > 0 && count < std::ssize(above), ErrorKind::argument,
+      "confidence: of the {} photos that it would be fitted to, {} have a CIDEr above the list's median of {}; it "
+      "takes some above and some not",
+      above.size(), count, confidence.median_cider);
+  confidence.model = fit_logistic(rows, above);
+  rows.clear();
+  std::vector<bool> right;
+  for (const Prediction& word : words_of(decoder, sets, [](size_t photo) { return photo % 2 == 0; })) {
+    rows.push_back({log_odds(word.probability)});
+    right.push_back(word.happened);
+  }
+  confidence.words = fit_logistic(rows, right);
+  return confidence;
+}
+
+ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& decoder,
+                                     std::span<const JudgedSet> sets) {
+  ConfidenceMeasure measure;
+  measure.other_half = fingerprint_of(sets) == confidence.fingerprint;
+  const auto is_shown = [&](size_t photo) { return !measure.other_half || photo % 2 == 1; };
+  std::vector<Prediction> captions;
+  each_caption(sets, [&](const JudgedCaption& caption, size_t number) {
+    if (is_shown(number))
+      captions.push_back({confidence(caption.features), caption.cider > confidence.median_cider});
+  });
+  std::vector<Prediction> words = words_of(decoder, sets, is_shown);
+  measure.photos = std::ssize(captions);
+  measure.captions = reliability_of(captions);
+  measure.model_words = reliability_of(words);
+  for (Prediction& word : words) word.probability = confidence.of_word(word.probability);
+  measure.words = reliability_of(words);
+  return measure;
+}
+
+namespace {
+
+std::string figures(const Reliability& r) {
+  return tensor::format("ECE {:.3f}, AUROC {}", r.calibration_error,
+                        std::isnan(r.auroc) ? "-" : tensor::format("{:.3f}", r.auroc));
+}
+
+Json json_of(const Reliability& r) {
+  Json json = Json::object({{"ECE", r.calibration_error}, {"AUROC", r.auroc}});
+  for (const ReliabilityBin& bin : r.table)
+    json["bins"].push_back(
+        Json::object({{"count", bin.count}, {"predicted", bin.predicted}, {"observed", bin.observed}}));
+  return json;
+}
+
+}  // namespace
+
+std::string describe(const ConfidenceMeasure& measure, const Confidence& confidence,
+                     const std::string& list) {
+  return tensor::format(
+      "confidence ({} photos of {}{}; CIDEr above {:.3f}): captions {}; words {} (the model's own: ECE {:.3f})",
+      measure.photos, list, measure.other_half ? ", those that it was not fitted to" : "",
+      confidence.median_cider, figures(measure.captions), figures(measure.words),
+      measure.model_words.calibration_error);
+}
+
+Json to_json(const ConfidenceMeasure& measure, const Confidence& confidence) {
+  return Json::object({{"photos", measure.photos},
+                       {"other_half", measure.other_half},
+                       {"median_cider", confidence.median_cider},
+                       {"captions", json_of(measure.captions)},
+                       {"words", json_of(measure.words)},
+                       {"model_words", json_of(measure.model_words)}});
+}
+
+}  // namespace imgcap
