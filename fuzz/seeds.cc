@@ -122,6 +122,8 @@ void captions(const fs::path& photos) {
     put(reader, "karpathy.json", karpathy);
     put(reader, "eval.json", "{\"captions\":" + results + ",\"BLEU-4\":1.5}");
   }
+  put("vocabulary", "languages.jsonl",
+      "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n\"<en>\"\n\" a\"\n\"<ar>\"\n\" a\"\n");
   put("vocabulary", "small.jsonl",
       "\"<unk>\"\n\"<pad>\"\n\"<sos>\"\n\"<eos>\"\n\" man\"\n\" \\u00e9\"\n\"  \"\n\"a\"\n");
 }
@@ -146,6 +148,10 @@ void models() {
   checkpoint.weights = imgcap::make_decoder(checkpoint.decoder)->state_dict();
   imgcap::save_checkpoint(place("checkpoint", "f32.safetensors"), checkpoint);
   imgcap::save_checkpoint(place("checkpoint", "f16.safetensors"), checkpoint, imgcap::WeightFormat::f16);
+  imgcap::Checkpoint languages = checkpoint;
+  languages.vocabulary = {"<unk>", "<pad>", "<sos>", "<eos>", "<ar>"};
+  languages.language = "ar";
+  imgcap::save_checkpoint(place("checkpoint", "languages.safetensors"), languages);
   checkpoint.training = "{\"step\":1}";
   checkpoint.training_tensors = {{"average", Tensor::zeros({2})}};
   checkpoint.encoder_weights = {{"conv.weight", Tensor::zeros({2, 2})}};

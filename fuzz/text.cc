@@ -1,6 +1,7 @@
-// Captions as people write them, through both tokenisers and what they stand on.
+// Captions as people write them, through all tokenisers and what they stand on.
 #include "fuzz/fuzz.h"
 #include "imgcap/data/text_file.h"
+#include "imgcap/data/text_rules.h"
 #include "imgcap/data/tokenizer.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/metrics/ptb_tokenizer.h"
@@ -11,7 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // the second half as the lines that follow the first
   const size_t half = size / 2;
   for (const auto& tokens : {imgcap::tokenize_spacy(text), imgcap::tokenize_ptb(text),
-                             imgcap::tokenize_ptb(text.substr(0, half), text.substr(half))})
+                             imgcap::tokenize_ptb(text.substr(0, half), text.substr(half)),
+                             imgcap::tokenize(text, imgcap::default_rules("de")),
+                             imgcap::tokenize(text, imgcap::default_rules("ar"))})
     for (const std::string& token : tokens)
       fuzz::require(!token.empty() && imgcap::find_invalid_utf8(token) == imgcap::kNoPosition);
   const std::u32string codes = imgcap::decode_utf8(text);

@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::vector<int32_t> ids;
     for (int64_t i = 0; i < words.size(); ++i) ids.push_back(static_cast<int32_t>(i));
     const std::string text = words.decode_tokens(ids) + words.decode(ids);
-    for (const int32_t id : words.encode(text)) fuzz::require(id >= 0 && id < words.size());
+    for (const imgcap::Language& language : words.languages())
+      for (const int32_t id : words.encode(text, language.code)) fuzz::require(id >= 0 && id < words.size());
   });
   return 0;
 }

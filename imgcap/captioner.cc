@@ -4,6 +4,7 @@
 #include <deque>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <utility>
 
 #include "imgcap/models/ensemble.h"
@@ -104,6 +105,11 @@ void expect_one_vocabulary(const ReadModel& a, const ReadModel& b) {
       "{}: its vocabulary is not that of {}: token {} is {} there and {} here; models that caption together have "
       "one vocabulary",
       b.name, a.name, x - first.begin(), token(x, first.end()), token(y, second.end()));
+  check(
+      a.info.make_vocabulary() == b.info.make_vocabulary(), ErrorKind::argument,
+      "{}: its captions became words by other rules than those of {}; models that caption together have one "
+      "vocabulary",
+      b.name, a.name);
 }
 
 void expect_one_encoder(const ReadModel& a, const ReadModel& b) {
@@ -195,9 +201,15 @@ Image red_and_blue_swapped(Image image) {
 Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const {
   std::vector<const Image*> photos;
   std::deque<Image> swapped;
+  std::map<std::pair<const Image*, bool>, size_t> seen;  // the photo's place in `photos`
+  std::vector<size_t> place(requests.size(), 0);
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].features.defined()) continue;
     check(requests[i].image != nullptr, ErrorKind::argument, "captioner: request {} has no photo", i);
+    const auto [at, fresh] =
+        seen.emplace(std::pair(requests[i].image, requests[i].swap_red_and_blue), photos.size());
+    place[i] = at->second;
+    if (!fresh) continue;
     photos.push_back(requests[i].swap_red_and_blue
                          ? &swapped.emplace_back(red_and_blue_swapped(*requests[i].image))
                          : requests[i].image);
@@ -206,8 +218,9 @@ Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const
   const Tensor encoded = photos.empty() ? Tensor() : encode_images(model_.encoder, photos);
   if (photos.size() == requests.size()) return encoded;
   std::vector<Tensor> each;
-  for (int64_t next = 0; const CaptionRequest& request : requests)
-    each.push_back(request.features.defined() ? request.features : encoded.select(0, next++));
+  for (size_t i = 0; i < requests.size(); ++i)
+    each.push_back(requests[i].features.defined() ? requests[i].features
+                                                  : encoded.select(0, static_cast<int64_t>(place[i])));
   Tensor all;
   for (size_t i = 0; i < each.size(); ++i) {
     check(each[i].rank() == 2 && each[i].shape() == each.front().shape() &&
@@ -228,6 +241,10 @@ std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>&
   for (const CaptionRequest& request : requests) {
     SearchRequest& search = searches.emplace_back();
     search.search = request.search;
+    const std::string& code = request.language.empty() ? model_.info.language : request.language;
+    const Language& language = model_.vocabulary.language(code);
+    std::visit([&](DecodingOptions& options) { options.range = language.range; }, search.search);
+    results[searches.size() - 1].language = language.code;
     search.generator = request.generator ? request.generator : &generators.emplace_back(request.seed);
     search.stop = request.stop;
     if (request.on_word)

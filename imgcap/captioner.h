@@ -62,8 +62,9 @@ struct CaptionRequest {
   // f32, as encode_images() and a cache of this encoder have them.
   const Image* image = nullptr;
   Tensor features{};
-  CaptionSearch search = BeamOptions{};
-  bool swap_red_and_blue = false;  // in the photo
+  CaptionSearch search = BeamOptions{};  // but for its `range`, which is the language's
+  std::string language{};                // its code; empty: the model's default
+  bool swap_red_and_blue = false;        // in the photo
   // Where words that are drawn come from; it goes on from call to call. Without one: a new one of `seed`.
   tensor::Generator* generator = nullptr;
   uint64_t seed = 1;
@@ -86,6 +87,7 @@ struct PhotoCaption {
 };
 
 struct CaptionResult {
+  std::string language;  // of the captions; empty: the model's has no name
   // The best first, then the alternatives: as many as `nbest` or `samples` say, seldom fewer, never none.
   std::vector<PhotoCaption> captions;
   // The stop flag was set before the call ended: captions that are not `finished` may have been cut short by it.
@@ -96,17 +98,19 @@ class Captioner {
  public:
   explicit Captioner(LoadedModel model) : model_(std::move(model)) {}
 
-  // A result for each request. All photos go through the encoder as one batch, and searches of equal settings
-  // are one batch, too: a few dozen requests a call are a good number. A result depends on its request alone:
+  // A result for each request. All photos go through the encoder as one batch, one that several requests share
+  // once, and searches of equal settings are one batch, too: a few dozen requests a call are a good number. A result depends on its request alone:
   // it has the same bits in any batch and from any thread. May be called by several threads at once.
   //
-  // An error of one request ends the call. Errors: argument (a request without a photo, and what the search's
-  // settings must not be: beam_search.h, sampling.h), shape (features of another shape), data (the model
+  // An error of one request ends the call. Errors: argument (a request without a photo, a language that the model
+  // lacks, and what the search's settings must not be: beam_search.h, sampling.h), shape (features of another shape), data (the model
   // gives NaN).
   std::vector<CaptionResult> caption(const std::vector<CaptionRequest>& requests) const;
   CaptionResult caption(const CaptionRequest& request) const;
 
   const Checkpoint& info() const { return model_.info; }
+  // Its code; empty: the model asks for none.
+  const std::string& default_language() const { return model_.info.language; }
   const Vocabulary& vocabulary() const { return model_.vocabulary; }
   const LoadedEncoder& encoder() const { return model_.encoder; }
   const std::vector<std::string>& models() const { return model_.models; }

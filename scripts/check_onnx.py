@@ -73,13 +73,19 @@ class Captioner:
         import numpy
 
         special = self.model["special_tokens"]
+        # Of a model with languages the default one's words, which begin with its token.
+        language = self.model.get("languages", {}).get(self.model.get("language"))
+        start = language["start"] if language else special["sos"]
+        allowed = range(language["first"], language["end"]) if language else range(len(self.vocabulary))
+        never = [token for token in range(len(self.vocabulary)) if token not in allowed and token != special["eos"]]
+        never += [special["unk"], special["pad"], special["sos"]]
         h, c = self.first.run(None, {"features": features})
         open_beams, finished = [([], 0.0)], []
         for length in range(1, MAX_WORDS + 2):
-            words = [tokens[-1] if tokens else special["sos"] for tokens, _ in open_beams]
+            words = [tokens[-1] if tokens else start for tokens, _ in open_beams]
             log_p, h, c = self.step(features.repeat(len(words), axis=0), words, h, c)
             log_p = log_p.astype(numpy.float64)
-            log_p[:, [special["unk"], special["pad"], special["sos"]]] = -math.inf
+            log_p[:, never] = -math.inf
             candidates = []
             for row, (_, so_far) in enumerate(open_beams):
                 for token in numpy.argsort(-log_p[row], kind="stable")[: beam + 1]:

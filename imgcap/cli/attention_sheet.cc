@@ -7,6 +7,7 @@
 
 #include "imgcap/data/image_writer.h"
 #include "imgcap/data/resize.h"
+#include "imgcap/data/text_direction.h"
 #include "imgcap/report/attention_map.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
@@ -16,14 +17,26 @@
 namespace imgcap::cli {
 namespace {
 
-constexpr int64_t kSide = 224, kGap = 8, kTextHeight = 24, kColumns = 5;
+constexpr int64_t kSide = 224, kGap = 8, kTextHeight = 24, kTextTop = 4, kColumns = 5;
 constexpr int kTextScale = 2;
 constexpr float kDarkest = 0.2f;
 
-void draw_text(Image& sheet, int64_t top, int64_t left, std::string text) {
-  // The font has ASCII alone.
+bool is_ascii(const std::string& word) {
+  return std::all_of(word.begin(), word.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+void blend(Image& sheet, int64_t top, int64_t left, const Ink& ink) {
+  for (int64_t y = 0; y < ink.height; ++y)
+    for (int64_t x = 0; x < ink.width; ++x)
+      std::memset(sheet.row(top + y) + 3 * (left + x),
+                  255 - ink.cover[static_cast<size_t>(y * ink.width + x)], 3);
+}
+
+// In the sheet's own font, which has ASCII alone. What fits into `width` ends at its right where that is wanted.
+void draw_text(Image& sheet, int64_t top, int64_t left, int64_t width, bool at_right, std::string text) {
   for (char& c : text)
     if (c < ' ' || c > '~') c = '?';
+  if (at_right) left += std::max<int64_t>(0, width - kTextScale * stb_easy_font_width(text.data()));
   std::vector<std::byte> quads(1 << 16);
   const int count =
       stb_easy_font_print(0, 0, text.data(), nullptr, quads.data(), static_cast<int>(quads.size()));
@@ -43,8 +56,9 @@ void draw_text(Image& sheet, int64_t top, int64_t left, std::string text) {
 
 }  // namespace
 
-Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
-                      const std::vector<std::vector<float>>& maps, int64_t rows, int64_t columns) {
+AttentionSheet attention_sheet(const Image& photo, const std::vector<std::string>& words,
+                               const std::vector<std::vector<float>>& maps, int64_t rows, int64_t columns,
+                               const WordDrawer& draw) {
   tensor::check(words.size() == maps.size(), tensor::ErrorKind::argument,
                 "attention_sheet: {} words with {} maps", words.size(), maps.size());
   for (const auto& map : maps)
@@ -58,10 +72,13 @@ Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
   const auto tiles = std::max<int64_t>(1, static_cast<int64_t>(words.size()));
   const int64_t across = std::min(tiles, kColumns), down = (tiles + kColumns - 1) / kColumns;
   const int64_t tile_height = height + kTextHeight + kGap;
-  Image sheet(kGap + down * tile_height, kGap + across * (kSide + kGap));
+  const bool from_right = reads_right_to_left(words);
+  AttentionSheet result{Image(kGap + down * tile_height, kGap + across * (kSide + kGap)), {}};
+  Image& sheet = result.picture;
   std::fill(sheet.pixels.begin(), sheet.pixels.end(), uint8_t{255});
   for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t top = kGap + t / kColumns * tile_height, left = kGap + t % kColumns * (kSide + kGap);
+    const int64_t column = from_right ? across - 1 - t % kColumns : t % kColumns;
+    const int64_t top = kGap + t / kColumns * tile_height, left = kGap + column * (kSide + kGap);
     const auto* map = words.empty() ? nullptr : &maps[static_cast<size_t>(t)];
     const float most = map == nullptr ? 0 : *std::max_element(map->begin(), map->end());
     for (int64_t y = 0; y < height; ++y)
@@ -76,9 +93,19 @@ Image attention_sheet(const Image& photo, const std::vector<std::string>& words,
           sheet.row(top + y)[3 * (left + x) + channel] =
               static_cast<uint8_t>(std::lround(light * static_cast<float>(small.row(y)[3 * x + channel])));
       }
-    if (map != nullptr) draw_text(sheet, top + height + 4, left, words[static_cast<size_t>(t)]);
+    if (map == nullptr) continue;
+    const std::string& word = words[static_cast<size_t>(t)];
+    const int64_t line = top + height + kTextTop;
+    if (is_ascii(word)) {
+      draw_text(sheet, line, left, width, from_right, word);
+    } else if (const auto ink = draw(word, kTextHeight - kTextTop, width)) {
+      blend(sheet, line, from_right ? left + width - ink->width : left, *ink);
+    } else {
+      result.legend.push_back(word);
+      draw_text(sheet, line, left, width, from_right, std::to_string(result.legend.size()));
+    }
   }
-  return sheet;
+  return result;
 }
 
 void write_png(const std::filesystem::path& file, const Image& image) {

@@ -58,6 +58,13 @@ void expect_draws_words(SearchKind kind, const char* verb) {
                 "{}: --sample: the original program draws no words; leave out --compat", verb);
 }
 
+void expect_knows_languages(SearchKind kind, const Vocabulary& vocabulary, const char* verb) {
+  tensor::check(kind == SearchKind::standard || !vocabulary.has_languages(), tensor::ErrorKind::argument,
+                "{}: the original program knows no languages, and the model has some; leave out --compat and "
+                "--protocol",
+                verb);
+}
+
 void expect_keeps(const CaptionRules& rules, SearchKind kind, const char* verb) {
   tensor::check(kind == SearchKind::standard || !rules.given(), tensor::ErrorKind::argument,
                 "{}: the original's search has no --no-repeat-ngram, --min-words, --suppress or --prefix; "

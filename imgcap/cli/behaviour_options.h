@@ -14,7 +14,8 @@ void add_eval_behaviours(Verb& verb, Behaviours& behaviours);
 void add_score_behaviours(Verb& verb, Protocol& protocol);
 
 // Errors, which begin with the verb's name: argument (a search that draws no words, one that keeps no rules
-// where there are some).
+// where there are some, one that knows no languages where the model has some).
+void expect_knows_languages(SearchKind kind, const Vocabulary& vocabulary, const char* verb);
 void expect_draws_words(SearchKind kind, const char* verb);
 void expect_keeps(const CaptionRules& rules, SearchKind kind, const char* verb);
 

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -7,6 +8,7 @@
 #include "imgcap/cli/attention_sheet.h"
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/caption_results.h"
+#include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
@@ -25,7 +27,7 @@ enum class Format { text, json, coco, csv };
 constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", "coco", "csv"}; }
 
 struct Options {
-  std::string model = "attention", weights, attention;
+  std::string model = "attention", weights, attention, language;
   EnsembleOption ensemble;
   std::vector<std::string> images;
   BeamOptions search;
@@ -49,10 +51,12 @@ void add_to(Json& json, const PhotoCaption& caption) {
   }
 }
 
-Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
-             bool alternatives, const std::vector<std::string>& models) {
+Json json_of(const Photo& photo, const CaptionResult& result, double milliseconds, bool alternatives,
+             const std::vector<std::string>& models) {
+  const std::vector<PhotoCaption>& captions = result.captions;
   Json json = Json::object({{"image", photo.name}});
   if (models.size() > 1) json["models"] = models;
+  if (!result.language.empty()) json["language"] = result.language;
   add_to(json, captions.front());
   json["milliseconds"] = std::round(10 * milliseconds) / 10;
   if (alternatives) json["alternatives"] = Json::array();
@@ -64,81 +68,130 @@ Json json_of(const Photo& photo, const std::vector<PhotoCaption>& captions, doub
   return json;
 }
 
+// "1  word" for each word that is a number on the sheet.
+std::vector<std::string> legend_lines(const std::vector<std::string>& legend) {
+  std::vector<std::string> lines;
+  for (const std::string& word : legend)
+    lines.push_back(tensor::format("{}  {}", lines.size() + 1, printable(word)));
+  return lines;
+}
+
 std::string text_of(const PhotoCaption& caption, double doubt) {
   const bool doubtful = caption.confidence && *caption.confidence < doubt;
   return caption.text + (doubtful ? tensor::format(" (not sure: {:.2f})", *caption.confidence) : "");
 }
 
-std::string text_lines(const Photo& photo, const std::vector<PhotoCaption>& captions, double milliseconds,
-                       double doubt) {
-  std::string text = tensor::format("{}: {} ({:.0f} ms)\n", printable(photo.name),
+// `named`: each line says its language.
+std::string text_lines(const Photo& photo, const CaptionResult& result, double milliseconds, double doubt,
+                       bool named) {
+  const std::vector<PhotoCaption>& captions = result.captions;
+  std::string text = tensor::format("{}:{} {} ({:.0f} ms)\n", printable(photo.name),
+                                    named ? " " + result.language + ":" : "",
                                     text_of(captions.front(), doubt), milliseconds);
   for (size_t k = 1; k < captions.size(); ++k) text += tensor::format("  {}\n", text_of(captions[k], doubt));
   return text;
 }
 
-// OUT.png for the first photo, OUT_PHOTO.png for each further one, with a number where two have one name.
-std::string sheet_file(const std::string& file, const std::string& photo, std::set<std::string>& used) {
+// OUT.png for the first photo, OUT_PHOTO.png for each further one, with a number where two have one name. Of several
+// languages each has its own, OUT_en.png.
+std::string sheet_file(const std::string& file, const std::string& photo, const std::string& language,
+                       std::set<std::string>& used) {
   const std::filesystem::path path(file);
-  const std::string stem = (path.parent_path() / path.stem()).string(), end = path.extension().string();
+  const std::string stem = (path.parent_path() / path.stem()).string() +
+                           (language.empty() ? "" : "_" + language),
+                    end = path.extension().string();
   const std::string named = stem + "_" + std::filesystem::path(photo).stem().string();
-  std::string name = used.empty() ? file : named + end;
+  std::string name = used.contains(stem + end) ? named + end : stem + end;
   for (int i = 2; !used.insert(name).second; ++i) name = tensor::format("{}_{}{}", named, i, end);
   return name;
+}
+
+// One request a language, all of one photo; each draws from its own generator, which has to live as long.
+std::vector<CaptionRequest> requests_of(const Options& o, const Captioner& captioner,
+                                        const std::vector<std::string>& languages, uint64_t seed,
+                                        std::deque<tensor::Generator>& generators) {
+  std::vector<CaptionRequest> requests;
+  for (const std::string& language : languages) {
+    BeamOptions search = o.search;
+    search.attention = !o.attention.empty();
+    search.kind = o.behaviours.search;
+    search.rules =
+        rules_of(o.rules, captioner.vocabulary(), language, search.max_words, search.kind, "caption");
+    CaptionRequest& request = requests.emplace_back();
+    request.search = search;
+    request.language = language;
+    request.swap_red_and_blue = o.behaviours.swap_red_and_blue;
+    request.generator = &generators.emplace_back(seed);
+    if (!o.sample) continue;
+    SamplingOptions sampling = o.sampling;
+    static_cast<DecodingOptions&>(sampling) = search;
+    sampling.samples = search.nbest;
+    request.search = sampling;
+  }
+  return requests;
+}
+
+void expect_fitting(const Options& o) {
+  using tensor::ErrorKind;
+  const bool results = o.format == Format::coco || o.format == Format::csv;
+  tensor::check(!results || o.search.nbest == 1, ErrorKind::argument,
+                "caption: --format {} has one caption for each photo; leave out --nbest",
+                to_string(o.format));
+  tensor::check(!results || o.language != "all", ErrorKind::argument,
+                "caption: --format {} has one caption for each photo; ask for one language by --lang",
+                to_string(o.format));
+  tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
+                "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
+  if (o.sample) expect_draws_words(o.behaviours.search, "caption");
 }
 
 void run(const Options& o, bool doubts, Program& program) {
   using tensor::ErrorKind;
   const bool json = o.json || o.format == Format::json;
   const bool results = o.format == Format::coco || o.format == Format::csv;
-  tensor::check(!results || o.search.nbest == 1, ErrorKind::argument,
-                "caption: --format {} has one caption for each photo; leave out --nbest",
-                to_string(o.format));
-  tensor::check(o.sample || o.search.nbest <= o.search.beam, ErrorKind::argument,
-                "caption: --nbest {} is over --beam {}", o.search.nbest, o.search.beam);
-  if (o.sample) expect_draws_words(o.behaviours.search, "caption");
+  expect_fitting(o);
   const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
   tensor::check(
       !doubts || captioner.info().confidence, ErrorKind::argument, "caption: --doubt: {} has no confidence{}",
       tensor::join(captioner.models(), " + "),
       captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
-  BeamOptions search = o.search;
-  search.attention = !o.attention.empty();
-  search.kind = o.behaviours.search;
-  search.rules = rules_of(o.rules, captioner.vocabulary(), search.max_words, search.kind, "caption");
-  tensor::check(!search.attention || captioner.decoder().config().kind == DecoderKind::attention,
+  const std::vector<std::string> languages =
+      languages_of(o.language, captioner.vocabulary(), captioner.default_language(), "caption");
+  expect_knows_languages(o.behaviours.search, captioner.vocabulary(), "caption");
+  std::deque<tensor::Generator> generators;
+  std::vector<CaptionRequest> requests = requests_of(o, captioner, languages, program.seed, generators);
+  tensor::check(o.attention.empty() || captioner.decoder().config().kind == DecoderKind::attention,
                 ErrorKind::argument, "caption: --attention: the model {} has no attention",
                 tensor::join(captioner.models(), " + "));
-  if (search.attention) expect_writable(o.attention);
-  tensor::Generator generator(program.seed);
-  CaptionRequest request;
-  request.search = search;
-  request.swap_red_and_blue = o.behaviours.swap_red_and_blue;
-  request.generator = &generator;
-  if (o.sample) {
-    SamplingOptions sampling = o.sampling;
-    static_cast<DecodingOptions&>(sampling) = search;
-    sampling.samples = search.nbest;
-    request.search = sampling;
-  }
+  if (!o.attention.empty()) expect_writable(o.attention);
   std::set<std::string> sheets;
   CaptionResults list(o.format == Format::coco ? CaptionResults::Format::coco : CaptionResults::Format::csv);
+  const bool several = languages.size() > 1;
   const auto caption = [&](const Photo& photo) {
-    request.image = &photo.image;
-    const std::vector<PhotoCaption> captions = captioner.caption(request).captions;
+    for (CaptionRequest& request : requests) request.image = &photo.image;
+    const std::vector<CaptionResult> found = captioner.caption(requests);
     const double milliseconds = milliseconds_since(photo.start);
-    const PhotoCaption& best = captions.front();
-    if (search.attention) {
-      const AttentionMaps& maps = best.attention;
-      write_png(sheet_file(o.attention, photo.name, sheets),
-                attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns));
+    for (const CaptionResult& result : found) {
+      const PhotoCaption& best = result.captions.front();
+      std::vector<std::string> legend;
+      if (!o.attention.empty()) {
+        const AttentionMaps& maps = best.attention;
+        AttentionSheet sheet = attention_sheet(photo.image, maps.words, maps.maps, maps.rows, maps.columns);
+        write_png(sheet_file(o.attention, photo.name, several ? result.language : "", sheets), sheet.picture);
+        legend = std::move(sheet.legend);
+      }
+      if (results) {
+        list.add(photo.name, best.text);
+        say(legend_lines(legend));  // stdout is the list's
+      } else if (json) {
+        Json line = json_of(photo, result, milliseconds, o.search.nbest > 1, captioner.models());
+        if (!legend.empty()) line["legend"] = legend;
+        print_line(line);
+      } else {
+        print(text_lines(photo, result, milliseconds, o.doubt, several));
+        for (const std::string& line : legend_lines(legend)) print("  " + line + "\n");
+      }
     }
-    if (results)
-      list.add(photo.name, best.text);
-    else if (json)
-      print_line(json_of(photo, captions, milliseconds, search.nbest > 1, captioner.models()));
-    else
-      print(text_lines(photo, captions, milliseconds, o.doubt));
   };
   try {
     for_each_photo(o.images, json, program, caption);
@@ -160,6 +213,8 @@ void add_caption(Verb& app, Program& program) {
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
   verb.at("--nbest").range(1, 1000);
+  verb.option("--lang", o->language,
+              "The captions' language, as en or ar, or all of the model's (default: the model's first one)");
   add_rule_options(verb, o->rules);
   const Option sample =
       verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)")

@@ -4,10 +4,12 @@
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
 #include "imgcap/cli/encoder_precision.h"
+#include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/rule_options.h"
 #include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/cli/text_options.h"
 #include "imgcap/cli/training_captions.h"
 #include "imgcap/decoding/reference_form.h"
 #include "imgcap/decoding/search_settings.h"
@@ -23,7 +25,7 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, features, fit, out;
+  std::string checkpoint, weights, features, fit, out, language;
   EnsembleOption ensemble;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
@@ -32,20 +34,21 @@ struct Options {
   double length_exponent = 1;
   RuleOptions rules;
   Behaviours behaviours;
+  ScoreWords words;
   Precision precision = Precision::f32;
   bool json = false;
 };
 
 // One set's captions and scores, or those of all where there is only one.
 struct Result {
-  std::string set;
+  std::string set, language;
   Evaluation evaluation;
   Diversity varied;
 };
 
 // What a set is scored on.
 struct SetPhotos {
-  std::string set, label;
+  std::string set, language, label;
   std::vector<CaptionsByPhoto> captions;
   std::vector<std::string> names;
 };
@@ -53,7 +56,7 @@ struct SetPhotos {
 SetPhotos photos_of(const FileSet& set, const Options& o) {
   const PhotoChoice photos{set.of("--list"), o.photos.split};
   PhotosBySplit splits;
-  SetPhotos chosen{set.name, photos.label(), load_captions(set.of("--captions"), &splits), {}};
+  SetPhotos chosen{set.name, set.language, photos.label(), load_captions(set.of("--captions"), &splits), {}};
   chosen.names = photos.names(splits);
   return chosen;
 }
@@ -81,14 +84,17 @@ struct Trust {
   ConfidenceMeasure measure;
 };
 
-// The means, and with sets each one's; the models where there are several. How varied captions are is a list's own.
+// The means, and with sets each one's; the models where there are several. How varied captions are,
+// and their language, is a list's own.
 Json json_of(const Scores& mean, const std::vector<Result>& results, const std::vector<std::string>& models,
              const std::optional<Trust>& trust) {
   Json json = to_json(mean);
   if (models.size() > 1) json["models"] = models;
   for (const Result& result : results) {
     Json of_set = to_json(result.evaluation.scores);
-    add_diversity(result.set.empty() ? json : of_set, result.varied);
+    Json& own = result.set.empty() ? json : of_set;
+    if (!result.language.empty()) own["language"] = result.language;
+    add_diversity(own, result.varied);
     if (!result.set.empty()) json["sets"][result.set] = std::move(of_set);
   }
   if (trust) json["confidence"] = to_json(trust->measure, trust->confidence);
@@ -102,10 +108,19 @@ void write_results(const Options& o, const Scores& mean, const std::vector<Resul
     for (size_t i = 0; const auto& [name, text] : result.evaluation.captions) {
       Json caption = Json::object({{"image_id", name}, {"caption", text}});
       if (!result.set.empty()) caption["set"] = result.set;
+      if (!result.language.empty()) caption["language"] = result.language;
       if (trust) caption["confidence"] = trust->confidence(result.evaluation.judged.at(i++).features);
       json["captions"].push_back(std::move(caption));
     }
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
+}
+
+// With the words of a set's language, where no others are asked for.
+ScoreOptions of_language(const Language& language, ScoreOptions options, const ScoreWords& asked) {
+  if (asked.tokenizer) return options;
+  options = with_words_of(language.rules, options);
+  if (asked.normalisation.any()) options.normalisation = asked.normalisation;
+  return options;
 }
 
 // Of the model's own confidence or of the one that is fitted now, which is written, too; nothing where there is none.
@@ -126,6 +141,11 @@ std::optional<Trust> trust_of(const Captioner& captioner, const std::vector<Data
 
 void run(const Options& o, bool precision_given) {
   if (!o.out.empty()) expect_writable(o.out);
+  ScoreOptions score_options;
+  score_options.protocol = o.behaviours.protocol;
+  score_options.tokenizer = o.words.tokenizer;
+  score_options.normalisation = o.words.normalisation;
+  validate(score_options);
   if (!o.fit.empty()) {
     expect_writable(o.fit);
     tensor::check(o.ensemble.others.empty(), tensor::ErrorKind::argument,
@@ -134,13 +154,18 @@ void run(const Options& o, bool precision_given) {
         o.behaviours.protocol == Protocol::standard, tensor::ErrorKind::argument,
         "eval: --fit-confidence: it goes by each photo's CIDEr, which the original's protocol has not");
   }
-  const std::vector<FileSet> sets =
-      files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}});
+  std::vector<FileSet> sets =
+      files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}}, o.language);
   const Captioner captioner(
       o.ensemble.load(o.checkpoint, o.weights, o.behaviours.search, "eval", ModelUse::parameters));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
-  const CaptionRules rules = rules_of(o.rules, vocabulary, o.max_words, o.behaviours.search, "eval");
+  expect_knows_languages(o.behaviours.search, vocabulary, "eval");
+  std::vector<CaptionRules> rules;
+  for (FileSet& set : sets) {
+    set.language = language_of(set.language, vocabulary, captioner.default_language(), "eval");
+    rules.push_back(rules_of(o.rules, vocabulary, set.language, o.max_words, o.behaviours.search, "eval"));
+  }
   auto training = o.training.texts();
   if (training)
     for (std::string& text : *training) text = in_form(text, vocabulary, form_of(o.behaviours.search));
@@ -161,22 +186,22 @@ void run(const Options& o, bool precision_given) {
   std::vector<Dataset> datasets;
   for (const SetPhotos& set : chosen)
     about_set(set.set, [&] {
-      datasets.push_back(make_dataset(set.captions, set.names, features, vocabulary));
+      datasets.push_back(make_dataset(set.captions, set.names, features, vocabulary, 0, set.language));
       report_without_captions(datasets.back());
     });
   std::vector<Result> results;
   std::vector<Scores> scores;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    ScoreOptions score_options;
-    score_options.protocol = o.behaviours.protocol;
     score_options.split = chosen[i].label;
+    const ScoreOptions own = of_language(datasets[i].language, score_options, o.words);
     Result& result = results.emplace_back(
         Result{chosen[i].set,
-               evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, score_options, rules),
+               chosen[i].language,
+               evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, own, rules[i]),
                {}});
     scores.push_back(result.evaluation.scores);
-    result.varied = diversity(result.evaluation.captions, result.evaluation.scores.tokenizer,
-                              training ? &*training : nullptr);
+    result.varied = diversity(result.evaluation.captions, scores.back().tokenizer,
+                              training ? &*training : nullptr, scores.back().normalisation);
   }
   const Scores mean = mean_of(scores);
   const std::optional<Trust> trust = trust_of(captioner, datasets, features, results, mean, o);
@@ -206,15 +231,20 @@ void add_eval(Verb& app, Program& program) {
   o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
-  verb.option("--captions", o->captions,
-              "Caption files: the references; SET=FILE for scores of several data sets and their means")
+  verb.option(
+          "--captions", o->captions,
+          "Caption files: the references; SET=FILE for scores of several data sets and their means, LANG:FILE "
+          "or SET=LANG:FILE for a language of the model's")
       .required();
+  verb.option("--lang", o->language,
+              "The language of references that name none, as en or ar (default: the model's first one)");
   o->photos.add_options(verb, "The photos (SET=FILE for one set)");
   verb.option("--features", o->features, "Feature cache to use or to make");
   add_encoder_precision(verb, o->precision);
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);
+  add_score_words(verb, o->words);
   o->training.add_options(verb);
   verb.option(
       "--fit-confidence", o->fit,

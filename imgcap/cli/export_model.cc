@@ -1,8 +1,10 @@
 #include "imgcap/cli/export_model.h"
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/data/text_settings.h"
 #include "imgcap/onnx/onnx_decoder.h"
 #include "imgcap/onnx/onnx_encoder.h"
+#include "imgcap/settings/json.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/json.h"
 
@@ -20,6 +22,14 @@ std::string description(const LoadedModel& model) {
   json["special_tokens"] = Json::object(
       {{"unk", int64_t{kUnk}}, {"pad", int64_t{kPad}}, {"sos", int64_t{kSos}}, {"eos", int64_t{kEos}}});
   json["vocabulary"] = model.vocabulary.tokens();
+  if (model.vocabulary.has_languages()) {
+    json["language"] = model.info.language;
+    for (const Language& each : model.vocabulary.languages())
+      json["languages"][each.code] = Json::object({{"start", each.range.start},
+                                                   {"first", each.range.first},
+                                                   {"end", each.range.end},
+                                                   {"text_rules", settings_to_json(each.rules)}});
+  }
   json["notes"] = model.info.notes;
   return json.dump() + "\n";
 }

@@ -140,6 +140,20 @@ std::string kind_of(const std::map<std::string, std::string>& metadata) {
   return "weights";
 }
 
+// {"en": 2512, "ar": 3101}: the languages of a checkpoint's vocabulary with their words, where it has some.
+void add_languages(std::map<std::string, std::string>& metadata) {
+  if (!metadata.contains("decoder") || !metadata.contains("vocabulary")) return;
+  const Json tokens = Json::try_parse(metadata.at("vocabulary")).value_or(Json());
+  if (!tokens.is_array()) return;
+  std::vector<std::string> list;
+  for (const Json& token : tokens.items()) list.push_back(token.is_text() ? token.as_text() : "");
+  if (!names_languages(list)) return;
+  const Vocabulary vocabulary(std::move(list));
+  Json json;
+  for (const Language& language : vocabulary.languages()) json[language.code] = vocabulary.words(language);
+  metadata["languages"] = json.dump();
+}
+
 struct Contents {
   struct Entry {
     std::string name;
@@ -172,6 +186,7 @@ Contents read_contents(const std::string& file) {
       contents.tensors.push_back({name, entry.dtype, entry.shape});
     contents.metadata = header.metadata;
     contents.kind = kind_of(header.metadata);
+    tensor::about_file(file, [&] { add_languages(contents.metadata); });
     if (contents.kind == "feature cache")
       add_arithmetic(contents.metadata);
     else  // features are no weights, and gigabytes

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/rule_options.h"
@@ -25,7 +26,7 @@ using tensor::ErrorKind;
 struct Options {
   std::vector<std::string> models, images, captions;
   PhotoChoice choice;
-  std::string log, weights, features, title = "What the captioners say", out;
+  std::string log, weights, features, title = "What the captioners say", out, language;
   int64_t beam = 5, max_words = 30, photos = 12;
   double length_exponent = 1;
   RuleOptions rules;
@@ -71,7 +72,7 @@ class Work {
  public:
   explicit Work(const Options& o)
       : o_(o),
-        captions_(load_captions(o.captions, &splits_)),
+        captions_(load_captions(without_sets(o.captions), &splits_)),
         names_(o.choice.names(splits_)),
         source_(open_images(o.images)) {
     report_.title = o.title;
@@ -92,9 +93,11 @@ class Work {
   void add(const std::string& file, const std::string& name) {
     const Captioner captioner(load_model(file, o_.weights, ModelUse::parameters));
     const Vocabulary& vocabulary = captioner.vocabulary();
-    const CaptionRules rules = rules_of(o_.rules, vocabulary, o_.max_words, SearchKind::standard, "report");
+    const std::string language = language_of(o_.language, vocabulary, captioner.default_language(), "report");
+    const CaptionRules rules =
+        rules_of(o_.rules, vocabulary, language, o_.max_words, SearchKind::standard, "report");
     const FeatureCache& features = features_of(captioner.encoder());
-    const Dataset data = make_dataset(captions_, names_, features, vocabulary);
+    const Dataset data = make_dataset(captions_, names_, features, vocabulary, 0, language);
     if (report_.models.empty()) choose_photos(data, features);
     SearchOptions search;
     search.beam = o_.beam;
@@ -102,6 +105,7 @@ class Work {
     search.length_exponent = o_.length_exponent;
     ScoreOptions score_options;
     score_options.split = report_.list;
+    score_options = with_words_of(data.language.rules, score_options);
     ReportModel entry;
     entry.name = name;
     entry.file = file;
@@ -120,7 +124,7 @@ class Work {
       entry.measure = measure_confidence(*entry.confidence, captioner.decoder(), {&judged, 1});
     }
     report_.models.push_back(std::move(entry));
-    for (ReportPhoto& photo : report_.photos) caption(photo, captioner, features, rules);
+    for (ReportPhoto& photo : report_.photos) caption(photo, captioner, language, features, rules);
   }
 
   const Report& report() const { return report_; }
@@ -167,8 +171,8 @@ class Work {
           "report: no photo can be shown; the first: {}", problem);
   }
 
-  void caption(ReportPhoto& photo, const Captioner& captioner, const FeatureCache& features,
-               const CaptionRules& rules) const {
+  void caption(ReportPhoto& photo, const Captioner& captioner, const std::string& language,
+               const FeatureCache& features, const CaptionRules& rules) const {
     const auto row = features.find(photo.name);
     if (!row) return;
     BeamOptions search;
@@ -181,6 +185,7 @@ class Work {
     CaptionRequest request;
     request.features = features.rows({*row}).select(0, 0);
     request.search = search;
+    request.language = language;
     PhotoCaption best = std::move(captioner.caption(request).captions.front());
     ReportCaption caption;
     caption.milliseconds = milliseconds_since(start);
@@ -201,9 +206,11 @@ class Work {
   Report report_;
 };
 
-void run(const Options& o) {
-  expect_no_sets("report", {"--captions", o.captions});
+void run(Options o) {
+  const SetOption captions{"--captions", o.captions};
+  expect_no_sets("report", captions, Before::set_and_language);
   expect_no_sets("report", {"--list", o.choice.lists});
+  o.language = files_by_set("report", captions, {}, o.language).front().language;
   expect_writable(o.out);
   Work work(o);
   const std::vector<std::string> names = short_names(o.models);
@@ -224,7 +231,11 @@ void add_report(Verb& app, Program& program) {
               "Checkpoints, or attention or plain, the models in the box; once or more often")
       .required();
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
-  verb.option("--captions", o->captions, "Caption files: the references").required();
+  verb.option("--captions", o->captions,
+              "Caption files: the references; LANG:FILE for a language of the models'")
+      .required();
+  verb.option("--lang", o->language,
+              "The language of references that name none, as en or ar (default: each model's first one)");
   o->choice.add_options(verb, "The photos");
   verb.option(
       "--log", o->log,

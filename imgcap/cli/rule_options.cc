@@ -21,22 +21,24 @@ void add_rule_options(Verb& verb, RuleOptions& options) {
   verb.option("--prefix", options.prefix, "The words that every caption begins with, in quotes");
 }
 
-CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, int64_t max_words,
-                      SearchKind kind, const char* verb) {
+CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, const std::string& language,
+                      int64_t max_words, SearchKind kind, const char* verb) {
   CaptionRules rules;
   rules.no_repeat_ngram = options.no_repeat_ngram;
   rules.min_words = options.min_words;
   std::vector<std::string> notes;
   for (const std::string& text : options.suppress)
-    for (const std::string& word : tensor::about_file(format("{}: --suppress", verb),
-                                                      [&] { return suppressed_words(text, vocabulary); })) {
+    for (const std::string& word : tensor::about_file(
+             format("{}: --suppress", verb), [&] { return suppressed_words(text, vocabulary, language); })) {
       rules.suppressed.push_back(word);
-      if (!vocabulary.contains(" " + word))
-        notes.push_back(format("--suppress: the model's vocabulary has no word \"{}\"{}", word,
-                               vocabulary.has_character_fallback() ? "; it is not spelled out either" : ""));
+      if (!vocabulary.contains(" " + word, language))
+        notes.push_back(
+            format("--suppress: the model's vocabulary has no word \"{}\"{}{}", word,
+                   language.empty() ? "" : " in " + language,
+                   vocabulary.has_character_fallback(language) ? "; it is not spelled out either" : ""));
     }
   rules.prefix = tensor::about_file(format("{}: --prefix", verb),
-                                    [&] { return prefix_tokens(options.prefix, vocabulary); });
+                                    [&] { return prefix_tokens(options.prefix, vocabulary, language); });
   expect_keeps(rules, kind, verb);
   if (rules.given()) rules.tokens = vocabulary.tokens();
   validate(rules, vocabulary.size(), max_words, verb);

@@ -7,6 +7,7 @@
 #include "imgcap/cli/score_intervals.h"
 #include "imgcap/cli/set_files.h"
 #include "imgcap/cli/settings.h"
+#include "imgcap/cli/text_options.h"
 #include "imgcap/cli/training_captions.h"
 #include "imgcap/data/captions_write.h"
 #include "tensor/error.h"
@@ -23,7 +24,7 @@ struct Options {
   std::vector<std::string> compare;
   TrainingCaptions training;
   Protocol protocol = Protocol::standard;
-  std::optional<ScoreTokenizer> tokenizer;
+  ScoreWords words;
   PhotoChoice photos;
   int64_t samples = ResampleOptions().samples;
   bool interval = false, json = false;
@@ -49,14 +50,15 @@ std::string file_name(const std::string& path) { return std::filesystem::path(pa
 ScoreOptions score_options(const Options& o) {
   ScoreOptions options;
   options.protocol = o.protocol;
-  options.tokenizer = o.tokenizer;
+  options.tokenizer = o.words.tokenizer;
+  options.normalisation = o.words.normalisation;
   options.split = o.photos.given() ? o.photos.label() : file_name(o.references.front());
   return options;
 }
 
 Diversity diversity_of(const Candidates& candidates, const Scores& scores,
                        const std::optional<std::vector<std::string>>& training) {
-  return diversity(candidates, scores.tokenizer, training ? &*training : nullptr);
+  return diversity(candidates, scores.tokenizer, training ? &*training : nullptr, scores.normalisation);
 }
 
 void compare(const Options& o, const ResampleOptions& resampling) {
@@ -136,12 +138,7 @@ void add_score(Verb& app, Program& program) {
       .range(1, static_cast<int>(kMaxSamples));
   o->training.add_options(verb);
   add_score_behaviours(verb, o->protocol);
-  verb.option(
-          "--tokenizer", "",
-          [o](const std::string& name) { o->tokenizer = value_named<ScoreTokenizer>(name); },
-          tensor::format("ptb or none (default: ptb; with the {} protocol none)",
-                         to_string(Protocol::torcheval)))
-      .one_of(all_names<ScoreTokenizer>());
+  add_score_words(verb, o->words);
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb, &program] { run(*o, program.seed, verb.given("--samples")); });
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "imgcap/data/utf8.h"
+#include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -22,12 +23,22 @@ bool is_set_name(std::string_view text) {
                      [](char c) { return is_letter_or_digit(c) || c == '_' || c == '-' || c == '.'; });
 }
 
+// A file and what stands before it, as it is written.
+std::string written(const SetFile& reading, const std::string& file) {
+  return (reading.set.empty() ? "" : reading.set + "=") +
+         (reading.language.empty() ? "" : reading.language + ":") + file;
+}
+
 // Everything that the text may mean, with more in front of the file from one to the next.
-std::vector<SetFile> readings(const std::string& text) {
+std::vector<SetFile> readings(const std::string& text, Before before) {
   std::vector<SetFile> all = {{"", text}};
   const size_t at = text.find('=');
   if (at != std::string::npos && is_set_name(std::string_view(text).substr(0, at)))
     all.push_back({text.substr(0, at), text.substr(at + 1)});
+  const SetFile& last = all.back();
+  if (before == Before::set_and_language && last.file.size() > 2 && last.file[2] == ':' &&
+      is_language_code(last.file.substr(0, 2)))
+    all.push_back({last.set, last.file.substr(3), last.file.substr(0, 2)});
   return all;
 }
 
@@ -52,31 +63,36 @@ FileSet* find(std::vector<FileSet>& sets, const std::string& name) {
 
 }  // namespace
 
-SetFile parse_set_file(const std::string& text, const std::function<bool(const std::string&)>& exists) {
-  const std::vector<SetFile> all = readings(text);
+SetFile parse_set_file(const std::string& text, const std::function<bool(const std::string&)>& exists,
+                       Before before) {
+  const std::vector<SetFile> all = readings(text, before);
   std::vector<SetFile> there;
   for (const SetFile& reading : all)
     if (!reading.file.empty() && exists(reading.file)) there.push_back(reading);
-  if (there.size() > 1)
+  if (there.size() > 1) {
+    const SetFile &first = there.front(), &other = there.back();
     tensor::fail(
         tensor::ErrorKind::argument,
-        "{}: there is a file of this name, and {} that it may mean as well; write ./{} for the first, and "
-        "{}=./{} for the other",
-        printable(text), printable(there.back().file), printable(text), there.back().set,
-        printable(there.back().file));
+        "{}: there is a file {}, and {} that it may mean as well; write {} for the first, and {} for the other",
+        printable(text), first.file == text ? "of this name" : printable(first.file), printable(other.file),
+        printable(written(first, "./" + first.file)), printable(written(other, "./" + other.file)));
+  }
   const SetFile& meant = there.empty() ? all.back() : there.front();
-  tensor::check(!meant.file.empty(), tensor::ErrorKind::argument, "{}: no file is named behind the set",
-                printable(text));
+  tensor::check(!meant.file.empty(), tensor::ErrorKind::argument, "{}: no file is named behind the {}",
+                printable(text), meant.language.empty() ? "set" : "language");
   return meant;
 }
 
-std::vector<SetFile> parse_set_files(const std::vector<std::string>& texts) {
+std::vector<SetFile> parse_set_files(const std::vector<std::string>& texts, Before before) {
   std::vector<SetFile> all;
   for (const std::string& text : texts)
-    all.push_back(parse_set_file(text, [](const std::string& file) {
-      std::error_code error;  // a name that is too long is none
-      return std::filesystem::exists(file, error);
-    }));
+    all.push_back(parse_set_file(
+        text,
+        [](const std::string& file) {
+          std::error_code error;  // a name that is too long is none
+          return std::filesystem::exists(file, error);
+        },
+        before));
   return all;
 }
 
@@ -86,11 +102,17 @@ std::vector<std::string> FileSet::of(const std::string& flag) const {
 }
 
 std::vector<FileSet> files_by_set(const std::string& verb, const SetOption& first,
-                                  const std::vector<SetOption>& others) {
+                                  const std::vector<SetOption>& others, const std::string& language) {
   std::vector<FileSet> sets;
-  for (const SetFile& file : parse_set_files(first.texts)) {
+  for (const SetFile& file : parse_set_files(first.texts, Before::set_and_language)) {
+    const std::string own = file.language.empty() ? language : file.language;
     FileSet* set = find(sets, file.set);
-    if (set == nullptr) set = &sets.emplace_back(FileSet{file.set, {}});
+    if (set == nullptr) set = &sets.emplace_back(FileSet{file.set, own, {}});
+    tensor::check(set->language == own, tensor::ErrorKind::argument,
+                  "{}: {} {}: a set has one language, and others of its files have {}: write SET={}", verb,
+                  first.flag, printable(written(file, file.file)),
+                  set->language.empty() ? "none" : set->language,
+                  printable(written({"", "", file.language}, file.file)));
     set->files[first.flag].push_back(file.file);
   }
   if (const FileSet* nameless = find(sets, ""); nameless != nullptr && sets.size() > 1) {
@@ -108,14 +130,26 @@ std::vector<FileSet> files_by_set(const std::string& verb, const SetOption& firs
   return sets;
 }
 
+void expect_languages(const std::string& verb, const std::string& flag, const std::vector<FileSet>& sets) {
+  const auto with =
+      std::find_if(sets.begin(), sets.end(), [](const FileSet& set) { return !set.language.empty(); });
+  const auto without =
+      std::find_if(sets.begin(), sets.end(), [](const FileSet& set) { return set.language.empty(); });
+  tensor::check(
+      with == sets.end() || without == sets.end(), tensor::ErrorKind::argument,
+      "{}: the set {} has the language {}, and {} names none: write {} {}=LANG:FILE, or --lang LANG for "
+      "all that name none",
+      verb, with->name, with->language, without->name, flag, without->name);
+}
+
 std::vector<std::string> without_sets(const std::vector<std::string>& texts) {
   std::vector<std::string> files;
-  for (const SetFile& file : parse_set_files(texts)) files.push_back(file.file);
+  for (const SetFile& file : parse_set_files(texts, Before::set_and_language)) files.push_back(file.file);
   return files;
 }
 
-void expect_no_sets(const std::string& verb, const SetOption& option) {
-  for (const SetFile& file : parse_set_files(option.texts))
+void expect_no_sets(const std::string& verb, const SetOption& option, Before before) {
+  for (const SetFile& file : parse_set_files(option.texts, before))
     tensor::check(file.set.empty(), tensor::ErrorKind::argument,
                   "{}: {} {}={}: sets are for train and eval; here it is one at a time: write {}", verb,
                   option.flag, file.set, printable(file.file), printable(file.file));

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "imgcap/cli/cli.h"
-#include "imgcap/data/tokenizer.h"
+#include "imgcap/cli/text_options.h"
+#include "imgcap/data/text_rules.h"
 #include "imgcap/metrics/ptb_tokenizer.h"
+#include "imgcap/settings/names.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -32,14 +34,19 @@ bool next_line(std::string& line, int64_t number) {
   return true;
 }
 
-void run_spacy() {
+struct Options {
+  std::string rules = "spacy";
+  Normalisation normalisation;
+};
+
+void run_tokens(const TextRules& rules) {
   std::string line;
-  for (int64_t number = 1; next_line(line, number); ++number) print_line(tokenize_spacy(line));
+  for (int64_t number = 1; next_line(line, number); ++number) print_line(tokenize(line, rules));
 }
 
 // The official tool reads all lines as one text: what follows a line, over empty ones, may decide about its
 // last token. So a line waits for the next one that is not empty.
-void run_ptb() {
+void run_ptb(const Normalisation& normalisation) {
   std::optional<std::string> waiting;
   int64_t empty_lines = 0;
   const auto print_waiting = [&](const std::string& following) {
@@ -52,29 +59,35 @@ void run_ptb() {
       ++empty_lines;
       continue;
     }
+    line = normalised(line, normalisation);
     print_waiting(line);
     waiting = line;
   }
   print_waiting("");
 }
 
-void run(const std::string& rules) {
+void run(const Options& o) {
   // Ctrl-C ends the wait for a line as it ends other programs: there is nothing to save.
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
-  rules == "ptb" ? run_ptb() : run_spacy();
+  if (o.rules == "ptb")
+    run_ptb(o.normalisation);
+  else
+    run_tokens({o.normalisation, *value_named<Tokenizer>(o.rules)});
 }
 
 }  // namespace
 
 void add_tokenize(Verb& app, Program& program) {
   Verb verb = add_verb(app, program, "tokenize", "Split lines of stdin into tokens: one JSON array per line");
-  const auto rules = std::make_shared<std::string>("spacy");
-  verb.option("--rules", *rules,
-              "spacy (training's tokens) or ptb (words of the scores; a line is printed when the next one is "
-              "known)")
-      .one_of({"spacy", "ptb"});
-  verb.on_run([rules] { run(*rules); });
+  const auto o = std::make_shared<Options>();
+  verb.option(
+          "--rules", o->rules,
+          "spacy (training's tokens), unicode (whole words of other languages, without punctuation) or ptb "
+          "(words of the scores; a line is printed when the next one is known)")
+      .one_of({"spacy", "unicode", "ptb"});
+  add_normalisation(verb, o->normalisation);
+  verb.on_run([o] { run(*o); });
 }
 
 }  // namespace imgcap::cli

@@ -5,6 +5,7 @@
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/run_folder.h"
 #include "imgcap/cli/settings.h"
@@ -28,7 +29,7 @@ constexpr std::array<const char*, 2> names_of(EncoderMode) { return {"eval", "tr
 
 struct Options {
   std::vector<std::string> captions, images, train_lists, val_lists, set_weights;
-  std::string out, features;
+  std::string out, features, language;
   EncoderChoice encoder;
   std::string init, vocabulary, profile, tensorboard;
   EncoderMode encoder_mode = EncoderMode::eval;
@@ -105,6 +106,7 @@ SetRequest set_request(const Options& o) {
           .val_lists = o.val_lists,
           .weights = o.set_weights,
           .images = o.images,
+          .language = o.language,
           .cache = cache_of(o),
           .out = o.out,
           .seed = o.train.seed,
@@ -112,8 +114,13 @@ SetRequest set_request(const Options& o) {
           .resume = o.resume};
 }
 
-// The model of --init as this run begins with it; `texts` are the captions to train on.
-Checkpoint initial_model(const Options& o, const std::vector<std::string>& texts) {
+// What the vocabulary is made from.
+std::vector<LanguageCaptions> captions_of(const Options& o, const std::vector<TrainingSet>& sets) {
+  return texts_of(sets, behaviours_of(o.train).words_of_both_parts);
+}
+
+// The model of --init as this run begins with it. Sets without a language get its own.
+Checkpoint initial_model(const Options& o, std::vector<TrainingSet>& sets) {
   const std::string file = model_file(o.init);
   Checkpoint info = load_checkpoint(file);
   tensor::check(info.encoder == o.encoder.name, tensor::ErrorKind::data,
@@ -131,26 +138,38 @@ Checkpoint initial_model(const Options& o, const std::vector<std::string>& texts
   info.notes["begun_from_epoch"] = info.notes["epoch"];
   sharpen(info.weights, info.decoder, o.init_temperature);
   info.notes["init_temperature"] = tensor::format("{}", o.init_temperature);
+  for (TrainingSet& set : sets)
+    if (set.language.empty()) set.language = info.language;
   if (adds_words(o)) {
-    const std::vector<std::string> words = add_words(info, texts, o.min_frequency);
+    const std::vector<std::string> words =
+        tensor::about_file("train", [&] { return add_words(info, captions_of(o, sets), o.min_frequency); });
     info.notes["new_words"] = tensor::format("{}", words.size());
     tell(new_words_line(words, o.min_frequency));
   }
   return info;
 }
 
+// That the vocabulary has them; the first set's becomes the model's default.
+void settle_languages(Checkpoint& info, const std::vector<TrainingSet>& sets) {
+  const Vocabulary vocabulary = info.make_vocabulary();
+  for (const TrainingSet& set : sets) tensor::about_file("train", [&] { vocabulary.language(set.language); });
+  info.text_rules = vocabulary.has_languages() ? vocabulary.rules() : std::map<std::string, TextRules>();
+  info.language = sets.front().language;
+}
+
 // The model, vocabulary and encoder that the run begins from.
-Checkpoint first_checkpoint(const Options& o, const std::vector<TrainingSet>& sets,
-                            const LoadedEncoder& encoder) {
+Checkpoint first_checkpoint(const Options& o, std::vector<TrainingSet>& sets, const LoadedEncoder& encoder) {
   Checkpoint info;
-  const std::vector<std::string> texts = texts_of(sets, behaviours_of(o.train).words_of_both_parts);
   if (!o.init.empty()) {
-    info = initial_model(o, texts);
+    info = initial_model(o, sets);
   } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
-    info.vocabulary = Vocabulary::build(texts, {o.max_words, o.min_frequency, !o.no_characters}).tokens();
+    info.vocabulary =
+        Vocabulary::of_languages(captions_of(o, sets), {o.max_words, o.min_frequency, !o.no_characters})
+            .tokens();
   }
+  settle_languages(info, sets);
   if (o.init.empty()) {
     info.decoder = o.decoder;
     info.decoder.vocabulary = static_cast<int64_t>(info.vocabulary.size());
@@ -192,6 +211,7 @@ void settle(Options& o, const Verb& verb) {
                 tensor::ErrorKind::argument, "train: --min-references is for --objective self-critical");
   tensor::check(o.encoder_mode == EncoderMode::eval || o.train.finetune == 0, tensor::ErrorKind::argument,
                 "train: --encoder-mode train is for an encoder that is not trained (--finetune)");
+  expect_language_code(o.language, "train");
   if (!o.init.empty()) expect_free_of_model_options(verb);
   tensor::check(!verb.given("--min-frequency") || o.init.empty() || adds_words(o),
                 tensor::ErrorKind::argument,
@@ -207,11 +227,13 @@ void tell_sizes(Trainer& trainer, DecoderKind kind, const Dataset& training, con
       "{} model, {} parameters{}; {} photos with {} captions to train on, {} to validate; {} tokens\n",
       to_string(kind), trainer.decoder().parameter_count(), with_encoder, training.photos.size(),
       training.caption_count(), validation.photos.size(), vocabulary.size()));
+  if (vocabulary.has_languages()) tell("languages: " + describe_languages(vocabulary) + "\n");
   if (training.sets.empty()) return;
   const std::vector<Dataset> train = parts_of(training), val = parts_of(validation);
   for (size_t s = 0; s < training.sets.size(); ++s)
-    tell(tensor::format("set {}: {} photos with {} captions of weight {:g} to train on, {} to validate\n",
+    tell(tensor::format("set {}: {} photos with {} captions{} of weight {:g} to train on, {} to validate\n",
                         training.sets[s].name, train[s].photos.size(), train[s].caption_count(),
+                        vocabulary.has_languages() ? " in " + training.sets[s].language.code : "",
                         training.sets[s].weight, val[s].photos.size()));
 }
 
@@ -233,7 +255,7 @@ void run(Options o, const Verb& verb, Program& program) {
   RunFolder folder(o.out, o.resume);
   std::optional<WritableFolder> events_folder;
   if (!o.tensorboard.empty()) events_folder.emplace(o.tensorboard);
-  const std::vector<TrainingSet> sets = load_training_sets(set_request(o));
+  std::vector<TrainingSet> sets = load_training_sets(set_request(o));
   const std::vector<std::string> train_photos = photos_of(sets, Part::training);
   // Found out now, not after the photos have been encoded.
   tensor::check(o.train.batch_photos <= static_cast<int64_t>(train_photos.size()),
@@ -243,7 +265,9 @@ void run(Options o, const Verb& verb, Program& program) {
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
   Checkpoint info = first_checkpoint(o, sets, encoder);
-  const Vocabulary vocabulary(info.vocabulary);
+  const Vocabulary vocabulary = info.make_vocabulary();
+  tensor::check(!o.train.compat_original || !vocabulary.has_languages(), tensor::ErrorKind::argument,
+                "train: {} knows no languages; leave out --lang, and LANG: before files", kCompatFlag);
   FeatureRequest request{.encoder_name = o.encoder.name,
                          .cache = cache_of(o),
                          .out = o.out,
@@ -296,8 +320,12 @@ void add_train(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option(
           "--captions", o->captions,
-          "Caption files, in any of the formats (see imgcap data); SET=FILE where there are several data sets")
+          "Caption files, in any of the formats (see imgcap data); SET=FILE where there are several data sets, "
+          "LANG:FILE or SET=LANG:FILE (en, ar, ...) for a model of several languages")
       .required();
+  verb.option(
+      "--lang", o->language,
+      "The language of captions that name none, two letters (default: none; with --init the model's)");
   verb.option("--images", o->images, "Folders or .tar archives of photos, of all sets").required();
   verb.option(
       "--train-list", o->train_lists,
@@ -328,7 +356,8 @@ void add_train(Verb& app, Program& program) {
       .needs(verb.at("--init"));
   verb.flag("--resume", o->resume, "Go on from OUT/last.safetensors");
   verb.option("--vocabulary", o->vocabulary, "A vocabulary file in place of one from the training captions");
-  verb.option("--max-vocabulary", o->max_words, "Most words of the vocabulary (0: no limit)");
+  verb.option("--max-vocabulary", o->max_words,
+              "Most words of the vocabulary, of each language (0: no limit)");
   verb.option("--min-frequency", o->min_frequency, "Rarer words are left out");
   verb.flag("--no-characters", o->no_characters, "Unknown words become <unk>, they are not spelled");
   add_settings(verb, o->decoder, "Model");

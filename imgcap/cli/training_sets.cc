@@ -94,15 +94,16 @@ void expect_apart(const std::vector<TrainingSet>& sets, const PhotoNames& photos
 }  // namespace
 
 std::vector<TrainingSet> load_training_sets(const SetRequest& r) {
-  const std::vector<FileSet> all =
-      files_by_set("train", {kCaptions, r.captions}, {{kTrainList, r.train_lists}, {kValList, r.val_lists}});
+  const std::vector<FileSet> all = files_by_set(
+      "train", {kCaptions, r.captions}, {{kTrainList, r.train_lists}, {kValList, r.val_lists}}, r.language);
+  expect_languages("train", kCaptions, all);
   const std::vector<double> weights = weights_of(all, r.weights);
   Photos photos(r);
   std::vector<TrainingSet> sets;
   for (size_t s = 0; s < all.size(); ++s) {
     const std::vector<std::string> lists = all[s].of(kValList);
-    sets.push_back({all[s].name, weights[s], lists.empty() ? "the validation part" : label_of(lists),
-                    split(all[s], r, photos)});
+    sets.push_back({all[s].name, all[s].language, weights[s],
+                    lists.empty() ? "the validation part" : label_of(lists), split(all[s], r, photos)});
   }
   if (sets.size() > 1) expect_apart(sets, photos());
   return sets;
@@ -123,10 +124,10 @@ Dataset dataset_of(const std::vector<TrainingSet>& sets, Part part, const Featur
   std::vector<Dataset::Set> joined;
   for (const TrainingSet& set : sets) {
     parts.push_back(make_dataset(captions_in(set.split, part), photos_in(set.split, part), features,
-                                 vocabulary, max_tokens));
+                                 vocabulary, max_tokens, set.language));
     if (part == Part::validation) parts.back().split = set.validation;
     report_without_captions(parts.back());
-    joined.push_back({set.name, set.weight, {}});
+    joined.push_back({set.name, set.weight});
   }
   return join_sets(std::move(parts), joined);
 }
@@ -147,12 +148,16 @@ Dataset for_self_critical(Dataset training, int64_t min_references) {
   return training;
 }
 
-std::vector<std::string> texts_of(const std::vector<TrainingSet>& sets, bool both_parts) {
-  std::vector<std::string> all;
+std::vector<LanguageCaptions> texts_of(const std::vector<TrainingSet>& sets, bool both_parts) {
+  std::vector<LanguageCaptions> all;
   const auto add = [&](Part part) {
     for (const TrainingSet& set : sets) {
+      auto own = std::find_if(all.begin(), all.end(),
+                              [&](const LanguageCaptions& each) { return each.language == set.language; });
+      if (own == all.end()) own = all.insert(own, {set.language, default_rules(set.language), {}});
       std::vector<std::string> texts = texts_of(captions_in(set.split, part), photos_in(set.split, part));
-      all.insert(all.end(), std::make_move_iterator(texts.begin()), std::make_move_iterator(texts.end()));
+      own->captions.insert(own->captions.end(), std::make_move_iterator(texts.begin()),
+                           std::make_move_iterator(texts.end()));
     }
   };
   add(Part::training);

@@ -10,11 +10,12 @@
 
 namespace imgcap::cli {
 
-// As the command line has them: FILE or SET=FILE (set_files.h).
+// As the command line has them: FILE or SET=FILE, captions LANG:FILE or SET=LANG:FILE (set_files.h).
 struct SetRequest {
   std::vector<std::string> captions, train_lists, val_lists;
   std::vector<std::string> weights;  // SET=NUMBER
   std::vector<std::string> images;
+  std::string language;     // of captions that name none
   std::string cache, out;   // what is known of the photos without a look at them; the run's folder
   uint64_t seed = 1;        // of a split that is drawn
   bool by_caption = false;  // without lists: 90/10 of the captions (split_captions)
@@ -23,6 +24,7 @@ struct SetRequest {
 
 struct TrainingSet {
   std::string name;        // empty: the run has no other set
+  std::string language;    // of its captions; empty: without a name
   double weight = 1;       // of the loss of its captions
   std::string validation;  // where its validation photos are from, for what is printed: "val.txt"
   TrainingSplit split;
@@ -31,8 +33,8 @@ struct TrainingSet {
 // The sets in the order of their first caption files, each split by its lists, or else as its captions say, or
 // else by seed. One set alone needs no name, and goes without one. Errors: those of set_files.h,
 // training_split.h and load_captions, argument (files with a set beside files without, a list or a weight of no
-// set, two weights of one set, a weight where there is only one set), data (a photo that one set trains on and
-// another validates with).
+// set, two weights of one set, a weight where there is only one set, sets with a language beside sets without), data
+// (a photo that one set trains on and another validates with).
 std::vector<TrainingSet> load_training_sets(const SetRequest& request);
 
 enum class Part { training, validation };
@@ -41,7 +43,7 @@ enum class Part { training, validation };
 std::vector<std::string> photos_of(const std::vector<TrainingSet>& sets, Part part);
 
 // All sets joined (training/dataset.h), each made as make_dataset() does; says how many photos have no captions.
-// Errors: those of make_dataset.
+// A set's language has to be one of the vocabulary's. Errors: those of make_dataset.
 Dataset dataset_of(const std::vector<TrainingSet>& sets, Part part, const FeatureCache& features,
                    const Vocabulary& vocabulary, int64_t max_tokens);
 
@@ -49,7 +51,8 @@ Dataset dataset_of(const std::vector<TrainingSet>& sets, Part part, const Featur
 // photos of one, whose reward is less sure. Errors: data (no photo is left).
 Dataset for_self_critical(Dataset training, int64_t min_references);
 
-// The captions of all sets' training photos, and with `both_parts` of the validation photos behind them.
-std::vector<std::string> texts_of(const std::vector<TrainingSet>& sets, bool both_parts);
+// The captions of all sets' training photos by language, in the order of the sets, and with `both_parts` of the
+// validation photos behind them.
+std::vector<LanguageCaptions> texts_of(const std::vector<TrainingSet>& sets, bool both_parts);
 
 }  // namespace imgcap::cli

@@ -1,14 +1,16 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/cli/language_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/cli/set_files.h"
 #include "imgcap/data/captions.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/training/checkpoint.h"
-#include "tensor/format.h"
+#include "tensor/error.h"
 #include "tensor/io/json.h"
 
 namespace imgcap::cli {
@@ -16,23 +18,42 @@ namespace {
 
 struct Options {
   std::vector<std::string> captions;
-  std::string out, file;
+  std::string out, file, language;
   VocabularyOptions build;
   bool no_characters = false;
 };
 
-void build(const Options& o) {
-  std::vector<std::string> texts;
-  for (const std::string& file : without_sets(o.captions)) {
-    CaptionFile read = read_captions(file);
+// The captions of all files by language, in the files' order; sets mean nothing here.
+std::vector<LanguageCaptions> captions_by_language(const Options& o) {
+  std::vector<LanguageCaptions> all;
+  for (const SetFile& file : parse_set_files(o.captions, Before::set_and_language)) {
+    const std::string& code = file.language.empty() ? o.language : file.language;
+    auto own = std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.language == code; });
+    if (own == all.end()) own = all.insert(own, {code, default_rules(code), {}});
+    CaptionFile read = read_captions(file.file);
     if (read.report.skipped > 0) std::fprintf(stderr, "%s\n", printable(read.report.summary()).c_str());
-    for (Caption& caption : read.captions) texts.push_back(std::move(caption.text));
+    for (Caption& caption : read.captions) own->captions.push_back(std::move(caption.text));
   }
+  const bool mixed =
+      std::any_of(all.begin(), all.end(), [](const auto& each) { return each.language.empty(); });
+  tensor::check(
+      !mixed || all.size() == 1, tensor::ErrorKind::argument,
+      "vocab build: some of --captions name a language, and others none: write LANG:FILE, or --lang LANG "
+      "for all that name none");
+  return all;
+}
+
+void build(const Options& o) {
+  expect_language_code(o.language, "vocab build");
+  const std::vector<LanguageCaptions> captions = captions_by_language(o);
+  size_t count = 0;
+  for (const LanguageCaptions& each : captions) count += each.captions.size();
   VocabularyOptions options = o.build;
   options.character_fallback = !o.no_characters;
-  const Vocabulary vocabulary = Vocabulary::build(texts, options);
+  const Vocabulary vocabulary = Vocabulary::of_languages(captions, options);
   vocabulary.save(o.out);
-  print(tensor::format("{}: {} tokens of {} captions\n", o.out, vocabulary.size(), texts.size()));
+  print(tensor::format("{}: {} tokens of {} captions{}\n", o.out, vocabulary.size(), count,
+                       vocabulary.has_languages() ? ": " + describe_languages(vocabulary) : ""));
 }
 
 void show(const std::string& file) {
@@ -52,10 +73,18 @@ void add_vocab(Verb& app, Program& program) {
   verb.require_verb();
   const auto o = std::make_shared<Options>();
   Verb builder = add_verb(verb, program, "build", "Make a vocabulary from captions");
-  builder.option("--captions", o->captions, "Caption files, in any of the formats (see imgcap data)")
+  builder
+      .option(
+          "--captions", o->captions,
+          "Caption files, in any of the formats (see imgcap data); LANG:FILE (en, ar, ...) for one of several "
+          "languages")
       .required();
+  builder.option("--lang", o->language,
+                 "The language of captions that name none, two letters (default: none)");
   builder.option("--out", o->out, "The vocabulary to write: a JSON string per line").required();
-  builder.option("--max-words", o->build.max_words, "Most words, the frequent ones first (0: no limit)")
+  builder
+      .option("--max-words", o->build.max_words,
+              "Most words of a language, the frequent ones first (0: no limit)")
       .not_negative();
   builder.option("--min-frequency", o->build.min_frequency, "Rarer words are left out").not_negative();
   builder.flag("--no-characters", o->no_characters, "No letters to spell unknown words with");

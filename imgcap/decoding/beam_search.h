@@ -25,7 +25,7 @@ struct BeamOptions : DecodingOptions {
 // it has. What is open after max_words words fills up the list behind the finished ones.
 //
 // Errors: argument (beam < 1 or over the vocabulary, nbest < 1 or over beam, max_words < 1, length_exponent <
-// 0, a decoder in training mode, another kind of search), shape (features of another rank), data (the decoder
+// 0, a range that the vocabulary does not have, a decoder in training mode, another kind of search), shape (features of another rank), data (the decoder
 // gives NaN).
 std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor& features,
                                                  const BeamOptions& options = {},
@@ -38,7 +38,8 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
 // plain model is given no <sos> and has to emit it itself, so its Hypothesis::ids are without the one that
 // they begin with elsewhere. For results that can be compared with those of programs that search so.
 //
-// Of the options beam, nbest and attention are read. Errors as beam_search, and kind argument for rules.
+// Of the options beam, nbest and attention are read. Errors as beam_search, and kind argument for rules and
+// for a range of words.
 std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, const Tensor& features,
                                                           const BeamOptions& options = {},
                                                           const SearchWatch& watch = {});

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <sstream>
 
-#include "imgcap/data/tokenizer.h"
 #include "imgcap/data/utf8.h"
 #include "tensor/error.h"
 
@@ -63,27 +62,30 @@ void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, 
   }
 }
 
-std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary) {
+std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary,
+                                   std::string_view language) {
   const std::string words = tensor::join(split(text), " ");
   const auto can_say = [&](const std::string& word) {
-    return vocabulary.contains(" " + word) ||
-           (vocabulary.has_character_fallback() &&
+    return vocabulary.contains(" " + word, language) ||
+           (vocabulary.has_character_fallback(language) &&
             std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }));
   };
-  for (const std::string& word : words.empty() ? std::vector<std::string>() : tokenize_spacy(words))
+  const TextRules& rules = vocabulary.language(language).rules;
+  for (const std::string& word : words.empty() ? std::vector<std::string>() : tokenize(words, rules))
     check(can_say(word), ErrorKind::argument,
           "the model's vocabulary has no word \"{}\" and cannot spell it, so no caption begins with it",
           printable(word));
-  const std::vector<int32_t> ids = vocabulary.encode(words);
+  const std::vector<int32_t> ids = vocabulary.encode(words, language);
   return {ids.begin() + 1, ids.end() - 1};  // without <sos> and <eos>
 }
 
-std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary) {
+std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary,
+                                          std::string_view language) {
   std::vector<std::string> words = split(text);
   check(!words.empty(), ErrorKind::argument, "there is no word to suppress in \"{}\"", printable(text));
   for (std::string& word : words) {
-    if (vocabulary.contains(" " + word)) continue;
-    const std::vector<std::string> parts = tokenize_spacy(word);
+    if (vocabulary.contains(" " + word, language)) continue;
+    const std::vector<std::string> parts = tokenize(word, vocabulary.language(language).rules);
     check(parts.size() == 1, ErrorKind::argument,
           "\"{}\" is {} words to the model ({}); name the one that is to be suppressed", printable(word),
           parts.size(), printable(tensor::join(parts, ", ")));
@@ -94,7 +96,7 @@ std::vector<std::string> suppressed_words(const std::string& text, const Vocabul
 
 namespace internal {
 
-RuleChecker::RuleChecker(const CaptionRules& rules, int64_t max_words)
+RuleChecker::RuleChecker(const CaptionRules& rules, int64_t max_words, const WordRange& range)
     : rules_(rules), max_words_(max_words) {
   said_.units.reserve(static_cast<size_t>(std::min(max_words, kUsualWords)));
   size_t longest = 0;
@@ -111,7 +113,7 @@ RuleChecker::RuleChecker(const CaptionRules& rules, int64_t max_words)
       piece.ends = token.back() == ' ';
       piece.suppressed_word = piece.begins && is_suppressed(piece.text);
     }
-    if (token == "  ") lead_ = id;
+    if (token == "  " && range.has(id)) lead_ = id;
     pieces_.push_back(std::move(piece));
   }
   said_.last.reserve(longest * said_.units.capacity());  // one word, spelled out

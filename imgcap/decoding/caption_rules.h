@@ -34,13 +34,16 @@ struct CaptionRules {
 void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, const char* op);
 
 // CaptionRules::prefix from text as captions have it: white space only parts words, letters become small.
-// Without a word: no prefix. Errors: argument (a word that the vocabulary neither has nor can spell).
-std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary);
+// Without a word: no prefix. `language`: its code, where the vocabulary has several. Errors: argument (a word that
+// the language's words neither have nor can spell, a language that the vocabulary lacks).
+std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary,
+                                   std::string_view language = {});
 
 // Entries of CaptionRules::suppressed from words that white space parts, in the form that captions have them.
 // Errors: argument (text without a word; a word that the tokeniser takes apart ("t-shirt"): none of its parts
-// alone may be meant).
-std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary);
+// alone may be meant; a language that the vocabulary lacks).
+std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary,
+                                          std::string_view language = {});
 
 namespace internal {
 
@@ -50,7 +53,8 @@ inline constexpr int64_t kUsualWords = 100;
 // The rules at work: which tokens may not come next.
 class RuleChecker {
  public:
-  RuleChecker(const CaptionRules& rules, int64_t max_words);
+  // `range` as the search has it: two languages may have the same token.
+  RuleChecker(const CaptionRules& rules, int64_t max_words, const WordRange& range = {});
 
   // banned[t] becomes true where token t may not follow these tokens; else it stays.
   void ban(const std::vector<int64_t>& path, std::vector<bool>& banned);

@@ -11,7 +11,7 @@ namespace imgcap {
 
 struct Hypothesis {
   std::vector<int64_t> words;  // without <sos> and <eos>
-  // As a line of text would show it: <sos>, words, <eos> where it is finished.
+  // As a line of text would show it: <sos> (WordRange::start), words, <eos> where it is finished.
   std::vector<int64_t> ids;
   double log_probability = 0;  // the model's, natural logarithm: of the words and, where finished, <eos>
   // log_probability / length^length_exponent; the length counts the words and, where finished, <eos>, and is
@@ -43,6 +43,7 @@ struct DecodingOptions {
   double length_exponent = 1;  // 0: the plain sum, which favours short captions; 1: the mean of a word
   bool attention = false;      // fill in Hypothesis::attention; the plain model has none
   bool allow_unknown = false;  // <unk> may be produced; <pad> and <sos> never are
+  WordRange range;             // what captions begin with and are made of: one language's words
   // Log-probabilities stay the model's, the prefix's included. A caption that cannot go on stays unfinished.
   CaptionRules rules;
   SearchKind kind = SearchKind::standard;  // find_captions() looks at it

@@ -103,6 +103,8 @@ std::vector<std::vector<Hypothesis>> hundred_steps_search(Decoder& decoder, cons
   internal::expect_beam(options, decoder.config().vocabulary, kOp);
   tensor::check(!options.rules.given(), tensor::ErrorKind::argument,
                 "{}: the original's search has no rules of what captions say", kOp);
+  tensor::check(options.range == WordRange(), tensor::ErrorKind::argument,
+                "{}: the original's search knows no languages", kOp);
   if (features.size(0) == 0) return {};
 
   BeamOptions sums = options;  // what the steps read

@@ -31,6 +31,14 @@ void expect_beam(const BeamOptions& options, int64_t vocabulary, const char* op)
         "{}: nbest is {}; it has to be from 1 to the beam's {}", op, options.nbest, options.beam);
 }
 
+void expect_range(const WordRange& range, int64_t vocabulary, const char* op) {
+  if (range == WordRange()) return;
+  check(range.start >= 0 && range.start < vocabulary && range.first >= kSpecialTokens &&
+            range.first <= range.end && range.end <= vocabulary && !range.has(range.start),
+        ErrorKind::argument, "{}: words from {} to {} that begin with {}, of a vocabulary of {}", op,
+        range.first, range.end, range.start, vocabulary);
+}
+
 void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
                       const char* op) {
   check(options.kind == SearchKind::standard, ErrorKind::argument,
@@ -40,6 +48,7 @@ void expect_decodable(const Decoder& decoder, const Tensor& features, const Deco
         "{}: max_words is {}; it has to be from 1 to {}", op, options.max_words, kMostWords);
   check(std::isfinite(options.length_exponent) && options.length_exponent >= 0, ErrorKind::argument,
         "{}: length_exponent is {}; it has to be a number from 0 on", op, options.length_exponent);
+  expect_range(options.range, decoder.config().vocabulary, op);
   validate(options.rules, decoder.config().vocabulary, options.max_words, op);
 }
 
@@ -66,7 +75,7 @@ Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& 
       op_(op),
       state_(decoder.start(features)),
       rows_(features.size(0)) {
-  if (options.rules.given()) rules_.emplace(options.rules, options.max_words);
+  if (options.rules.given()) rules_.emplace(options.rules, options.max_words, options.range);
   // The original's search has a limit of its own and does not look at this one.
   const auto steps = static_cast<size_t>(std::clamp<int64_t>(options.max_words, 0, kUsualWords - 1) + 1);
   const auto most_rows = static_cast<size_t>(rows_ * beams);
@@ -91,7 +100,7 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   rows_ = n;
   Tensor tokens = tokens_.take({n}, DType::i64);
   std::transform(nodes.begin(), nodes.end(), tokens.mutable_data<int64_t>(),
-                 [&](int64_t node) { return node == kNoNode ? int64_t{kSos} : token(node); });
+                 [&](int64_t node) { return node == kNoNode ? options_.range.start : token(node); });
   const Tensor logits = feed(state_, tokens);
   check(logits.rank() == 2 && logits.size(0) == n && logits.size(1) == decoder_.config().vocabulary,
         ErrorKind::internal, "{}: the decoder gave {} where ({}, {}) is needed", op_,
@@ -102,6 +111,7 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   Tensor log_probabilities = log_probabilities_.take(x.shape(), x.dtype(), x.device());
   tensor::kernels::log_softmax(log_probabilities, x);
   log_probabilities = log_probabilities.to(tensor::Device{});
+  if (options_.range != WordRange()) keep_range(log_probabilities);
   if (rules_) keep_rules(log_probabilities, nodes);
   return log_probabilities;
 }
@@ -137,6 +147,21 @@ void Search::keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& n
   });
 }
 
+// The special tokens are the caller's (forbidden()).
+void Search::keep_range(Tensor& log_probabilities) const {
+  const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1);
+  const auto first = static_cast<std::ptrdiff_t>(options_.range.first),
+             end = static_cast<std::ptrdiff_t>(options_.range.end);
+  tensor::dispatch_float(log_probabilities.dtype(), op_, [&]<class T>() {
+    T* row = log_probabilities.mutable_data<T>();
+    for (int64_t r = 0; r < n; ++r, row += vocabulary) {
+      expect_number(static_cast<double>(row[0]));
+      std::fill(row + kSpecialTokens, row + first, -std::numeric_limits<T>::infinity());
+      std::fill(row + end, row + vocabulary, -std::numeric_limits<T>::infinity());
+    }
+  });
+}
+
 int64_t Search::add(int64_t parent, const Likely& next, int64_t row) {
   nodes_.push_back({parent, next.token, row, next.log_probability});
   return static_cast<int64_t>(nodes_.size()) - 1;
@@ -156,7 +181,7 @@ Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
   result.log_probability = log_probability;
   result.score = score_of(log_probability, static_cast<int64_t>(path.size()), options_);
   result.finished = !path.empty() && path.back()->token == kEos;
-  result.ids.push_back(kSos);
+  result.ids.push_back(options_.range.start);
   for (size_t step = 0; step < path.size(); ++step) {
     const int64_t token = path[step]->token;
     result.ids.push_back(token);

@@ -17,6 +17,7 @@ inline constexpr int64_t kNoNode = -1;
 
 // Argument and shape errors begin with `op`. The decoder has to be in evaluation mode.
 void expect_decoder(const Decoder& decoder, const Tensor& features, const char* op);
+void expect_range(const WordRange& range, int64_t vocabulary, const char* op);
 void expect_beam(const BeamOptions& options, int64_t vocabulary, const char* op);
 // The decoder and the options that the searches of this program have.
 void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
@@ -57,8 +58,8 @@ class Search {
   int64_t steps() const { return steps_; }  // that have been run
 
   // The log-probabilities (n, vocabulary), f32 or f64, of the next tokens of n hypotheses, on the host; -inf
-  // where the rules forbid one. parents: for each hypothesis its row of the last batch (the first time: its
-  // image); nodes: the last one of each, kNoNode for <sos>.
+  // where the rules forbid one, or it is no word of the options' range. parents: for each hypothesis its row of
+  // the last batch (the first time: its image); nodes: the last one of each, kNoNode for the beginning.
   Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes);
 
   int64_t add(int64_t parent, const Likely& next, int64_t row);
@@ -90,6 +91,7 @@ class Search {
 
   std::vector<const Node*> path(int64_t node) const;  // from the root
   void keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& nodes);
+  void keep_range(Tensor& log_probabilities) const;
   void keep_attention();
 
   Decoder& decoder_;

@@ -13,11 +13,11 @@
 namespace imgcap {
 namespace {
 
-std::vector<std::string> words_of(const std::vector<const std::string*>& texts,
-                                  const std::string& tokenizer) {
+std::vector<std::string> words_of(const std::vector<const std::string*>& texts, const std::string& tokenizer,
+                                  const Normalisation& normalisation) {
   std::vector<std::string> words(texts.size());
   tensor::parallel_each(std::ssize(texts), kImagesPerTask, [&](int64_t i) {
-    words[static_cast<size_t>(i)] = scored_words(*texts[static_cast<size_t>(i)], tokenizer);
+    words[static_cast<size_t>(i)] = scored_words(*texts[static_cast<size_t>(i)], tokenizer, normalisation);
   });
   return words;
 }
@@ -49,11 +49,11 @@ void count_ngrams(const std::vector<std::string>& captions, Diversity& result) {
 }  // namespace
 
 Diversity diversity(const Candidates& candidates, const std::string& tokenizer,
-                    const std::vector<std::string>* training) {
+                    const std::vector<std::string>* training, const Normalisation& normalisation) {
   tensor::check(!candidates.empty(), tensor::ErrorKind::argument, "diversity: no candidates");
   std::vector<const std::string*> texts;
   for (const auto& [image, text] : candidates) texts.push_back(&text);
-  const std::vector<std::string> captions = words_of(texts, tokenizer);
+  const std::vector<std::string> captions = words_of(texts, tokenizer, normalisation);
   Diversity result;
   result.captions = std::ssize(captions);
   result.distinct_captions =
@@ -62,7 +62,7 @@ Diversity diversity(const Candidates& candidates, const std::string& tokenizer,
   if (training == nullptr) return result;
   texts.clear();
   for (const std::string& text : *training) texts.push_back(&text);
-  const std::vector<std::string> seen = words_of(texts, tokenizer);
+  const std::vector<std::string> seen = words_of(texts, tokenizer, normalisation);
   const std::unordered_set<std::string_view> known(seen.begin(), seen.end());
   int64_t copies = 0;
   for (const std::string& caption : captions) copies += known.contains(caption) ? 1 : 0;

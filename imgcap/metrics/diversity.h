@@ -22,10 +22,11 @@ struct Diversity {
   int64_t training = 0;               // those captions
 };
 
-// Words are what the scores' are: Scores::tokenizer. `training` may be null: captions that the model was trained on, in
+// Words are what the scores' are: Scores::tokenizer and normalisation. `training` may be null: captions that the model was trained on, in
 // the form of the candidates. Errors: argument (there are no candidates).
 Diversity diversity(const Candidates& candidates, const std::string& tokenizer,
-                    const std::vector<std::string>* training = nullptr);
+                    const std::vector<std::string>* training = nullptr,
+                    const Normalisation& normalisation = {});
 
 // "distinct-1 0.0512, distinct-2 0.1733; 540 distinct captions of 700; 0.1271 of all stand in the 30000 training
 // captions"

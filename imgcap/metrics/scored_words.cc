@@ -14,12 +14,19 @@ void append_word(std::string& out, std::string_view word) {
 
 }  // namespace
 
-std::string scored_words(std::string_view text, const std::string& tokenizer) {
+std::string scored_words(std::string_view text, const std::string& tokenizer,
+                         const Normalisation& normalisation) {
   std::string out;
+  if (tokenizer == "unicode") {
+    for (const std::string& word : tokenize(text, {normalisation, Tokenizer::unicode}))
+      append_word(out, word);
+    return out;
+  }
+  const std::string normal = normalised(text, normalisation);
   if (tokenizer == "ptb") {
-    for (const std::string& word : tokenize_ptb(text)) append_word(out, word);
+    for (const std::string& word : tokenize_ptb(normal)) append_word(out, word);
   } else {
-    for (const std::string_view word : split_words(text))
+    for (const std::string_view word : split_words(normal))
       append_word(out, tokenizer == "none" ? lower_case_utf8(decode_utf8(word)) : std::string(word));
   }
   return out;

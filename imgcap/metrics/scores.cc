@@ -69,10 +69,8 @@ namespace {
 
 Scores compute(const Candidates& candidates, const References& references, const ScoreOptions& options,
                std::vector<ImageScore>* each) {
+  validate(options);
   const bool torcheval = options.protocol == Protocol::torcheval;
-  check(!torcheval || options.tokenizer != ScoreTokenizer::ptb, ErrorKind::argument,
-        "score: the {} protocol splits the text as it is at white space; use the standard one for ptb",
-        to_string(options.protocol));
   std::vector<std::string> missing = missing_from(candidates, references);
   for (const auto& [image, captions] : references)
     if (captions.empty() && candidates.contains(image)) missing.push_back(image);
@@ -90,6 +88,7 @@ Scores compute(const Candidates& candidates, const References& references, const
   Scores scores;
   scores.protocol = to_string(options.protocol);
   scores.tokenizer = torcheval ? "as-is" : to_string(options.tokenizer.value_or(ScoreTokenizer::ptb));
+  scores.normalisation = options.normalisation;
   scores.split = options.split;
   scores.images = static_cast<int64_t>(candidates.size());
 
@@ -99,9 +98,9 @@ Scores compute(const Candidates& candidates, const References& references, const
   std::vector<std::vector<std::string>> truths(texts.size());
   tensor::parallel_each(std::ssize(texts), kImagesPerTask, [&](int64_t image) {
     const auto i = static_cast<size_t>(image);
-    hypotheses[i] = scored_words(*texts[i].first, scores.tokenizer);
+    hypotheses[i] = scored_words(*texts[i].first, scores.tokenizer, scores.normalisation);
     for (const std::string& reference : *texts[i].second)
-      truths[i].push_back(scored_words(reference, scores.tokenizer));
+      truths[i].push_back(scored_words(reference, scores.tokenizer, scores.normalisation));
   });
   const auto [fewest, most] =
       std::minmax_element(truths.begin(), truths.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
@@ -142,7 +141,35 @@ void add_metrics(tensor::io::Json& json, const S& scores) {
   for (size_t k = 0; k < kScores; ++k) json[kScoreNames[k]] = values[k];
 }
 
+// "Treebank words (PTBTokenizer)", "unicode words (normalised: alef, ya)"
+std::string words_text(const Scores& scores) {
+  const char* words = scores.tokenizer == "ptb"              ? "Treebank words (PTBTokenizer)"
+                      : scores.tokenizer == "none"           ? "lower-cased words split at white space"
+                      : scores.tokenizer == "unicode"        ? "unicode words"
+                      : scores.tokenizer == Scores::kSeveral ? "each set's own words"
+                                                             : "words as they are, split at white space";
+  const std::string what = describe(scores.normalisation);
+  return what.empty() ? words : tensor::format("{} (normalised: {})", words, what);
+}
+
 }  // namespace
+
+void validate(const ScoreOptions& options) {
+  if (options.protocol != Protocol::torcheval) return;
+  check(
+      options.tokenizer.value_or(ScoreTokenizer::none) == ScoreTokenizer::none &&
+          !options.normalisation.any(),
+      ErrorKind::argument,
+      "score: the {} protocol splits the text as it is at white space; use the standard one for other words",
+      to_string(options.protocol));
+}
+
+ScoreOptions with_words_of(const TextRules& rules, ScoreOptions options) {
+  if (rules.tokenizer == Tokenizer::spacy) return options;
+  options.tokenizer = ScoreTokenizer::unicode;
+  options.normalisation = rules;
+  return options;
+}
 
 Scores score_captions(const Candidates& candidates, const References& references,
                       const ScoreOptions& options) {
@@ -160,15 +187,13 @@ Scores score_captions(const Candidates& candidates, const References& references
 }
 
 std::string describe(const Scores& scores) {
-  const char* words = scores.tokenizer == "ptb"    ? "Treebank words (PTBTokenizer)"
-                      : scores.tokenizer == "none" ? "lower-cased words split at white space"
-                                                   : "words as they are, split at white space";
-  return tensor::format(
-      "{} {}{}, {}, {}, {} protocol ({})", scores.images, scores.images == 1 ? "image" : "images",
-      scores.split.empty() ? "" : " of " + scores.split, references_text(scores), words, scores.protocol,
-      scores.protocol == to_string(Protocol::torcheval)
-          ? "torcheval's BLEU, CIDEr with candidate and reference exchanged"
-          : "pycocoevalcap");
+  return tensor::format("{} {}{}, {}, {}, {} protocol ({})", scores.images,
+                        scores.images == 1 ? "image" : "images",
+                        scores.split.empty() ? "" : " of " + scores.split, references_text(scores),
+                        words_text(scores), scores.protocol,
+                        scores.protocol == to_string(Protocol::torcheval)
+                            ? "torcheval's BLEU, CIDEr with candidate and reference exchanged"
+                            : "pycocoevalcap");
 }
 
 Scores mean_of(std::span<const Scores> sets) {
@@ -177,9 +202,13 @@ Scores mean_of(std::span<const Scores> sets) {
   Scores mean = sets.front();
   std::vector<std::string> splits = {mean.split};
   for (const Scores& s : sets.subspan(1)) {
-    tensor::check(s.protocol == mean.protocol && s.tokenizer == mean.tokenizer, tensor::ErrorKind::argument,
-                  "scores: those of the {} protocol ({}) and of the {} protocol ({}) have no mean",
-                  mean.protocol, mean.tokenizer, s.protocol, s.tokenizer);
+    tensor::check(s.protocol == mean.protocol, tensor::ErrorKind::argument,
+                  "scores: those of the {} protocol and of the {} protocol have no mean", mean.protocol,
+                  s.protocol);
+    if (s.tokenizer != mean.tokenizer || s.normalisation != mean.normalisation) {
+      mean.tokenizer = Scores::kSeveral;
+      mean.normalisation = {};
+    }
     mean.images += s.images;
     for (size_t n = 0; n < s.bleu.size(); ++n) mean.bleu[n] += s.bleu[n];
     mean.rouge_l += s.rouge_l;
@@ -224,6 +253,8 @@ tensor::io::Json to_json(const Scores& scores) {
   add_metrics(json, scores);
   json["protocol"] = scores.protocol;
   json["tokenizer"] = scores.tokenizer;
+  const std::string what = describe(scores.normalisation);
+  json["normalisation"] = what.empty() ? "none" : what;
   if (scores.references_min == scores.references_max)
     json["references"] = scores.references_max;
   else

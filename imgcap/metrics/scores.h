@@ -10,29 +10,38 @@
 #include <vector>
 
 #include "imgcap/data/captions.h"
+#include "imgcap/data/text_rules.h"
 #include "imgcap/metrics/bleu.h"
 #include "tensor/io/json.h"
 
 namespace imgcap {
 
 // standard:  pycocoevalcap's BLEU, ROUGE-L and CIDEr, all references, on Treebank words (or, with the
-//            tokeniser `none`, on the lower-cased text split at white space).
+//            tokeniser `none`, on the lower-cased text split at white space; with `unicode`, on words as tokenize()
+//            finds them).
 // torcheval: the text as it is, special tokens such as <sos> included, split at white space; torcheval's
 //            BLEU; CIDEr with candidate and reference exchanged, each pair an image; pycocoevalcap's ROUGE-L
 //            on the same words. For users it is the original's: that program scored so, without ROUGE-L.
 enum class Protocol { standard, torcheval };
 constexpr std::array<const char*, 2> names_of(Protocol) { return {"standard", "original"}; }
-enum class ScoreTokenizer { ptb, none };
-constexpr std::array<const char*, 2> names_of(ScoreTokenizer) { return {"ptb", "none"}; }
+enum class ScoreTokenizer { ptb, none, unicode };
+constexpr std::array<const char*, 3> names_of(ScoreTokenizer) { return {"ptb", "none", "unicode"}; }
 
 struct ScoreOptions {
   Protocol protocol = Protocol::standard;
-  // Default: ptb for the standard protocol, none for torcheval's (which refuses ptb, kind argument).
-  std::optional<ScoreTokenizer> tokenizer;
+  std::optional<ScoreTokenizer> tokenizer;  // default: ptb for the standard protocol, none for torcheval's
+  Normalisation normalisation;              // of all texts, before they are split
   std::string split;               // where the images come from, for the description: "test", "test.txt"
   bool undefined_is_zero = false;  // of torcheval's BLEU: see bleu_torcheval
   bool every_image = true;         // false: images that have references but no candidate are left out
 };
+
+// Errors: argument (torcheval's protocol and another tokeniser than none, or anything normalised).
+void validate(const ScoreOptions& options);
+
+// The options with the words that captions of these rules are made of: of the unicode tokeniser its words, normalised as
+// it does; of spaCy's the protocol's own.
+ScoreOptions with_words_of(const TextRules& rules, ScoreOptions options);
 
 // The scores, as people and files name them.
 inline constexpr size_t kScores = kMaxOrder + 2;
@@ -51,13 +60,17 @@ References references_of(const std::vector<Caption>& captions,
                          const std::vector<std::string>* images = nullptr);
 
 struct Scores {
+  static constexpr const char* kSeveral = "each set's own";
+
   int64_t images = 0;
   std::array<double, 4> bleu{};  // BLEU-1..4
   double rouge_l = 0;
   double cider = 0;  // 10 times a mean similarity, so 0..10; papers print it times 100
   // What the numbers mean.
-  std::string protocol;   // its name
-  std::string tokenizer;  // "ptb", "none" (lower-cased) or "as-is"
+  std::string protocol;  // its name
+  std::string
+      tokenizer;  // "ptb", "none" (lower-cased), "unicode" or "as-is"; kSeveral of a mean over different words
+  Normalisation normalisation;
   std::string split;
   int64_t references_min = 0;  // of an image
   int64_t references_max = 0;
@@ -70,8 +83,8 @@ Scores score_captions(const Candidates& candidates, const References& references
                       const ScoreOptions& options = {});
 
 // The mean of each score over several data sets, each counting alike however many images it has; `images` is of
-// all together, and `split` has what is different in theirs. Errors: argument (there is none, or their protocols
-// or tokenisers differ).
+// all together, and `split` has what is different in theirs. Sets of different languages have different words. Errors:
+// argument (there is none, or their protocols differ).
 Scores mean_of(std::span<const Scores> sets);
 
 // What one image has of the standard protocol's scores, as pycocoevalcap's lists for each image; CIDEr's
@@ -106,8 +119,8 @@ struct ScoreRow {
 // each kind of score in it. Lines end in '\n'.
 std::string score_table(std::span<const ScoreRow> rows);
 
-// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "references", "split"};
-// references is a number, or [fewest, most] where images differ.
+// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "normalisation" ("none", or
+// what describe() says), "references", "split"}; references is a number, or [fewest, most] where images differ.
 tensor::io::Json to_json(const Scores& scores);
 
 }  // namespace imgcap

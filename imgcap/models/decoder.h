@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/packed_weights.h"
+#include "imgcap/data/vocabulary.h"
 #include "imgcap/models/decoder_config.h"
 #include "imgcap/models/decoder_sequence/decoder_sequence.h"
 #include "nn/linear.h"
@@ -47,8 +48,9 @@ struct LossOptions {
   std::vector<bool> coins;   // given coins instead of drawn ones: coins[k] is for the word after step k
   // A factor for each caption's terms, in the batch's order; empty: 1. The mean is still over the tokens.
   std::vector<double> weights;
-  // The softmax is over what a search may produce: without <unk>, <pad> and <sos>.
-  bool decodable_only = false;
+  // The softmax is over what a search of these ranges may produce, without <unk>, <pad> and <sos>: one for each
+  // caption, in the batch's order, or one for all; empty: over all tokens.
+  std::vector<WordRange> decodable;
   tensor::Generator* generator = nullptr;  // of coins and dropout
 };
 

@@ -68,16 +68,46 @@ std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t al
   return teacher;
 }
 
+namespace {
+
+// What is added to logits (v) so that only the range's tokens keep a probability.
+Tensor shift_of(const WordRange& range, int64_t vocabulary) {
+  Tensor shift = Tensor::full({vocabulary}, -1e9, DType::f64);
+  shift.slice(0, range.first, std::min(range.end, vocabulary)).fill_(0);
+  shift.select(0, kEos).fill_(0);
+  return shift;
+}
+
+// The same of each packed row (total, v), or (v) where all captions have one range.
+Variable decodable_shift(const std::vector<WordRange>& ranges, const std::vector<int64_t>& rows,
+                         int64_t vocabulary, DType dtype) {
+  std::vector<WordRange> different;
+  std::vector<int64_t> of_caption;
+  for (const WordRange& range : ranges) {
+    const auto found = std::find(different.begin(), different.end(), range);
+    of_caption.push_back(found - different.begin());
+    if (found == different.end()) different.push_back(range);
+  }
+  if (different.size() == 1) return Variable(shift_of(different.front(), vocabulary).to(dtype));
+  check(std::ssize(ranges) >= rows.front(), ErrorKind::argument, "decoder: {} ranges for {} captions",
+        ranges.size(), rows.front());
+  Tensor shifts = Tensor::empty({std::ssize(different), vocabulary}, dtype);
+  for (size_t i = 0; i < different.size(); ++i)
+    shifts.select(0, static_cast<int64_t>(i)).copy_(shift_of(different[i], vocabulary).to(dtype));
+  std::vector<int64_t> packed;
+  for (const int64_t n : rows) packed.insert(packed.end(), of_caption.begin(), of_caption.begin() + n);
+  return autograd::embedding(Variable(shifts), Tensor::from(packed, {std::ssize(packed)}));
+}
+
+}  // namespace
+
 Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
                          const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
                          const LossOptions& options) {
   const Variable dropped = autograd::dropout(hidden, config.output_dropout, train, generator_of(options));
   Variable logits = fc(dropped);
-  if (options.decodable_only) {
-    Tensor shift = Tensor::zeros({config.vocabulary}, DType::f64);
-    for (const int32_t token : {kUnk, kPad, kSos}) shift.select(0, token).fill_(-1e9);
-    logits = logits + Variable(shift.to(hidden.dtype()));
-  }
+  if (!options.decodable.empty())
+    logits = logits + decodable_shift(options.decodable, rows, config.vocabulary, hidden.dtype());
   if (options.weights.empty()) return autograd::cross_entropy(logits, targets, -100, options.label_smoothing);
   check(static_cast<int64_t>(options.weights.size()) >= rows.front(), ErrorKind::argument,
         "decoder: {} weights for {} captions", options.weights.size(), rows.front());

@@ -62,8 +62,8 @@ std::string tiles(const AttentionMaps& attention, const std::string& model, cons
                   const Image& picture) {
   check(attention.words.size() == attention.maps.size(), ErrorKind::argument, "report: {} words with {} maps",
         attention.words.size(), attention.maps.size());
-  std::string out =
-      tensor::format("<h4>Where {} looked, word by word</h4>\n<div class=\"tiles\">\n", escape_html(model));
+  std::string out = tensor::format(
+      "<h4>Where {} looked, word by word</h4>\n<div class=\"tiles\" dir=\"auto\">\n", escape_html(model));
   for (size_t i = 0; i < attention.words.size(); ++i) {
     const std::vector<float>& map = attention.maps[i];
     check(attention.rows > 0 && attention.columns > 0 &&
@@ -83,22 +83,24 @@ std::string tiles(const AttentionMaps& attention, const std::string& model, cons
   return out + "</div>\n";
 }
 
+// Each caption has the direction of its own first letter (dir="auto"), and so have the tiles of its words.
 std::string captions(const ReportPhoto& photo, const Report& report) {
   std::string out;
   for (const ReportCaption& caption : photo.captions)
     out += tensor::format(
-        "<p class=\"caption\"><b>{}</b> <q>{}</q> <small>log-probability {:.2f}, {:.1f} ms</small></p>\n",
+        "<p class=\"caption\"><b>{}</b> <q dir=\"auto\">{}</q> <small>log-probability {:.2f}, {:.1f} ms</small></p>\n",
         escape_html(report.models.at(caption.model).name),
         caption.text.empty() ? "(no words)" : escape_html(caption.text), caption.log_probability,
         caption.milliseconds);
   if (photo.references.empty()) return out;
   out += "<h4>What people wrote</h4>\n<ul class=\"references\">\n";
-  for (const std::string& text : photo.references) out += tensor::format("<li>{}</li>\n", escape_html(text));
+  for (const std::string& text : photo.references)
+    out += tensor::format("<li dir=\"auto\">{}</li>\n", escape_html(text));
   return out + "</ul>\n";
 }
 
 std::string article(const ReportPhoto& photo, const Report& report, size_t number) {
-  std::string out = tensor::format("<article>\n<h3>{}</h3>\n", escape_html(photo.name));
+  std::string out = tensor::format("<article>\n<h3 dir=\"ltr\">{}</h3>\n", escape_html(photo.name));
   for (const ReportCaption& caption : photo.captions)
     check(caption.model < report.models.size(), ErrorKind::argument, "report: a caption of model {} among {}",
           caption.model, report.models.size());

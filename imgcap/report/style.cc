@@ -56,9 +56,9 @@ article { margin: 0 0 1.5rem; padding: 1rem; background: var(--card); border-rad
 .photo { display: block; width: 100%; height: auto; max-height: 24rem; border-radius: .35rem; }
 .caption { margin: 0 0 .8rem; }
 .caption b { display: block; font-size: .85rem; color: var(--series0); }
-.caption q { font-size: 1.15rem; line-height: 1.35; quotes: none; }
+.caption q { display: block; font-size: 1.15rem; line-height: 1.35; quotes: none; }
 .caption small { display: block; }
-.references { margin: 0; padding-left: 1.1rem; font-size: .92rem; }
+.references { margin: 0; padding: 0 1.1rem; font-size: .92rem; }
 .tiles { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); }
 .tile { text-align: center; break-inside: avoid; }
 .tile svg { display: block; width: 100%; height: auto; border-radius: .25rem; }

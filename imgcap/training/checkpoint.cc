@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "imgcap/data/text_settings.h"
+#include "imgcap/settings/json.h"
 #include "nn/init.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
@@ -22,6 +24,8 @@ namespace {
 constexpr const char* kFormat = "imgcap-checkpoint-1";
 // With encoder weights: readers that know nothing of them have to refuse it, not to leave them out.
 constexpr const char* kEncoderFormat = "imgcap-checkpoint-2";
+// With languages, and encoder weights or none: others would begin captions with <sos> and mix the languages' words.
+constexpr const char* kLanguageFormat = "imgcap-checkpoint-3";
 constexpr const char* kConfidence = "confidence";
 constexpr int64_t kSmallestMatrix = 1 << 14;
 
@@ -72,6 +76,21 @@ const std::string& required(const std::map<std::string, std::string>& metadata, 
   return found->second;
 }
 
+// Of a vocabulary's languages, by code.
+Json rules_to_json(const Vocabulary& vocabulary) {
+  Json rules = Json::object();
+  for (const auto& [code, own] : vocabulary.rules()) rules[code] = settings_to_json(own);
+  return rules;
+}
+std::map<std::string, TextRules> rules_from_json(const std::string& text) {
+  const Json json = Json::try_parse(text).value_or(Json());
+  check(json.is_object(), ErrorKind::data, "the rules of text are not a JSON object");
+  std::map<std::string, TextRules> rules;
+  for (size_t i = 0; i < json.size(); ++i)
+    rules.emplace(json.keys()[i], settings_from_json<TextRules>(json.items()[i]));
+  return rules;
+}
+
 // What `read` gives. Its errors are about settings that a user may give, too; here a file has them.
 template <class F>
 auto from_file(const std::string& file, F&& read) {
@@ -112,8 +131,11 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
     tensors["encoder." + name] =
         format == WeightFormat::f32 || weight.rank() < 2 ? weight : weight.to(DType::f16);
   for (const auto& [name, value] : checkpoint.training_tensors) tensors["training." + name] = value;
+  const bool has_languages = names_languages(checkpoint.vocabulary);
   std::map<std::string, std::string> metadata = {
-      {"format", checkpoint.encoder_weights.empty() ? kFormat : kEncoderFormat},
+      {"format", has_languages                        ? kLanguageFormat
+                 : checkpoint.encoder_weights.empty() ? kFormat
+                                                      : kEncoderFormat},
       {"decoder", to_json(checkpoint.decoder)},
       {"vocabulary", Json(checkpoint.vocabulary).dump()},
       {"encoder", checkpoint.encoder},
@@ -121,6 +143,11 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
       {"preprocessing", to_json(checkpoint.preprocessing)},
       {"notes", Json(checkpoint.notes).dump()},
   };
+  if (has_languages) {
+    const Vocabulary vocabulary = checkpoint.make_vocabulary();
+    metadata["text_rules"] = rules_to_json(vocabulary).dump();
+    metadata["language"] = vocabulary.language(checkpoint.language).code;
+  }
   if (checkpoint.confidence) metadata[kConfidence] = to_json(*checkpoint.confidence);
   if (!checkpoint.training.empty()) metadata["training"] = checkpoint.training;
   tensor::io::write_safetensors(file, tensors, metadata);
@@ -137,7 +164,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
   const std::string name = file.string();
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
   const std::string& format = required(contents.metadata, "format", name);
-  check(format == kFormat || format == kEncoderFormat, ErrorKind::data,
+  check(format == kFormat || format == kEncoderFormat || format == kLanguageFormat, ErrorKind::data,
         "{}: a checkpoint of another format ({})", name, tensor::io::in_quotes(format));
   Checkpoint checkpoint;
   checkpoint.decoder =
@@ -150,7 +177,16 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
   check(static_cast<int64_t>(checkpoint.vocabulary.size()) == checkpoint.decoder.vocabulary, ErrorKind::data,
         "{}: a vocabulary of {} tokens for a decoder of {}", name, checkpoint.vocabulary.size(),
         checkpoint.decoder.vocabulary);
-  from_file(name, [&] { return Vocabulary(checkpoint.vocabulary); });  // throws for what is no vocabulary
+  const bool has_languages = names_languages(checkpoint.vocabulary);
+  check(has_languages == (format == kLanguageFormat), ErrorKind::data,
+        "{}: a checkpoint of format '{}' {} languages", name, format, has_languages ? "with" : "without");
+  if (has_languages) {
+    checkpoint.language = required(contents.metadata, "language", name);
+    const std::string& rules = required(contents.metadata, "text_rules", name);
+    checkpoint.text_rules = from_file(name, [&] { return rules_from_json(rules); });
+  }
+  // Throws for what is no vocabulary, or does not have that language.
+  from_file(name, [&] { return checkpoint.make_vocabulary().language(checkpoint.language).range; });
   checkpoint.encoder = required(contents.metadata, "encoder", name);
   checkpoint.encoder_key = required(contents.metadata, "encoder_key", name);
   checkpoint.preprocessing =
@@ -188,8 +224,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
       add(key.substr(6), {narrow ? value : value.to(DType::f32)});
     }
   }
-  check((format == kEncoderFormat) == !checkpoint.encoder_weights.empty(), ErrorKind::data,
-        "{}: a checkpoint of format '{}' {} encoder weights", name, format,
+  check(format == kLanguageFormat || (format == kEncoderFormat) == !checkpoint.encoder_weights.empty(),
+        ErrorKind::data, "{}: a checkpoint of format '{}' {} encoder weights", name, format,
         format == kEncoderFormat ? "without" : "with");
   return checkpoint;
 }

@@ -21,6 +21,10 @@ struct Checkpoint {
   nn::StateDict weights;  // of the decoder, in f32
   StoredWeights stored;   // the same as the file has them, where they were asked for in its place
   std::vector<std::string> vocabulary;
+  // Of the vocabulary's languages, by code; where they are missing, default_rules().
+  std::map<std::string, TextRules> text_rules;
+  // Its language of captions that name none; empty where they have no names.
+  std::string language;
   std::string encoder;  // its name: "efficientnet_lite2"
   // Stands for weights and preprocessing; a cache with another key does not fit. Where the encoder has been
   // trained: of the weights that its training began with.
@@ -38,7 +42,7 @@ struct Checkpoint {
   std::unique_ptr<Decoder> make_decoder() const;
   // One for captions alone, of the stored weights. The same errors.
   std::unique_ptr<Decoder> make_frozen_decoder() const;
-  Vocabulary make_vocabulary() const { return Vocabulary(vocabulary); }
+  Vocabulary make_vocabulary() const { return Vocabulary(vocabulary, text_rules); }
 };
 
 // How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale per row.

@@ -36,6 +36,10 @@ double Dataset::weight_of(int64_t photo) const {
   return sets.empty() ? 1 : sets[photos.at(static_cast<size_t>(photo)).set].weight;
 }
 
+const Language& Dataset::language_of(int64_t photo) const {
+  return sets.empty() ? language : sets[photos.at(static_cast<size_t>(photo)).set].language;
+}
+
 bool Dataset::is_weighted() const {
   return std::any_of(sets.begin(), sets.end(), [](const Set& set) { return set.weight != 1; });
 }
@@ -47,7 +51,8 @@ std::map<std::string, std::vector<std::string>> Dataset::references() const {
 }
 
 Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::vector<std::string>& names,
-                     const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens) {
+                     const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens,
+                     std::string_view language) {
   std::vector<Dataset::Photo> photos;
   std::vector<std::string> keys;
   NamesOfFile rows(features.photos(), "data set");
@@ -67,13 +72,14 @@ Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::ve
       }
   }
   Dataset data;
+  data.language = vocabulary.language(language);
   for (Dataset::Photo& photo : photos) {
     if (photo.captions.empty()) {
       data.without_captions.push_back(photo.name);
       continue;
     }
     for (const std::string& text : photo.captions) {
-      std::vector<int32_t> ids = vocabulary.encode(text);
+      std::vector<int32_t> ids = vocabulary.encode(text, language);
       if (max_tokens > 0 && static_cast<int64_t>(ids.size()) > max_tokens) {
         ids.resize(static_cast<size_t>(std::max<int64_t>(max_tokens, 2)));
         ids.back() = kEos;
@@ -97,6 +103,7 @@ Dataset join_sets(std::vector<Dataset> parts, const std::vector<Dataset::Set>& s
   for (size_t s = 0; s < parts.size(); ++s) {
     check(parts[s].sets.empty(), ErrorKind::argument, "data sets: {} is made of sets itself", sets[s].name);
     all.sets[s].split = parts[s].split;
+    all.sets[s].language = parts[s].language;
     for (Dataset::Photo& photo : parts[s].photos) {
       photo.set = s;
       all.photos.push_back(std::move(photo));
@@ -109,7 +116,10 @@ Dataset join_sets(std::vector<Dataset> parts, const std::vector<Dataset::Set>& s
 std::vector<Dataset> parts_of(const Dataset& data) {
   if (data.sets.empty()) return {data};
   std::vector<Dataset> parts(data.sets.size());
-  for (size_t s = 0; s < parts.size(); ++s) parts[s].split = data.sets[s].split;
+  for (size_t s = 0; s < parts.size(); ++s) {
+    parts[s].split = data.sets[s].split;
+    parts[s].language = data.sets[s].language;
+  }
   for (const Dataset::Photo& photo : data.photos) {
     parts[photo.set].photos.push_back(photo);
     parts[photo.set].photos.back().set = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "imgcap/data/captions.h"
@@ -19,35 +20,40 @@ struct Dataset {
   // One of several that are trained or validated together.
   struct Set {
     std::string name;
-    double weight = 1;  // of the loss of its captions
-    std::string split;  // as the whole has one
+    double weight = 1;    // of the loss of its captions
+    std::string split{};  // as the whole has one, and so the next
+    Language language{};
   };
   struct Photo {
     std::string name;
     int64_t row = 0;                            // of the feature cache
     std::vector<std::string> captions;          // as in the file
-    std::vector<std::vector<int32_t>> encoded;  // with <sos> and <eos>
+    std::vector<std::vector<int32_t>> encoded;  // with <sos>, or the language's token, and <eos>
     size_t set = 0;                             // which of `sets`
   };
   std::vector<Photo> photos;
   std::vector<Set> sets;                      // empty: there is one alone
   std::string split;                          // where they come from, for what is printed: "val.txt"
+  Language language;                          // of the captions; of several sets each has its own
   std::vector<std::string> without_captions;  // named photos that are left out for that
 
   int64_t caption_count() const;
   double weight_of(int64_t photo) const;  // its set's
-  bool is_weighted() const;               // whether a set has a weight that is not 1
+  const Language& language_of(int64_t photo) const;
+  bool is_weighted() const;  // whether a set has a weight that is not 1
   std::map<std::string, std::vector<std::string>> references() const;  // by photo
   // Of the photos' names and captions, in their order. The text counts: self-critical training goes by it.
   std::string fingerprint() const;
 };
 
 // The photos of `names` that have both captions and features, in that order; captions from several files are
-// put together, a file after the other. `max_tokens` cuts longer captions (<eos> stays; 0: no limit). Data
-// errors: no photo is left (the first missing name is in the message); two names, or two of one caption file,
-// mean one photo, or a name means two (photo_names.h).
+// put together, a file after the other. `max_tokens` cuts longer captions (<eos> stays; 0: no limit). `language`:
+// the captions', by its code in the vocabulary. Errors: data (no photo is left, the first missing name is in the
+// message; two names, or two of one caption file, mean one photo, or a name means two: photo_names.h), argument
+// (Vocabulary::language).
 Dataset make_dataset(const std::vector<CaptionsByPhoto>& captions, const std::vector<std::string>& names,
-                     const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens = 0);
+                     const FeatureCache& features, const Vocabulary& vocabulary, int64_t max_tokens = 0,
+                     std::string_view language = {});
 
 // Data sets, which have no sets themselves, as one with these, photos one after the other. A photo may be in
 // several. One part without a name stays as it is.

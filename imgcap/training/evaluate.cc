@@ -31,6 +31,7 @@ std::map<std::string, Hypothesis> search_photos(Decoder& decoder, const Dataset&
   beam.length_exponent = options.length_exponent;
   beam.rules = rules;
   beam.kind = options.kind;
+  beam.range = data.language.range;
   std::map<std::string, Hypothesis> captions;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
     std::vector<int64_t> rows;

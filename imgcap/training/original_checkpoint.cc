@@ -66,6 +66,9 @@ Checkpoint original_checkpoint(WeightsFile file, const Vocabulary& vocabulary, c
     else
       result.encoder_weights[rest] = value;
   }
+  check(!vocabulary.has_languages(), ErrorKind::argument,
+        "{}: the original's captions are of one language without a name, and the vocabulary has some",
+        origin);
   result.decoder = config_of(result.weights, origin);
   check(result.decoder.vocabulary == vocabulary.size(), ErrorKind::data,
         "{}: its decoder has {} tokens, the vocabulary {}", origin, result.decoder.vocabulary,

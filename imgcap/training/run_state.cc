@@ -72,6 +72,10 @@ void expect_same_model(const Checkpoint& saved, const Checkpoint& own, const std
         "{}: it was made with another vocabulary ({} tokens) than this run's ({}); with other captions or "
         "lists there is another one",
         file, saved.vocabulary.size(), own.vocabulary.size());
+  check(
+      saved.make_vocabulary() == own.make_vocabulary() && saved.language == own.language, ErrorKind::data,
+      "{}: the text of its languages is read by other rules than this run's, or another language is its default",
+      file);
   check(saved.decoder == own.decoder, ErrorKind::data, "{}: its model differs from this run's: {}", file,
         differences(to_json(saved.decoder), to_json(own.decoder)));
 }
@@ -103,11 +107,15 @@ Json sets_of(const Dataset& data) {
   Json sets;
   if (data.sets.empty()) return sets;
   const std::vector<Dataset> parts = parts_of(data);
-  for (size_t s = 0; s < parts.size(); ++s)
-    sets.push_back(Json::object({{"name", data.sets[s].name},
-                                 {"weight", data.sets[s].weight},
-                                 {"photos", parts[s].photos.size()},
-                                 {"captions", parts[s].caption_count()}}));
+  for (size_t s = 0; s < parts.size(); ++s) {
+    Json set = Json::object({{"name", data.sets[s].name},
+                             {"weight", data.sets[s].weight},
+                             {"photos", parts[s].photos.size()},
+                             {"captions", parts[s].caption_count()}});
+    if (const std::string& language = data.sets[s].language.code; !language.empty())
+      set["language"] = language;
+    sets.push_back(std::move(set));
+  }
   return sets;
 }
 
@@ -116,9 +124,10 @@ std::string in_words(const Json& sets) {
   if (sets.is_null()) return "one set";
   std::vector<std::string> all;
   for (const Json& set : sets.items())
-    all.push_back(tensor::format("{} (weight {}, {} photos with {} captions)",
-                                 printable(set.at("name").as_text()), set.at("weight").dump(),
-                                 set.at("photos").dump(), set.at("captions").dump()));
+    all.push_back(tensor::format(
+        "{} (weight {}, {} photos with {} captions{})", printable(set.at("name").as_text()),
+        set.at("weight").dump(), set.at("photos").dump(), set.at("captions").dump(),
+        set.find("language") != nullptr ? " in " + printable(set.at("language").as_text()) : ""));
   return tensor::join(all, ", ");
 }
 
@@ -127,6 +136,14 @@ void expect_same_sets(const Json& saved, const Dataset& own, const std::string& 
   const Json before = found != nullptr ? *found : Json(), now = sets_of(own);
   check(before == now, ErrorKind::data, "{}: it was trained on {}, this run on {}", file, in_words(before),
         in_words(now));
+}
+
+// Of one set; several have theirs in sets_of().
+void expect_same_language(const Json& saved, const Dataset& own, const std::string& file) {
+  const Json* found = saved.find("language");
+  const Json before = found != nullptr ? *found : Json(""), now(own.language.code);
+  check(before == now, ErrorKind::data, "{}: it was trained on captions in {}, this run on captions in {}",
+        file, before.dump(), now.dump());
 }
 
 void restore(RunState& state, const Checkpoint& saved, const Json& json) {
@@ -175,6 +192,8 @@ Checkpoint snapshot(const RunState& state, const RunSources& sources) {
   json["captions"] = sources.training.caption_count();
   json["data"] = sources.training.fingerprint();
   if (!sources.training.sets.empty()) json["sets"] = sets_of(sources.training);
+  if (const std::string& language = sources.training.language.code; !language.empty())
+    json["language"] = language;
   json["epoch"] = state.epoch;
   json["batch"] = state.batch;
   json["step"] = state.step;
@@ -202,6 +221,7 @@ void resume(RunState& state, const RunSources& sources, const std::filesystem::p
   tensor::about_file(name, [&] {
     expect_same_settings(train_options_from_json(json.at("options").dump()), sources.options, name);
     expect_same_sets(json, sources.training, name);
+    expect_same_language(json, sources.training, name);
     expect_same_data(json, sources.training, name);
     restore(state, saved, json);
   });

@@ -24,6 +24,14 @@ std::vector<std::vector<std::string>> reference_texts(const Dataset& data) {
   return all;
 }
 
+// Rows of features (n, p, d), in that order.
+Tensor rows_of(const Tensor& features, const std::vector<int64_t>& which) {
+  Tensor rows = Tensor::empty({std::ssize(which), features.size(1), features.size(2)}, features.dtype());
+  for (size_t i = 0; i < which.size(); ++i)
+    rows.select(0, static_cast<int64_t>(i)).copy_(features.select(0, which[i]));
+  return rows;
+}
+
 }  // namespace
 
 void sharpen(nn::StateDict& weights, const DecoderConfig& config, double temperature) {
@@ -55,15 +63,37 @@ double SelfCritical::reward(int64_t photo, const std::string& caption) const {
   return scorers_[training_.photos.at(p).set].score(place_[p], caption);
 }
 
-SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
-                                   const std::vector<int64_t>& photos, tensor::Generator& generator) {
-  decoder.eval();
+std::vector<std::vector<Hypothesis>> SelfCritical::draw_captions(Decoder& decoder, const Tensor& features,
+                                                                 const std::vector<int64_t>& photos,
+                                                                 tensor::Generator& generator) const {
   SamplingOptions options;
   options.samples = samples_;
   options.max_words = max_words_;
+  std::vector<std::vector<Hypothesis>> drawn(photos.size());
+  std::vector<bool> done(photos.size(), false);
+  // A language after the other, as a search has one.
+  for (size_t first = 0; first < photos.size(); ++first) {
+    if (done[first]) continue;
+    options.range = training_.language_of(photos[first]).range;
+    std::vector<int64_t> which;
+    for (size_t i = first; i < photos.size(); ++i)
+      if (training_.language_of(photos[i]).range == options.range) which.push_back(static_cast<int64_t>(i));
+    const bool all = which.size() == photos.size();
+    auto captions = sample(decoder, all ? features : rows_of(features, which), options, generator);
+    for (size_t i = 0; i < which.size(); ++i) {
+      drawn[static_cast<size_t>(which[i])] = std::move(captions[i]);
+      done[static_cast<size_t>(which[i])] = true;
+    }
+  }
+  return drawn;
+}
+
+SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
+                                   const std::vector<int64_t>& photos, tensor::Generator& generator) {
+  decoder.eval();
   // An encoder that trains in 16 bits gives features in 16 bits.
   const Tensor exact = features.data().to(decoder.named_parameters().front().second.dtype());
-  const auto drawn = sample(decoder, exact, options, generator);
+  const auto drawn = draw_captions(decoder, exact, photos, generator);
 
   std::vector<CaptionRow> rows;
   SampledCaptions result;
@@ -80,7 +110,7 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
     for (size_t k = 0; k < rewards.size(); ++k) {
       const double others = (sum - rewards[k]) / static_cast<double>(rewards.size() - 1);
       std::vector<int64_t>& ids = captions[k];
-      ids.insert(ids.begin(), kSos);
+      ids.insert(ids.begin(), training_.language_of(photos[i]).range.start);
       // A caption without a word or an end has nothing to learn from.
       const double weight = training_.weight_of(photos[i]);
       if (ids.size() >= 2)
@@ -89,7 +119,10 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
   }
   result.reward /= static_cast<double>(drawn.size()) * static_cast<double>(samples_);
   result.batch = pack(features, rows);
-  for (const CaptionRow& row : rows) result.advantage.push_back(row.weight);
+  for (const CaptionRow& row : rows) {
+    result.advantage.push_back(row.weight);
+    result.ranges.push_back(training_.language_of(photos[static_cast<size_t>(row.image)]).range);
+  }
   return result;
 }
 
@@ -98,7 +131,7 @@ CaptionLoss SelfCritical::loss(Decoder& decoder, const SampledCaptions& sampled,
   LossOptions options;
   options.teacher_forcing = 1;
   options.weights = sampled.advantage;
-  options.decodable_only = true;
+  options.decodable = sampled.ranges.empty() ? std::vector<WordRange>{{}} : sampled.ranges;
   options.generator = &generator;
   decoder.eval();
   return decoder.loss(sampled.batch, options);

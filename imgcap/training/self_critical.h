@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "imgcap/decoding/hypothesis.h"
 #include "imgcap/metrics/cider.h"
 #include "imgcap/models/decoder.h"
 #include "imgcap/training/dataset.h"
@@ -17,7 +18,8 @@ struct SampledCaptions {
   CaptionBatch batch;
   // A row of the batch: its CIDEr minus the mean CIDEr of its photo's others, times the weight of its set.
   std::vector<double> advantage;
-  double reward = 0;  // mean CIDEr of all
+  std::vector<WordRange> ranges;  // a row of the batch: what it was drawn from; empty: all words
+  double reward = 0;              // mean CIDEr of all
 };
 
 // Divides the vocabulary layer of a decoder's state dict by `temperature`: below 1 the model draws what it
@@ -36,18 +38,22 @@ class SelfCritical {
   // `training` has to outlive it.
   SelfCritical(const Dataset& training, int64_t samples, int64_t max_words);
 
-  // Draws for the given photos of the training set; features (photos, p, d) as their batch has them. The
-  // decoder draws in evaluation mode and is left in it.
+  // Draws for the given photos of the training set, of each in its set's language; features (photos, p, d) as their
+  // batch has them. The decoder draws in evaluation mode and is left in it.
   SampledCaptions draw(Decoder& decoder, const Variable& features, const std::vector<int64_t>& photos,
                        tensor::Generator& generator);
 
   // Mean over the drawn tokens of advantage * -ln p(token): its gradient is that of the expected CIDEr,
   // estimated from the samples, with the sign of a loss. In evaluation mode and over the tokens that can be
   // drawn, since the samples have to be of the policy that learns: tokens that are never drawn are never
-  // pushed down, and the probability that drifts to them ruins the rest after some hundred steps.
+  // pushed down, and the probability that drifts to them ruins the rest after some hundred steps. So it is with
+  // another language's words.
   static CaptionLoss loss(Decoder& decoder, const SampledCaptions& sampled, tensor::Generator& generator);
 
  private:
+  std::vector<std::vector<Hypothesis>> draw_captions(Decoder& decoder, const Tensor& features,
+                                                     const std::vector<int64_t>& photos,
+                                                     tensor::Generator& generator) const;
   double reward(int64_t photo, const std::string& caption) const;
 
   const Dataset& training_;

@@ -71,7 +71,7 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
       views_(views.empty() ? std::vector{&features} : std::move(views)),
       state_(info_, options_, total_steps(), encoder),
       step_(options_, training_, state_),
-      validation_(options_, validation, features, Vocabulary(info_.vocabulary), encoder),
+      validation_(options_, validation, features, info_.make_vocabulary(), encoder),
       log_(folder_ / "log.jsonl") {}
 
 Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>& stop) {

@@ -66,9 +66,9 @@ SetValidation Validation::validate(Decoder& decoder, Dataset data, int64_t epoch
   score_options.protocol = behaviours.protocol;
   // A model that knows nothing yet may give captions of a word or two.
   score_options.undefined_is_zero = true;
-  result.scores =
-      score_captions(caption_photos(decoder, data, *features, vocabulary_, options_.validation),
-                     scored_references(data, vocabulary_, form_of(behaviours.search)), score_options);
+  result.scores = score_captions(caption_photos(decoder, data, *features, vocabulary_, options_.validation),
+                                 scored_references(data, vocabulary_, form_of(behaviours.search)),
+                                 with_words_of(data.language.rules, score_options));
   return result;
 }
 

@@ -3,13 +3,20 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <optional>
 
+#include "imgcap/metrics/words.h"
 #include "tensor/error.h"
+#include "tests/cli/search_scene.h"
 #include "tests/folder.h"
+#include "tests/skip.h"
 
 using namespace imgcap;
-using imgcap::cli::attention_sheet;
+using imgcap::cli::AttentionSheet;
+using imgcap::cli::Ink;
 
 namespace {
 
@@ -24,6 +31,21 @@ int at(const Image& image, int64_t y, int64_t x) { return image.row(y)[3 * x]; }
 
 using Floats = std::vector<float>;
 using Words = std::vector<std::string>;
+
+// The picture alone.
+Image attention_sheet(const Image& photo, const Words& words, const std::vector<Floats>& maps, int64_t rows,
+                      int64_t columns) {
+  return cli::attention_sheet(photo, words, maps, rows, columns).picture;
+}
+
+// In place of Pango: a box of ink as wide as the word has bytes, where the word is not of `lacking`.
+cli::WordDrawer boxes(const Words& lacking = {}) {
+  return [lacking](const std::string& word, int64_t height, int64_t) -> std::optional<Ink> {
+    if (std::find(lacking.begin(), lacking.end(), word) != lacking.end()) return std::nullopt;
+    const auto width = std::ssize(word);
+    return Ink{height, width, std::vector<uint8_t>(static_cast<size_t>(height * width), 100)};
+  };
+}
 
 // Black pixels in the strip below the tile's photo.
 int64_t ink(const Image& sheet, int64_t top, int64_t left, int64_t width = 224) {
@@ -113,11 +135,79 @@ TEST_CASE("words are written below their tiles, and end where the tile ends") {
   // Below the photo by some pixels, not on it.
   for (int64_t x = 8; x < 8 + 224; ++x) CHECK(at(wide, below - 1, x) == 200);
   CHECK(ink(wide, below + 24, 8) == 0);
-  // Letters that the font has not become question marks.
-  CHECK(sheet("\xc3\xa9").pixels == sheet("??").pixels);
+  // What ASCII has and the font has not becomes question marks.
   CHECK(sheet("\x1f").pixels == sheet("?").pixels);
   CHECK(sheet("\x7f").pixels == sheet("?").pixels);
   CHECK(sheet("~").pixels != sheet("?").pixels);
+}
+
+TEST_CASE("words that are not ASCII are drawn, and those that cannot be are numbers with a legend") {
+  const auto sheet = [](const Words& words, const cli::WordDrawer& draw) {
+    return cli::attention_sheet(grey(224, 224), words, std::vector<Floats>(words.size(), {1}), 1, 1, draw);
+  };
+  // Latin letters with accents, from the left; ASCII is never asked for.
+  const AttentionSheet drawn = sheet({"caf\xc3\xa9", "dog"}, boxes({"dog"}));
+  CHECK(drawn.legend.empty());
+  const int64_t line = 8 + 224 + 4;
+  for (int64_t x = 0; x < 8; ++x) CHECK(at(drawn.picture, line, 8 + x) == (x < 5 ? 155 : 255));
+  CHECK(at(drawn.picture, line - 1, 8) == 255);
+  CHECK(at(drawn.picture, line + 19, 8) == 155);
+  CHECK(at(drawn.picture, line + 20, 8) == 255);
+  CHECK(ink(drawn.picture, 8 + 224, 8 + 232) > 20);
+  // Numbers count what is not drawn.
+  const AttentionSheet numbers = sheet({"\xc3\xa9", "dog", "\xc3\xaa", "\xc3\xa9"}, boxes({"\xc3\xa9"}));
+  CHECK(numbers.legend == Words{"\xc3\xa9", "\xc3\xa9"});
+  const Image same = sheet({"1", "dog", "\xc3\xaa", "2"}, boxes()).picture;
+  CHECK(numbers.picture.pixels == same.pixels);
+}
+
+TEST_CASE("tiles run from the right where the words are written so, and words end there") {
+  const auto sheet = [](const Words& words, const std::vector<Floats>& maps) {
+    return cli::attention_sheet(grey(224, 112), words, maps, 1, 1, boxes());
+  };
+  // Ba, ra; the photo is 112 wide. Tiles tell which they are by a map without weight or by their words' widths.
+  const Words words = {"\xd8\xa8", "\xd8\xa8\xd8\xb1", "a", "b", "c", "\xd8\xb1\xd8\xb1\xd8\xb1"};
+  const Image arabic = sheet(words, std::vector<Floats>(6, {1})).picture;
+  const int64_t line = 8 + 224 + 4, right = 8 + 4 * 232;
+  for (int64_t x = 0; x < 112; ++x) {
+    CHECK(at(arabic, line, right + x) == (x < 110 ? 255 : 155));
+    CHECK(at(arabic, line, right - 232 + x) == (x < 108 ? 255 : 155));
+    CHECK(at(arabic, line + 256, right + x) == (x < 106 ? 255 : 155));  // the sixth begins a row
+  }
+  CHECK(at(arabic, 100, 8) == 200);
+  CHECK(at(arabic, 256 + 100, 8) == 255);  // and the row's left is empty
+  // ASCII ends there, too: the third is an a.
+  CHECK(ink(arabic, 8 + 224, right - 2 * 232 + 112 - 14, 14) > 10);
+  CHECK(ink(arabic, 8 + 224, right - 2 * 232, 112 - 14) == 0);
+  // The first letter of all words decides.
+  const Image latin = sheet({"1", "a", "\xd8\xa8"}, std::vector<Floats>(3, {1})).picture;
+  CHECK(at(latin, line, 8 + 2 * 232) == 155);
+}
+
+TEST_CASE("Pango joins Arabic letters, and says no where no font has them") {
+  const auto drawn = cli::draw_word("\xd9\x83\xd9\x84\xd8\xa8", 20, 224);  // kaf, lam, ba
+  if (!drawn) SKIP("this build has no Pango, or the machine no Arabic font");
+  const auto inked = [](const Ink& word) {
+    return std::count_if(word.cover.begin(), word.cover.end(), [](uint8_t c) { return c > 100; });
+  };
+  CHECK(drawn->height == 20);
+  CHECK(static_cast<int64_t>(drawn->cover.size()) == 20 * drawn->width);
+  CHECK(inked(*drawn) > 40);
+  // Joined, the three are narrower than the same letters each by itself.
+  const auto apart = cli::draw_word("\xd9\x83\xe2\x80\x8c\xd9\x84\xe2\x80\x8c\xd8\xa8", 20, 224);
+  REQUIRE(apart);
+  CHECK(drawn->width < apart->width);
+  CHECK(drawn->cover != apart->cover);
+  // No wider than it may be, and then cut.
+  std::string much;
+  for (int i = 0; i < 100; ++i) much += "\xd9\x83\xd9\x84\xd8\xa8";
+  const auto cut = cli::draw_word(much, 20, 224);
+  REQUIRE(cut);
+  CHECK(cut->width == 224);
+  CHECK(inked(*cut) > 400);
+  // No font has what Unicode has no character for; malformed bytes are U+FFFD.
+  CHECK_FALSE(cli::draw_word("\xf3\xb0\x80\x80", 20, 224));
+  CHECK(cli::draw_word("\xff\xd9\x83", 20, 224).has_value());
 }
 
 TEST_CASE("a sheet of words and maps that do not fit is refused") {
@@ -139,4 +229,45 @@ TEST_CASE("the sheet's file is the picture") {
   const Image back = read_image(folder.path / "a.png");
   CHECK(back.height == picture.height);
   CHECK(back.pixels == picture.pixels);
+}
+
+TEST_CASE("caption tells what the numbers on a sheet mean, where no font has the words") {
+  const tests::Scene scene;
+  Checkpoint model = load_checkpoint(scene.model);
+  // All but the blank, so that whatever the model says is Arabic.
+  const Words words = {" كلب", " دب", " طائرة", " قطة", " ولد"};
+  std::copy(words.begin(), words.end(), model.vocabulary.end() - 5);
+  const std::string arabic = scene.folder / "arabic.safetensors", bear = scene.photos + "/" + tests::kBear;
+  save_checkpoint(arabic, model);
+  tests::write_text(scene.folder / "fonts.conf", "<?xml version=\"1.0\"?><fontconfig/>");
+  ::setenv("FONTCONFIG_FILE", (scene.folder / "fonts.conf").c_str(), 1);
+  const auto caption = [&](const std::string& format) {
+    const tests::Result result =
+        tests::run({"caption", "--model", arabic, "--attention", scene.folder / "s.png", "--min-words", "3",
+                    "--format", format, bear});
+    CAPTURE(result.err);
+    REQUIRE(result.code == 0);
+    return result;
+  };
+  const tests::Result text = caption("text"), csv = caption("csv");
+  const tensor::io::Json line = tests::read_json(caption("json").out);
+  ::unsetenv("FONTCONFIG_FILE");
+  const std::string said = line.at("caption").as_text();
+  CAPTURE(said);
+  std::string legend;
+  Words numbered;
+  for (const std::string_view word : split_words(said)) {
+    numbered.emplace_back(word);
+    legend += "  " + std::to_string(numbered.size()) + "  " + numbered.back() + "\n";
+  }
+  REQUIRE(numbered.size() > 1);
+  CHECK(line.at("legend") == tensor::io::Json(numbered));
+  CHECK(text.out.ends_with(" ms)\n" + legend));
+  CHECK(std::count(csv.out.begin(), csv.out.end(), '\n') == 2);  // stdout is the list's
+  CHECK(tests::has(csv.err, "2  " + numbered[1] + "\n"));
+  // English has none.
+  CHECK(tests::read_json(tests::run({"caption", "--model", scene.model, "--attention", scene.folder / "t.png",
+                                     "--json", bear})
+                             .out)
+            .find("legend") == nullptr);
 }

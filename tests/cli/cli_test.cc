@@ -76,7 +76,8 @@ TEST_CASE("--help says what an option takes, and its default") {
                            {"--no-repeat-ngram", "0"},
                            {"--min-words", "0"}};
   Defaults eval = search, report = search, caption = search;
-  eval.insert({{"--protocol", "standard"}, {"--compat", "none"}, {"--precision", "f32"}});
+  eval.insert(
+      {{"--protocol", "standard"}, {"--compat", "none"}, {"--precision", "f32"}, {"--normalise", "none"}});
   report.insert({{"--photos", "12"}, {"--title", "What"}});  // the captioners say
   caption.insert({{"--model", "attention"},
                   {"--nbest", "1"},
@@ -90,10 +91,11 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"caption"}) == caption);
   CHECK(defaults_of({"classify"}) == Defaults{{"--encoder", "efficientnet_lite2"}, {"--top", "5"}});
   CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"}, {"--precision", "f32"}});
-  CHECK(defaults_of({"score"}) == Defaults{{"--protocol", "standard"}, {"--samples", "1000"}});
+  CHECK(defaults_of({"score"}) ==
+        Defaults{{"--protocol", "standard"}, {"--samples", "1000"}, {"--normalise", "none"}});
   CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
   CHECK(defaults_of({"data", "check"}) == Defaults{{"--expect-photos", "0"}, {"--expect-captions", "0"}});
-  CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}});
+  CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}, {"--normalise", "none"}});
   CHECK(defaults_of({"convert"}) == Defaults{{"--format", "keep"}});
   CHECK(defaults_of({"info"}) == Defaults{{"--encoder", "resnet50"}});
   CHECK(defaults_of({"bench"}) == Defaults{{"--precision", "f32"}, {"--calls", "5"}, {"--pairs", "3"}});
@@ -167,7 +169,7 @@ TEST_CASE("a configuration file, and flags on top of it") {
   const Result unknown = run({"tokenize", "--config", folder / "unknown"});
   CHECK(unknown.code == 2);
   CHECK(has(unknown.err, "rulez"));
-  check_refused(run({"tokenize", "--config", folder / "wrong"}), "--rules: other not in {spacy,ptb}");
+  check_refused(run({"tokenize", "--config", folder / "wrong"}), "--rules: other not in {spacy,unicode,ptb}");
   check_refused(run({"tokenize", "--config", folder / "missing"}), "missing was not readable");
   CHECK(has(run({"tokenize", "--config", folder / "."}).err, "is a folder"));
   check_refused(run({"tokenize", "--seed", "-1"}), "--seed: '-1' is not a number of 0 or more");

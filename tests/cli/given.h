@@ -26,6 +26,11 @@ inline std::map<std::string, std::string> options_of(std::vector<std::string> ve
   return all;
 }
 
+// Of score, eval and tokenize (text_options_test.cc).
+inline const std::vector<std::string> kNormalisations = {"--normalise",      "--normalise-alef",
+                                                         "--normalise-ya",   "--normalise-ta-marbuta",
+                                                         "--remove-tatweel", "--remove-diacritics"};
+
 class Given {
  public:
   // What all verbs share is tested for itself.

@@ -91,7 +91,8 @@ TEST_CASE("report: a page of two models") {
   CHECK(tests::is_self_contained(page));
   CHECK(has(page, "<h1>A &lt;b&gt;title&lt;/b&gt;</h1>"));
   CHECK(has(page, "&lt;script&gt;alert(1)&lt;.jpg"));  // the photo's name
-  CHECK(has(page, "<li>a &quot;plane&quot; &lt;/q&gt;&lt;script&gt;alert(2)&lt;/script&gt;</li>"));
+  CHECK(
+      has(page, "<li dir=\"auto\">a &quot;plane&quot; &lt;/q&gt;&lt;script&gt;alert(2)&lt;/script&gt;</li>"));
   CHECK(count(page, "data:image/jpeg") == 3);
   CHECK(count(page, "data:image/png") >= 3);  // of the attention model alone
   CHECK(count(page, "word by word") == 3);

@@ -146,7 +146,7 @@ TEST_CASE("eval and report keep the rules, and the report says them") {
   CHECK(has(page,
             "length exponent 1. Captions keep rules: no n-gram of 2 twice, at least 4 words, never "
             "&quot;&lt;script&gt; plane Bear&quot;, each begins with &quot;A&quot;.</p>"));
-  for (const auto& [name, text] : captions) CHECK(has(page, "<q>" + escape_html(text) + "</q>"));
+  for (const auto& [name, text] : captions) CHECK(has(page, "<q dir=\"auto\">" + escape_html(text) + "</q>"));
   const Scores scores = evaluate(*model.decoder, data, features, model.vocabulary, options, {}, rules).scores;
   CHECK(has(page, tensor::format("{:.4f}", scores.bleu[0])));
 }

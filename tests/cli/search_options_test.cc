@@ -80,6 +80,9 @@ TEST_CASE("eval: every option counts") {
   given.elsewhere({"--ensemble"});                     // ensemble_test.cc
   given.elsewhere({"--fit-confidence"});               // confidence_test.cc
   given.elsewhere({"--precision"});                    // encoder_precision_test.cc
+  given.elsewhere({"--lang"});                         // languages_test.cc
+  given.elsewhere({"--tokenizer"});                    // text_options_test.cc
+  given.elsewhere(kNormalisations);
   CHECK(given.left() == "");
 }
 
@@ -173,6 +176,7 @@ TEST_CASE("caption: every option counts") {
     CHECK(h.log_probability !=
           hundred_steps_search(*model.decoder, features[i], original).front().front().log_probability);
   }
+  given.elsewhere({"--lang"});      // languages_test.cc
   given.elsewhere({"--format"});    // caption_files_test.cc
   given.elsewhere({"--ensemble"});  // ensemble_test.cc
   given.elsewhere({"--doubt"});     // confidence_test.cc
@@ -247,6 +251,7 @@ TEST_CASE("report: every option counts") {
   const Scene scene;
   Given given({"report"});
   given.elsewhere(kRuleOptions);
+  given.elsewhere({"--lang"});  // languages_test.cc
   tests::write_text(scene.folder / "log.jsonl", "{\"step\":1234,\"loss\":5.5}\n");
   const std::string page_file = scene.folder / "page.html";
   const Result result = run(given({"--model",
@@ -312,9 +317,9 @@ TEST_CASE("report: every option counts") {
     const Tensor skier = features.rows({*features.find(kSkier)});
     const auto line = [&](const BeamOptions& options) {
       const Hypothesis h = beam_search(*model.decoder, skier, options).front().front();
-      return tensor::format("/{}</b> <q>{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
-                            model.text(h).empty() ? "(no words)" : escape_html(model.text(h)),
-                            h.log_probability);
+      return tensor::format(
+          "/{}</b> <q dir=\"auto\">{}</q> <small>log-probability {:.2f}, ", m == 0 ? "small" : "plain",
+          model.text(h).empty() ? "(no words)" : escape_html(model.text(h)), h.log_probability);
     };
     const std::string expected = line(beam_options(4, 1, 5, 2));
     CHECK(has(shown[m], expected));

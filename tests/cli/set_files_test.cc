@@ -49,6 +49,69 @@ TEST_CASE("a file whose name looks like one of a set is meant where it is there 
   CHECK(why("a=") == "a=: no file is named behind the set");
 }
 
+TEST_CASE("a language stands before the file, behind the set") {
+  const auto with = [](const std::string& text, const std::set<std::string>& there = {}) {
+    return parse_set_file(
+        text, [&](const std::string& file) { return there.contains(file); }, Before::set_and_language);
+  };
+  CHECK(with("ar:arabic.csv") == SetFile{"", "arabic.csv", "ar"});
+  CHECK(with("flickr8k_ar=ar:arabic.csv") == SetFile{"flickr8k_ar", "arabic.csv", "ar"});
+  CHECK(with("flickr8k=captions.csv") == SetFile{"flickr8k", "captions.csv"});
+  CHECK(with("en:a=b.csv") == SetFile{"", "a=b.csv", "en"});
+  for (const char* text :
+       {"./ar:a.csv", "a:b.csv", "arb:b.csv", "AR:b.csv", "a1:b.csv", "ar", "C:\\ar:b.csv"})
+    CHECK(with(text) == SetFile{"", text});
+  CHECK(with("s=./ar:a.csv") == SetFile{"s", "./ar:a.csv"});
+  CHECK(parsed("ar:a.csv") == SetFile{"", "ar:a.csv"});  // where none can stand
+  // By whose file is there.
+  CHECK(with("ar:a.csv", {"ar:a.csv"}) == SetFile{"", "ar:a.csv"});
+  CHECK(with("ar:a.csv", {"a.csv"}) == SetFile{"", "a.csv", "ar"});
+  CHECK(with("s=ar:a.csv", {"ar:a.csv"}) == SetFile{"s", "ar:a.csv"});
+  const auto refusal = [&](const std::string& text, const std::set<std::string>& there) {
+    return tests::refused([&] { with(text, there); }, tensor::ErrorKind::argument);
+  };
+  CHECK(
+      refusal("ar:a.csv", {"ar:a.csv", "a.csv"}) ==
+      "ar:a.csv: there is a file of this name, and a.csv that it may mean as well; write ./ar:a.csv for the "
+      "first, and ar:./a.csv for the other");
+  CHECK(
+      refusal("s=ar:a.csv", {"ar:a.csv", "a.csv"}) ==
+      "s=ar:a.csv: there is a file ar:a.csv, and a.csv that it may mean as well; write s=./ar:a.csv for the "
+      "first, and s=ar:./a.csv for the other");
+  const std::set<std::string> both = {"ar:a.csv", "a.csv", "./ar:a.csv", "./a.csv"};
+  CHECK(with("s=./ar:a.csv", both) == SetFile{"s", "./ar:a.csv"});
+  CHECK(with("s=ar:./a.csv", both) == SetFile{"s", "./a.csv", "ar"});
+  CHECK(refusal("s=ar:", {}) == "s=ar:: no file is named behind the language");
+}
+
+TEST_CASE("a set has one language, its own or the run's") {
+  const auto sets = [](const std::vector<std::string>& texts, const std::string& language = "") {
+    return files_by_set("train", {"--captions", texts}, {}, language);
+  };
+  const auto refusal = [&](const std::vector<std::string>& texts, const std::string& language = "") {
+    return tests::refused([&] { expect_languages("train", "--captions", sets(texts, language)); },
+                          tensor::ErrorKind::argument);
+  };
+  const std::vector<FileSet> both = sets({"a=en:x", "b=ar:y", "b=ar:z"});
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].language == "en");
+  CHECK(both[1].language == "ar");
+  CHECK(both[1].of("--captions") == std::vector<std::string>{"y", "z"});
+  CHECK(sets({"a=x", "b=ar:y"}, "en")[0].language == "en");
+  CHECK(sets({"x"}, "de")[0].language == "de");
+  CHECK(sets({"ar:x"})[0].language == "ar");
+  CHECK(sets({"x"})[0].language.empty());
+  CHECK(
+      refusal({"a=x", "b=ar:y"}) ==
+      "train: the set b has the language ar, and a names none: write --captions a=LANG:FILE, or --lang LANG for "
+      "all that name none");
+  CHECK(refusal({"en:x", "ar:y"}) ==
+        "train: --captions ar:y: a set has one language, and others of its files have en: write SET=ar:y");
+  CHECK(
+      refusal({"a=x", "a=ar:y"}) ==
+      "train: --captions a=ar:y: a set has one language, and others of its files have none: write SET=ar:y");
+}
+
 TEST_CASE("a set's name has 64 characters at most, as files are called by it") {
   const auto none = [](const std::string&) { return false; };
   const std::string name(64, 'a');

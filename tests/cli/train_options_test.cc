@@ -394,6 +394,7 @@ TEST_CASE("train: every option counts") {
   given.elsewhere({"--tensorboard"});                     // tensorboard_test.cc
   given.elsewhere({"--set-weight", "--min-references"});  // train_sets_test.cc
   given.elsewhere({"--no-new-words"});                    // train_new_words_test.cc
+  given.elsewhere({"--lang"});                            // languages_test.cc
   CHECK(given.left() == "");
 }
 

@@ -116,6 +116,7 @@ TEST_CASE("score: every option counts") {
   given.elsewhere({"--split", "--per-image"});                // caption_files_test.cc
   given.elsewhere({"--training", "--training-list"});         // score_diversity_test.cc
   given.elsewhere({"--compare", "--interval", "--samples"});  // score_compare_test.cc
+  given.elsewhere(tests::kNormalisations);                    // text_options_test.cc
   CHECK(given.left() == "");
   refused({"score", "--references", folder / "first", "--candidates", folder / "missing"},
           (folder / "missing") + ": cannot be read");
@@ -210,6 +211,7 @@ TEST_CASE("vocab build and tokenize: every option counts") {
         special + "\" a\"\n\" dog\"\n\" cat\"\n");
   CHECK(build({"--max-words", "0", "--min-frequency", "3", "--no-characters"}) ==
         special + "\" a\"\n\" dog\"\n");
+  given.elsewhere({"--lang"});  // languages_test.cc
   CHECK(given.left() == "");
   CHECK(build({"--min-frequency", "4"}).starts_with(special + "\" a\"\n\"a\"\n\"b\"\n"));
   refused({"vocab", "build", "--captions", folder / "none", "--out", folder / "w"}, "none: cannot be read");
@@ -226,8 +228,9 @@ TEST_CASE("vocab build and tokenize: every option counts") {
         "[\"5\",\"x\",\"art\"]\n[]\n[\"5\"]\n[]\n");
   CHECK(ran(tokenize({"--rules", "ptb"}), "the letter P.").out == "[\"the\",\"letter\",\"p.\"]\n");
   CHECK(ran(tokenize({"--rules", "ptb"}), "").out.empty());
+  tokenize.elsewhere(tests::kNormalisations);  // text_options_test.cc
   CHECK(tokenize.left() == "");
-  refused({"tokenize", "--rules", "other"}, "other not in {spacy,ptb}");
+  refused({"tokenize", "--rules", "other"}, "other not in {spacy,unicode,ptb}");
   const Result all = run({"tokenize"}, "a\n" + std::string((16 << 20) + 1, 'x'));
   CHECK(all.code == 2);
   CHECK(all.out == "[\"a\"]\n");

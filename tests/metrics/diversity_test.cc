@@ -36,6 +36,11 @@ TEST_CASE("diversity: counted by hand") {
   CHECK_FALSE(as_is.in_training);
   CHECK(describe(as_is) == "distinct-1 0.6667, distinct-2 0.8333; 4 distinct captions of 4");
   // One beside nothing, and nothing at all.
+  CHECK(diversity({{"1", "على"}, {"2", "علي."}}, "unicode").distinct_captions == 2);
+  const std::vector<std::string> seen = {"علی"};  // as in Persian
+  const Diversity arabic = diversity({{"1", "على"}, {"2", "علي."}}, "unicode", &seen, {.ya = true});
+  CHECK(arabic.distinct_captions == 1);
+  CHECK(arabic.in_training == 1);
   const Diversity one = diversity({{"1", "dog"}}, "ptb");
   CHECK(one.distinct_1 == 1);
   CHECK(one.distinct_2 == 0);

@@ -118,8 +118,20 @@ TEST_CASE("scores: several data sets have means in which each counts alike") {
   other.split = "others.txt";
   CHECK(mean_of(std::vector{scores, other, scores}).split == "val.txt, others.txt");
   CHECK(to_json(mean_of(std::vector{scores})) == to_json(scores));
-  other.tokenizer = "none";
-  CHECK_THROWS_AS(mean_of(std::vector{scores, other}), tensor::Error);
+  // Of other words the mean is that of the numbers, and says so.
+  for (const char* tokenizer : {"none", "ptb"}) {
+    other.tokenizer = tokenizer;
+    other.normalisation.ya = true;
+    const Scores mixed = mean_of(std::vector{other, scores, other});
+    CHECK(mixed.cider == doctest::Approx((2 * other.cider + scores.cider) / 3));
+    CHECK(mixed.tokenizer == "each set's own");
+    CHECK_FALSE(mixed.normalisation.any());
+    CHECK(describe(mixed).find(", each set's own words, standard protocol") != std::string::npos);
+  }
+  other.protocol = "original";
+  CHECK_THROWS_WITH_AS(mean_of(std::vector{scores, other}),
+                       "scores: those of the standard protocol and of the original protocol have no mean",
+                       tensor::Error);
   CHECK_THROWS_AS(mean_of({}), tensor::Error);
 }
 
@@ -138,6 +150,7 @@ TEST_CASE("scores: every number says what it means") {
   CHECK(parsed.at("CIDEr").as_double() == scores.cider);
   CHECK(parsed.at("protocol") == "standard");
   CHECK(parsed.at("tokenizer") == "ptb");
+  CHECK(parsed.at("normalisation") == "none");
   CHECK(parsed.at("references") == Json::array({1, 2}));
   CHECK(parsed.at("split") == "test.txt");
 
@@ -182,9 +195,10 @@ TEST_CASE("scores: the table and the JSON, to the character") {
   scores.references_min = 2, scores.references_max = 3;
   scores.bleu = {0.5, 0.25, 0.125, 0.0625};
   scores.rouge_l = 0.75, scores.cider = 1.5;
-  CHECK(to_json(scores).dump() ==
-        R"({"images":3,"BLEU-1":0.5,"BLEU-2":0.25,"BLEU-3":0.125,"BLEU-4":0.0625,"ROUGE-L":0.75,"CIDEr":1.5,)"
-        R"("protocol":"standard","tokenizer":"ptb","references":[2,3],"split":"val \"x\""})");
+  CHECK(
+      to_json(scores).dump() ==
+      R"({"images":3,"BLEU-1":0.5,"BLEU-2":0.25,"BLEU-3":0.125,"BLEU-4":0.0625,"ROUGE-L":0.75,"CIDEr":1.5,)"
+      R"("protocol":"standard","tokenizer":"ptb","normalisation":"none","references":[2,3],"split":"val \"x\""})");
   scores.split.clear();
   Scores others = scores;
   others.references_min = 3;
@@ -271,9 +285,39 @@ TEST_CASE("scores: tokenisers and protocols") {
   CHECK(small_scores(options).tokenizer == "as-is");
   options.tokenizer = ScoreTokenizer::ptb;
   CHECK_THROWS_WITH_AS(small_scores(options), doctest::Contains("original protocol"), tensor::Error);
+  options.tokenizer = ScoreTokenizer::unicode;
+  CHECK_THROWS_WITH_AS(small_scores(options), doctest::Contains("original protocol"), tensor::Error);
+  options.tokenizer = ScoreTokenizer::none;
+  options.normalisation.tatweel = true;
+  CHECK_THROWS_WITH_AS(small_scores(options), doctest::Contains("original protocol"), tensor::Error);
   // What users call them.
   CHECK(all_names<Protocol>() == std::vector<std::string>{"standard", "original"});
-  CHECK(all_names<ScoreTokenizer>() == std::vector<std::string>{"ptb", "none"});
+  CHECK(all_names<ScoreTokenizer>() == std::vector<std::string>{"ptb", "none", "unicode"});
+}
+
+TEST_CASE("scores: Arabic on whole words, as written and normalised") {
+  // One differs by alef's hamza and the full stop, one by ta marbuta, which makes the words others.
+  const Candidates candidates = {{"a", "ولد أحمر."}, {"b", "بنت صغيرة"}};
+  const References references = {{"a", {"ولد احمر"}}, {"b", {"بنت صغيره"}}};
+  ScoreOptions options;
+  options.tokenizer = ScoreTokenizer::unicode;
+  const auto bleu_1 = [&] { return score_captions(candidates, references, options).bleu[0]; };
+  CHECK(bleu_1() == doctest::Approx(0.5));
+  options.normalisation.alef = true;
+  CHECK(bleu_1() == doctest::Approx(0.75));
+  options.normalisation.ta_marbuta = true;
+  CHECK(bleu_1() == doctest::Approx(1));
+  const Scores scores = score_captions(candidates, references, options);
+  CHECK(
+      describe(scores) ==
+      "2 images, 1 reference each, unicode words (normalised: alef, ta marbuta), standard protocol (pycocoevalcap)");
+  CHECK(to_json(scores).at("tokenizer") == "unicode");
+  CHECK(to_json(scores).at("normalisation") == "alef, ta marbuta");
+  // The other tokenisers split normalised text, too; here the full stop stays with its word.
+  options.tokenizer = ScoreTokenizer::none;
+  CHECK(bleu_1() == doctest::Approx(0.75));
+  options.tokenizer = ScoreTokenizer::ptb;
+  CHECK(bleu_1() == doctest::Approx(1));
 }
 
 TEST_CASE("scores: images without a partner are named and counted") {

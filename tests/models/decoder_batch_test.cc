@@ -222,13 +222,32 @@ TEST_CASE("the loss is the mean cross-entropy of the packed words, weighed by ca
     }
   // What a search may not produce has no share of the probability.
   LossOptions options;
-  options.decodable_only = true;
+  options.decodable = {WordRange()};
   double expected = 0;
   for (const double l : cross_entropies(hidden.to_vector<double>(), weight, bias, targets, 0, kEos))
     expected += l / 5;
   CHECK(loss(options) == doctest::Approx(expected).epsilon(1e-12));
-  options.decodable_only = false;
+  options.decodable.clear();
   CHECK(loss(options) > expected + 0.1);
+  // One caption's words are 4, another one's 5: what is left beside <eos> says the probabilities.
+  options.decodable = {{4, 4, 5}, {5, 5, 6}, {4, 4, 5}};
+  const std::vector<double> h = hidden.to_vector<double>();
+  const auto logit = [&](size_t row, size_t token) {
+    double x = bias[token];
+    for (size_t k = 0; k < kWidth; ++k) x += h[row * kWidth + k] * weight[token * kWidth + k];
+    return x;
+  };
+  expected = 0;
+  for (size_t r = 0; r < 5; ++r) {
+    const double word = std::exp(logit(r, caption[r] == 1 ? 5 : 4)), end = std::exp(logit(r, kEos));
+    expected += (std::log(word + end) - logit(r, r == 4 ? 5 : static_cast<size_t>(targets[r]))) / 5;
+  }
+  const Ints own = {4, 5, 3, 3, 5};
+  CHECK(internal::vocabulary_loss(hidden, fc, Tensor::from(own, {5}), rows, config, false, options).item() ==
+        doctest::Approx(expected).epsilon(1e-12));
+  options.decodable.pop_back();
+  CHECK(error_of([&] { loss(options); }, ErrorKind::argument) == "decoder: 2 ranges for 3 captions");
+  options.decodable.clear();
 
   options.weights = {1, 1};
   CHECK(error_of([&] { loss(options); }, ErrorKind::argument) == "decoder: 2 weights for 3 captions");

@@ -46,14 +46,17 @@ TEST_CASE("each caption stands by its photo, under the name of its model") {
   const std::string page = render_report(report);
   const Texts articles = all_between(page, "<article>", "</article>");
   REQUIRE(articles.size() == 3);
-  for (size_t i = 0; i < 3; ++i) CHECK(has(articles[i], "<h3>" + report.photos[i].name + "</h3>"));
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(has(articles[i], "<h3 dir=\"ltr\">" + report.photos[i].name + "</h3>"));
   CHECK(all_between(articles[0], "<p class=\"caption\">", "</p>") ==
-        Texts{"<b>attention</b> <q>first</q> <small>log-probability -3.25, 12.5 ms</small>",
-              "<b>plain</b> <q>(no words)</q> <small>log-probability -4.50, 8.0 ms</small>"});
-  CHECK(all_between(articles[1], "<p class=\"caption\">", "</p>") ==
-        Texts{"<b>plain</b> <q>of the second</q> <small>log-probability -0.13, 1234.6 ms</small>",
-              "<b>attention</b> <q>of the first</q> <small>log-probability -10.00, 0.0 ms</small>"});
-  CHECK(all_between(articles[1], "<li>", "</li>") == Texts{"one &lt;b&gt;", "two"});
+        Texts{"<b>attention</b> <q dir=\"auto\">first</q> <small>log-probability -3.25, 12.5 ms</small>",
+              "<b>plain</b> <q dir=\"auto\">(no words)</q> <small>log-probability -4.50, 8.0 ms</small>"});
+  CHECK(
+      all_between(articles[1], "<p class=\"caption\">", "</p>") ==
+      Texts{
+          "<b>plain</b> <q dir=\"auto\">of the second</q> <small>log-probability -0.13, 1234.6 ms</small>",
+          "<b>attention</b> <q dir=\"auto\">of the first</q> <small>log-probability -10.00, 0.0 ms</small>"});
+  CHECK(all_between(articles[1], "<li dir=\"auto\">", "</li>") == Texts{"one &lt;b&gt;", "two"});
   CHECK(has(articles[1], "aria-label=\"photo high.jpg: one &lt;b&gt;\""));
   // The photo that cannot be shown has its captions, and no maps; without references there is no heading.
   CHECK(has(articles[2], "This photo cannot be shown: gone.jpg: cannot be opened"));
@@ -66,6 +69,26 @@ TEST_CASE("each caption stands by its photo, under the name of its model") {
   CHECK_FALSE(has(page, "Where plain looked"));
   report.photos[0].references.clear();
   CHECK(has(render_report(report), "aria-label=\"photo wide.jpg\""));
+}
+
+TEST_CASE("captions and words have their own direction, names of photos that of the page") {
+  Report report = example();
+  report.photos.resize(1);
+  report.photos[0].name = "كلب.jpg";
+  report.photos[0].references = {"كلب يركض.", "a dog"};
+  report.photos[0].captions[0].text = "كلب بني.";
+  report.photos[0].captions[0].attention.words = {"كلب", "بني"};
+  report.photos[0].captions[1].text = "a dog";
+  const std::string article = all_between(render_report(report), "<article>", "</article>").at(0);
+  // Elements that hold text by others: each says where its text begins, in one of the two ways.
+  CHECK(all_between(article, "<q dir=\"auto\">", "</q>") == Texts{"كلب بني.", "a dog"});
+  CHECK(all_between(article, "<li dir=\"auto\">", "</li>") == Texts{"كلب يركض.", "a dog"});
+  CHECK(all_between(article, "<h3 dir=\"ltr\">", "</h3>") == Texts{"كلب.jpg"});
+  for (const char* bare : {"<q>", "<li>", "<h3>"}) CHECK_FALSE(has(article, bare));
+  // Tiles run as their words do; a word of its own direction would not count for the whole.
+  const std::string tiles = all_between(article, "<div class=\"tiles\" dir=\"auto\">", "</div>").at(0);
+  CHECK(all_between(tiles, "<figcaption>", "</figcaption>") == Texts{"كلب", "بني"});
+  CHECK(all_between(article, "dir=\"", "\"").size() == 6);
 }
 
 TEST_CASE("the tiles of a photo show that photo and the map of each word") {

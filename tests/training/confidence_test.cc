@@ -9,7 +9,7 @@
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
-#include "tests/cli/program.h"
+#include "tests/folder.h"
 #include "tests/training/toy.h"
 
 using namespace imgcap;
@@ -261,8 +261,8 @@ TEST_CASE("a confidence comes back from its JSON to the bit, and what is none is
 TEST_CASE("a checkpoint keeps its confidence in every format, and a copy with one is else the same") {
   Toy toy;
   toy.info.weights = make_decoder(toy.info.decoder)->state_dict();
-  const tests::Folder folder;
-  const std::string file = folder / "model.safetensors", copy = folder / "copy.safetensors";
+  const tests::TemporaryFolder folder("confidence");
+  const std::string file = folder.path / "model.safetensors", copy = folder.path / "copy.safetensors";
   for (const WeightFormat format : {WeightFormat::f32, WeightFormat::f16, WeightFormat::i8}) {
     toy.info.confidence.reset();
     save_checkpoint(file, toy.info, format);
@@ -280,7 +280,7 @@ TEST_CASE("a checkpoint keeps its confidence in every format, and a copy with on
   }
   auto damaged = tensor::io::read_safetensors(copy);
   damaged.metadata["confidence"] = "{}";
-  const std::string bad = folder / "bad.safetensors";
+  const std::string bad = folder.path / "bad.safetensors";
   tensor::io::write_safetensors(bad, damaged.tensors, damaged.metadata);
   CHECK(refused([&] { load_checkpoint(bad); }, tensor::ErrorKind::data) ==
         bad + ": its confidence is made of features that this version does not know");

@@ -21,8 +21,8 @@ TEST_CASE("words that a model lacks get rows, and what it said before stays") {
       const int64_t known = toy.vocabulary.size(), hidden = toy.info.decoder.hidden;
 
       // "a" and "dog" are known, "once" is rarer than asked for; equally frequent ones by code point.
-      const std::vector<std::string> captions = {"a zebra and a dog", "a zebra and a heron", "zebra once",
-                                                 "heron"};
+      const std::vector<LanguageCaptions> captions = {
+          {"", {}, {"a zebra and a dog", "a zebra and a heron", "zebra once", "heron"}}};
       CHECK(add_words(toy.info, captions, 2) == std::vector<std::string>{" zebra", " and", " heron"});
       CHECK(toy.info.decoder.vocabulary == known + 3);
       const Vocabulary grown = toy.info.make_vocabulary();
@@ -62,10 +62,48 @@ TEST_CASE("words that a model lacks get rows, and what it said before stays") {
     }
 }
 
+TEST_CASE("new words stand in their language's section, with rows of its mean") {
+  const std::vector<LanguageCaptions> first = {{"en", default_rules("en"), {"a dog", "a cat"}},
+                                               {"ar", default_rules("ar"), {"رجل", "كلب", "قطة"}}};
+  Checkpoint model;
+  const Vocabulary known = Vocabulary::of_languages(first, {0, 1, false});
+  model.vocabulary = known.tokens();
+  model.text_rules = known.rules();
+  model.decoder.kind = DecoderKind::plain;
+  model.decoder.vocabulary = known.size();
+  model.decoder.features = 3;
+  model.decoder.embedding = model.decoder.hidden = 2;
+  model.decoder.layers = 1;
+  tensor::Generator generator(9);
+  model.weights = make_decoder(model.decoder, generator)->state_dict();
+  const std::vector<float> was = model.weights.at(Decoder::kOutputBias).to_vector<float>();
+
+  // "dog" is a new word in Arabic and a known one in English; the ta marbuta is a ha by the model's rules.
+  const std::vector<LanguageCaptions> more = {{"ar", {}, {"dog", "قطه", "حصان"}},
+                                              {"en", {}, {"dog", "zebra"}}};
+  CHECK(add_words(model, more, 1) == std::vector<std::string>{" zebra", " dog", " حصان"});
+  const Vocabulary grown = model.make_vocabulary();
+  CHECK(grown.size() == known.size() + 3);
+  CHECK(grown.id(" zebra", "en") == 4 + 1 + 3);
+  CHECK(grown.id(" dog", "ar") == grown.size() - 2);
+  const std::vector<float> is = model.weights.at(Decoder::kOutputBias).to_vector<float>();
+  const auto mean = [&](size_t first_row, size_t end) {
+    double sum = 0;
+    for (size_t i = first_row; i < end; ++i) sum += was[i];
+    return sum / static_cast<double>(end - first_row);
+  };
+  CHECK(is[8] == doctest::Approx(mean(4, 8)));
+  CHECK(is[9] == was[8]);
+  for (const size_t row : {is.size() - 2, is.size() - 1})
+    CHECK(is[row] == doctest::Approx(mean(8, was.size())));
+  CHECK_THROWS_WITH_AS(add_words(model, std::vector<LanguageCaptions>{{"fr", {}, {"chien"}}}, 1),
+                       doctest::Contains("en"), tensor::Error);
+}
+
 TEST_CASE("words to add: what is refused") {
   Toy toy;
-  CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<std::string>{"a dog"}, -1),
+  CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<LanguageCaptions>{{"", {}, {"a dog"}}}, -1),
                        doctest::Contains("min_frequency -1"), tensor::Error);
-  CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<std::string>{}, 1), doctest::Contains("no captions"),
-                       tensor::Error);
+  CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<LanguageCaptions>{}, 1),
+                       doctest::Contains("no captions"), tensor::Error);
 }
