@@ -84,6 +84,7 @@ TEST_CASE("--help says what an option takes, and its default") {
                   {"--temperature", "1"},
                   {"--top-k", "0"},
                   {"--top-p", "1"},
+                  {"--doubt", "0"},
                   {"--format", "text"},
                   {"--compat", "none"}});
   CHECK(defaults_of({"eval"}) == eval);
