@@ -138,13 +138,8 @@ void models() {
   checkpoint.encoder = "none";
   checkpoint.encoder_key = "key";
   checkpoint.notes = {{"epoch", "1"}};
-  checkpoint.confidence = imgcap::Confidence{{{-1, -3, 9}, {1, 2, 1.5}, {0.5, 0.25, -0.125}, 0},
-                                             {{3}, {2}, {0.5}, 0.1},
-                                             0.4,
-                                             "val.txt",
-                                             "0123456789abcdef",
-                                             10,
-                                             5};
+  checkpoint.confidence[""] = imgcap::Confidence{
+      {{-1, -3, 9}, {1, 2, 1.5}, {0.5, 0.25, -0.125}, 0}, {{3}, {2}, {0.5}, 0.1}, 0.4, "val.txt", 10, 5};
   checkpoint.weights = imgcap::make_decoder(checkpoint.decoder)->state_dict();
   imgcap::save_checkpoint(place("checkpoint", "f32.safetensors"), checkpoint);
   imgcap::save_checkpoint(place("checkpoint", "f16.safetensors"), checkpoint, imgcap::WeightFormat::f16);

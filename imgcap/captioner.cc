@@ -154,7 +154,7 @@ LoadedModel load_ensemble(const std::vector<std::string>& models, const std::str
   further.insert(further.begin(), std::move(loaded.decoder));
   loaded.decoder = std::make_unique<Ensemble>(std::move(further));
   loaded.encoder.remarks.insert(loaded.encoder.remarks.end(), remarks.begin(), remarks.end());
-  loaded.info.confidence.reset();
+  loaded.info.confidence.clear();
   loaded.models = models;
   return loaded;
 }
@@ -176,16 +176,19 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
 
 namespace {
 
-PhotoCaption photo_caption(const Hypothesis& found, const LoadedModel& model,
-                           const DecodingOptions& options) {
+PhotoCaption photo_caption(const Hypothesis& found, const LoadedModel& model, const DecodingOptions& options,
+                           const std::string& language) {
   PhotoCaption caption;
   caption.text = text_of(found, model.vocabulary, form_of(options.kind));
   caption.log_probability = found.log_probability;
   caption.finished = found.finished;
   caption.words = word_probabilities(found, model.vocabulary);
-  if (const auto& fitted = model.info.confidence) {
-    caption.confidence = (*fitted)(confidence_features(found));
-    for (WordProbability& word : caption.words) word.confidence = fitted->of_word(word.probability);
+  // It is fitted to captions of the standard search; one that was stopped before its first token has nothing to go by.
+  const auto fitted = model.info.confidence.find(language);
+  if (fitted != model.info.confidence.end() && options.kind == SearchKind::standard &&
+      !found.token_log_probabilities.empty()) {
+    caption.confidence = fitted->second(confidence_features(found));
+    for (WordProbability& word : caption.words) word.confidence = fitted->second.of_word(word.probability);
   }
   if (options.attention) caption.attention = attention_maps(found, model);
   return caption;
@@ -261,7 +264,7 @@ std::vector<CaptionResult> Captioner::caption(const std::vector<CaptionRequest>&
   for (size_t i = 0; i < requests.size(); ++i) {
     const DecodingOptions& options = common_options(requests[i].search);
     for (const Hypothesis& each : found[i])
-      results[i].captions.push_back(photo_caption(each, model_, options));
+      results[i].captions.push_back(photo_caption(each, model_, options, results[i].language));
     results[i].stopped = requests[i].stop != nullptr && *requests[i].stop;
   }
   return results;

@@ -46,7 +46,8 @@ std::string model_file(const std::string& model, const std::string& assets);
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
                        ModelUse use = ModelUse::captions);
 
-// The models' Ensemble, with the rest of the first but its confidence, which is for that alone; one model is what load_model() gives. They have one vocabulary
+// The models' Ensemble, with the rest of the first but its confidence, which is for that alone; one model is
+// what load_model() gives. They have one vocabulary
 // and look at photos through one encoder: of the same name and preprocessing, and where one of them has weights of
 // its own, all have the same ones. Errors: those of load_model(), argument (the models do not go together: the
 // text names what differs first).
@@ -70,7 +71,8 @@ struct CaptionRequest {
   uint64_t seed = 1;
   // True ends the search of this photo before its next step. It may be set from any thread, at any time.
   const std::atomic<bool>* stop = nullptr;
-  // The words of the caption so far, in any kind of search, for showing them while it grows: called after each step that changed the text, on the
+  // The words of the caption so far, in any kind of search, for showing them while it grows: called after each
+  // step that changed the text, on the
   // thread that asked. With a beam of 1, and where words are drawn, each text goes on from the one before,
   // word by word; a wider beam shows the hypothesis that leads, which may be another one each time, and the
   // caption that is returned may be another one again. What it throws ends the call.
@@ -99,11 +101,13 @@ class Captioner {
   explicit Captioner(LoadedModel model) : model_(std::move(model)) {}
 
   // A result for each request. All photos go through the encoder as one batch, one that several requests share
-  // once, and searches of equal settings are one batch, too: a few dozen requests a call are a good number. A result depends on its request alone:
+  // once, and searches of equal settings are one batch, too: a few dozen requests a call are a good number. A
+  // result depends on its request alone:
   // it has the same bits in any batch and from any thread. May be called by several threads at once.
   //
   // An error of one request ends the call. Errors: argument (a request without a photo, a language that the model
-  // lacks, and what the search's settings must not be: beam_search.h, sampling.h), shape (features of another shape), data (the model
+  // lacks, and what the search's settings must not be: beam_search.h, sampling.h), shape (features of another
+  // shape), data (the model
   // gives NaN).
   std::vector<CaptionResult> caption(const std::vector<CaptionRequest>& requests) const;
   CaptionResult caption(const CaptionRequest& request) const;

@@ -145,19 +145,28 @@ void expect_fitting(const Options& o) {
   if (o.sample) expect_draws_words(o.behaviours.search, "caption");
 }
 
+// For --doubt.
+void expect_confidence(const Captioner& captioner, const std::vector<std::string>& languages) {
+  for (const std::string& language : languages)
+    tensor::check(
+        captioner.info().confidence.contains(language), tensor::ErrorKind::argument,
+        "caption: --doubt: {} has no confidence{}{}", tensor::join(captioner.models(), " + "),
+        language.empty() ? "" : " in " + language,
+        captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
+}
+
 void run(const Options& o, bool doubts, Program& program) {
   using tensor::ErrorKind;
   const bool json = o.json || o.format == Format::json;
   const bool results = o.format == Format::coco || o.format == Format::csv;
   expect_fitting(o);
+  tensor::check(!doubts || (!json && !results && o.behaviours.search == SearchKind::standard),
+                ErrorKind::argument, "caption: --doubt is for text, and the standard search");
   const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
-  tensor::check(
-      !doubts || captioner.info().confidence, ErrorKind::argument, "caption: --doubt: {} has no confidence{}",
-      tensor::join(captioner.models(), " + "),
-      captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
   const std::vector<std::string> languages =
       languages_of(o.language, captioner.vocabulary(), captioner.default_language(), "caption");
   expect_knows_languages(o.behaviours.search, captioner.vocabulary(), "caption");
+  if (doubts) expect_confidence(captioner, languages);
   std::deque<tensor::Generator> generators;
   std::vector<CaptionRequest> requests = requests_of(o, captioner, languages, program.seed, generators);
   tensor::check(o.attention.empty() || captioner.decoder().config().kind == DecoderKind::attention,

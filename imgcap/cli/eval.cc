@@ -78,16 +78,18 @@ ScoreRow row_of(const Captioner& captioner, const Options& o, const std::string&
   return row;
 }
 
-// How far captions can be trusted, and what came of it on these photos.
+// How far captions can be trusted, and what came of it on these photos, by language.
 struct Trust {
   Confidence confidence;
   ConfidenceMeasure measure;
+  std::string list;
 };
+using Trusts = std::map<std::string, Trust>;
 
 // The means, and with sets each one's; the models where there are several. How varied captions are,
 // and their language, is a list's own.
 Json json_of(const Scores& mean, const std::vector<Result>& results, const std::vector<std::string>& models,
-             const std::optional<Trust>& trust) {
+             const Trusts& trusts) {
   Json json = to_json(mean);
   if (models.size() > 1) json["models"] = models;
   for (const Result& result : results) {
@@ -97,21 +99,27 @@ Json json_of(const Scores& mean, const std::vector<Result>& results, const std::
     add_diversity(own, result.varied);
     if (!result.set.empty()) json["sets"][result.set] = std::move(of_set);
   }
-  if (trust) json["confidence"] = to_json(trust->measure, trust->confidence);
+  for (const auto& [language, trust] : trusts) {
+    Json& own = language.empty() ? json["confidence"] : json["confidence"][language];
+    own = to_json(trust.measure, trust.confidence);
+  }
   return json;
 }
 
 void write_results(const Options& o, const Scores& mean, const std::vector<Result>& results,
-                   const std::vector<std::string>& models, const std::optional<Trust>& trust) {
-  Json json = Json::object({{"scores", json_of(mean, results, models, trust)}, {"beam", o.beam}});
-  for (const Result& result : results)
+                   const std::vector<std::string>& models, const Trusts& trusts) {
+  Json json = Json::object({{"scores", json_of(mean, results, models, trusts)}, {"beam", o.beam}});
+  for (const Result& result : results) {
+    const auto trust = trusts.find(result.language);
     for (size_t i = 0; const auto& [name, text] : result.evaluation.captions) {
       Json caption = Json::object({{"image_id", name}, {"caption", text}});
       if (!result.set.empty()) caption["set"] = result.set;
       if (!result.language.empty()) caption["language"] = result.language;
-      if (trust) caption["confidence"] = trust->confidence(result.evaluation.judged.at(i++).features);
+      if (trust != trusts.end())
+        caption["confidence"] = trust->second.confidence(result.evaluation.judged.at(i++).features);
       json["captions"].push_back(std::move(caption));
     }
+  }
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
 }
 
@@ -123,20 +131,51 @@ ScoreOptions of_language(const Language& language, ScoreOptions options, const S
   return options;
 }
 
-// Of the model's own confidence or of the one that is fitted now, which is written, too; nothing where there is none.
-std::optional<Trust> trust_of(const Captioner& captioner, const std::vector<Dataset>& datasets,
-                              const FeatureCache& features, const std::vector<Result>& results,
-                              const Scores& mean, const Options& o) {
-  const bool by_photo = o.behaviours.protocol == Protocol::standard;
-  if (!by_photo || (o.fit.empty() && !captioner.info().confidence)) return std::nullopt;
-  std::vector<JudgedSet> judged;
-  for (size_t i = 0; i < results.size(); ++i)
-    judged.push_back({&datasets[i], &features, results[i].evaluation.judged});
-  const Confidence confidence = o.fit.empty()
-                                    ? *captioner.info().confidence
-                                    : fit_confidence(captioner.decoder(), judged, mean.split, o.beam);
-  if (!o.fit.empty()) copy_with_confidence(model_file(o.checkpoint), o.fit, confidence);
-  return Trust{confidence, measure_confidence(confidence, captioner.decoder(), judged)};
+// Of the model's own confidences or of those that are fitted now, which are written, too.
+Trusts trusts_of(const Captioner& captioner, const std::vector<Dataset>& datasets,
+                 const FeatureCache& features, const std::vector<Result>& results, const Options& o) {
+  Trusts trusts;
+  if (o.behaviours.protocol != Protocol::standard) return trusts;
+  std::map<std::string, std::vector<JudgedSet>> judged;
+  std::map<std::string, std::string> lists;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const std::string& language = results[i].language;
+    judged[language].push_back({&datasets[i], &features, results[i].evaluation.judged});
+    lists[language] += (lists[language].empty() ? "" : ", ") + results[i].evaluation.scores.split;
+  }
+  Confidences confidences = captioner.info().confidence;
+  if (!o.fit.empty()) {
+    confidences.clear();
+    for (const auto& [language, sets] : judged)
+      confidences[language] = fit_confidence(captioner.decoder(), sets, lists[language], o.beam);
+    copy_with_confidence(model_file(o.checkpoint), o.fit, confidences);
+  }
+  for (const auto& [language, sets] : judged)
+    if (const auto own = confidences.find(language); own != confidences.end())
+      trusts[language] = {own->second, measure_confidence(own->second, captioner.decoder(), sets),
+                          lists[language]};
+  return trusts;
+}
+
+// The scores, in the form that is asked for.
+void tell_scores(const Captioner& captioner, const Options& o, const std::vector<Result>& results,
+                 const Trusts& trusts) {
+  std::vector<Scores> scores;
+  for (const Result& result : results) scores.push_back(result.evaluation.scores);
+  const Scores mean = mean_of(scores);
+  if (!o.out.empty()) write_results(o, mean, results, captioner.models(), trusts);
+  if (o.json) return print_line(json_of(mean, results, captioner.models(), trusts));
+  std::vector<ScoreRow> rows;
+  for (const Result& result : results)
+    rows.push_back(row_of(captioner, o, result.set, result.evaluation.scores));
+  if (rows.size() > 1) rows.push_back(row_of(captioner, o, "mean", mean));
+  std::string below;
+  for (const Result& result : results)
+    below += (result.set.empty() ? "" : result.set + ": ") + describe(result.varied) + "\n";
+  for (const auto& [language, trust] : trusts)
+    below += (language.empty() ? "" : language + ": ") +
+             describe(trust.measure, trust.confidence, trust.list) + "\n";
+  print(score_table(rows) + below);
 }
 
 void run(const Options& o, bool precision_given) {
@@ -190,7 +229,6 @@ void run(const Options& o, bool precision_given) {
       report_without_captions(datasets.back());
     });
   std::vector<Result> results;
-  std::vector<Scores> scores;
   for (size_t i = 0; i < chosen.size(); ++i) {
     score_options.split = chosen[i].label;
     const ScoreOptions own = of_language(datasets[i].language, score_options, o.words);
@@ -199,26 +237,18 @@ void run(const Options& o, bool precision_given) {
                chosen[i].language,
                evaluate(captioner.decoder(), datasets[i], features, vocabulary, search, own, rules[i]),
                {}});
-    scores.push_back(result.evaluation.scores);
-    result.varied = diversity(result.evaluation.captions, scores.back().tokenizer,
-                              training ? &*training : nullptr, scores.back().normalisation);
+    const Scores& scores = result.evaluation.scores;
+    result.varied = diversity(result.evaluation.captions, scores.tokenizer, training ? &*training : nullptr,
+                              scores.normalisation);
   }
-  const Scores mean = mean_of(scores);
-  const std::optional<Trust> trust = trust_of(captioner, datasets, features, results, mean, o);
-  if (!o.out.empty()) write_results(o, mean, results, captioner.models(), trust);
-  if (o.json) {
-    print_line(json_of(mean, results, captioner.models(), trust));
-    return;
+  Trusts trusts;
+  try {
+    trusts = trusts_of(captioner, datasets, features, results, o);
+  } catch (const tensor::Error&) {  // captions took minutes
+    tell_scores(captioner, o, results, {});
+    throw;
   }
-  std::vector<ScoreRow> rows;
-  for (const Result& result : results)
-    rows.push_back(row_of(captioner, o, result.set, result.evaluation.scores));
-  if (rows.size() > 1) rows.push_back(row_of(captioner, o, "mean", mean));
-  std::string varied;
-  for (const Result& result : results)
-    varied += (result.set.empty() ? "" : result.set + ": ") + describe(result.varied) + "\n";
-  if (trust) varied += describe(trust->measure, trust->confidence, mean.split) + "\n";
-  print(score_table(rows) + varied);
+  tell_scores(captioner, o, results, trusts);
 }
 
 }  // namespace
@@ -249,7 +279,7 @@ void add_eval(Verb& app, Program& program) {
   verb.option(
       "--fit-confidence", o->fit,
       "Writes a copy of the checkpoint that says of its captions how far they can be trusted: fitted to half of "
-      "the photos; the other half shows how well it holds");
+      "the photos, by their names; the other half shows how well it holds");
   verb.option("--out", o->out, "File for scores and captions (JSON)");
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb] { run(*o, verb.given("--precision")); });

@@ -118,8 +118,9 @@ class Work {
     Evaluation evaluation =
         evaluate(captioner.decoder(), data, features, vocabulary, search, score_options, rules);
     entry.scores = std::move(evaluation.scores);
-    entry.confidence = captioner.info().confidence;
-    if (entry.confidence) {
+    if (const auto fitted = captioner.info().confidence.find(data.language.code);
+        fitted != captioner.info().confidence.end()) {
+      entry.confidence = fitted->second;
       const JudgedSet judged{&data, &features, std::move(evaluation.judged)};
       entry.measure = measure_confidence(*entry.confidence, captioner.decoder(), {&judged, 1});
     }

@@ -130,7 +130,7 @@ Checkpoint initial_model(const Options& o, std::vector<TrainingSet>& sets) {
   tensor::about_file(file, [&] { info.make_decoder(); });  // whether its weights are whole
   info.training.clear();
   info.training_tensors.clear();
-  info.confidence.reset();  // of the captions that it wrote
+  info.confidence.clear();  // of the captions that it wrote
   // Scores of that run's sets, which this one need not have.
   std::erase_if(info.notes, [](const auto& note) {
     return note.first.starts_with("validation_cider.") || note.first.starts_with("validation_bleu4.");

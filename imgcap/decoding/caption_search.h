@@ -51,7 +51,7 @@ struct WordProbability {
   bool operator==(const WordProbability&) const = default;
 };
 
-// The words of a caption's text, as blanks part them (of any form), and the model's probability of each after those
+// The words of a caption's text in words, as blanks part them, and the model's probability of each after those
 // before it: of one that is spelled out the product of its letters'.
 std::vector<WordProbability> word_probabilities(const Hypothesis& caption, const Vocabulary& vocabulary);
 

@@ -1,7 +1,5 @@
 // Whether the models' confidence holds.
 
-#include <cmath>
-
 #include "imgcap/report/html.h"
 #include "imgcap/report/sections.h"
 #include "tensor/format.h"
@@ -17,18 +15,17 @@ std::string cells(const ReliabilityBin& bin) {
 
 std::string figures(const char* what, const Reliability& r) {
   return tensor::format("{}: calibration error (ECE) {:.3f}, AUROC {}", what, r.calibration_error,
-                        std::isnan(r.auroc) ? "-" : tensor::format("{:.3f}", r.auroc));
+                        auroc_text(r));
 }
 
 std::string table(const ReportModel& model, const std::string& list) {
   const ConfidenceMeasure& m = model.measure;
   std::string out = tensor::format(
-      "<h3>{}</h3>\n<p>{} of {}{}. {}. {} (as the model has them: ECE {:.3f}).</p>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>"
+      "<h3>{}</h3>\n<p>{} of {} that it is never fitted to. {}. {} (as the model has them: ECE {:.3f}).</p>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>"
       "<th scope=\"col\">Probability</th><th scope=\"col\">Captions</th><th scope=\"col\">said</th>"
       "<th scope=\"col\">was so</th><th scope=\"col\">Words</th><th scope=\"col\">said</th>"
       "<th scope=\"col\">was so</th></tr>\n</thead>\n<tbody>\n",
-      escape_html(model.name), counted(m.photos, "photo"), escape_html(list),
-      m.other_half ? ", those that it was not fitted to" : "", figures("Captions", m.captions),
+      escape_html(model.name), counted(m.photos, "photo"), escape_html(list), figures("Captions", m.captions),
       figures("Words", m.words), m.model_words.calibration_error);
   for (size_t b = 0; b < kReliabilityBins; ++b)
     out += tensor::format(

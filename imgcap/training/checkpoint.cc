@@ -148,15 +148,18 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
     metadata["text_rules"] = rules_to_json(vocabulary).dump();
     metadata["language"] = vocabulary.language(checkpoint.language).code;
   }
-  if (checkpoint.confidence) metadata[kConfidence] = to_json(*checkpoint.confidence);
+  if (!checkpoint.confidence.empty()) metadata[kConfidence] = to_json(checkpoint.confidence);
   if (!checkpoint.training.empty()) metadata["training"] = checkpoint.training;
   tensor::io::write_safetensors(file, tensors, metadata);
 }
 
 void copy_with_confidence(const std::filesystem::path& from, const std::filesystem::path& to,
-                          const Confidence& confidence) {
+                          const Confidences& confidence) {
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(from);
-  contents.metadata[kConfidence] = to_json(confidence);
+  Confidences all = confidence;
+  if (const auto own = contents.metadata.find(kConfidence); own != contents.metadata.end())
+    all.merge(from_file(from.string(), [&] { return confidences_from_json(own->second); }));
+  contents.metadata[kConfidence] = to_json(all);
   tensor::io::write_safetensors(to, contents.tensors, contents.metadata);
 }
 
@@ -197,7 +200,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
       if (const Json& value = notes.items()[i]; value.is_text())
         checkpoint.notes[notes.keys()[i]] = value.as_text();
   if (const auto confidence = contents.metadata.find(kConfidence); confidence != contents.metadata.end())
-    checkpoint.confidence = from_file(name, [&] { return confidence_from_json(confidence->second); });
+    checkpoint.confidence = from_file(name, [&] { return confidences_from_json(confidence->second); });
   if (const auto training = contents.metadata.find("training"); training != contents.metadata.end())
     checkpoint.training = training->second;
   const bool widen = form == WeightsAs::f32;

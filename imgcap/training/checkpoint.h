@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "imgcap/data/transform.h"
@@ -33,7 +32,7 @@ struct Checkpoint {
       encoder_weights;  // of an encoder that has been trained; else none; in f32 but beside `stored`
   Preprocessing preprocessing;
   std::map<std::string, std::string> notes;  // free text: scores, recipe, data
-  std::optional<Confidence> confidence;      // where it has been fitted
+  Confidences confidence;                    // of the languages for which it has been fitted
   // Of a training run only.
   std::string training;                                    // JSON: counters, generators, schedule, options
   std::map<std::string, tensor::Tensor> training_tensors;  // optimiser, averages
@@ -57,9 +56,10 @@ enum class WeightsAs { f32, stored };
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
                      WeightFormat format = WeightFormat::f32);
 
-// The file `from` as `to`, with this confidence; all else stays as it is stored. Errors: io, data.
+// The file `from` as `to`, with these confidences in place of its own of their languages; all else stays as it is
+// stored. Errors: io, data.
 void copy_with_confidence(const std::filesystem::path& from, const std::filesystem::path& to,
-                          const Confidence& confidence);
+                          const Confidences& confidence);
 
 // Errors: data (names the file and what is missing or does not fit: vocabulary and decoder of different
 // sizes, ...).

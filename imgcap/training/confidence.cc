@@ -1,6 +1,7 @@
 #include "imgcap/training/confidence.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 
@@ -23,22 +24,14 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-std::string fingerprint_of(std::span<const JudgedSet> sets) {
-  Fingerprint all;
-  for (const JudgedSet& set : sets) {
-    const std::string own = set.data->fingerprint();
-    all.add(own.data(), own.size());
-  }
-  return all.text();
-}
-
-// The captions in their common order: f(caption, its number).
 template <class F>
 void each_caption(std::span<const JudgedSet> sets, F&& f) {
-  size_t number = 0;
   for (const JudgedSet& set : sets)
-    for (const JudgedCaption& caption : set.captions) f(caption, number++);
+    for (const JudgedCaption& caption : set.captions) f(caption);
 }
+
+// With any of these no product or sum of a logistic model overflows.
+constexpr double kMost = 1e9, kLeastScale = 1e-9;
 
 template <class T>
 T required(const Json& json, const char* key) {
@@ -50,7 +43,7 @@ T required(const Json& json, const char* key) {
 
 double number(const Json& json, const char* key) {
   const double value = required<double>(json, key);
-  check(std::isfinite(value), ErrorKind::data, "its confidence has a number that is none");
+  check(std::fabs(value) <= kMost, ErrorKind::data, "its confidence has a number that is none, or too large");
   return value;
 }
 
@@ -60,8 +53,8 @@ std::vector<double> numbers(const Json& json, const char* key, size_t count) {
         "its confidence has no {} {}", count, key);
   std::vector<double> all;
   for (const Json& each : found->items()) {
-    check(each.is_number() && std::isfinite(each.as_double()), ErrorKind::data,
-          "its confidence has a number that is none");
+    check(each.is_number() && std::fabs(each.as_double()) <= kMost, ErrorKind::data,
+          "its confidence has a number that is none, or too large");
     all.push_back(each.as_double());
   }
   return all;
@@ -81,7 +74,7 @@ LogisticModel logistic_model(const Json& json, const char* key, size_t columns) 
   LogisticModel model{numbers(*found, "means", columns), numbers(*found, "scales", columns),
                       numbers(*found, "weights", columns), number(*found, "intercept")};
   for (const double scale : model.scales)
-    check(scale > 0, ErrorKind::data, "its confidence has a scale of {}", scale);
+    check(scale >= kLeastScale, ErrorKind::data, "its confidence has a scale of {}", scale);
   return model;
 }
 
@@ -96,6 +89,13 @@ ConfidenceFeatures confidence_features(const Hypothesis& caption) {
   return {sum / count, *std::min_element(tokens.begin(), tokens.end()), count};
 }
 
+bool is_fitted_to(std::string_view photo) {
+  const std::string_view name = photo.substr(photo.rfind('/') + 1);
+  Fingerprint print;
+  print.add(name.data(), name.size());
+  return std::popcount(print.number()) % 2 == 0;
+}
+
 double log_odds(double probability) {
   constexpr double kLeast = 1e-6;
   const double p = std::clamp(probability, kLeast, 1 - kLeast);
@@ -107,34 +107,50 @@ double Confidence::of_word(double probability) const {
   return words(x);
 }
 
-std::string to_json(const Confidence& c) {
-  return Json::object({{"features", Json(kConfidenceFeatures)},
-                       {"captions", json_of(c.model)},
+namespace {
+
+Json json_of(const Confidence& c) {
+  return Json::object({{"captions", json_of(c.model)},
                        {"words", json_of(c.words)},
                        {"median_cider", c.median_cider},
                        {"list", c.list},
                        {"photos", c.photos},
-                       {"half", "every other photo by name, from the first"},
-                       {"beam", c.beam},
-                       {"fingerprint", c.fingerprint}})
-      .dump();
+                       {"beam", c.beam}});
 }
 
-Confidence confidence_from_json(const std::string& text) {
-  const Json json = Json::try_parse(text).value_or(Json());
+Confidence confidence_of(const Json& json) {
   check(json.is_object(), ErrorKind::data, "its confidence is no JSON object");
-  const Json* features = json.find("features");
-  check(features != nullptr && *features == Json(kConfidenceFeatures), ErrorKind::data,
-        "its confidence is made of features that this version does not know");
   Confidence c;
   c.model = logistic_model(json, "captions", kConfidenceFeatures.size());
   c.words = logistic_model(json, "words", 1);
   c.median_cider = number(json, "median_cider");
   c.list = required<std::string>(json, "list");
-  c.fingerprint = required<std::string>(json, "fingerprint");
   c.photos = required<int64_t>(json, "photos");
   c.beam = required<int64_t>(json, "beam");
   return c;
+}
+
+}  // namespace
+
+std::string to_json(const Confidences& confidences) {
+  Json json = Json::object({{"features", Json(kConfidenceFeatures)}, {"languages", Json::object({})}});
+  for (const auto& [language, confidence] : confidences) json["languages"][language] = json_of(confidence);
+  return json.dump();
+}
+
+Confidences confidences_from_json(const std::string& text) {
+  const Json json = Json::try_parse(text).value_or(Json());
+  check(json.is_object(), ErrorKind::data, "its confidence is no JSON object");
+  const Json* features = json.find("features");
+  check(features != nullptr && *features == Json(kConfidenceFeatures), ErrorKind::data,
+        "its confidence is made of features that this version does not know");
+  const Json* languages = json.find("languages");
+  check(languages != nullptr && languages->is_object() && languages->size() > 0, ErrorKind::data,
+        "its confidence has no 'languages' of the right kind");
+  Confidences confidences;
+  for (size_t i = 0; i < languages->size(); ++i)
+    confidences[languages->keys()[i]] = confidence_of(languages->items()[i]);
+  return confidences;
 }
 
 Reliability reliability_of(std::span<const Prediction> predictions) {
@@ -185,15 +201,13 @@ std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, 
 
 namespace {
 
-// Those of the photos whose number f takes.
-template <class F>
-std::vector<Prediction> words_of(Decoder& decoder, std::span<const JudgedSet> sets, F&& f) {
+// Of the references of the photos that have a caption and are fitted to, or are not.
+std::vector<Prediction> words_of(Decoder& decoder, std::span<const JudgedSet> sets, bool fitted) {
   std::vector<Prediction> words;
-  size_t number = 0;
   for (const JudgedSet& set : sets) {
     std::set<std::string> names;
     for (const JudgedCaption& caption : set.captions)
-      if (f(number++)) names.insert(caption.photo);
+      if (is_fitted_to(caption.photo) == fitted) names.insert(caption.photo);
     std::vector<int64_t> photos;
     for (size_t i = 0; i < set.data->photos.size(); ++i)
       if (names.contains(set.data->photos[i].name)) photos.push_back(static_cast<int64_t>(i));
@@ -208,35 +222,38 @@ std::vector<Prediction> words_of(Decoder& decoder, std::span<const JudgedSet> se
 Confidence fit_confidence(Decoder& decoder, std::span<const JudgedSet> sets, const std::string& list,
                           int64_t beam) {
   std::vector<double> ciders;
-  each_caption(sets, [&](const JudgedCaption& c, size_t) { ciders.push_back(c.cider); });
-  check(ciders.size() >= 2, ErrorKind::argument, "confidence: {} photos are too few to fit it to",
-        ciders.size());
+  each_caption(sets, [&](const JudgedCaption& c) { ciders.push_back(c.cider); });
+  check(!ciders.empty(), ErrorKind::argument, "confidence: there are no photos to fit it to");
   Confidence confidence;
   confidence.median_cider = median(ciders);
   confidence.list = list;
-  confidence.photos = std::ssize(ciders);
   confidence.beam = beam;
-  confidence.fingerprint = fingerprint_of(sets);
   std::vector<std::vector<double>> rows;
   std::vector<bool> above;
-  each_caption(sets, [&](const JudgedCaption& c, size_t number) {
-    if (number % 2 != 0) return;
+  each_caption(sets, [&](const JudgedCaption& c) {
+    if (!is_fitted_to(c.photo)) return;
     rows.emplace_back(c.features.begin(), c.features.end());
     above.push_back(c.cider > confidence.median_cider);
   });
+  confidence.photos = std::ssize(above);
   const auto count = std::count(above.begin(), above.end(), true);
   check(
       count > 0 && count < std::ssize(above), ErrorKind::argument,
-      "confidence: of the {} photos that it would be fitted to, {} have a CIDEr above the list's median of {}; it "
-      "takes some above and some not",
-      above.size(), count, confidence.median_cider);
+      "confidence: of the {} photos of {} that it would be fitted to, {} have a CIDEr above the list's median of "
+      "{}; it takes some above and some not",
+      above.size(), list, count, confidence.median_cider);
   confidence.model = fit_logistic(rows, above);
   rows.clear();
   std::vector<bool> right;
-  for (const Prediction& word : words_of(decoder, sets, [](size_t photo) { return photo % 2 == 0; })) {
+  for (const Prediction& word : words_of(decoder, sets, true)) {
     rows.push_back({log_odds(word.probability)});
     right.push_back(word.happened);
   }
+  const auto hits = std::count(right.begin(), right.end(), true);
+  check(
+      hits > 0 && hits < std::ssize(right), ErrorKind::argument,
+      "confidence: of the {} words of {} that it would be fitted to, the model foretells {}; it takes some of both",
+      right.size(), list, hits == 0 ? "none" : "all");
   confidence.words = fit_logistic(rows, right);
   return confidence;
 }
@@ -244,14 +261,12 @@ Confidence fit_confidence(Decoder& decoder, std::span<const JudgedSet> sets, con
 ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& decoder,
                                      std::span<const JudgedSet> sets) {
   ConfidenceMeasure measure;
-  measure.other_half = fingerprint_of(sets) == confidence.fingerprint;
-  const auto is_shown = [&](size_t photo) { return !measure.other_half || photo % 2 == 1; };
   std::vector<Prediction> captions;
-  each_caption(sets, [&](const JudgedCaption& caption, size_t number) {
-    if (is_shown(number))
+  each_caption(sets, [&](const JudgedCaption& caption) {
+    if (!is_fitted_to(caption.photo))
       captions.push_back({confidence(caption.features), caption.cider > confidence.median_cider});
   });
-  std::vector<Prediction> words = words_of(decoder, sets, is_shown);
+  std::vector<Prediction> words = words_of(decoder, sets, false);
   measure.photos = std::ssize(captions);
   measure.captions = reliability_of(captions);
   measure.model_words = reliability_of(words);
@@ -260,11 +275,14 @@ ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& deco
   return measure;
 }
 
+std::string auroc_text(const Reliability& r) {
+  return std::isnan(r.auroc) ? "-" : tensor::format("{:.3f}", r.auroc);
+}
+
 namespace {
 
 std::string figures(const Reliability& r) {
-  return tensor::format("ECE {:.3f}, AUROC {}", r.calibration_error,
-                        std::isnan(r.auroc) ? "-" : tensor::format("{:.3f}", r.auroc));
+  return tensor::format("ECE {:.3f}, AUROC {}", r.calibration_error, auroc_text(r));
 }
 
 Json json_of(const Reliability& r) {
@@ -280,15 +298,14 @@ Json json_of(const Reliability& r) {
 std::string describe(const ConfidenceMeasure& measure, const Confidence& confidence,
                      const std::string& list) {
   return tensor::format(
-      "confidence ({} photos of {}{}; CIDEr above {:.3f}): captions {}; words {} (the model's own: ECE {:.3f})",
-      measure.photos, list, measure.other_half ? ", those that it was not fitted to" : "",
-      confidence.median_cider, figures(measure.captions), figures(measure.words),
+      "confidence ({} photos of {} that it is never fitted to; CIDEr above {:.3f}): captions {}; words {} (the model's "
+      "own: ECE {:.3f})",
+      measure.photos, list, confidence.median_cider, figures(measure.captions), figures(measure.words),
       measure.model_words.calibration_error);
 }
 
 Json to_json(const ConfidenceMeasure& measure, const Confidence& confidence) {
   return Json::object({{"photos", measure.photos},
-                       {"other_half", measure.other_half},
                        {"median_cider", confidence.median_cider},
                        {"captions", json_of(measure.captions)},
                        {"words", json_of(measure.words)},

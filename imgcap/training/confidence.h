@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,16 +26,20 @@ using ConfidenceFeatures = std::array<double, kConfidenceFeatures.size()>;
 
 ConfidenceFeatures confidence_features(const Hypothesis& caption);
 
+// Whether a confidence may be fitted to this photo: of one half of all names, drawn by the file's name alone, folders
+// left out. The other half is what it is shown on, so that no list, order or set mixes the two.
+bool is_fitted_to(std::string_view photo);
+
 // log(p / (1 - p)), of a p kept a millionth from 0 and 1.
 double log_odds(double probability);
 
-// Kept in a model's checkpoint.
+// Of captions in one language.
 struct Confidence {
   LogisticModel model;  // of kConfidenceFeatures
   LogisticModel words;  // of log_odds() of the model's probability (Platt 1999)
   double median_cider = 0;
-  // Where it was fitted: half of this list's photos, and the width of the beam that found their captions.
-  std::string list, fingerprint;
+  // Where it was fitted: photos of this list, how many, and the width of the beam that found their captions.
+  std::string list;
   int64_t photos = 0, beam = 0;
 
   double operator()(const ConfidenceFeatures& caption) const { return model(caption); }
@@ -42,10 +47,14 @@ struct Confidence {
   bool operator==(const Confidence&) const = default;
 };
 
+// Kept in a model's checkpoint: by language, whose name is empty where it has none.
+using Confidences = std::map<std::string, Confidence>;
+
 // One line of JSON, whose numbers come back to the bit.
-std::string to_json(const Confidence& confidence);
-// Strict: nothing missing or of another kind, finite numbers, positive scales, the features above. Errors: data.
-Confidence confidence_from_json(const std::string& text);
+std::string to_json(const Confidences& confidences);
+// Strict: nothing missing or of another kind, numbers with which no probability overflows, the features above. Errors:
+// data.
+Confidences confidences_from_json(const std::string& text);
 
 // A caption of a list, and what became of it.
 struct JudgedCaption {
@@ -61,9 +70,9 @@ struct JudgedSet {
   std::vector<JudgedCaption> captions;
 };
 
-// Fitted to the first, third, ... caption of all sets, and to the references of their photos; the median is of all.
-// `list` is what the photos are called, `beam` the search's width. Errors: argument (no caption is above the median,
-// or all; as fit_logistic()).
+// Of sets in one language, fitted to the captions of those photos that is_fitted_to() takes and to their references; the
+// median is of all. `list` is what the photos are called, `beam` the search's width. Errors: argument (no caption is
+// above the median, or all; what they and the words are fitted to is all alike).
 Confidence fit_confidence(Decoder& decoder, std::span<const JudgedSet> sets, const std::string& list,
                           int64_t beam);
 
@@ -75,8 +84,6 @@ struct Reliability {
 Reliability reliability_of(std::span<const Prediction> predictions);
 
 struct ConfidenceMeasure {
-  bool other_half =
-      false;  // these are the photos of its list that it was not fitted to; else all that were given
   int64_t photos = 0;
   Reliability captions;
   // At each place of each reference, the words before it given: the likeliest token, and whether it is the
@@ -84,6 +91,7 @@ struct ConfidenceMeasure {
   Reliability words, model_words;
 };
 
+// On the photos that is_fitted_to() does not take.
 ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& decoder,
                                      std::span<const JudgedSet> sets);
 
@@ -92,11 +100,14 @@ ConfidenceMeasure measure_confidence(const Confidence& confidence, Decoder& deco
 std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, const FeatureCache& features,
                                          const std::vector<int64_t>& photos);
 
-// "confidence (500 photos of val.txt, those that it was not fitted to; CIDEr over .46): captions ECE .031, AUROC
-// .70; words ECE .02, AUROC .80 (the model's own: ECE .34)"
+// ".70", or "-" where all or none happened.
+std::string auroc_text(const Reliability& reliability);
+
+// "confidence (500 photos of val.txt that it is never fitted to; CIDEr over .46): captions ECE .031, AUROC .70; words
+// ECE .02, AUROC .80 (the model's own: ECE .34)"
 std::string describe(const ConfidenceMeasure& measure, const Confidence& confidence, const std::string& list);
 
-// {"photos", "other_half", "median_cider", "captions": {"ECE", "AUROC", "bins": [{"count", "predicted",
+// {"photos", "median_cider", "captions": {"ECE", "AUROC", "bins": [{"count", "predicted",
 // "observed"}]}, "words", "model_words": the same}
 tensor::io::Json to_json(const ConfidenceMeasure& measure, const Confidence& confidence);
 

@@ -21,6 +21,7 @@ class Fingerprint {
     }
     for (; bytes > 0; --bytes) mix(*p++);
   }
+  uint64_t number() const { return state_; }
   std::string text() const { return tensor::format("{:016x}", state_); }
 
  private:

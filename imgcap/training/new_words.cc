@@ -46,12 +46,15 @@ std::map<std::string, std::vector<std::string>> words_to_add(const Vocabulary& k
   std::map<std::string, std::vector<std::string>> result;
   for (LanguageCaptions from : captions) {
     const Language& language = known.language(from.language);
+    tensor::check(!result.contains(language.code), tensor::ErrorKind::argument,
+                  "new words: the language \"{}\" is there twice", language.code);
     from.rules = language.rules;
     const Vocabulary theirs = Vocabulary::of_languages(std::span(&from, 1), {0, min_frequency, false});
+    std::vector<std::string>& added = result[language.code];
     const WordRange words = theirs.languages().front().range;
     for (int64_t id = words.first; id < theirs.size(); ++id)
       if (const std::string& word = theirs.token(id); !known.contains(word, language.code))
-        result[language.code].push_back(word);
+        added.push_back(word);
   }
   return result;
 }
@@ -62,6 +65,8 @@ std::vector<std::string> add_words(Checkpoint& model, std::span<const LanguageCa
                                    int64_t min_frequency) {
   tensor::check(!captions.empty(), tensor::ErrorKind::data, "new words: there are no captions");
   const Vocabulary known = model.make_vocabulary();
+  tensor::check(known.size() > kSpecialTokens, tensor::ErrorKind::data,
+                "new words: the model has no words of its own");
   std::map<std::string, std::vector<std::string>> words = words_to_add(known, captions, min_frequency);
   std::vector<std::string> added, tokens(known.tokens().begin(), known.tokens().begin() + kSpecialTokens);
   std::vector<Section> sections = {{0, kSpecialTokens, 0}};

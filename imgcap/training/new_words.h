@@ -15,7 +15,7 @@ namespace imgcap {
 // row for each. A new row is the mean of the language's rows (Hewitt 2021, "Initializing New Word Embeddings for
 // Pretrained Language Models"): a new word begins as one of average likelihood, and the model's captions stay what they
 // were. The model's text rules count. Returns the words. Errors: argument (a negative frequency; a language that the
-// model lacks), data (no captions).
+// model lacks or that is there twice), data (no captions; a model without words).
 std::vector<std::string> add_words(Checkpoint& model, std::span<const LanguageCaptions> captions,
                                    int64_t min_frequency);
 

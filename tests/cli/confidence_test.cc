@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <sstream>
 
 #include "imgcap/training/checkpoint.h"
 #include "imgcap/training/confidence.h"
@@ -48,17 +49,24 @@ TEST_CASE("a confidence is fitted, measured, kept by convert, and said by captio
   const Result fit = p.eval("attention", {"--fit-confidence", p.model, "--out", p.out});
   CAPTURE(fit.err);
   REQUIRE(fit.code == 0);
-  const std::optional<Confidence> fitted = load_checkpoint(p.model).confidence;
-  REQUIRE(fitted);
-  CHECK(fitted->photos == 12);
+  const Confidences all = load_checkpoint(p.model).confidence;
+  REQUIRE(all.contains(""));
+  const Confidence* fitted = &all.at("");
+  std::string reversed, name;
+  int64_t shown = 0;
+  for (std::istringstream names(read_text(p.list)); std::getline(names, name);
+       reversed.insert(0, name + "\n"))
+    shown += is_fitted_to(name) ? 0 : 1;
+  CHECK(fitted->photos == 12 - shown);
   CHECK(fitted->beam == 5);
   CHECK(fitted->list == "list.txt");
-  const std::string line = "confidence (6 photos of list.txt, those that it was not fitted to; CIDEr above " +
-                           tensor::format("{:.3f}): captions ECE ", fitted->median_cider);
+  const std::string line = tensor::format(
+      "confidence ({} photos of list.txt that it is never fitted to; CIDEr above {:.3f}): captions ECE ",
+      shown, fitted->median_cider);
   CHECK(has(fit.out, line));
   const Json written = read_json(read_text(p.out));
   const Json& measure = written.at("scores").at("confidence");
-  CHECK(measure.at("photos") == 6);
+  CHECK(measure.at("photos") == shown);
   CHECK(measure.at("captions").at("bins").size() == 10);
   for (const Json& caption : written.at("captions").items()) CHECK(caption.at("confidence").as_double() > 0);
   // The model that was written says the same of itself; the one that was read says nothing.
@@ -66,10 +74,18 @@ TEST_CASE("a confidence is fitted, measured, kept by convert, and said by captio
   CHECK(again.at("confidence") == measure);
   CHECK(again.find("models") == nullptr);
   CHECK(read_json(p.eval("attention", {"--json"}).out).find("confidence") == nullptr);
+  // Whatever the order of the list, and with its photos in two sets.
+  write_text(p.list, reversed);
+  CHECK(read_json(p.eval(p.model, {"--json"}).out).at("confidence").at("captions") == measure.at("captions"));
+  const std::string captions = assets() + "/photos/captions.csv";
+  const Result twice = run({"eval", "--checkpoint", p.model, "--images", assets() + "/photos", "--captions",
+                            "a=" + captions, "b=" + captions, "--list", "a=" + p.list, "b=" + p.list,
+                            "--features", p.folder / "features.safetensors", "--json"});
+  CHECK(read_json(twice.out).at("confidence").at("photos") == 2 * shown);
   // In another format, too.
   const std::string small = p.folder / "small.safetensors";
   REQUIRE(run({"convert", p.model, small, "--format", "f16"}).code == 0);
-  CHECK(load_checkpoint(small).confidence == fitted);
+  CHECK(load_checkpoint(small).confidence == all);
 
   const std::string bear = assets() + "/photos/coco_000000000285.jpg";
   const Json said = read_json(run({"caption", "--model", p.model, "--nbest", "2", "--json", bear}).out);
@@ -103,10 +119,10 @@ TEST_CASE("a confidence is fitted, measured, kept by convert, and said by captio
   REQUIRE(report.code == 0);
   const std::string html = read_text(page);
   CHECK(count(html, "<h2>Confidence</h2>") == 1);
-  CHECK(has(html, tensor::format(
-                      "6 photos of list.txt, those that it was not fitted to. Captions: calibration error "
-                      "(ECE) {:.3f}",
-                      measure.at("captions").at("ECE").as_double())));
+  CHECK(has(html,
+            tensor::format(
+                "{} photos of list.txt that it is never fitted to. Captions: calibration error (ECE) {:.3f}",
+                shown, measure.at("captions").at("ECE").as_double())));
 }
 
 TEST_CASE("what has no confidence, and where it cannot be fitted") {
@@ -125,8 +141,14 @@ TEST_CASE("what has no confidence, and where it cannot be fitted") {
   check_refused(p.eval("attention", {"--fit-confidence", p.model, "--compat", "original"}),
                 "eval: --fit-confidence: it goes by each photo's CIDEr");
   check_refused(p.eval("attention", {"--fit-confidence", p.folder / "none/model.safetensors"}), "none");
+  for (const char* form : {"json", "coco", "csv"})
+    check_refused(run({"caption", "--doubt", "0.5", "--format", form, bear}), "caption: --doubt is for text");
+  // The scores are told all the same.
   write_text(p.list, "coco_000000000285.jpg\n");
-  check_refused(p.eval("attention", {"--fit-confidence", p.model}),
-                "confidence: 1 photos are too few to fit it to");
+  const Result one = p.eval("attention", {"--fit-confidence", p.model});
+  CHECK(one.code == 2);
+  CHECK(
+      has(one.err, " photos of list.txt that it would be fitted to, 0 have a CIDEr above the list's median"));
+  CHECK(has(one.out, "CIDEr"));
   CHECK_FALSE(std::filesystem::exists(p.model));
 }

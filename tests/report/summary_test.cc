@@ -142,7 +142,6 @@ TEST_CASE("a model's confidence is shown with how often it was right, and only w
   model.name = "<b>";
   model.confidence = Confidence();
   model.measure.photos = 7;
-  model.measure.other_half = true;
   model.measure.captions.table[3] = {4, 0.35, 0.25};
   model.measure.captions.calibration_error = 0.1;
   model.measure.captions.auroc = NAN;
@@ -153,7 +152,7 @@ TEST_CASE("a model's confidence is shown with how often it was right, and only w
   CHECK(count(page, "<h2>Confidence</h2>") == 1);
   CHECK(has(
       page,
-      "<h3>&lt;b&gt;</h3>\n<p>7 photos of test.txt, those that it was not fitted to. Captions: calibration "
+      "<h3>&lt;b&gt;</h3>\n<p>7 photos of test.txt that it is never fitted to. Captions: calibration "
       "error (ECE) 0.100, AUROC -. Words: calibration error (ECE) 0.000, AUROC 0.812 (as the model has them: ECE 0.250).</p>"));
   CHECK(has(page,
             "<th scope=\"row\">0.3 to 0.4</th><td>4</td><td>0.350</td><td>0.250</td><td>0</td><td>-</td>"));

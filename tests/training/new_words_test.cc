@@ -106,4 +106,10 @@ TEST_CASE("words to add: what is refused") {
                        doctest::Contains("min_frequency -1"), tensor::Error);
   CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<LanguageCaptions>{}, 1),
                        doctest::Contains("no captions"), tensor::Error);
+  const LanguageCaptions zebra{"", {}, {"a zebra"}};
+  CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<LanguageCaptions>{zebra, zebra}, 1),
+                       doctest::Contains("is there twice"), tensor::Error);
+  toy.info.vocabulary.resize(kSpecialTokens);
+  CHECK_THROWS_WITH_AS(add_words(toy.info, std::vector<LanguageCaptions>{zebra}, 1),
+                       doctest::Contains("no words of its own"), tensor::Error);
 }
