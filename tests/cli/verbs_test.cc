@@ -495,8 +495,12 @@ TEST_CASE("bench: every option counts") {
   CHECK(photo.code == 2);
   CHECK(has(photo.err, "--beam 5 " + (folder / "none.jpg")));
   refused(given({"--only", "resnet50-b1", "--precision", "f16"}), "there is no row 'resnet50-b1' in f16");
+  CHECK(given.left() == "");
+}
+
+TEST_CASE("bench: what is refused") {
+  refused({"bench", "--only", "resnet50-b1", "--precision", "f16"}, "there is no row 'resnet50-b1' in f16");
   refused({"bench", "--worker", "resnet50-b1", "--precision", "f16"}, "f16");
   refused({"bench", "--calls", "0"}, "--calls: '0' is not a number from 1 to 1000");
   refused({"bench", "--pairs", "101"}, "--pairs: '101' is not a number from 1 to 100");
-  CHECK(given.left() == "");
 }
