@@ -222,8 +222,9 @@ void add_caption(Verb& app, Program& program) {
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
   add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
   verb.at("--nbest").range(1, 1000);
-  verb.option("--lang", o->language,
-              "The captions' language, as en or ar, or all of the model's (default: the model's first one)");
+  verb.option(
+      "--lang", o->language,
+      "The captions' language, as en or ar, or all of the model's (default: the model's own, see imgcap info)");
   add_rule_options(verb, o->rules);
   const Option sample =
       verb.flag("--sample", o->sample, "Draw the words in place of a beam search (see --seed)")

@@ -123,14 +123,6 @@ void write_results(const Options& o, const Scores& mean, const std::vector<Resul
   tensor::io::write_file_atomically(o.out, json.dump(1) + "\n");
 }
 
-// With the words of a set's language, where no others are asked for.
-ScoreOptions of_language(const Language& language, ScoreOptions options, const ScoreWords& asked) {
-  if (asked.tokenizer) return options;
-  options = with_words_of(language.rules, options);
-  if (asked.normalisation.any()) options.normalisation = asked.normalisation;
-  return options;
-}
-
 // Of the model's own confidences or of those that are fitted now, which are written, too.
 Trusts trusts_of(const Captioner& captioner, const std::vector<Dataset>& datasets,
                  const FeatureCache& features, const std::vector<Result>& results, const Options& o) {
@@ -231,7 +223,7 @@ void run(const Options& o, bool precision_given) {
   std::vector<Result> results;
   for (size_t i = 0; i < chosen.size(); ++i) {
     score_options.split = chosen[i].label;
-    const ScoreOptions own = of_language(datasets[i].language, score_options, o.words);
+    const ScoreOptions own = o.words.with_own(datasets[i].language.rules, score_options);
     Result& result = results.emplace_back(
         Result{chosen[i].set,
                chosen[i].language,
@@ -266,15 +258,16 @@ void add_eval(Verb& app, Program& program) {
           "Caption files: the references; SET=FILE for scores of several data sets and their means, LANG:FILE "
           "or SET=LANG:FILE for a language of the model's")
       .required();
-  verb.option("--lang", o->language,
-              "The language of references that name none, as en or ar (default: the model's first one)");
+  verb.option(
+      "--lang", o->language,
+      "The language of references that name none, as en or ar (default: the model's own, see imgcap info)");
   o->photos.add_options(verb, "The photos (SET=FILE for one set)");
   verb.option("--features", o->features, "Feature cache to use or to make");
   add_encoder_precision(verb, o->precision);
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);
   add_eval_behaviours(verb, o->behaviours);
-  add_score_words(verb, o->words);
+  add_score_words(verb, o->words, DefaultWords::of_language);
   o->training.add_options(verb);
   verb.option(
       "--fit-confidence", o->fit,

@@ -211,7 +211,7 @@ void run(Options o) {
   const SetOption captions{"--captions", o.captions};
   expect_no_sets("report", captions, Before::set_and_language);
   expect_no_sets("report", {"--list", o.choice.lists});
-  o.language = files_by_set("report", captions, {}, o.language).front().language;
+  o.language = only_language("report", captions, o.language);
   expect_writable(o.out);
   Work work(o);
   const std::vector<std::string> names = short_names(o.models);
@@ -235,8 +235,9 @@ void add_report(Verb& app, Program& program) {
   verb.option("--captions", o->captions,
               "Caption files: the references; LANG:FILE for a language of the models'")
       .required();
-  verb.option("--lang", o->language,
-              "The language of references that name none, as en or ar (default: each model's first one)");
+  verb.option(
+      "--lang", o->language,
+      "The language of references that name none, as en or ar (default: each model's own, see imgcap info)");
   o->choice.add_options(verb, "The photos");
   verb.option(
       "--log", o->log,

@@ -18,9 +18,9 @@ struct RuleOptions {
 // --no-repeat-ngram, --min-words, --suppress and --prefix.
 void add_rule_options(Verb& verb, RuleOptions& options);
 
-// They for a model's vocabulary, in one of its languages. A suppressed word that it lacks is told on stderr. Errors, which begin with
-// the verb's name: argument (what the vocabulary cannot say, what does not fit together, any rule at all
-// where the search keeps none).
+// They for a model's vocabulary, in one of its languages. A suppressed word that it lacks is told on stderr. Errors,
+// which begin with the verb's name: argument (what the vocabulary cannot say, what does not fit together, any rule
+// at all where the search keeps none).
 CaptionRules rules_of(const RuleOptions& options, const Vocabulary& vocabulary, const std::string& language,
                       int64_t max_words, SearchKind kind, const char* verb);
 

@@ -138,7 +138,7 @@ void add_score(Verb& app, Program& program) {
       .range(1, static_cast<int>(kMaxSamples));
   o->training.add_options(verb);
   add_score_behaviours(verb, o->protocol);
-  add_score_words(verb, o->words);
+  add_score_words(verb, o->words, DefaultWords::of_protocol);
   verb.flag("--json", o->json, "JSON alone on stdout");
   verb.on_run([o, verb, &program] { run(*o, program.seed, verb.given("--samples")); });
 }

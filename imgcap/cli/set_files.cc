@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 #include "imgcap/data/utf8.h"
@@ -104,7 +105,8 @@ std::vector<std::string> FileSet::of(const std::string& flag) const {
 std::vector<FileSet> files_by_set(const std::string& verb, const SetOption& first,
                                   const std::vector<SetOption>& others, const std::string& language) {
   std::vector<FileSet> sets;
-  for (const SetFile& file : parse_set_files(first.texts, Before::set_and_language)) {
+  const std::vector<SetFile> of_first = parse_set_files(first.texts, Before::set_and_language);
+  for (const SetFile& file : of_first) {
     const std::string own = file.language.empty() ? language : file.language;
     FileSet* set = find(sets, file.set);
     if (set == nullptr) set = &sets.emplace_back(FileSet{file.set, own, {}});
@@ -115,8 +117,10 @@ std::vector<FileSet> files_by_set(const std::string& verb, const SetOption& firs
                   printable(written({"", "", file.language}, file.file)));
     set->files[first.flag].push_back(file.file);
   }
-  if (const FileSet* nameless = find(sets, ""); nameless != nullptr && sets.size() > 1) {
-    const std::string file = printable(nameless->of(first.flag).front());
+  const auto nameless =
+      std::find_if(of_first.begin(), of_first.end(), [](const SetFile& file) { return file.set.empty(); });
+  if (nameless != of_first.end() && sets.size() > 1) {
+    const std::string file = printable(written(*nameless, nameless->file));
     tensor::fail(tensor::ErrorKind::argument, "{}: {} {}: of which set? Others have one: write SET={}", verb,
                  first.flag, file, file);
   }
@@ -153,6 +157,19 @@ void expect_no_sets(const std::string& verb, const SetOption& option, Before bef
     tensor::check(file.set.empty(), tensor::ErrorKind::argument,
                   "{}: {} {}={}: sets are for train and eval; here it is one at a time: write {}", verb,
                   option.flag, file.set, printable(file.file), printable(file.file));
+}
+
+std::string only_language(const std::string& verb, const SetOption& option, const std::string& language) {
+  std::optional<std::string> only;
+  for (const SetFile& file : parse_set_files(option.texts, Before::set_and_language)) {
+    const std::string own = file.language.empty() ? language : file.language;
+    if (!only) only = own;
+    tensor::check(*only == own, tensor::ErrorKind::argument,
+                  "{}: {} {}: others of the files have {}; here it is one language at a time", verb,
+                  option.flag, printable(written(file, file.file)),
+                  only->empty() ? "no language" : "the language " + *only);
+  }
+  return only.value_or(language);
 }
 
 SetWeight parse_set_weight(const std::string& text) {

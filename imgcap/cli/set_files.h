@@ -58,6 +58,10 @@ std::vector<std::string> without_sets(const std::vector<std::string>& texts);
 // For a verb that would mix sets up. Errors: argument (a file is of one).
 void expect_no_sets(const std::string& verb, const SetOption& option, Before before = Before::set);
 
+// The language of such a verb's files; `language` is that of those that name none. Errors: those of parse_set_file,
+// argument (there are several).
+std::string only_language(const std::string& verb, const SetOption& option, const std::string& language);
+
 // SET=NUMBER, the number over 0 and at most kMostSetWeight. Errors: argument.
 struct SetWeight {
   std::string set;

@@ -55,11 +55,11 @@ void run_ptb(const Normalisation& normalisation) {
   };
   std::string line;
   for (int64_t number = 1; next_line(line, number); ++number) {
+    line = normalised(line, normalisation);
     if (line.find_first_not_of(" \t\v\f\r") == std::string::npos) {
       ++empty_lines;
       continue;
     }
-    line = normalised(line, normalisation);
     print_waiting(line);
     waiting = line;
   }

@@ -12,6 +12,7 @@
 #include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
 #include "imgcap/cli/training_sets.h"
+#include "imgcap/data/utf8.h"
 #include "imgcap/models/decoder_settings.h"
 #include "imgcap/training/new_words.h"
 #include "imgcap/training/precision.h"
@@ -74,11 +75,12 @@ bool adds_words(const Options& o) {
 
 std::string new_words_line(const std::vector<std::string>& words, int64_t min_frequency) {
   if (words.empty())
-    return tensor::format("no new words: the model has all that stand in {} captions or more\n",
+    return tensor::format("no new words: the model has all that stand there {} times or more\n",
                           min_frequency);
   constexpr size_t kShown = 8;
   std::string some;
-  for (size_t i = 0; i < std::min(words.size(), kShown); ++i) some += (i > 0 ? "," : "") + words[i];
+  for (size_t i = 0; i < std::min(words.size(), kShown); ++i)
+    some += (i > 0 ? "," : "") + printable(words[i]);
   return tensor::format("new words of the captions ({}):{}{}\n", words.size(), some,
                         words.size() > kShown ? ", ..." : "");
 }
@@ -155,6 +157,17 @@ void settle_languages(Checkpoint& info, const std::vector<TrainingSet>& sets) {
   for (const TrainingSet& set : sets) tensor::about_file("train", [&] { vocabulary.language(set.language); });
   info.text_rules = vocabulary.has_languages() ? vocabulary.rules() : std::map<std::string, TextRules>();
   info.language = sets.front().language;
+}
+
+// For the original's behaviour. The text says where the languages come from.
+void expect_no_languages(const Options& o, const Vocabulary& vocabulary) {
+  const std::string source = o.init.empty() ? o.vocabulary : model_file(o.init);
+  std::vector<std::string> codes;
+  for (const Language& language : vocabulary.languages()) codes.push_back(language.code);
+  tensor::check(!vocabulary.has_languages(), tensor::ErrorKind::argument, "train: {} knows no languages; {}",
+                kCompatFlag,
+                source.empty() ? "leave out --lang, and LANG: before files"
+                               : printable(source) + " has " + tensor::join(codes, ", "));
 }
 
 // The model, vocabulary and encoder that the run begins from.
@@ -266,8 +279,7 @@ void run(Options o, const Verb& verb, Program& program) {
   encoder.encoder->freeze();
   Checkpoint info = first_checkpoint(o, sets, encoder);
   const Vocabulary vocabulary = info.make_vocabulary();
-  tensor::check(!o.train.compat_original || !vocabulary.has_languages(), tensor::ErrorKind::argument,
-                "train: {} knows no languages; leave out --lang, and LANG: before files", kCompatFlag);
+  if (o.train.compat_original) expect_no_languages(o, vocabulary);
   FeatureRequest request{.encoder_name = o.encoder.name,
                          .cache = cache_of(o),
                          .out = o.out,

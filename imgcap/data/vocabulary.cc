@@ -222,7 +222,7 @@ const Language& Vocabulary::language(std::string_view code) const {
                                   [&](const Language& language) { return language.code == code; });
   if (found != languages_.end()) return *found;
   check(has_languages(), ErrorKind::argument,
-        "the language {} cannot be asked for: the model has one without a name", printable(code));
+        "the language {} cannot be asked for: the vocabulary is of one without a name", printable(code));
   std::vector<std::string> codes;
   for (const Language& language : languages_) codes.push_back(language.code);
   const std::string known = tensor::join(codes, ", ");

@@ -25,8 +25,8 @@ struct BeamOptions : DecodingOptions {
 // it has. What is open after max_words words fills up the list behind the finished ones.
 //
 // Errors: argument (beam < 1 or over the vocabulary, nbest < 1 or over beam, max_words < 1, length_exponent <
-// 0, a range that the vocabulary does not have, a decoder in training mode, another kind of search), shape (features of another rank), data (the decoder
-// gives NaN).
+// 0, a range that the vocabulary does not have, a decoder in training mode, another kind of search), shape
+// (features of another rank), data (the decoder gives NaN).
 std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor& features,
                                                  const BeamOptions& options = {},
                                                  const SearchWatch& watch = {});

@@ -21,6 +21,11 @@ std::vector<std::string> split(const std::string& text) {
   return words;
 }
 
+// In some languages only letters and digits make words.
+void expect_word(const std::vector<std::string>& tokens, const std::string& text) {
+  check(!tokens.empty(), ErrorKind::argument, "there is no word in \"{}\"", printable(text));
+}
+
 bool is_special(int64_t token) { return token < kSpecialTokens; }
 
 }  // namespace
@@ -65,16 +70,17 @@ void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, 
 std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary,
                                    std::string_view language) {
   const std::string words = tensor::join(split(text), " ");
+  const std::vector<std::string> tokens = tokenize(words, vocabulary.language(language).rules);
+  if (!words.empty()) expect_word(tokens, text);
   const auto can_say = [&](const std::string& word) {
     return vocabulary.contains(" " + word, language) ||
            (vocabulary.has_character_fallback(language) &&
             std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }));
   };
-  const TextRules& rules = vocabulary.language(language).rules;
-  for (const std::string& word : words.empty() ? std::vector<std::string>() : tokenize(words, rules))
+  for (const std::string& word : tokens)
     check(can_say(word), ErrorKind::argument,
-          "the model's vocabulary has no word \"{}\" and cannot spell it, so no caption begins with it",
-          printable(word));
+          "the model's vocabulary has no word \"{}\"{} and cannot spell it, so no caption begins with it",
+          printable(word), language.empty() ? "" : tensor::format(" in {}", language));
   const std::vector<int32_t> ids = vocabulary.encode(words, language);
   return {ids.begin() + 1, ids.end() - 1};  // without <sos> and <eos>
 }
@@ -82,10 +88,11 @@ std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vo
 std::vector<std::string> suppressed_words(const std::string& text, const Vocabulary& vocabulary,
                                           std::string_view language) {
   std::vector<std::string> words = split(text);
-  check(!words.empty(), ErrorKind::argument, "there is no word to suppress in \"{}\"", printable(text));
+  expect_word(words, text);
   for (std::string& word : words) {
     if (vocabulary.contains(" " + word, language)) continue;
     const std::vector<std::string> parts = tokenize(word, vocabulary.language(language).rules);
+    expect_word(parts, word);
     check(parts.size() == 1, ErrorKind::argument,
           "\"{}\" is {} words to the model ({}); name the one that is to be suppressed", printable(word),
           parts.size(), printable(tensor::join(parts, ", ")));

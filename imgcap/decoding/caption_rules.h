@@ -34,8 +34,8 @@ struct CaptionRules {
 void validate(const CaptionRules& rules, int64_t vocabulary, int64_t max_words, const char* op);
 
 // CaptionRules::prefix from text as captions have it: white space only parts words, letters become small.
-// Without a word: no prefix. `language`: its code, where the vocabulary has several. Errors: argument (a word that
-// the language's words neither have nor can spell, a language that the vocabulary lacks).
+// Blank text: no prefix. `language`: its code, where the vocabulary has several. Errors: argument (other text without
+// a word, a word that the language's words neither have nor can spell, a language that the vocabulary lacks).
 std::vector<int64_t> prefix_tokens(const std::string& text, const Vocabulary& vocabulary,
                                    std::string_view language = {});
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "imgcap/decoding/search_steps.h"
 #include "tensor/error.h"
 
 namespace imgcap {
@@ -9,17 +10,6 @@ namespace {
 
 using tensor::check;
 using tensor::ErrorKind;
-
-Tensor rows_of(const Tensor& features, const std::vector<size_t>& which) {
-  if (which.size() == static_cast<size_t>(features.size(0))) return features;
-  Tensor rows = Tensor::empty({static_cast<int64_t>(which.size()), features.size(1), features.size(2)},
-                              features.dtype(), features.device());
-  for (size_t i = 0; i < which.size(); ++i) {
-    const auto to = static_cast<int64_t>(i), from = static_cast<int64_t>(which[i]);
-    rows.slice(0, to, to + 1).copy_(features.slice(0, from, from + 1));
-  }
-  return rows;
-}
 
 // The requests `which`, all of one search.
 std::vector<std::vector<Hypothesis>> find_equals(Decoder& decoder, const Tensor& features,
@@ -74,7 +64,10 @@ std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tenso
       found[i] = true;
       equals.push_back(i);
     }
-    auto lists = find_equals(decoder, rows_of(features, equals), requests, equals);
+    const bool all = equals.size() == requests.size();
+    auto lists =
+        find_equals(decoder, all ? features : internal::rows_of(features, {equals.begin(), equals.end()}),
+                    requests, equals);
     for (size_t i = 0; i < equals.size(); ++i) captions[equals[i]] = std::move(lists[i]);
   }
   return captions;

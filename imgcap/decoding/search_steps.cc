@@ -52,6 +52,13 @@ void expect_decodable(const Decoder& decoder, const Tensor& features, const Deco
   validate(options.rules, decoder.config().vocabulary, options.max_words, op);
 }
 
+Tensor rows_of(const Tensor& features, const std::vector<int64_t>& which) {
+  Tensor rows = Tensor::empty({std::ssize(which), features.size(1), features.size(2)}, features.dtype(),
+                              features.device());
+  for (int64_t to = 0; const int64_t from : which) rows.select(0, to++).copy_(features.select(0, from));
+  return rows;
+}
+
 int64_t step_limit(const DecodingOptions& options) { return options.max_words + 1; }
 
 double score_of(double log_probability, int64_t length, const DecodingOptions& options) {

@@ -23,6 +23,9 @@ void expect_beam(const BeamOptions& options, int64_t vocabulary, const char* op)
 void expect_decodable(const Decoder& decoder, const Tensor& features, const DecodingOptions& options,
                       const char* op);
 
+// Rows of features (m, p, d), in the order of `which`.
+Tensor rows_of(const Tensor& features, const std::vector<int64_t>& which);
+
 // The most tokens that a hypothesis can have, <eos> included.
 int64_t step_limit(const DecodingOptions& options);
 

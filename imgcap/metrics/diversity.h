@@ -22,8 +22,8 @@ struct Diversity {
   int64_t training = 0;               // those captions
 };
 
-// Words are what the scores' are: Scores::tokenizer and normalisation. `training` may be null: captions that the model was trained on, in
-// the form of the candidates. Errors: argument (there are no candidates).
+// Words are what the scores' are: Scores::tokenizer and normalisation. `training` may be null: captions that the model
+// was trained on, in the form of the candidates. Errors: argument (there are no candidates).
 Diversity diversity(const Candidates& candidates, const std::string& tokenizer,
                     const std::vector<std::string>* training = nullptr,
                     const Normalisation& normalisation = {});

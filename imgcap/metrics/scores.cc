@@ -148,8 +148,9 @@ std::string words_text(const Scores& scores) {
                       : scores.tokenizer == "unicode"        ? "unicode words"
                       : scores.tokenizer == Scores::kSeveral ? "each set's own words"
                                                              : "words as they are, split at white space";
-  const std::string what = describe(scores.normalisation);
-  return what.empty() ? words : tensor::format("{} (normalised: {})", words, what);
+  const std::string what = scores.several_normalisations ? Scores::kSeveral : describe(scores.normalisation);
+  const bool said = what.empty() || (scores.several_normalisations && scores.tokenizer == Scores::kSeveral);
+  return said ? words : tensor::format("{} (normalised: {})", words, what);
 }
 
 }  // namespace
@@ -205,10 +206,8 @@ Scores mean_of(std::span<const Scores> sets) {
     tensor::check(s.protocol == mean.protocol, tensor::ErrorKind::argument,
                   "scores: those of the {} protocol and of the {} protocol have no mean", mean.protocol,
                   s.protocol);
-    if (s.tokenizer != mean.tokenizer || s.normalisation != mean.normalisation) {
-      mean.tokenizer = Scores::kSeveral;
-      mean.normalisation = {};
-    }
+    if (s.tokenizer != mean.tokenizer) mean.tokenizer = Scores::kSeveral;
+    if (s.several_normalisations || s.normalisation != mean.normalisation) mean.several_normalisations = true;
     mean.images += s.images;
     for (size_t n = 0; n < s.bleu.size(); ++n) mean.bleu[n] += s.bleu[n];
     mean.rouge_l += s.rouge_l;
@@ -217,6 +216,7 @@ Scores mean_of(std::span<const Scores> sets) {
     mean.references_max = std::max(mean.references_max, s.references_max);
     if (std::find(splits.begin(), splits.end(), s.split) == splits.end()) splits.push_back(s.split);
   }
+  if (mean.several_normalisations) mean.normalisation = {};
   const auto count = static_cast<double>(sets.size());
   for (double& bleu : mean.bleu) bleu /= count;
   mean.rouge_l /= count;
@@ -254,7 +254,7 @@ tensor::io::Json to_json(const Scores& scores) {
   json["protocol"] = scores.protocol;
   json["tokenizer"] = scores.tokenizer;
   const std::string what = describe(scores.normalisation);
-  json["normalisation"] = what.empty() ? "none" : what;
+  json["normalisation"] = scores.several_normalisations ? Scores::kSeveral : what.empty() ? "none" : what;
   if (scores.references_min == scores.references_max)
     json["references"] = scores.references_max;
   else

@@ -70,7 +70,8 @@ struct Scores {
   std::string protocol;  // its name
   std::string
       tokenizer;  // "ptb", "none" (lower-cased), "unicode" or "as-is"; kSeveral of a mean over different words
-  Normalisation normalisation;
+  Normalisation normalisation;          // nothing where there are several
+  bool several_normalisations = false;  // of a mean
   std::string split;
   int64_t references_min = 0;  // of an image
   int64_t references_max = 0;
@@ -119,8 +120,9 @@ struct ScoreRow {
 // each kind of score in it. Lines end in '\n'.
 std::string score_table(std::span<const ScoreRow> rows);
 
-// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "normalisation" ("none", or
-// what describe() says), "references", "split"}; references is a number, or [fewest, most] where images differ.
+// {"images", "BLEU-1".."BLEU-4", "ROUGE-L", "CIDEr", "protocol", "tokenizer", "normalisation" ("none",
+// kSeveral or what describe() says), "references", "split"}; references is a number, or [fewest, most] where
+// images differ.
 tensor::io::Json to_json(const Scores& scores);
 
 }  // namespace imgcap

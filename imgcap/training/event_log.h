@@ -19,8 +19,9 @@ inline std::string of_set(const char* name, const std::string& set) { return std
 }  // namespace scalar_names
 
 // Adds training losses and validations (loss, BLEU-4 and CIDEr, all three); other scalars are passed over,
-// and so are values that are not finite. The CIDEr of sets counts where it stands before the mean. A validation counts as of the training step before it in the file:
-// the original numbers its validations by epoch. A data error when a step is over kMostTrainingSteps.
+// and so are values that are not finite. The CIDEr of sets counts where it stands before the mean. A validation
+// counts as of the training step before it in the file: the original numbers its validations by epoch. A data error
+// when a step is over kMostTrainingSteps.
 void add_events(const tensor::io::EventLog& events, const std::string& name, TrainingLog& log);
 
 }  // namespace imgcap

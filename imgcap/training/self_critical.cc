@@ -7,6 +7,7 @@
 
 #include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/sampling.h"
+#include "imgcap/decoding/search_steps.h"
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 
@@ -22,14 +23,6 @@ std::vector<std::vector<std::string>> reference_texts(const Dataset& data) {
       texts.push_back(tensor::join(std::span(ids).subspan(1), " "));
   }
   return all;
-}
-
-// Rows of features (n, p, d), in that order.
-Tensor rows_of(const Tensor& features, const std::vector<int64_t>& which) {
-  Tensor rows = Tensor::empty({std::ssize(which), features.size(1), features.size(2)}, features.dtype());
-  for (size_t i = 0; i < which.size(); ++i)
-    rows.select(0, static_cast<int64_t>(i)).copy_(features.select(0, which[i]));
-  return rows;
 }
 
 }  // namespace
@@ -79,7 +72,7 @@ std::vector<std::vector<Hypothesis>> SelfCritical::draw_captions(Decoder& decode
     for (size_t i = first; i < photos.size(); ++i)
       if (training_.language_of(photos[i]).range == options.range) which.push_back(static_cast<int64_t>(i));
     const bool all = which.size() == photos.size();
-    auto captions = sample(decoder, all ? features : rows_of(features, which), options, generator);
+    auto captions = sample(decoder, all ? features : internal::rows_of(features, which), options, generator);
     for (size_t i = 0; i < which.size(); ++i) {
       drawn[static_cast<size_t>(which[i])] = std::move(captions[i]);
       done[static_cast<size_t>(which[i])] = true;

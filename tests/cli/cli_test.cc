@@ -76,8 +76,7 @@ TEST_CASE("--help says what an option takes, and its default") {
                            {"--no-repeat-ngram", "0"},
                            {"--min-words", "0"}};
   Defaults eval = search, report = search, caption = search;
-  eval.insert(
-      {{"--protocol", "standard"}, {"--compat", "none"}, {"--precision", "f32"}, {"--normalise", "none"}});
+  eval.insert({{"--protocol", "standard"}, {"--compat", "none"}, {"--precision", "f32"}});
   report.insert({{"--photos", "12"}, {"--title", "What"}});  // the captioners say
   caption.insert({{"--model", "attention"},
                   {"--nbest", "1"},

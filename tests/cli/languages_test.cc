@@ -160,6 +160,7 @@ TEST_CASE(
   CAPTURE(scored.err);
   const Json scores = read_json(scored.out);
   CHECK(scores.at("tokenizer") == "each set's own");
+  CHECK(scores.at("normalisation") == "each set's own");
   const Json &en = scores.at("sets").at("photos"), &ar = scores.at("sets").at("photos_ar");
   CHECK(en.at("language") == "en");
   CHECK(en.at("tokenizer") == "ptb");
@@ -185,7 +186,13 @@ TEST_CASE(
     return of_set.at("tokenizer").as_text() + ", " + of_set.at("normalisation").as_text();
   };
   CHECK(words_of({"--normalise-ya"}) == "unicode, ya");
+  CHECK(words_of({"--normalise-ya=false"}) == "unicode, alef, ta marbuta, tatweel, diacritics");
+  CHECK(words_of({"--normalise", "none"}) == "unicode, none");
+  CHECK(words_of({"--normalise", "arabic", "--remove-tatweel=false"}) ==
+        "unicode, alef, ya, ta marbuta, diacritics");
   CHECK(words_of({"--tokenizer", "none"}) == "none, none");
+  CHECK(words_of({"--tokenizer", "unicode"}) == "unicode, alef, ya, ta marbuta, tatweel, diacritics");
+  CHECK(words_of({"--tokenizer", "unicode", "--normalise-ya"}) == "unicode, ya");
   check_refused(arabic_alone({"--captions", "fr:" + (data.folder / "arabic.csv")}),
                 "eval: the model does not have the language fr; it has en, ar");
 
@@ -206,6 +213,10 @@ TEST_CASE(
            data.folder / "features.safetensors", "--out", data.folder / "page.html"});
   CAPTURE(report.err);
   REQUIRE(report.code == 0);
+  check_refused(run({"report", "--model", model, "--images", data.photos, "--captions",
+                     "en:" + (data.folder / "english.csv"), "ar:" + (data.folder / "arabic.csv"), "--out",
+                     data.folder / "none.html"}),
+                "arabic.csv: others of the files have the language en; here it is one language at a time");
   const std::string page = data.text_in("page.html");
   CHECK(has(page, lines[1].at("caption").as_text()));
   CHECK(has(page, "unicode words"));
@@ -250,6 +261,13 @@ TEST_CASE("train: which language captions have is said once and clearly") {
                   "--features", data.folder / "features.safetensors", "--captions", "en:" + english},
                  joined(alone, init))),
       "train: the model does not have the language en; it has ar");
+  // Who goes on from a model of languages has named none.
+  check_refused(
+      run(joined(
+          {"train", "--images", data.photos, "--batch", "2", "--out", data.folder / "third", "--features",
+           data.folder / "features.safetensors", "--captions", arabic, "--compat", "original"},
+          joined(alone, init))),
+      "train: --compat original knows no languages; " + data.folder / "one/last.safetensors" + " has ar");
 }
 
 TEST_CASE("vocab build: a section for each language") {
@@ -298,11 +316,15 @@ TEST_CASE("caption: a language that the model lacks is refused with those that i
   for (const char* language : {"en", "all"})
     check_refused(caption(plain, {"--lang", language}),
                   std::string("caption: the language ") + language +
-                      " cannot be asked for: the model has one without a name");
+                      " cannot be asked for: the vocabulary is of one without a name");
   check_refused(caption(file, {"--lang", "all", "--format", "csv"}),
                 "caption: --format csv has one caption for each photo; ask for one language by --lang");
   check_refused(caption(file, {"--compat", "original"}), "caption: the original program knows no languages");
-  check_refused(caption(file, {"--lang", "ar", "--prefix", "bear"}), "no word \"bear\"");
+  check_refused(caption(file, {"--lang", "all", "--prefix", "bear"}),
+                "caption: --prefix: the model's vocabulary has no word \"bear\" in ar and cannot spell it");
+  for (const char* option : {"--prefix", "--suppress"})
+    check_refused(caption(file, {"--lang", "ar", option, "!!!"}),
+                  std::string("caption: ") + option + ": there is no word in \"!!!\"");
   CHECK(has(caption(file, {"--lang", "ar", "--prefix", "دُب"}).out, ": دب"));
   CHECK(has(caption(file, {"--prefix", "Bear"}).out, ": bear"));
   const Result suppressed = caption(file, {"--lang", "ar", "--suppress", "bear دب"});

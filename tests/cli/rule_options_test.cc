@@ -168,7 +168,7 @@ TEST_CASE("rules that a model cannot keep are refused before any work, in a sent
   refused({"--prefix", "a zebra"},
           "--prefix: the model's vocabulary has no word \"zebra\" and cannot spell it, so no caption begins");
   refused({"--suppress", "bear t-shirt"}, "--suppress: \"t-shirt\" is 3 words to the model (t, -, shirt)");
-  refused({"--suppress", ""}, "--suppress: there is no word to suppress in \"\"");
+  refused({"--suppress", ""}, "--suppress: there is no word in \"\"");
   refused({"--min-words", "7", "--max-words", "6"}, "at least 7 words are asked for and at most 6");
   refused({"--prefix", "a bear a", "--max-words", "2"}, "the prefix has 3 tokens; a caption has at most 2");
   refused({"--prefix", "a bear", "--suppress", "bear"}, "the prefix has a word that no caption may have");

@@ -105,11 +105,30 @@ TEST_CASE("a set has one language, its own or the run's") {
       refusal({"a=x", "b=ar:y"}) ==
       "train: the set b has the language ar, and a names none: write --captions a=LANG:FILE, or --lang LANG for "
       "all that name none");
+  CHECK(refusal({"en:x", "b=ar:y"}) ==
+        "train: --captions en:x: of which set? Others have one: write SET=en:x");
   CHECK(refusal({"en:x", "ar:y"}) ==
         "train: --captions ar:y: a set has one language, and others of its files have en: write SET=ar:y");
   CHECK(
       refusal({"a=x", "a=ar:y"}) ==
       "train: --captions a=ar:y: a set has one language, and others of its files have none: write SET=ar:y");
+}
+
+TEST_CASE("files without sets are of one language") {
+  const auto only = [](const std::vector<std::string>& texts, const std::string& language = "") {
+    return only_language("report", {"--captions", texts}, language);
+  };
+  CHECK(only({"ar:x", "ar:y"}) == "ar");
+  CHECK(only({"x", "y"}).empty());
+  CHECK(only({"x", "en:y"}, "en") == "en");
+  const auto refusal = [&](const std::vector<std::string>& texts) {
+    return tests::refused([&] { only(texts); }, tensor::ErrorKind::argument);
+  };
+  CHECK(
+      refusal({"en:x", "ar:y"}) ==
+      "report: --captions ar:y: others of the files have the language en; here it is one language at a time");
+  CHECK(refusal({"x", "ar:y"}) ==
+        "report: --captions ar:y: others of the files have no language; here it is one language at a time");
 }
 
 TEST_CASE("a set's name has 64 characters at most, as files are called by it") {

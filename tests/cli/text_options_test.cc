@@ -58,6 +58,9 @@ TEST_CASE("tokenize: each normalisation by its flag, all together, and all but o
   CHECK(read_json(run({"tokenize", "--normalise-ya"}, "على\n").out) == Json(std::vector<std::string>{"علي"}));
   CHECK(read_json(run({"tokenize", "--rules", "ptb", "--normalise-ya"}, "على\n").out) ==
         Json(std::vector<std::string>{"علي"}));
+  // A line of what is removed is empty: the one behind it decides about the P.
+  CHECK(run({"tokenize", "--rules", "ptb", "--remove-tatweel"}, "the letter P.\nـــ\nA man\n").out ==
+        run({"tokenize", "--rules", "ptb"}, "the letter P.\n\nA man\n").out);
   CHECK(run({"tokenize", "--rules", "unicode"}, "A man, 2 DOGS.\n\n").out ==
         "[\"a\",\"man\",\"2\",\"dogs\"]\n[]\n");
   check_refused(run({"tokenize", "--normalise", "latin"}), "latin not in {none,arabic}");

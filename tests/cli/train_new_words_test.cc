@@ -73,7 +73,7 @@ TEST_CASE("train --init attention: on from the box, with the captions' new words
     CHECK(tokens("none") == known);
     const Result rare = begin("rare", {"--init", model, "--steps", "1"});
     CHECK(rare.code == 0);
-    CHECK(has(rare.out, "no new words: the model has all that stand in 5 captions or more\n"));
+    CHECK(has(rare.out, "no new words: the model has all that stand there 5 times or more\n"));
   }
   SUBCASE("what does not go together") {
     check_refused(begin("bad", {"--no-new-words"}), "--no-new-words");

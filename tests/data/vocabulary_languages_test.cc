@@ -130,6 +130,6 @@ TEST_CASE("a language that is not there is refused with those that are") {
   const Vocabulary both = Vocabulary::of_languages(kBoth, kWords), plain(with_specials({" a"}));
   CHECK(why(both, "fr") == "the model does not have the language fr; it has en, ar");
   CHECK(why(both, "") == "no language is named; the model has en, ar");
-  CHECK(why(plain, "en") == "the language en cannot be asked for: the model has one without a name");
+  CHECK(why(plain, "en") == "the language en cannot be asked for: the vocabulary is of one without a name");
   CHECK(why(plain, "") == "nothing");
 }

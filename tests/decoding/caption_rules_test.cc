@@ -500,8 +500,8 @@ TEST_CASE("words to suppress from text: as captions have them, one by one") {
     }
     return "";
   };
-  CHECK(refused("") == "there is no word to suppress in \"\"");
-  CHECK(refused(" ") == "there is no word to suppress in \" \"");
+  CHECK(refused("") == "there is no word in \"\"");
+  CHECK(refused(" ") == "there is no word in \" \"");
   CHECK(refused("man T-Shirt") ==
         "\"T-Shirt\" is 3 words to the model (t, -, shirt); name the one that is to be suppressed");
   CHECK(refused("<eos>").find("3 words") != std::string::npos);

@@ -119,15 +119,28 @@ TEST_CASE("scores: several data sets have means in which each counts alike") {
   CHECK(mean_of(std::vector{scores, other, scores}).split == "val.txt, others.txt");
   CHECK(to_json(mean_of(std::vector{scores})) == to_json(scores));
   // Of other words the mean is that of the numbers, and says so.
-  for (const char* tokenizer : {"none", "ptb"}) {
+  for (const char* tokenizer : {"none", "unicode"}) {
     other.tokenizer = tokenizer;
     other.normalisation.ya = true;
     const Scores mixed = mean_of(std::vector{other, scores, other});
     CHECK(mixed.cider == doctest::Approx((2 * other.cider + scores.cider) / 3));
     CHECK(mixed.tokenizer == "each set's own");
     CHECK_FALSE(mixed.normalisation.any());
+    CHECK(to_json(mixed).at("normalisation") == "each set's own");
     CHECK(describe(mixed).find(", each set's own words, standard protocol") != std::string::npos);
   }
+  other.tokenizer = scores.tokenizer;
+  for (const auto& sets :
+       {std::vector{scores, other}, {other, scores}, {mean_of(std::vector{scores, other}), scores}}) {
+    const Scores mixed = mean_of(sets);
+    CHECK(mixed.tokenizer == "ptb");
+    CHECK(to_json(mixed).at("normalisation") == "each set's own");
+    CHECK(describe(mixed).find(", Treebank words (PTBTokenizer) (normalised: each set's own), ") !=
+          std::string::npos);
+  }
+  Scores third = other;
+  third.tokenizer = "unicode";
+  CHECK(to_json(mean_of(std::vector{other, third})).at("normalisation") == "ya");
   other.protocol = "original";
   CHECK_THROWS_WITH_AS(mean_of(std::vector{scores, other}),
                        "scores: those of the standard protocol and of the original protocol have no mean",
