@@ -32,7 +32,6 @@ struct Options {
   RuleOptions rules;
 };
 
-// Found out now, not after minutes of work.
 std::string now() {
   const std::time_t time = std::time(nullptr);
   std::tm parts{};
