@@ -11,6 +11,7 @@ and imgcap_torch.py; torch_layers.py is beside this script.
   scripts/compare_torch.py --only train-attention --torch-program torch_baselines.py [--python PYTHON] [--json]
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -148,23 +149,40 @@ def find_program(name, given):
     return beside
 
 
+@contextlib.contextmanager
+def signals_wait():
+    """What ends the script comes when the block is over: a program that was started must be known to be stopped."""
+    came = []
+    handlers = {number: signal.signal(number, lambda received, _: came.append(received))
+                for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            os.kill(os.getpid(), came[0])
+
+
 def run(command, environment=None):
     """What it printed, the seconds from start to end, and its peak memory in MiB."""
     start = time.perf_counter()
+    process = None
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   text=True, errors="replace", env={**os.environ, **(environment or {})},
-                                   start_new_session=True)  # so that what it started ends with it
-    except OSError as error:
-        raise Error(f"{command[0]}: cannot be started: {error.strerror}") from None
-    try:
+        with signals_wait():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       text=True, errors="replace", env={**os.environ, **(environment or {})},
+                                       start_new_session=True)  # so that what it started ends with it
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+    except OSError as error:
+        raise Error(f"{command[0]}: cannot be started: {error.strerror}") from None
     finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.stdout.close()
+        if process is not None:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.stdout.close()
     if process.returncode != 0:
         how = "exit code" if process.returncode > 0 else "signal"
         raise Error(f"'{' '.join(command)}' ended with {how} {abs(process.returncode)}")

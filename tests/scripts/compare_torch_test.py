@@ -241,3 +241,18 @@ sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait
     while runs(child.read_text().strip()):
         assert time.monotonic() < until, "its child goes on"
         time.sleep(0.01)
+
+# So does who stops it in the moment when a program has been started: here the program itself, first of all.
+for sent, code in (("INT", 130), ("TERM", 143)) * 5:
+    child.unlink(missing_ok=True)
+    slow = write("slow", f"""#!/bin/sh
+[ "$1" = --version ] && exit
+echo $$ > {child}; kill -{sent} $PPID; exec sleep 600
+""")
+    script = subprocess.Popen([sys.executable, SCRIPT, "--imgcap", slow, "--python", python, "--torch-program", str(program),
+                               "--only", "resnet50-b1"], stderr=subprocess.PIPE, text=True)
+    assert script.wait(60) == code, sent
+    pid, until = child.read_text().strip(), time.monotonic() + 60
+    while runs(pid):
+        assert time.monotonic() < until, "the program goes on"
+        time.sleep(0.01)
