@@ -104,7 +104,8 @@ class Engine {
     if (is_accumulator && capturing_) return {};  // grad() leaves the leaves' own gradients alone
     const Scope scope(node.scope_path());
     for (Observer* o = internal::observers; o != nullptr; o = o->next()) o->backward_begins(node);
-    node.begin_pass(!retain_graph_);
+    // A leaf's node has saved nothing, and graphs of several threads share it.
+    if (!is_accumulator) node.begin_pass(!retain_graph_);
     Variables results = node.apply(gradients);
     for (Observer* o = internal::observers; o != nullptr; o = o->next())
       o->backward_ended(node, gradients, results);
