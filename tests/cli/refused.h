@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "tensor/error.h"
 #include "tests/cli/program.h"
+#include "tests/refused.h"
 
 namespace tests {
 
@@ -15,19 +15,6 @@ inline void check_refused(const Result& result, const std::string& why) {
   CAPTURE(result.err);
   CHECK(result.code == 2);
   CHECK(has(result.err, why));
-}
-
-// The sentence with which a part of the program refuses, by an error of this kind.
-template <class F>
-std::string refused(F&& f, tensor::ErrorKind kind) {
-  try {
-    f();
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  FAIL("it is taken");
-  return "";
 }
 
 }  // namespace tests

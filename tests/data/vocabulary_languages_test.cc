@@ -6,7 +6,9 @@
 #include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
 #include "tensor/format.h"
+#include "tests/refused.h"
 
+using tests::refused;
 using namespace imgcap;
 using Ids = std::vector<int32_t>;
 using Tokens = std::vector<std::string>;
@@ -24,25 +26,15 @@ Tokens with_specials(Tokens tokens) {
   return tokens;
 }
 
-std::string refused(tensor::ErrorKind kind, const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  return "nothing";
-}
-
 std::string fault_of(const Tokens& tokens, const std::map<std::string, TextRules>& rules = {}) {
-  const std::string why = refused(tensor::ErrorKind::data, [&] { Vocabulary(with_specials(tokens), rules); });
+  const std::string why = refused([&] { Vocabulary(with_specials(tokens), rules); }, tensor::ErrorKind::data);
   if (!rules.empty()) return why;
   // A file says the same, with the line.
   std::string lines;
   for (const std::string& token : with_specials(tokens)) lines += "\"" + token + "\"\n";
   const std::string of_file =
-      refused(tensor::ErrorKind::data, [&] { Vocabulary::from_jsonl(lines, "v.jsonl"); });
-  CHECK((of_file == "nothing") == (why == "nothing"));
+      refused([&] { Vocabulary::from_jsonl(lines, "v.jsonl"); }, tensor::ErrorKind::data);
+  CHECK((of_file == "taken") == (why == "taken"));
   return why;
 }
 
@@ -101,7 +93,7 @@ TEST_CASE("the list of tokens says which languages there are") {
 }
 
 TEST_CASE("a list of languages that is none is refused") {
-  CHECK(fault_of({"<en>", " a", "<ar>", " a"}) == "nothing");
+  CHECK(fault_of({"<en>", " a", "<ar>", " a"}) == "taken");
   CHECK(fault_of({"<en>", " a", "<ar>", " b", "<en>"}) == "vocabulary: a second section of the language en");
   CHECK(fault_of({"<en>", " a", "<ar>", " a", " a"}) == "vocabulary: token 8 is the same as token 7: \" a\"");
   for (const char* token : {"<>", "<e>", "<EN>", "<eng>", "<e1>", "<pad>", "<sos>"})
@@ -113,7 +105,7 @@ TEST_CASE("a list of languages that is none is refused") {
         "vocabulary: rules of the language \"ar\", which it does not have");
   CHECK(fault_of({" a"}, {{"en", {}}}).ends_with("which it does not have"));
   const auto built = [](const std::vector<LanguageCaptions>& from) {
-    return refused(tensor::ErrorKind::data, [&] { Vocabulary::of_languages(from, kWords); });
+    return refused([&] { Vocabulary::of_languages(from, kWords); }, tensor::ErrorKind::data);
   };
   CHECK(built({{"en", {}, {"a"}}, {"", {}, {"b"}}}) ==
         "vocabulary: \"\" is no language; it has two letters a-z");
@@ -125,11 +117,11 @@ TEST_CASE("a list of languages that is none is refused") {
 
 TEST_CASE("a language that is not there is refused with those that are") {
   const auto why = [](const Vocabulary& v, const char* code) {
-    return refused(tensor::ErrorKind::argument, [&] { v.encode("a", code); });
+    return refused([&] { v.encode("a", code); }, tensor::ErrorKind::argument);
   };
   const Vocabulary both = Vocabulary::of_languages(kBoth, kWords), plain(with_specials({" a"}));
   CHECK(why(both, "fr") == "the model does not have the language fr; it has en, ar");
   CHECK(why(both, "") == "no language is named; the model has en, ar");
   CHECK(why(plain, "en") == "the language en cannot be asked for: the vocabulary is of one without a name");
-  CHECK(why(plain, "") == "nothing");
+  CHECK(why(plain, "") == "taken");
 }

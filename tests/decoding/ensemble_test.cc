@@ -10,6 +10,7 @@
 #include "imgcap/models/frozen_decoder.h"
 #include "small_decoder.h"
 #include "tensor/error.h"
+#include "tests/refused.h"
 #include "toy_decoder.h"
 
 using namespace tests;
@@ -79,16 +80,6 @@ BeamOptions beam_of(int64_t beam, int64_t nbest) {
   options.max_words = 8;
   options.attention = true;
   return options;
-}
-
-std::string refused(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == tensor::ErrorKind::argument);
-    return error.what();
-  }
-  return "taken";
 }
 
 }  // namespace

@@ -9,9 +9,11 @@
 #include "tensor/io/atomic_file.h"
 #include "tests/data_dir.h"
 #include "tests/json.h"
+#include "tests/refused.h"
 
 using namespace imgcap;
 using tensor::io::Json;
+using tests::refused;
 
 namespace {
 
@@ -37,16 +39,6 @@ std::vector<Prediction> predictions(const std::vector<double>& p, const std::vec
   std::vector<Prediction> all;
   for (size_t i = 0; i < p.size(); ++i) all.push_back({p[i], happened[i]});
   return all;
-}
-
-std::string refused(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == tensor::ErrorKind::argument);
-    return error.what();
-  }
-  return "taken";
 }
 
 }  // namespace

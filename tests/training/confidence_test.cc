@@ -11,10 +11,12 @@
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tests/folder.h"
+#include "tests/refused.h"
 #include "tests/training/toy.h"
 
 using namespace imgcap;
 using tensor::io::Json;
+using tests::refused;
 
 namespace {
 
@@ -38,16 +40,6 @@ double p_of(const Confidence& c, const JudgedCaption& caption) {
   for (size_t j = 0; j < 3; ++j)
     z += c.model.weights[j] * (caption.features[j] - c.model.means[j]) / c.model.scales[j];
   return 1 / (1 + std::exp(-z));
-}
-
-std::string refused(const std::function<void()>& f, tensor::ErrorKind kind) {
-  try {
-    f();
-  } catch (const tensor::Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  return "taken";
 }
 
 std::unique_ptr<Decoder> decoder_of(const Toy& toy) {
