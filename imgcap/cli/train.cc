@@ -121,15 +121,29 @@ std::vector<LanguageCaptions> captions_of(const Options& o, const std::vector<Tr
   return texts_of(sets, behaviours_of(o.train).words_of_both_parts);
 }
 
-// The model of --init as this run begins with it. Sets without a language get its own.
-Checkpoint initial_model(const Options& o, std::vector<TrainingSet>& sets) {
+// The model of --init.
+Checkpoint read_initial(const Options& o) {
   const std::string file = model_file(o.init);
   Checkpoint info = load_checkpoint(file);
   tensor::check(info.encoder == o.encoder.name, tensor::ErrorKind::data,
                 "{}: it was trained with {}, not with {}", file, info.encoder, o.encoder.name);
-  tensor::check(info.encoder_weights.empty(), tensor::ErrorKind::data,
-                "{}: it has an encoder of its own (--finetune); such a model cannot begin another run", file);
+  tensor::check(info.encoder_weights.empty() || o.encoder.weights.empty(), tensor::ErrorKind::argument,
+                "{}: it has the weights of its encoder, which was trained with it; leave out --weights",
+                file);
   tensor::about_file(file, [&] { info.make_decoder(); });  // whether its weights are whole
+  return info;
+}
+
+// The run's encoder: the one that the model of --init was trained along with, or that of --encoder and --weights.
+LoadedEncoder load_run_encoder(const Options& o, const Checkpoint* initial) {
+  if (initial == nullptr || initial->encoder_weights.empty()) return o.encoder.load();
+  LoadedEncoder own = load_encoder(initial->encoder, initial->encoder_weights, model_file(o.init));
+  own.preprocessing = initial->preprocessing;
+  return own;
+}
+
+// The model of --init as this run begins with it. Sets without a language get its own.
+Checkpoint begin_from(Checkpoint info, const Options& o, std::vector<TrainingSet>& sets) {
   info.training.clear();
   info.training_tensors.clear();
   info.confidence.clear();  // of the captions that it wrote
@@ -171,10 +185,11 @@ void expect_no_languages(const Options& o, const Vocabulary& vocabulary) {
 }
 
 // The model, vocabulary and encoder that the run begins from.
-Checkpoint first_checkpoint(const Options& o, std::vector<TrainingSet>& sets, const LoadedEncoder& encoder) {
+Checkpoint first_checkpoint(const Options& o, std::vector<TrainingSet>& sets, const LoadedEncoder& encoder,
+                            const Checkpoint* initial) {
   Checkpoint info;
-  if (!o.init.empty()) {
-    info = initial_model(o, sets);
+  if (initial != nullptr) {
+    info = begin_from(*initial, o, sets);
   } else if (!o.vocabulary.empty()) {
     info.vocabulary = Vocabulary::load(o.vocabulary).tokens();
   } else {
@@ -229,7 +244,19 @@ void settle(Options& o, const Verb& verb) {
   tensor::check(!verb.given("--min-frequency") || o.init.empty() || adds_words(o),
                 tensor::ErrorKind::argument,
                 "train: no words are added to the model of --init; leave out --min-frequency");
-  o.encoder.file();
+}
+
+// What of the encoder's work on each photo is kept: the features, or what the stages take that are trained, or, where
+// that is too much to keep, nothing (finetune.h).
+int kept_before_stages(const Options& o, const LoadedEncoder& encoder) {
+  const auto stages = static_cast<int>(o.train.finetune);
+  if (stages == 0 || keeps_stage_inputs(encoder, stages)) return stages;
+  tensor::check(
+      o.train.augment == Augmentation::Kind::none, tensor::ErrorKind::argument,
+      "train: --augment does not go with --finetune {} of {}: what those stages take is too large to be "
+      "kept for every changed photo",
+      stages, encoder.encoder->name());
+  return 0;
 }
 
 void tell_sizes(Trainer& trainer, DecoderKind kind, const Dataset& training, const Dataset& validation,
@@ -265,6 +292,9 @@ int tell_end(const Trainer& trainer, Trainer::End end, const std::string& folder
 void run(Options o, const Verb& verb, Program& program) {
   o.train.seed = program.seed;
   settle(o, verb);
+  const std::optional<Checkpoint> begins = o.init.empty() ? std::nullopt : std::optional(read_initial(o));
+  const Checkpoint* const initial = begins ? &*begins : nullptr;
+  if (initial == nullptr || initial->encoder_weights.empty()) o.encoder.file();
   RunFolder folder(o.out, o.resume);
   std::optional<WritableFolder> events_folder;
   if (!o.tensorboard.empty()) events_folder.emplace(o.tensorboard);
@@ -274,10 +304,10 @@ void run(Options o, const Verb& verb, Program& program) {
   tensor::check(o.train.batch_photos <= static_cast<int64_t>(train_photos.size()),
                 tensor::ErrorKind::argument, "train: a batch of {} photos, but there are {} to train on",
                 o.train.batch_photos, train_photos.size());
-  LoadedEncoder encoder = o.encoder.load();
+  LoadedEncoder encoder = load_run_encoder(o, initial);
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
-  Checkpoint info = first_checkpoint(o, sets, encoder);
+  Checkpoint info = first_checkpoint(o, sets, encoder, initial);
   const Vocabulary vocabulary = info.make_vocabulary();
   if (o.train.compat_original) expect_no_languages(o, vocabulary);
   FeatureRequest request{.encoder_name = o.encoder.name,
@@ -286,7 +316,8 @@ void run(Options o, const Verb& verb, Program& program) {
                          .images = o.images,
                          .train = train_photos,
                          .val = photos_of(sets, Part::validation),
-                         .views = training_views(o.train.augment, o.train.augment_views, program.seed)};
+                         .views = training_views(o.train.augment, o.train.augment_views, program.seed),
+                         .left_out_stages = kept_before_stages(o, encoder)};
   request.change_validation = behaviours_of(o.train).change_validation;
   request.batch_statistics = o.encoder_mode == EncoderMode::train;
   const TrainingFeatures features = load_training_features(encoder, request);
@@ -301,7 +332,9 @@ void run(Options o, const Verb& verb, Program& program) {
   std::optional<TrainedEncoder> trained;
   if (o.train.finetune > 0)
     trained.emplace(encoder, source.emplace(open_images(o.images)), static_cast<int>(o.train.finetune));
-  Trainer trainer(info, features.plain, training, validation, o.train, o.out, features.views(),
+  const bool from_photos = trained && request.left_out_stages == 0;
+  Trainer trainer(info, features.plain, training, validation, o.train, o.out,
+                  from_photos ? std::vector<const FeatureCache*>() : features.views(),
                   trained ? &*trained : nullptr);
   trainer.validate_on(features.validation_views());
   trainer.detect_anomaly(o.detect_anomaly);

@@ -164,9 +164,8 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::map<std::stri
                                  [&](char c) { return section.ids.contains(std::string_view(&c, 1)); });
   }
   for (const auto& [code, own] : rules)
-    check(
-        std::any_of(languages_.begin(), languages_.end(), [&](const Language& l) { return l.code == code; }),
-        ErrorKind::data, "vocabulary: rules of the language \"{}\", which it does not have", printable(code));
+    check(std::ranges::find(languages_, code, &Language::code) != languages_.end(), ErrorKind::data,
+          "vocabulary: rules of the language \"{}\", which it does not have", printable(code));
 }
 
 Vocabulary Vocabulary::from_jsonl(std::string_view text, const std::string& name) {

@@ -54,7 +54,7 @@ int InvertedResidual::build(CnnBuilder& plan, int x) const {
 
 EfficientNetLite::Blocks::Blocks() : out_channels(kStem) {
   for (const Group& group : kGroups) {
-    if (group.stride == 2) stage_starts.push_back(size());
+    if (size() == 0 || group.stride == 2) starts.push_back({size(), out_channels});
     for (int i = 0; i < group.repeats; ++i) {
       emplace<InvertedResidual>(out_channels, group.out, group.kernel, i == 0 ? group.stride : 1,
                                 group.expansion);
@@ -72,37 +72,38 @@ EfficientNetLite::EfficientNetLite(int64_t classes)
       norm1_(add<nn::BatchNorm2d>("_bn1", kHead, kNorm)),
       fc_(add<nn::Linear>("_fc", kHead, classes)) {}
 
-Variable EfficientNetLite::forward_features(const Variable& x) {
-  const nn::Scope scope(*this);
-  const Variable y = blocks_(autograd::relu6(norm0_(same_conv(stem_, x))));
-  return autograd::relu6(norm1_(conv_head_(y)));
-}
-
 Variable EfficientNetLite::forward_head(const Variable& features) {
   const nn::Scope scope(*this);
   return fc_(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 
-void EfficientNetLite::build(CnnBuilder& plan) const {
-  int y = plan.conv(CnnBuilder::kInput, stem_, norm0_, Activation::relu6, -1, kSame);
-  for (const auto& [key, block] : blocks_.children())
-    y = static_cast<const InvertedResidual*>(block)->build(plan, y);
-  plan.conv(y, conv_head_, norm1_, Activation::relu6);
+std::vector<Encoder::Stage> EfficientNetLite::stages() const {
+  std::vector<Stage> result;
+  for (size_t stage = 0; stage < blocks_.starts.size(); ++stage) {
+    result.push_back({blocks_.starts[stage].channels, {}});
+    for (size_t i = blocks_.starts[stage].block; i < blocks_.end_of(stage); ++i)
+      result.back().modules.push_back(&blocks_[i]);
+  }
+  result.front().in_channels = 3;
+  result.front().modules.insert(result.front().modules.end(), {&stem_, &norm0_});
+  result.back().modules.insert(result.back().modules.end(), {&conv_head_, &norm1_});
+  return result;
 }
 
-std::vector<std::vector<nn::Module*>> EfficientNetLite::stages() {
-  std::vector<std::vector<nn::Module*>> result{{&stem_, &norm0_}};
-  size_t next = 0;
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    if (next < blocks_.stage_starts.size() && i == blocks_.stage_starts[next]) {
-      result.emplace_back();
-      ++next;
-    }
-    result.back().push_back(&blocks_[i]);
+Variable EfficientNetLite::forward_stage(size_t stage, const Variable& x) {
+  Variable y = stage == 0 ? autograd::relu6(norm0_(same_conv(stem_, x))) : x;
+  {
+    const nn::Scope scope(blocks_);
+    for (size_t i = blocks_.starts[stage].block; i < blocks_.end_of(stage); ++i) y = blocks_[i](y);
   }
-  result.back().push_back(&conv_head_);
-  result.back().push_back(&norm1_);
-  return result;
+  return stage + 1 < blocks_.starts.size() ? y : autograd::relu6(norm1_(conv_head_(y)));
+}
+
+int EfficientNetLite::build_stage(size_t stage, CnnBuilder& plan, int x) const {
+  int y = stage == 0 ? plan.conv(x, stem_, norm0_, Activation::relu6, -1, kSame) : x;
+  for (size_t i = blocks_.starts[stage].block; i < blocks_.end_of(stage); ++i)
+    y = static_cast<const InvertedResidual&>(blocks_[i]).build(plan, y);
+  return stage + 1 < blocks_.starts.size() ? y : plan.conv(y, conv_head_, norm1_, Activation::relu6);
 }
 
 }  // namespace imgcap

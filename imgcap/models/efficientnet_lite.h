@@ -40,12 +40,12 @@ class EfficientNetLite : public Encoder {
   Preprocessing preprocessing() const override { return efficientnet_lite_preprocessing(); }
   int64_t feature_channels() const override { return 1280; }
   int64_t classes() const override { return classes_; }
-  Variable forward_features(const Variable& x) override;
   Variable forward_head(const Variable& features) override;
-  void build(CnnBuilder& plan) const override;
 
  protected:
-  std::vector<std::vector<nn::Module*>> stages() override;
+  std::vector<Stage> stages() const override;
+  Variable forward_stage(size_t stage, const Variable& x) override;
+  int build_stage(size_t stage, CnnBuilder& plan, int x) const override;
   nn::Module& head() override { return fc_; }
 
  private:
@@ -55,7 +55,12 @@ class EfficientNetLite : public Encoder {
     Blocks();
     std::string describe() const override { return "ModuleList"; }
     int64_t out_channels = 0;
-    std::vector<size_t> stage_starts;  // first block of each stage: where the stride is 2
+    struct Start {
+      size_t block;
+      int64_t channels;  // that it takes
+    };
+    std::vector<Start> starts;  // of each stage: the first block, and where the stride is 2
+    size_t end_of(size_t stage) const { return stage + 1 < starts.size() ? starts[stage + 1].block : size(); }
   };
 
   int64_t classes_;

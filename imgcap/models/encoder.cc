@@ -15,28 +15,53 @@ namespace imgcap {
 using tensor::check;
 using tensor::ErrorKind;
 
-bool Encoder::plan_is_of_today() const {
-  if (!plan_ || plan_->arithmetic() != arithmetic_) return false;
+bool Encoder::is_of_today(const Plan& plan) const {
+  if (!plan.network || plan.network->arithmetic() != arithmetic_) return false;
   size_t i = 0;
   bool same = true;
   for_each_tensor([&](const Tensor& t) {
-    same = same && i < plan_state_.size() && plan_state_[i].first.raw() == t.raw() &&
-           plan_state_[i].second == t.version();
+    same = same && i < plan.state.size() && plan.state[i].first.raw() == t.raw() &&
+           plan.state[i].second == t.version();
     ++i;
   });
-  return same && i == plan_state_.size();
+  return same && i == plan.state.size();
 }
 
-std::shared_ptr<const FrozenCnn> Encoder::plan() {
+std::shared_ptr<const FrozenCnn> Encoder::plan(int left_out) {
   const std::lock_guard lock(mutex_);
-  if (plan_is_of_today()) return plan_;
-  std::vector<std::pair<Tensor, uint64_t>> state;
-  for_each_tensor([&](const Tensor& t) { state.emplace_back(t, t.version()); });
-  auto plan = std::make_shared<FrozenCnn>(arithmetic_);
-  build(*plan);
-  plan_ = std::move(plan);
-  plan_state_ = std::move(state);
-  return plan_;
+  if (plan_.left_out == left_out && is_of_today(plan_)) return plan_.network;
+  Plan made{left_out, nullptr, {}};
+  for_each_tensor([&](const Tensor& t) { made.state.emplace_back(t, t.version()); });
+  auto network = std::make_shared<FrozenCnn>(arithmetic_);
+  build(*network, left_out);
+  made.network = std::move(network);
+  plan_ = std::move(made);
+  return plan_.network;
+}
+
+size_t Encoder::first_of_last(int count) const {
+  check(count >= 0 && count <= stage_count(), ErrorKind::argument, "{}: {} stages to train, there are {}",
+        name(), count, stage_count());
+  return static_cast<size_t>(stage_count() - count);
+}
+
+int64_t Encoder::channels_before(int count) const {
+  const size_t first = first_of_last(count);
+  return count == 0 ? feature_channels() : stages()[first].in_channels;
+}
+
+Variable Encoder::forward_last(int count, const Variable& x) {
+  const nn::Scope scope(*this);
+  Variable y = x;
+  const auto end = static_cast<size_t>(stage_count());
+  for (size_t stage = first_of_last(count); stage < end; ++stage) y = forward_stage(stage, y);
+  return y;
+}
+
+void Encoder::build(CnnBuilder& plan, int left_out) const {
+  int y = CnnBuilder::kInput;
+  const size_t end = first_of_last(left_out);
+  for (size_t stage = 0; stage < end; ++stage) y = build_stage(stage, plan, y);
 }
 
 void Encoder::set_arithmetic(tensor::DType dtype) {
@@ -45,13 +70,17 @@ void Encoder::set_arithmetic(tensor::DType dtype) {
   arithmetic_ = dtype;
 }
 
-Tensor Encoder::features(const Tensor& pictures) {
+Tensor Encoder::features(const Tensor& pictures, int left_out) {
   check(pictures.rank() == 4 && pictures.size(1) == 3, ErrorKind::shape,
         "{}: pictures {} must be (n, 3, h, w)", name(), to_string(pictures.shape()));
   const bool plain = pictures.dtype() == tensor::DType::f32 && pictures.device().is_cpu();
-  if (frozen() && plain) return plan()->run(pictures);
+  const size_t end = first_of_last(left_out);
+  if (frozen() && plain && end > 0) return plan(left_out)->run(pictures);
   const autograd::NoGrad guard;
-  return forward_features(pictures).data();
+  const nn::Scope scope(*this);
+  Variable y = pictures;
+  for (size_t stage = 0; stage < end; ++stage) y = forward_stage(stage, y);
+  return y.data();
 }
 
 Tensor Encoder::classify(const Tensor& pictures) {
@@ -74,13 +103,12 @@ Tensor Encoder::preprocess(const Image& picture) const {
 }
 
 void Encoder::finetune(int count) {
-  const auto all = stages();
-  check(count >= 0 && count <= static_cast<int>(all.size()), ErrorKind::argument,
-        "{}: {} stages to train, there are {}", name(), count, all.size());
+  const size_t first = first_of_last(count);
   unfreeze();
   if (count == 0) return freeze();
-  for (size_t i = 0; i + static_cast<size_t>(count) < all.size(); ++i)
-    for (nn::Module* module : all[i]) module->freeze();
+  const std::vector<Stage> all = stages();
+  for (size_t i = 0; i < first; ++i)
+    for (nn::Module* module : all[i].modules) module->freeze();
   head().freeze();
 }
 

@@ -91,28 +91,31 @@ std::array<nn::Sequential*, 4> ResNet::add_layers() {
   return layers;
 }
 
-Variable ResNet::forward_features(const Variable& x) {
-  const nn::Scope scope(*this);
-  Variable y = maxpool_(autograd::relu(bn1_(conv1_(x))));
-  for (nn::Sequential* layer : layers_) y = (*layer)(y);
-  return y;
-}
-
 Variable ResNet::forward_head(const Variable& features) {
   const nn::Scope scope(*this);
   return fc_(autograd::flatten(autograd::adaptive_avg_pool2d(features, 1, 1), 1));
 }
 
-void ResNet::build(CnnBuilder& plan) const {
-  int y = plan.conv(CnnBuilder::kInput, conv1_, bn1_, Activation::relu);
-  y = plan.max_pool(y, maxpool_.options());
-  for (const nn::Sequential* layer : layers_)
-    for (const auto& [key, block] : layer->children())
-      y = static_cast<const ResidualBlock*>(block)->build(plan, y);
+std::vector<Encoder::Stage> ResNet::stages() const {
+  const int64_t first = conv1_.weight().size(0), widest = channels_;
+  return {{3, {&conv1_, &bn1_}},
+          {first, {layers_[0]}},
+          {widest / 8, {layers_[1]}},
+          {widest / 4, {layers_[2]}},
+          {widest / 2, {layers_[3]}}};
 }
 
-std::vector<std::vector<nn::Module*>> ResNet::stages() {
-  return {{&conv1_, &bn1_}, {layers_[0]}, {layers_[1]}, {layers_[2]}, {layers_[3]}};
+Variable ResNet::forward_stage(size_t stage, const Variable& x) {
+  if (stage == 0) return autograd::relu(bn1_(conv1_(x)));
+  return (*layers_[stage - 1])(stage == 1 ? maxpool_(x) : x);
+}
+
+int ResNet::build_stage(size_t stage, CnnBuilder& plan, int x) const {
+  if (stage == 0) return plan.conv(x, conv1_, bn1_, Activation::relu);
+  int y = stage == 1 ? plan.max_pool(x, maxpool_.options()) : x;
+  for (const auto& [key, block] : layers_[stage - 1]->children())
+    y = static_cast<const ResidualBlock*>(block)->build(plan, y);
+  return y;
 }
 
 }  // namespace imgcap

@@ -43,12 +43,12 @@ class ResNet : public Encoder {
   Preprocessing preprocessing() const override { return imagenet_preprocessing(); }
   int64_t feature_channels() const override { return channels_; }
   int64_t classes() const override { return classes_; }
-  Variable forward_features(const Variable& x) override;
   Variable forward_head(const Variable& features) override;
-  void build(CnnBuilder& plan) const override;
 
  protected:
-  std::vector<std::vector<nn::Module*>> stages() override;
+  std::vector<Stage> stages() const override;
+  Variable forward_stage(size_t stage, const Variable& x) override;
+  int build_stage(size_t stage, CnnBuilder& plan, int x) const override;
   nn::Module& head() override { return fc_; }
 
  private:

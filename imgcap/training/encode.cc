@@ -26,8 +26,8 @@ namespace {
 constexpr int64_t kBatch = 16;
 
 // (n, p, d) from pictures (n, 3, h, w) that are preprocessed.
-Tensor encode(const LoadedEncoder& loaded, const Tensor& pictures) {
-  const Tensor map = loaded.encoder->features(pictures);
+Tensor encode(const LoadedEncoder& loaded, const Tensor& pictures, int left_out_stages = 0) {
+  const Tensor map = loaded.encoder->features(pictures, left_out_stages);
   return map.permute({0, 2, 3, 1}).reshape({map.size(0), map.size(2) * map.size(3), map.size(1)});
 }
 
@@ -209,7 +209,7 @@ class PhotoEncoder {
       unreadable_[name] = bytes;
     }
     if (batch.names.empty()) return;
-    add(encode(encoder_, batch.pictures));
+    add(encode(encoder_, batch.pictures, options_.left_out_stages));
     names_.insert(names_.end(), batch.names.begin(), batch.names.end());
     for (const std::string& name : batch.names) forget(name);
   }
@@ -272,7 +272,9 @@ class PhotoEncoder {
 }  // namespace
 
 std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& options) {
-  const std::string key = encoder.key + options.augmentation.key();
+  std::string key = encoder.key + options.augmentation.key();
+  if (options.left_out_stages > 0)
+    key += tensor::format(" before the last {} stages", options.left_out_stages);
   return options.batch_statistics == 0
              ? key
              : tensor::format("{} statistics of {} photos", key, options.batch_statistics);

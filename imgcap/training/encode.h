@@ -88,6 +88,9 @@ struct EncodeOptions {
   const std::atomic<bool>* stop = nullptr;         // ends the work after a batch, with what there is
   // A cache that the encoder made in another arithmetic (Encoder::set_arithmetic) is refused, not followed.
   bool keep_arithmetic = false;
+  // Over 0: in place of the features, what the encoder's last so many stages take (Encoder::features), for a run
+  // that trains them.
+  int left_out_stages = 0;
   // Over 0: batch norm works as in training on batches of so many photos, whose statistics move the encoder's
   // running ones: an encoder whose weights are frozen and whose mode is not.
   int64_t batch_statistics = 0;

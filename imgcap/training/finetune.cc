@@ -31,6 +31,15 @@ class Frozen {
 
 }  // namespace
 
+bool keeps_stage_inputs(const LoadedEncoder& loaded, int stages) {
+  const Encoder& encoder = *loaded.encoder;
+  const auto numbers = [&](int before) {
+    const Encoder::Grid grid = Encoder::grid(loaded.preprocessing.height, loaded.preprocessing.width, before);
+    return grid.rows * grid.columns * encoder.channels_before(before);
+  };
+  return stages < encoder.stage_count() && numbers(stages) <= 4 * numbers(0);
+}
+
 TrainedEncoder::TrainedEncoder(LoadedEncoder& encoder, const ImageSource& source, int stages)
     : encoder_(encoder), source_(source), stages_(stages) {
   check(stages >= 1, ErrorKind::argument, "finetune: {} stages to train; at least one is needed", stages);
@@ -58,10 +67,20 @@ Tensor TrainedEncoder::read(const std::vector<std::string>& names) const {
   return pictures;
 }
 
-Variable TrainedEncoder::forward(const Tensor& pictures) {
-  const Variable map = encoder_.encoder->forward_features(pictures);
+Variable TrainedEncoder::as_rows(const Variable& map) const {
   return autograd::reshape(autograd::permute(map, {0, 2, 3, 1}),
                            {map.size(0), map.size(2) * map.size(3), map.size(1)});
+}
+
+Variable TrainedEncoder::forward(const Tensor& pictures) {
+  return as_rows(encoder_.encoder->forward_features(pictures));
+}
+
+Variable TrainedEncoder::forward_cached(const Variable& rows) {
+  const Preprocessing& p = encoder_.preprocessing;
+  const Encoder::Grid grid = Encoder::grid(p.height, p.width, stages_);
+  const Variable map = autograd::reshape(rows, {rows.size(0), grid.rows, grid.columns, rows.size(2)});
+  return as_rows(encoder_.encoder->forward_last(stages_, autograd::permute(map, {0, 3, 1, 2})));
 }
 
 FeatureCache TrainedEncoder::encode(const std::vector<std::string>& names) {

@@ -25,8 +25,8 @@ void validate(const TrainOptions& o) {
         "train: self-critical training feeds the model its own words and counts no <sos> slot: give "
         "--teacher-forcing 1, and neither --label-smoothing nor {}",
         kCompatFlag);
-  check(o.finetune == 0 || o.augment == Augmentation::Kind::none, ErrorKind::argument,
-        "train: --augment changes photos before a frozen encoder sees them; it does not go with --finetune");
+  check(o.finetune == 0 || o.augment != Augmentation::Kind::original, ErrorKind::argument,
+        "train: --augment original does not go with --finetune; mirror and mild do");
   check(o.min_lr <= o.lr, ErrorKind::argument,
         "train: the least learning rate is {}; it has to be in [0, {}]", o.min_lr, o.lr);
   // A cosine would end in a higher rate than it began with.

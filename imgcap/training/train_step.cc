@@ -53,7 +53,10 @@ StepReport TrainStep::operator()(TrainingBatch& batch) {
 // Encode and decode, in the precision of the run.
 CaptionLoss TrainStep::forward(TrainingBatch& batch, StepReport& report) {
   const autograd::AutocastGuard autocast(dtype_of(options_.precision));
-  if (state_.encoder != nullptr) batch.captions.features = state_.encoder->forward(batch.pictures);
+  if (state_.encoder != nullptr)
+    batch.captions.features = batch.pictures.defined()
+                                  ? state_.encoder->forward(batch.pictures)
+                                  : state_.encoder->forward_cached(batch.captions.features);
   report.teacher_forcing = teacher_forcing(options_, state_.epoch);
   return self_critical_ ? self_critical_loss(batch, report) : cross_entropy_loss(batch, report);
 }

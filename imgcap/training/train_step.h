@@ -15,8 +15,9 @@ namespace imgcap {
 // A batch of photos as a step takes it.
 struct TrainingBatch {
   std::vector<int64_t> photos;  // their numbers in the training set
-  CaptionBatch captions;        // with features (photos, p, d), unless the encoder is trained:
-  tensor::Tensor pictures;      // then (photos, 3, height, width) in their place
+  // With features (photos, p, d); where the encoder is trained with what its trained stages take, or without:
+  CaptionBatch captions;
+  tensor::Tensor pictures;  // then (photos, 3, height, width) in their place
 };
 
 // The share of the steps that are fed by the caption in an epoch, counted from 0: scheduled sampling where it

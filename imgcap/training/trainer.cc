@@ -20,14 +20,16 @@ namespace {
 
 // The options as the trainer goes by them, when they and what they are for go together.
 TrainOptions checked(TrainOptions options, const Checkpoint& info, const FeatureCache& features,
-                     const Dataset& training, const Dataset& validation, const TrainedEncoder* encoder) {
+                     const Dataset& training, const Dataset& validation,
+                     const std::vector<const FeatureCache*>& views, TrainedEncoder* encoder) {
   validate(options);
   options.validation.kind = behaviours_of(options).search;
   check(options.batch_photos <= static_cast<int64_t>(training.photos.size()), ErrorKind::argument,
         "train: a batch of {} photos, but the training set has {}", options.batch_photos,
         training.photos.size());
-  check(info.decoder.features == features.channels(), ErrorKind::data,
-        "train: features of {} channels for a decoder of {}", features.channels(), info.decoder.features);
+  const int64_t channels = encoder != nullptr ? encoder->encoder().feature_channels() : features.channels();
+  check(info.decoder.features == channels, ErrorKind::data,
+        "train: features of {} channels for a decoder of {}", channels, info.decoder.features);
   // Else the first validation would find out.
   check(options.validation.beam <= info.decoder.vocabulary, ErrorKind::argument,
         "train: a beam of {} for a vocabulary of {}", options.validation.beam, info.decoder.vocabulary);
@@ -36,6 +38,15 @@ TrainOptions checked(TrainOptions options, const Checkpoint& info, const Feature
   if (encoder != nullptr) {
     encoder->expect_photos(training);
     encoder->expect_photos(validation);
+    check(
+        options.augment == Augmentation::Kind::none || !views.empty(), ErrorKind::argument,
+        "train: an encoder of which {} stages are trained is fed with photos, and --augment changes what is kept "
+        "of them",
+        options.finetune);
+    for (const FeatureCache* view : views)
+      check(view->channels() == encoder->encoder().channels_before(static_cast<int>(options.finetune)),
+            ErrorKind::data, "train: the trained stages take {} channels, and what is kept of photos has {}",
+            encoder->encoder().channels_before(static_cast<int>(options.finetune)), view->channels());
   }
   return options;
 }
@@ -66,9 +77,9 @@ Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& t
                  std::vector<const FeatureCache*> views, TrainedEncoder* encoder)
     : info_(std::move(info)),
       training_(training),
-      options_(checked(options, info_, features, training, validation, encoder)),
+      options_(checked(options, info_, features, training, validation, views, encoder)),
       folder_(std::move(folder)),
-      views_(views.empty() ? std::vector{&features} : std::move(views)),
+      views_(views.empty() && encoder == nullptr ? std::vector{&features} : std::move(views)),
       state_(info_, options_, total_steps(), encoder),
       step_(options_, training_, state_),
       validation_(options_, validation, features, info_.make_vocabulary(), encoder),
@@ -122,7 +133,7 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
 }
 
 TrainingBatch Trainer::read_batch(const std::vector<int64_t>& photos, int64_t epoch) const {
-  if (state_.encoder == nullptr) return {photos, make_batch(training_, photos, views_, epoch), {}};
+  if (!views_.empty()) return {photos, make_batch(training_, photos, views_, epoch), {}};
   std::vector<std::string> names;
   for (const int64_t p : photos) names.push_back(training_.photos[static_cast<size_t>(p)].name);
   return {photos, make_batch(training_, photos), state_.encoder->read(names)};

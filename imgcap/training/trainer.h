@@ -23,8 +23,10 @@ class Trainer {
   // `info` has the decoder's configuration, vocabulary, encoder and preprocessing for the checkpoints; its
   // weights are the first ones when there are any. All references have to outlive the trainer. `views`: what
   // training photos are taken from in place of `features` when it is not empty (dataset.h). `encoder`:
-  // trained along with the decoder when there is one; then `features` is not read but for the number of
-  // channels. Errors: argument (it and the options' `finetune` do not come together).
+  // trained along with the decoder when there is one; then `features` is not read, and `views` are of what its
+  // trained stages take, or empty: photos are read and encoded in each step. Errors: argument (it and the options'
+  // `finetune` do not come together, or it needs views, as the options change photos), data (other channels than
+  // the decoder's).
   Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training, const Dataset& validation,
           const TrainOptions& options, std::filesystem::path folder,
           std::vector<const FeatureCache*> views = {}, TrainedEncoder* encoder = nullptr);
@@ -61,7 +63,7 @@ class Trainer {
   const Dataset& training_;
   TrainOptions options_;
   std::filesystem::path folder_;
-  std::vector<const FeatureCache*> views_;
+  std::vector<const FeatureCache*> views_;  // empty: photos are read
   RunState state_;
   TrainStep step_;
   Validation validation_;

@@ -88,13 +88,16 @@ TrainingFeatures load_training_features(const LoadedEncoder& encoder, const Feat
   } else {
     std::set<std::string> names(r.train.begin(), r.train.end());
     names.insert(r.val.begin(), r.val.end());
+    options.left_out_stages = r.left_out_stages;
+    const std::string kind = r.left_out_stages > 0 ? tensor::format(".before{}", r.left_out_stages) : "";
+    const std::string plain = kind.empty() ? r.cache : file_of(r.cache, kind);
     parts.plain =
-        load_or_encode_features(encoder, r.images, {names.begin(), names.end()}, r.cache, {}, listener);
+        load_or_encode_features(encoder, r.images, {names.begin(), names.end()}, plain, options, listener);
     for (const Augmentation& view : r.views) {
       if (view.kind == Augmentation::Kind::none) continue;
       options.augmentation = view;
-      parts.training.push_back(load_or_encode_features(encoder, r.images, r.train,
-                                                       file_of(r.cache, suffix_of(view)), options, listener));
+      parts.training.push_back(load_or_encode_features(
+          encoder, r.images, r.train, file_of(r.cache, kind + suffix_of(view)), options, listener));
     }
     parts.plain_is_a_view = r.views.front().kind == Augmentation::Kind::none;
   }

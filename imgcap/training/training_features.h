@@ -26,9 +26,12 @@ struct TrainingFeatures {
 };
 
 struct FeatureRequest {
-  std::string encoder_name, cache, out;  // the cache of photos as they are; the run's folder
+  // The cache of photos as they are, beside which other caches are; the run's folder.
+  std::string encoder_name, cache, out;
   std::vector<std::string> images, train, val;
   std::vector<Augmentation> views;
+  int left_out_stages =
+      0;  // over 0: what the encoder's last stages take, in place of features (EncodeOptions)
   bool change_validation = false;  // validation photos are changed, too
   // The encoder's batch norm is in training mode while training photos are encoded. Photos
   // are normalised by the statistics of their batch, and the running ones, with which the model validates and

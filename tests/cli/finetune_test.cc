@@ -7,6 +7,7 @@
 #include "tests/cli/refused.h"
 #include "tests/cli/training_run.h"
 #include "tests/instrumented.h"
+#include "tests/tensor/reference.h"
 
 using tensor::io::Json;
 using tests::check_refused;
@@ -46,7 +47,8 @@ TEST_CASE("fine-tune, eval, caption, convert") {
   };
   refused({"--finetune", "7"}, "efficientnet_lite2: 7 stages to train, there are 5");
   refused({"--finetune", "-1"}, "-1 stages of the encoder");
-  refused({"--finetune", "1", "--augment", "mirror"}, "does not go with --finetune");
+  refused({"--finetune", "1", "--augment", "original"}, "does not go with --finetune");
+  refused({"--finetune", "5", "--augment", "mirror"}, "is too large to be kept for every changed photo");
   refused({"--finetune", "1", "--schedule", "cosine", "--min-lr", "2e-5"}, "the least learning rate 2e-05");
   refused({"--finetune", "1", "--encoder-mode", "train"},
           "--encoder-mode train is for an encoder that is not trained");
@@ -73,6 +75,15 @@ TEST_CASE("fine-tune, eval, caption, convert") {
   REQUIRE(trained.code == 0);
   CHECK(has(trained.out, " of the encoder; 2 photos with 2 captions to train on"));
 
+  // What the trained stages take is kept, apart from features; a run with mirror images adds theirs.
+  CHECK(std::filesystem::exists(folder / "features.before1.safetensors"));
+  CHECK_FALSE(std::filesystem::exists(folder / "features.safetensors"));
+  std::vector<std::string> mirrored = tuned;
+  mirrored[7] = "1";
+  mirrored.insert(mirrored.end(), {"--augment", "mirror"});
+  REQUIRE(train("mirrored", mirrored).code == 0);
+  CHECK(std::filesystem::exists(folder / "features.before1.mirror.safetensors"));
+
   // The scores of the run's validation are those of what it left.
   const std::string best = folder / "run/best.safetensors";
   const Json log = tests::json_lines(tests::read_text(folder / "run/log.jsonl")).back();
@@ -89,6 +100,7 @@ TEST_CASE("fine-tune, eval, caption, convert") {
   }
 
   // A cache of the encoder that training began with does not fit, and stays as it is.
+  REQUIRE(run({"prepare", "--images", photos, "--out", folder / "features.safetensors"}).code == 0);
   const std::string before = tests::read_text(folder / "features.safetensors");
   const Result cached =
       run({"eval", "--checkpoint", best, "--images", photos, "--captions", folder / "captions", "--list",
@@ -113,6 +125,29 @@ TEST_CASE("fine-tune, eval, caption, convert") {
     CHECK(caption(small) == doctest::Approx(caption(best)).epsilon(0.05));
     const auto tensors = tensor::io::read_safetensors(small).tensors;
     CHECK(tensors.at("encoder._conv_head.weight").dtype() == tensor::DType::f16);
+  }
+
+  // Another run goes on from it, with its encoder, which that leaves as it is.
+  std::vector<std::string> begun = tests::train_arguments(
+      folder, "begun",
+      {"--captions", folder / "captions", "--images", photos, "--train-list", folder / "train", "--val-list",
+       folder / "val", "--batch", "2", "--epochs", "1", "--lr", "1e-3", "--init", best});
+  const auto width = std::find(begun.begin(), begun.end(), "--embedding");
+  begun.erase(width, width + 6);  // the model's
+  check_refused(run(begun),
+                "it has the weights of its encoder, which was trained with it; leave out --weights");
+  begun.erase(begun.begin() + 1, begun.begin() + 3);
+  check_refused(run(begun), "these features are of another encoder");
+  *(std::find(begun.begin(), begun.end(), "--features") + 1) = folder / "own.safetensors";
+  const Result second = run(begun);
+  CAPTURE(second.err);
+  REQUIRE(second.code == 0);
+  CHECK_FALSE(has(second.err, "encoder in the box"));
+  const auto before_it = tensor::io::read_safetensors(best).tensors,
+             after_it = tensor::io::read_safetensors(folder / "begun/best.safetensors").tensors;
+  for (const auto& [name, value] : before_it) {
+    CAPTURE(name);
+    if (name.starts_with("encoder.")) CHECK(tests::same_bits(after_it.at(name), value));
   }
 
   std::vector<std::string> on = tuned;

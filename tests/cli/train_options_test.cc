@@ -383,7 +383,7 @@ TEST_CASE("train: every option counts") {
   o.batch_photos = 3;
   o.max_steps = 2;
   o.validation.beam = 2;
-  start.features.push_back(FeatureCache::open(folder / "third/features.safetensors"));
+  start.features.push_back(FeatureCache::open(folder / "third/features.before1.safetensors"));
   start.encoder = &trained;
   CHECK(has(third.out,
             train_by_library(data, start, "third_expected") +

@@ -199,6 +199,31 @@ TEST_CASE("finetune trains the last stages only, and batch norm of the others st
   }
 }
 
+TEST_CASE("the last stages go on from what they take, as a graph and frozen") {
+  for (const std::string name : {"resnet18", "efficientnet_lite2"}) {
+    CAPTURE(name);
+    const auto encoder = make_encoder(name);
+    fill(*encoder);
+    encoder->freeze();
+    CHECK(encoder->stage_count() == 5);
+    const Tensor x = made(1, {2, 3, 70, 64}).to(DType::f32), whole = encoder->features(x);
+    CHECK(encoder->channels_before(5) == 3);
+    CHECK(encoder->channels_before(0) == encoder->feature_channels());
+    for (int last = 0; last <= 5; ++last) {
+      CAPTURE(last);
+      const Tensor before = encoder->features(x, last);
+      const Encoder::Grid grid = Encoder::grid(70, 64, last);
+      CHECK(before.shape() == Shape{2, encoder->channels_before(last), grid.rows, grid.columns});
+      const autograd::NoGrad guard;
+      CHECK(relative_error(encoder->forward_last(last, before).data(), whole) <= 1e-5);
+    }
+    CHECK(tests::same_bits(encoder->features(x), whole));
+    check_error(ErrorKind::argument, {name, "6 stages", "there are 5"}, [&] { encoder->features(x, 6); });
+    check_error(ErrorKind::argument, {name, "-1 stages"}, [&] { encoder->forward_last(-1, x); });
+    check_error(ErrorKind::argument, {name, "6 stages"}, [&] { encoder->channels_before(6); });
+  }
+}
+
 // A stage ends where the grid gets smaller; worked out from the papers' tables.
 TEST_CASE("finetune trains exactly the last stages, whose batch norm learns, and never the classifier") {
   const std::map<std::string, std::vector<std::vector<std::string>>> stages = {

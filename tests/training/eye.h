@@ -23,17 +23,17 @@ class Eye final : public Encoder {
   Preprocessing preprocessing() const override { return {}; }
   int64_t feature_channels() const override { return 3; }
   int64_t classes() const override { return 1; }
-  Variable forward_features(const Variable& x) override {
-    pictures.push_back(x.size(0));
-    return x;
-  }
   Variable forward_head(const Variable& x) override { return x; }
-  void build(CnnBuilder&) const override {}
 
   std::vector<int64_t> pictures;  // of each batch
 
  protected:
-  std::vector<std::vector<nn::Module*>> stages() override { return {}; }
+  std::vector<Stage> stages() const override { return {{3, {}}}; }
+  Variable forward_stage(size_t, const Variable& x) override {
+    pictures.push_back(x.size(0));
+    return x;
+  }
+  int build_stage(size_t, CnnBuilder&, int x) const override { return x; }
   nn::Module& head() override { return *this; }
 };
 

@@ -14,6 +14,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels.h"
 #include "tests/folder.h"
+#include "tests/golden.h"
 #include "tests/tensor/reference.h"
 #include "tests/training/small_encoder.h"
 
@@ -395,6 +396,58 @@ TEST_CASE("pictures are read in the order of their names, and the trained parame
   }
 }
 
+TEST_CASE("what the trained stages take can come from a cache, of changed photos, too") {
+  const std::atomic<bool> go{false};
+  const Folder folder("cached"), changed("changed"), anew("anew");
+  Run run(folder.path);
+  CHECK(keeps_stage_inputs(run.encoder, 1));
+  CHECK_FALSE(keeps_stage_inputs(run.encoder, 5));  // all: there is nothing to keep
+  const auto kept = [&](Augmentation::Kind kind) {
+    LoadedEncoder frozen = small_encoder();
+    std::vector<int64_t> which;
+    for (const std::string& name : kPhotos) which.push_back(*run.source.find(name));
+    EncodeReport report;
+    EncodeOptions options;
+    options.augmentation.kind = kind;
+    options.left_out_stages = 1;
+    return encode_photos(frozen, run.source, which, report, options);
+  };
+  const FeatureCache plain = kept(Augmentation::Kind::none), mirror = kept(Augmentation::Kind::mirror);
+  CHECK(plain.places() == 4 * 4);
+  CHECK(plain.channels() == 120);
+  CHECK(plain.key() == run.encoder.key + " before the last 1 stages");
+  CHECK(mirror.key() == run.encoder.key + " mirror before the last 1 stages");
+
+  // The same features but for 16 bits.
+  const std::vector<std::string> names = {kPhotos[2], kPhotos[0]};
+  const Tensor whole = run.trained.forward(run.trained.read(names)).data(),
+               cached = run.trained.forward_cached(plain.rows({2, 0})).data();
+  CHECK(cached.shape() == Shape{2, 4, 1280});
+  CHECK(tests::relative_error(cached, whole) < 2e-3);
+  CHECK(tests::relative_error(cached, whole) > 0);
+  CHECK(tests::relative_error(run.trained.forward_cached(mirror.rows({2, 0})).data(), whole) > 0.05);
+
+  // And the same steps, on those of the views that the epoch has.
+  const auto losses = [&](const fs::path& out, const std::vector<const FeatureCache*>& views) {
+    std::vector<double> all;
+    Run fresh(out);
+    Trainer trainer(fresh.info(), fresh.features, fresh.data, fresh.data, small_options(), out, views,
+                    &fresh.trained);
+    TrainListener listener;
+    listener.step = [&](const StepReport& r) { all.push_back(r.loss); };
+    CHECK(trainer.run(listener, go) == Trainer::End::finished);
+    return all;
+  };
+  const std::vector<double> from_photos = losses(anew.path, {}), from_plain = losses(folder.path, {&plain}),
+                            in_turn = losses(changed.path, {&plain, &mirror});
+  REQUIRE(from_photos.size() == 4);
+  for (size_t i = 0; i < 4; ++i) {
+    CAPTURE(i);
+    CHECK(from_plain[i] == doctest::Approx(from_photos[i]).epsilon(1e-2));
+  }
+  CHECK(in_turn != from_plain);
+}
+
 TEST_CASE("what cannot be fine-tuned is refused") {
   const ImageSource source = photos_in_the_box();
   LoadedEncoder encoder = small_encoder();
@@ -408,7 +461,7 @@ TEST_CASE("what cannot be fine-tuned is refused") {
                        tensor::Error);
 
   TrainOptions options = small_options();
-  options.augment = Augmentation::Kind::mirror;
+  options.augment = Augmentation::Kind::original;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("does not go with --finetune"), tensor::Error);
   options = small_options();
   options.min_lr = 2e-3;
@@ -421,6 +474,19 @@ TEST_CASE("what cannot be fine-tuned is refused") {
   CHECK(train_options_from_json(to_json(small_options())) == small_options());
 
   const Folder folder("refused");
+  // Changed photos are there from caches alone.
+  options = small_options();
+  options.augment = Augmentation::Kind::mirror;
+  CHECK_THROWS_WITH_AS(Run(folder.path, options), doctest::Contains("--augment changes what is kept"),
+                       tensor::Error);
+  {
+    Run run(folder.path);
+    CHECK_THROWS_WITH_AS(
+        Trainer(run.info(), run.features, run.data, run.data, small_options(), folder.path, {&run.features},
+                &run.trained),
+        doctest::Contains("the trained stages take 120 channels, and what is kept of photos has 1280"),
+        tensor::Error);
+  }
   options = small_options();
   options.finetune = 0;
   CHECK_THROWS_WITH_AS(Run(folder.path, options), doctest::Contains("come together"), tensor::Error);
