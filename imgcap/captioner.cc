@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "imgcap/models/ensemble.h"
+#include "imgcap/training/own_encoder.h"
 #include "tensor/allocator.h"
 #include "tensor/error.h"
 #include "tensor/io/text.h"
@@ -62,16 +63,14 @@ LoadedModel with_encoder(ReadModel model, const std::string& weights, const std:
       "{}: it was trained with the encoder {}, whose weights are not in the box; give them by --weights FILE",
       file, info.encoder);
   // Each on a thread of its own; the decoder's errors come first.
-  auto encoder_loads = std::async(
-      std::launch::async | std::launch::deferred, [&, own_weights = std::move(info.encoder_weights)] {
-        const tensor::LargePages for_its_weights;
-        const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
-        LoadedEncoder loaded =
-            own ? load_encoder(info.encoder, own_weights, file, encoder_use)
-                : load_encoder(info.encoder, weights.empty() ? boxed : weights, encoder_use);
-        if (frozen) loaded.encoder->compile();
-        return loaded;
-      });
+  auto encoder_loads = std::async(std::launch::async | std::launch::deferred, [&] {
+    const tensor::LargePages for_its_weights;
+    const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
+    LoadedEncoder loaded = own ? load_own_encoder(info, boxed, file, encoder_use)
+                               : load_encoder(info.encoder, weights.empty() ? boxed : weights, encoder_use);
+    if (frozen) loaded.encoder->compile();
+    return loaded;
+  });
   std::unique_ptr<Decoder> decoder = decoder_of(model, use);
   Vocabulary vocabulary = info.make_vocabulary();
   LoadedEncoder encoder = encoder_loads.get();

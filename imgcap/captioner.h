@@ -39,8 +39,8 @@ std::string model_file(const std::string& model, const std::string& assets);
 
 // `model` is a checkpoint's file, which `imgcap convert` makes of the original's, too, or "attention" or
 // "plain": the models in the box, whose files are in `assets`/model. `weights` may be empty: then the
-// checkpoint's own encoder is used when it has one (it was trained with the decoder), else the one in the
-// box. What there is to say about the encoder's file is in encoder.remarks. Other weights of the same encoder
+// checkpoint's own encoder is used when it has one (it was trained with the decoder; own_encoder.h), else the one
+// in the box. What there is to say about the encoder's file is in encoder.remarks. Other weights of the same encoder
 // are taken as they are: the same ones in 16 bits have another key. Errors: argument (`weights` beside a
 // checkpoint's own), data (the encoder's channels are not the decoder's).
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,

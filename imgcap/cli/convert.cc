@@ -2,8 +2,10 @@
 #include <memory>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/cli/model_options.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/training/original_checkpoint.h"
+#include "imgcap/training/own_encoder.h"
 #include "imgcap/training/weights_file.h"
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
@@ -23,6 +25,7 @@ struct Options {
   std::string in, out, vocabulary;
   Format format = Format::keep;
   std::vector<std::string> rename;
+  bool share_encoder = false;
 };
 
 using Tensors = std::map<std::string, tensor::Tensor>;
@@ -77,9 +80,19 @@ void convert_pth(const Options& o) {
   write(o, std::move(file.tensors), file.metadata);
 }
 
-void write_model(const Options& o, const Checkpoint& checkpoint) {
+void write_model(const Options& o, Checkpoint checkpoint) {
   for (const Tensors& weights : {checkpoint.weights, checkpoint.encoder_weights})
     say(not_finite(o.in, weights));
+  if (o.share_encoder) {
+    tensor::check(!checkpoint.encoder_weights.empty(), ErrorKind::argument,
+                  "{}: it has no encoder of its own; leave out --share-encoder", o.in);
+    const size_t whole = checkpoint.encoder_weights.size();
+    const size_t left =
+        leave_out_base(checkpoint, encoder_in_the_box(checkpoint.encoder, assets_folder()), o.in);
+    print(tensor::format(
+        "{} of the encoder's {} tensors are those of the encoder in the box, and are left out\n",
+        whole - left, whole));
+  }
   const WeightFormat format = o.format == Format::i8    ? WeightFormat::i8
                               : o.format == Format::f16 ? WeightFormat::f16
                                                         : WeightFormat::f32;
@@ -93,7 +106,7 @@ void convert_checkpoint(const Options& o) {
   Checkpoint checkpoint = load_checkpoint(o.in);
   checkpoint.training.clear();
   checkpoint.training_tensors.clear();
-  write_model(o, checkpoint);
+  write_model(o, std::move(checkpoint));
 }
 
 void convert_original(const Options& o) {
@@ -101,9 +114,9 @@ void convert_original(const Options& o) {
   WeightsFile file = read_weights(o.in);
   std::vector<std::string> remarks = file.remarks;
   file.tensors = renamed(std::move(file.tensors), o.rename);
-  const Checkpoint checkpoint = original_checkpoint(std::move(file), vocabulary, o.in, remarks);
+  Checkpoint checkpoint = original_checkpoint(std::move(file), vocabulary, o.in, remarks);
   say(remarks);
-  write_model(o, checkpoint);
+  write_model(o, std::move(checkpoint));
 }
 
 void run(const Options& o) {
@@ -140,6 +153,10 @@ void add_convert(Verb& app, Program& program) {
   verb.option("out", o->out, "The .safetensors file to write").required();
   add_choice(verb, "--format", o->format,
              "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each");
+  verb.flag(
+      "--share-encoder", o->share_encoder,
+      "Of a model whose encoder was trained along (train --finetune): leave out the encoder's weights that are "
+      "those of the encoder in the box, which has to be there wherever the model is used");
   verb.option(
       "--vocab", o->vocabulary,
       "Make a model of a checkpoint of the original ImgCap (checkpoint_epoch_30.pth): its vocab.pkl, or a "

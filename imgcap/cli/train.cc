@@ -15,6 +15,7 @@
 #include "imgcap/data/utf8.h"
 #include "imgcap/models/decoder_settings.h"
 #include "imgcap/training/new_words.h"
+#include "imgcap/training/own_encoder.h"
 #include "imgcap/training/precision.h"
 #include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
@@ -137,9 +138,8 @@ Checkpoint read_initial(const Options& o) {
 // The run's encoder: the one that the model of --init was trained along with, or that of --encoder and --weights.
 LoadedEncoder load_run_encoder(const Options& o, const Checkpoint* initial) {
   if (initial == nullptr || initial->encoder_weights.empty()) return o.encoder.load();
-  LoadedEncoder own = load_encoder(initial->encoder, initial->encoder_weights, model_file(o.init));
-  own.preprocessing = initial->preprocessing;
-  return own;
+  return load_own_encoder(*initial, encoder_in_the_box(initial->encoder, assets_folder()),
+                          model_file(o.init));
 }
 
 // The model of --init as this run begins with it. Sets without a language get its own.
@@ -205,6 +205,7 @@ Checkpoint first_checkpoint(const Options& o, std::vector<TrainingSet>& sets, co
     validate(info.decoder);
   }
   info.encoder = o.encoder.name;
+  if (o.train.finetune > 0 && info.encoder_weights.empty()) info.encoder_base = encoder.key;
   info.encoder_key = encoder.key;
   info.preprocessing = encoder.preprocessing;
   return info;

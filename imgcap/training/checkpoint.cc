@@ -27,7 +27,11 @@ constexpr const char* kEncoderFormat = "imgcap-checkpoint-2";
 // With languages, and encoder weights or none: others would begin captions with <sos> and mix the languages' words.
 constexpr const char* kLanguageFormat = "imgcap-checkpoint-3";
 constexpr const char* kConfidence = "confidence";
+constexpr const char* kEncoderBase = "encoder_base";
 constexpr int64_t kSmallestMatrix = 1 << 14;
+
+// A row for each index of the first dimension.
+Tensor as_matrix(const Tensor& weight) { return weight.contiguous().reshape({weight.size(0), -1}); }
 
 // Rows of 8 bits around 128, with a scale each: `x = (q - 128) * scale`.
 struct Quantised {
@@ -35,9 +39,9 @@ struct Quantised {
 };
 
 Quantised quantise(const Tensor& weight) {
-  const Tensor source = weight.to(DType::f32).contiguous();
+  const Tensor source = as_matrix(weight.to(DType::f32));
   const int64_t rows = source.size(0), columns = source.size(1);
-  Quantised q{Tensor::empty({rows, columns}, DType::u8), Tensor::empty({rows}, DType::f16)};
+  Quantised q{Tensor::empty(weight.shape(), DType::u8), Tensor::empty({rows}, DType::f16)};
   const float* x = source.data<float>();
   uint8_t* to = q.values.mutable_data<uint8_t>();
   tensor::f16* scales = q.scales.mutable_data<tensor::f16>();
@@ -62,8 +66,8 @@ Quantised quantise(const Tensor& weight) {
 
 tensor::StoredWeight rows(const Tensor& values, const Tensor& scales, const std::string& name,
                           const std::string& file) {
-  check(values.rank() == 2 && values.dtype() == DType::u8 && scales.dtype() == DType::f16 &&
-            scales.shape() == Shape{values.size(0)},
+  check(values.rank() >= 2 && values.numel() > 0 && values.dtype() == DType::u8 &&
+            scales.dtype() == DType::f16 && scales.shape() == Shape{values.size(0)},
         ErrorKind::data, "{}: {}: rows {} with scales {}", file, tensor::io::in_quotes(name),
         describe(values), describe(scales));
   return {values, scales};
@@ -116,20 +120,22 @@ std::unique_ptr<Decoder> Checkpoint::make_frozen_decoder() const {
 
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint, WeightFormat format) {
   std::map<std::string, Tensor> tensors;
+  const auto put = [&](const std::string& name, const Tensor& weight, bool keep) {
+    if (format == WeightFormat::i8 && weight.rank() >= 2 && weight.numel() >= kSmallestMatrix) {
+      const Quantised q = quantise(weight);
+      tensors[name + "#rows"] = q.values;
+      tensors[name + "#scales"] = q.scales;
+    } else {
+      tensors[name] = keep || format == WeightFormat::f32 ? weight : weight.to(DType::f16);
+    }
+  };
   for (const auto& [name, weight] : checkpoint.weights) {
     // A tied matrix is stored once, under the embedding's name.
     if (checkpoint.decoder.tie_weights && name == Decoder::kOutputWeight) continue;
-    if (format == WeightFormat::i8 && weight.rank() == 2 && weight.numel() >= kSmallestMatrix) {
-      const Quantised q = quantise(weight);
-      tensors["model." + name + "#rows"] = q.values;
-      tensors["model." + name + "#scales"] = q.scales;
-    } else {
-      tensors["model." + name] = format == WeightFormat::f32 ? weight : weight.to(DType::f16);
-    }
+    put("model." + name, weight, false);
   }
   for (const auto& [name, weight] : checkpoint.encoder_weights)
-    tensors["encoder." + name] =
-        format == WeightFormat::f32 || weight.rank() < 2 ? weight : weight.to(DType::f16);
+    put("encoder." + name, weight, weight.rank() < 2);
   for (const auto& [name, value] : checkpoint.training_tensors) tensors["training." + name] = value;
   const bool has_languages = names_languages(checkpoint.vocabulary);
   std::map<std::string, std::string> metadata = {
@@ -148,6 +154,7 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
     metadata["text_rules"] = rules_to_json(vocabulary).dump();
     metadata["language"] = vocabulary.language(checkpoint.language).code;
   }
+  if (!checkpoint.encoder_base.empty()) metadata[kEncoderBase] = checkpoint.encoder_base;
   if (!checkpoint.confidence.empty()) metadata[kConfidence] = to_json(checkpoint.confidence);
   if (!checkpoint.training.empty()) metadata["training"] = checkpoint.training;
   tensor::io::write_safetensors(file, tensors, metadata);
@@ -192,6 +199,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
   from_file(name, [&] { return checkpoint.make_vocabulary().language(checkpoint.language).range; });
   checkpoint.encoder = required(contents.metadata, "encoder", name);
   checkpoint.encoder_key = required(contents.metadata, "encoder_key", name);
+  if (const auto base = contents.metadata.find(kEncoderBase); base != contents.metadata.end())
+    checkpoint.encoder_base = base->second;
   checkpoint.preprocessing =
       preprocessing_from_json(required(contents.metadata, "preprocessing", name), name);
   if (const Json notes = Json::try_parse(required(contents.metadata, "notes", name)).value_or(Json());
@@ -213,16 +222,26 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
   for (const auto& [key, value] : contents.tensors) {
     if (key.starts_with("training.")) {
       if (widen) checkpoint.training_tensors[key.substr(9)] = value;
-    } else if (key.starts_with("encoder.")) {
-      checkpoint.encoder_weights[key.substr(8)] =
-          widen && tensor::is_floating(value.dtype()) ? value.to(DType::f32) : value;
-    } else if (key.starts_with("model.") && key.ends_with("#rows")) {
-      const std::string weight = key.substr(6, key.size() - 11);
-      const auto scales = contents.tensors.find("model." + weight + "#scales");
+      continue;
+    }
+    const bool of_encoder = key.starts_with("encoder.");
+    if ((!of_encoder && !key.starts_with("model.")) || key.ends_with("#scales")) continue;
+    if (key.ends_with("#rows")) {
+      const std::string whole = key.substr(0, key.size() - 5), weight = whole.substr(whole.find('.') + 1);
+      const auto scales = contents.tensors.find(whole + "#scales");
       check(scales != contents.tensors.end(), ErrorKind::data, "{}: {} has no scales", name,
             tensor::io::in_quotes(weight));
-      add(weight, rows(value, scales->second, weight, name));
-    } else if (key.starts_with("model.") && !key.ends_with("#scales")) {
+      const tensor::StoredWeight stored = rows(value, scales->second, weight, name);
+      // Convolutions have no kernels for rows of 8 bits.
+      if (of_encoder)
+        checkpoint.encoder_weights[weight] =
+            tensor::StoredWeight{as_matrix(stored.values), stored.scales}.widened().reshape(stored.shape());
+      else
+        add(weight, stored);
+    } else if (of_encoder) {
+      checkpoint.encoder_weights[key.substr(8)] =
+          widen && tensor::is_floating(value.dtype()) ? value.to(DType::f32) : value;
+    } else {
       const bool narrow = value.dtype() == DType::f32 || tensor::is_half(value.dtype());
       add(key.substr(6), {narrow ? value : value.to(DType::f32)});
     }

@@ -28,8 +28,11 @@ struct Checkpoint {
   // Stands for weights and preprocessing; a cache with another key does not fit. Where the encoder has been
   // trained: of the weights that its training began with.
   std::string encoder_key;
-  nn::StateDict
-      encoder_weights;  // of an encoder that has been trained; else none; in f32 but beside `stored`
+  // Of an encoder that has been trained; else none; in f32 but beside `stored`.
+  nn::StateDict encoder_weights;
+  // The key of the weights that its training began with, where those that it left as they were may be missing
+  // (own_encoder.h); else empty.
+  std::string encoder_base;
   Preprocessing preprocessing;
   std::map<std::string, std::string> notes;  // free text: scores, recipe, data
   Confidences confidence;                    // of the languages for which it has been fitted
@@ -45,7 +48,7 @@ struct Checkpoint {
 };
 
 // How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale per row.
-// The encoder's convolutions become f16 in both, and its vectors, batch norm's, stay f32.
+// A convolution is such a matrix, with a row per output channel. The encoder's vectors, batch norm's, stay f32.
 enum class WeightFormat { f32, f16, i8 };
 
 // How weights are read: widened, or as they are stored, where they are views of the mapped file. Without the

@@ -33,6 +33,16 @@ Tensor encode(const LoadedEncoder& loaded, const Tensor& pictures, int left_out_
 
 }  // namespace
 
+std::string fingerprint_of(const std::map<std::string, Tensor>& weights) {
+  Fingerprint fingerprint;
+  for (const auto& [key, value] : weights) {
+    fingerprint.add(key.data(), key.size());
+    const Tensor dense = value.to(tensor::Device::cpu()).contiguous();
+    fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
+  }
+  return fingerprint.text();
+}
+
 LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path& weights, EncoderUse use) {
   WeightsFile file = read_weights(weights);
   LoadedEncoder loaded = load_encoder(name, std::move(file.tensors), weights.string(), use);
@@ -68,14 +78,9 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
   }
 
   const bool as_stored = use == EncoderUse::captions;
-  Fingerprint fingerprint;
-  for (auto& [key, value] : tensors) {
-    if (as_stored) break;
-    fingerprint.add(key.data(), key.size());
-    const Tensor dense = value.to(tensor::Device::cpu()).contiguous();
-    fingerprint.add(dense.raw(), static_cast<size_t>(dense.bytes()));
-    if (tensor::is_floating(value.dtype())) value = value.to(DType::f32);
-  }
+  const std::string fingerprint = as_stored ? "" : fingerprint_of(tensors);
+  for (auto& [key, value] : tensors)
+    if (!as_stored && tensor::is_floating(value.dtype())) value = value.to(DType::f32);
   if (!has_classifier)
     for (const char* part : {"weight", "bias"})
       tensors[head + part] = Tensor::zeros(loaded.encoder->parameter(head + part).shape());
@@ -87,7 +92,7 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
   loaded.encoder->freeze();
   loaded.preprocessing =
       name == "efficientnet_lite2" ? efficientnet_lite_preprocessing() : imagenet_preprocessing();
-  if (!as_stored) loaded.key = name + " " + fingerprint.text() + " " + to_json(loaded.preprocessing);
+  if (!as_stored) loaded.key = name + " " + fingerprint + " " + to_json(loaded.preprocessing);
   return loaded;
 }
 

@@ -42,6 +42,9 @@ LoadedEncoder load_encoder(const std::string& name, const std::filesystem::path&
 LoadedEncoder load_encoder(const std::string& name, std::map<std::string, tensor::Tensor> weights,
                            const std::string& origin, EncoderUse use = EncoderUse::features);
 
+// The part of an encoder's key that stands for its weights, with their names as they are loaded.
+std::string fingerprint_of(const std::map<std::string, tensor::Tensor>& weights);
+
 // (n, p, d) f32 from pictures, in their order.
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<const Image*>& images);
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);

@@ -124,8 +124,22 @@ TEST_CASE("fine-tune, eval, caption, convert") {
     REQUIRE(run({"convert", best, small, "--format", format}).code == 0);
     CHECK(caption(small) == doctest::Approx(caption(best)).epsilon(0.05));
     const auto tensors = tensor::io::read_safetensors(small).tensors;
-    CHECK(tensors.at("encoder._conv_head.weight").dtype() == tensor::DType::f16);
+    CHECK(tensors.contains("encoder._conv_head.weight") == (format == "f16"));
+    CHECK(tensors.contains("encoder._conv_head.weight#rows") == (format == "i8"));
   }
+  // Without what the encoder in the box has: the same model.
+  const std::string shared = folder / "shared.safetensors";
+  const Result sharing = run({"convert", best, shared, "--share-encoder"});
+  CAPTURE(sharing.err);
+  REQUIRE(sharing.code == 0);
+  CHECK(has(sharing.out, " tensors are those of the encoder in the box, and are left out"));
+  CHECK(std::filesystem::file_size(shared) < std::filesystem::file_size(best) - (4 << 20));
+  CHECK(caption(shared) == caption(best));
+  const Result again = run({"eval", "--checkpoint", shared, "--images", photos, "--captions",
+                            folder / "captions", "--list", folder / "val", "--beam", "2", "--json"});
+  CHECK(read_json(again.out).at("CIDEr").as_double() == scores.at("CIDEr").as_double());
+  check_refused(run({"convert", tests::assets() + "/model/plain.safetensors", shared, "--share-encoder"}),
+                "it has no encoder of its own");
 
   // Another run goes on from it, with its encoder, which that leaves as it is.
   std::vector<std::string> begun = tests::train_arguments(

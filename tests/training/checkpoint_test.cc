@@ -71,18 +71,40 @@ TEST_CASE("checkpoints keep the weights of a trained encoder") {
   CHECK(load_checkpoint(file).encoder_weights.empty());
 
   tensor::Generator generator(4);
-  Tensor matrix = Tensor::empty({200, 100}), norm = Tensor::empty({50});
+  Tensor matrix = Tensor::empty({200, 100}), norm = Tensor::empty({50}), conv = Tensor::empty({64, 32, 3, 3});
   tensor::fill_normal(matrix, 0, 1, generator);
+  tensor::fill_normal(conv, 0, 1, generator);
   tensor::fill_normal(norm, 0, 1e6, generator);  // variances may be too large for 16 bits
-  toy.info.encoder_weights = {
-      {"conv.weight", matrix}, {"bn.running_var", norm}, {"bn.num_batches_tracked", Tensor::arange(1)}};
+  toy.info.encoder_weights = {{"conv.weight", conv},
+                              {"fc.weight", matrix},
+                              {"bn.running_var", norm},
+                              {"bn.num_batches_tracked", Tensor::arange(1)}};
+  toy.info.encoder_base = "net 0123 {}";
   for (const WeightFormat bits : {WeightFormat::f32, WeightFormat::f16, WeightFormat::i8}) {
     save_checkpoint(file, toy.info, bits);
     CHECK(format() == "imgcap-checkpoint-2");
     const Checkpoint back = load_checkpoint(file);
-    REQUIRE(back.encoder_weights.size() == 3);
-    const Tensor expected = bits == WeightFormat::f32 ? matrix : matrix.to(DType::f16).to(DType::f32);
-    CHECK(back.encoder_weights.at("conv.weight").to_vector<float>() == expected.to_vector<float>());
+    REQUIRE(back.encoder_weights.size() == 4);
+    CHECK(back.encoder_base == "net 0123 {}");
+    for (const auto& [name, weight] : nn::StateDict{{"conv.weight", conv}, {"fc.weight", matrix}}) {
+      CAPTURE(name);
+      const Tensor found = back.encoder_weights.at(name);
+      REQUIRE(found.shape() == weight.shape());
+      const auto values = found.to_vector<float>(), exact = weight.to_vector<float>();
+      const auto narrow = weight.to(DType::f16).to(DType::f32).to_vector<float>();
+      if (bits == WeightFormat::f32) CHECK(values == exact);
+      if (bits == WeightFormat::f16) CHECK(values == narrow);
+      if (bits != WeightFormat::i8) continue;
+      // Each row, of an output channel, has a scale of its own: half a level of it is the most.
+      const size_t row = values.size() / static_cast<size_t>(weight.size(0));
+      for (size_t begin = 0; begin < values.size(); begin += row) {
+        float top = 0, worst = 0;
+        for (size_t i = begin; i < begin + row; ++i) top = std::max(top, std::fabs(exact[i]));
+        for (size_t i = begin; i < begin + row; ++i) worst = std::max(worst, std::fabs(values[i] - exact[i]));
+        CHECK(worst <= top / 127 * 0.5f + top / 1024);
+      }
+      CHECK(load_checkpoint(file, WeightsAs::stored).encoder_weights.at(name).to_vector<float>() == values);
+    }
     CHECK(back.encoder_weights.at("bn.running_var").to_vector<float>() == norm.to_vector<float>());
     CHECK(back.encoder_weights.at("bn.num_batches_tracked").dtype() == DType::i64);
     CHECK(back.weights.size() == toy.info.weights.size());
