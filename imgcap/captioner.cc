@@ -77,7 +77,7 @@ LoadedModel with_encoder(ReadModel model, const std::string& weights, const std:
   check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
         "{}: its decoder takes {} channels, the encoder {} gives {}", file, info.decoder.features,
         info.encoder, encoder.encoder->feature_channels());
-  encoder.preprocessing = info.preprocessing;
+  set_preprocessing(encoder, info.preprocessing);
   info.weights.clear();
   info.stored.clear();
   info.encoder_weights.clear();

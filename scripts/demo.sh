@@ -24,10 +24,13 @@ for model in attention plain; do
     echo "Skipped: assets/model/$model.safetensors, the trained $model model, is not there."
     continue
   fi
+  # The attention model knows English and Arabic.
+  languages=()
+  if [[ $model == attention ]]; then languages=(--lang all); fi
   echo "-- $model, beam 5"
   for photo in "${three[@]}"; do
     start=$(date +%s%N)
-    "$imgcap" caption --model "$model" --beam 5 "$photo"
+    "$imgcap" caption --model "$model" "${languages[@]}" --beam 5 "$photo"
     echo "   $((($(date +%s%N) - start) / 1000000)) ms from process start to caption"
   done
 done
@@ -39,7 +42,8 @@ echo "captions, and captions that fit new photos only by luck."
 rm -rf "$out"
 mkdir -p "$out"
 features=$out/features.safetensors
-data=(--images "$photos" --captions "$photos/captions.csv" --weights "$weights" --features "$features")
+pictures=(--images "$photos" --captions "$photos/captions.csv" --weights "$weights")
+data=("${pictures[@]}" --features "$features")
 echo
 echo "-- The encoder's features of all photos, once for training, scores and report"
 "$imgcap" prepare --images "$photos" --weights "$weights" --out "$features"
@@ -61,7 +65,7 @@ models=()
 for model in attention plain; do
   if [[ -f assets/model/$model.safetensors ]]; then models+=(--model "$model"); fi
 done
-"$imgcap" report "${models[@]}" --model "$out/best.safetensors" "${data[@]}" --list "$photos/test.txt" \
+"$imgcap" report "${models[@]}" --model "$out/best.safetensors" "${pictures[@]}" --list "$photos/test.txt" \
   --log "$out/log.jsonl" --beam 5 --title "Six photos, and what models say about them" \
   --out "$out/report.html"
 echo

@@ -61,7 +61,7 @@ void run(const Options& o, Program& program) {
   const auto top = static_cast<size_t>(o.top);
   for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
     const std::vector<float> p =
-        loaded.encoder->classify(loaded.encoder->preprocess(photo.image)).to_vector<float>();
+        loaded.encoder->classify(Encoder::preprocess(photo.image, loaded.preprocessing)).to_vector<float>();
     std::vector<size_t> ids(p.size());
     std::iota(ids.begin(), ids.end(), size_t{0});
     std::partial_sort(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(top), ids.end(),

@@ -10,6 +10,7 @@
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/text.h"
+#include "tensor/kernels.h"
 
 namespace imgcap::cli {
 namespace {
@@ -24,7 +25,7 @@ constexpr std::array<const char*, 4> names_of(Format) { return {"keep", "f32", "
 struct Options {
   std::string in, out, vocabulary;
   Format format = Format::keep;
-  std::vector<std::string> rename;
+  std::vector<std::string> rename, average;
   bool share_encoder = false;
 };
 
@@ -101,11 +102,46 @@ void write_model(const Options& o, Checkpoint checkpoint) {
                        checkpoint.weights.size() + checkpoint.encoder_weights.size()));
 }
 
+// `others` is of the file `name`.
+void add(Tensors& weights, const Tensors& others, const std::string& name) {
+  tensor::check(weights.size() == others.size(), ErrorKind::data, "{}: it has {} weights, the first model {}",
+                name, others.size(), weights.size());
+  for (auto& [key, weight] : weights) {
+    const auto other = others.find(key);
+    tensor::check(other != others.end() && other->second.shape() == weight.shape(), ErrorKind::data,
+                  "{}: {} is missing or has another shape than in the first model", name, in_quotes(key));
+    if (!tensor::is_floating(weight.dtype())) continue;
+    weight = weight.clone();
+    tensor::kernels::add_inplace(weight, other->second, 1);
+  }
+}
+
+// The mean of the weights of `checkpoint`, which is o.in's, and of those of o.average.
+void average(const Options& o, Checkpoint& checkpoint) {
+  for (const std::string& file : o.average) {
+    const Checkpoint other = load_checkpoint(file);
+    tensor::check(other.decoder == checkpoint.decoder && other.vocabulary == checkpoint.vocabulary &&
+                      other.encoder == checkpoint.encoder,
+                  ErrorKind::data, "{}: its model, vocabulary or encoder is not that of {}", file, o.in);
+    add(checkpoint.weights, other.weights, file);
+    add(checkpoint.encoder_weights, other.encoder_weights, file);
+  }
+  for (Tensors* weights : {&checkpoint.weights, &checkpoint.encoder_weights})
+    for (auto& [key, weight] : *weights)
+      if (tensor::is_floating(weight.dtype()))
+        tensor::kernels::affine(weight, weight, 1 / static_cast<double>(o.average.size() + 1), 0);
+  // What was said of the first one alone.
+  checkpoint.confidence.clear();
+  std::erase_if(checkpoint.notes, [](const auto& note) { return note.first.starts_with("validation_"); });
+  checkpoint.notes["average_of"] = tensor::format("{}", o.average.size() + 1);
+}
+
 // A checkpoint becomes a model: without what only its training run needs.
 void convert_checkpoint(const Options& o) {
   Checkpoint checkpoint = load_checkpoint(o.in);
   checkpoint.training.clear();
   checkpoint.training_tensors.clear();
+  if (!o.average.empty()) average(o, checkpoint);
   write_model(o, std::move(checkpoint));
 }
 
@@ -132,10 +168,14 @@ void run(const Options& o) {
                     "{}: a checkpoint, whose names stay: leave out --rename", o.in);
       return convert_checkpoint(o);
     }
+    tensor::check(o.average.empty() && !o.share_encoder, ErrorKind::argument,
+                  "{}: no checkpoint, which --average and --share-encoder are for", o.in);
     tensor::check(o.format != Format::i8, ErrorKind::argument,
                   "{}: no checkpoint, and i8 is a format of checkpoints", o.in);
     return write(o, std::move(file.tensors), file.metadata);
   }
+  tensor::check(o.average.empty() && !o.share_encoder, ErrorKind::argument,
+                "{}: no checkpoint, which --average and --share-encoder are for", o.in);
   tensor::check(o.format != Format::i8, ErrorKind::argument,
                 "{}: i8 is a format of checkpoints, not of .pth files", o.in);
   convert_pth(o);
@@ -153,6 +193,10 @@ void add_convert(Verb& app, Program& program) {
   verb.option("out", o->out, "The .safetensors file to write").required();
   add_choice(verb, "--format", o->format,
              "keep, f32, f16, or, of a checkpoint, i8: matrices as rows of 8 bits with a scale each");
+  verb.option(
+      "--average", o->average,
+      "More checkpoints of the same model and vocabulary, of one run or of several that began alike: the mean of "
+      "the weights of all is written; the rest is the first one's");
   verb.flag(
       "--share-encoder", o->share_encoder,
       "Of a model whose encoder was trained along (train --finetune): leave out the encoder's weights that are "

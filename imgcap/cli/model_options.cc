@@ -60,6 +60,19 @@ void EncoderChoice::add_options(Verb& verb) {
   verb.option("--encoder", name, "efficientnet_lite2, resnet18, resnet34, resnet50 or resnet101");
   verb.option("--weights", weights,
               "The encoder's weights, .safetensors or .pth (default: the encoder in the box)");
+  verb.option(
+          "--photo-size", photo_size,
+          "Rows and columns that photos are resized to for the encoder (0: its own, 224; with --init that model's)")
+      .range(0, 2048);
+}
+
+void EncoderChoice::set_size(LoadedEncoder& loaded) const {
+  if (photo_size == 0) return;
+  tensor::check(photo_size >= 32, tensor::ErrorKind::argument, "--photo-size {}: it is 32 or more",
+                photo_size);
+  Preprocessing changed = loaded.preprocessing;
+  changed.height = changed.width = photo_size;
+  set_preprocessing(loaded, changed);
 }
 
 std::string EncoderChoice::file() const {
@@ -76,6 +89,7 @@ LoadedEncoder EncoderChoice::load(EncoderUse use) const {
   LoadedEncoder loaded = load_encoder(name, from, use);
   if (weights.empty()) say({tensor::format("encoder in the box: {}", from)});
   say(loaded.remarks);
+  set_size(loaded);
   return loaded;
 }
 

@@ -37,8 +37,11 @@ std::string assets_folder();
 // An encoder and its weights: --encoder and --weights, by default those in the box.
 struct EncoderChoice {
   std::string name = "efficientnet_lite2", weights;
+  int64_t photo_size = 0;  // rows and columns of the photos that it sees; 0: its own
 
   void add_options(Verb& verb);
+  // Of `loaded`, by `photo_size`.
+  void set_size(LoadedEncoder& loaded) const;
   // The weights' file. Errors: argument (the encoder is not known, the box has no weights of it and none are given).
   std::string file() const;
   // Says on stderr which file it is, where it was not given, and what is left out of it. Errors: those of file() and

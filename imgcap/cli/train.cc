@@ -137,9 +137,15 @@ Checkpoint read_initial(const Options& o) {
 
 // The run's encoder: the one that the model of --init was trained along with, or that of --encoder and --weights.
 LoadedEncoder load_run_encoder(const Options& o, const Checkpoint* initial) {
-  if (initial == nullptr || initial->encoder_weights.empty()) return o.encoder.load();
-  return load_own_encoder(*initial, encoder_in_the_box(initial->encoder, assets_folder()),
-                          model_file(o.init));
+  if (initial == nullptr) return o.encoder.load();
+  LoadedEncoder loaded =
+      initial->encoder_weights.empty()
+          ? o.encoder.load()
+          : load_own_encoder(*initial, encoder_in_the_box(initial->encoder, assets_folder()),
+                             model_file(o.init));
+  set_preprocessing(loaded, initial->preprocessing);
+  o.encoder.set_size(loaded);
+  return loaded;
 }
 
 // The model of --init as this run begins with it. Sets without a language get its own.

@@ -95,8 +95,7 @@ std::string Encoder::classifier() {
   return "";
 }
 
-Tensor Encoder::preprocess(const Image& picture) const {
-  const Preprocessing how = preprocessing();
+Tensor Encoder::preprocess(const Image& picture, const Preprocessing& how) {
   Tensor out = Tensor::empty({1, 3, how.height, how.width});
   to_chw(picture, how, out.mutable_data<float>());
   return out;

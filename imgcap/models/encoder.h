@@ -72,7 +72,8 @@ class Encoder : public nn::Module {
   // Without a graph: probabilities (n, classes).
   Tensor classify(const Tensor& pictures);
   // One picture, resized and normalised: (1, 3, height, width).
-  Tensor preprocess(const Image& picture) const;
+  Tensor preprocess(const Image& picture) const { return preprocess(picture, preprocessing()); }
+  static Tensor preprocess(const Image& picture, const Preprocessing& how);
 
   // Trains the last `stages` stages (0: none) and freezes all before them and the classifier. Errors: argument
   // (there are not that many).

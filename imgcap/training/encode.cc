@@ -96,6 +96,16 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, Tensor
   return loaded;
 }
 
+void set_preprocessing(LoadedEncoder& encoder, const Preprocessing& preprocessing) {
+  if (!encoder.key.empty()) {
+    const std::string before = to_json(encoder.preprocessing);
+    check(encoder.key.ends_with(before), ErrorKind::argument,
+          "encoder: its key says nothing of its preprocessing");
+    encoder.key.replace(encoder.key.size() - before.size(), before.size(), to_json(preprocessing));
+  }
+  encoder.preprocessing = preprocessing;
+}
+
 Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images) {
   std::vector<const Image*> pointers;
   for (const Image& image : images) pointers.push_back(&image);

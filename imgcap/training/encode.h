@@ -45,6 +45,9 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, tensor
 // The part of an encoder's key that stands for its weights, with their names as they are loaded.
 std::string fingerprint_of(const std::map<std::string, tensor::Tensor>& weights);
 
+// Photos are made ready like this from now on; the key, where there is one, says so.
+void set_preprocessing(LoadedEncoder& encoder, const Preprocessing& preprocessing);
+
 // (n, p, d) f32 from pictures, in their order.
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<const Image*>& images);
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);

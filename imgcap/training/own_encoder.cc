@@ -52,7 +52,7 @@ LoadedEncoder load_own_encoder(const Checkpoint& checkpoint, const std::filesyst
   });
   if (lacks && !checkpoint.encoder_base.empty()) weights.merge(read_base(checkpoint, base, name));
   LoadedEncoder loaded = load_encoder(checkpoint.encoder, std::move(weights), name, use);
-  loaded.preprocessing = checkpoint.preprocessing;
+  set_preprocessing(loaded, checkpoint.preprocessing);
   return loaded;
 }
 

@@ -89,8 +89,10 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"eval"}) == eval);
   CHECK(defaults_of({"report"}) == report);
   CHECK(defaults_of({"caption"}) == caption);
-  CHECK(defaults_of({"classify"}) == Defaults{{"--encoder", "efficientnet_lite2"}, {"--top", "5"}});
-  CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"}, {"--precision", "f32"}});
+  CHECK(defaults_of({"classify"}) ==
+        Defaults{{"--encoder", "efficientnet_lite2"}, {"--photo-size", "0"}, {"--top", "5"}});
+  CHECK(defaults_of({"prepare"}) ==
+        Defaults{{"--encoder", "efficientnet_lite2"}, {"--photo-size", "0"}, {"--precision", "f32"}});
   CHECK(defaults_of({"score"}) ==
         Defaults{{"--protocol", "standard"}, {"--samples", "1000"}, {"--normalise", "none"}});
   CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
@@ -103,6 +105,7 @@ TEST_CASE("--help says what an option takes, and its default") {
   // The original's widths, vocabulary, rate and share of the caption's words; the rest is off or plain.
   CHECK(defaults_of({"train"}) == Defaults{{"--model", "attention"},
                                            {"--encoder", "efficientnet_lite2"},
+                                           {"--photo-size", "0"},
                                            {"--compat", "none"},
                                            {"--encoder-mode", "eval"},
                                            {"--init-temperature", "1"},

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/cli/refused.h"
-#include "tests/cli/training_run.h"
+#include "tests/cli/small_model.h"
 
 using tensor::io::Json;
 using tests::check_refused;
@@ -134,8 +134,10 @@ TEST_CASE("eval: the same of its own captions, in the form that they have") {
     CHECK(scores.at(name) == again.at(name));
   CHECK(has(eval({"--training", folder / "out.json"}), "; 1.0000 of all stand in the 6 training captions\n"));
   // The original's captions have <sos> and <eos>, and so have training captions then.
-  const std::string tokens = folder / "tokens.json", training = folder / "training.csv";
-  eval({"--protocol", "original", "--out", tokens}, "attention");
+  const std::string tokens = folder / "tokens.json", training = folder / "training.csv",
+                    small = folder / "small.safetensors";
+  tests::write_model_without_languages(small);
+  eval({"--protocol", "original", "--out", tokens}, small);
   std::string file = kHeader;
   int known = 0, all = 0;
   const Json as_tokens = read_json(tests::read_text(tokens));
@@ -151,5 +153,5 @@ TEST_CASE("eval: the same of its own captions, in the form that they have") {
   REQUIRE(known > 1);
   tests::write_text(training, file);
   const std::vector<std::string> original = {"--protocol", "original", "--json", "--training", training};
-  CHECK(read_json(eval(original, "attention")).at("in_training") == static_cast<double>(known) / all);
+  CHECK(read_json(eval(original, small)).at("in_training") == static_cast<double>(known) / all);
 }

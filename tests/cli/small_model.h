@@ -1,6 +1,7 @@
 // Decoders of random weights that caption in no time, and an encoder that is not the one in the box.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "imgcap/training/checkpoint.h"
@@ -32,6 +33,26 @@ inline void write_small_model(const std::string& file, imgcap::DecoderKind kind,
   for (int64_t i = 0; i < model.weights.at("fc.weight").numel(); ++i)
     weight[i] *= static_cast<float>(sharpness);
   imgcap::save_checkpoint(file, model);
+}
+
+// The attention model in the box, without the confidence that is fitted to it.
+inline void write_bare_model(const std::string& file) {
+  imgcap::Checkpoint model = imgcap::load_checkpoint(assets() + "/model/attention.safetensors");
+  model.confidence.clear();
+  imgcap::save_checkpoint(file, model, imgcap::WeightFormat::i8);
+}
+
+// The same, as a model that knows no languages: its captions begin with <sos>, and go on in English.
+inline void write_model_without_languages(const std::string& file) {
+  imgcap::Checkpoint model = imgcap::load_checkpoint(assets() + "/model/attention.safetensors");
+  const imgcap::Language english = model.make_vocabulary().language("en");
+  model.confidence.clear(), model.text_rules.clear(), model.language.clear();
+  std::set<std::string> seen = {"<en>", "<ar>"};  // the two languages' words may be the same
+  for (std::string& token : model.vocabulary)
+    while (!seen.insert(token).second) token = " " + token + "?";
+  tensor::Tensor& embedding = model.weights.at("embedding.weight");
+  embedding.slice(0, 2, 3).copy_(embedding.slice(0, english.range.start, english.range.start + 1));
+  imgcap::save_checkpoint(file, model, imgcap::WeightFormat::i8);
 }
 
 // The encoder in the box, but its last convolution gives something else.

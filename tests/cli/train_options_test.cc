@@ -376,7 +376,7 @@ TEST_CASE("train: every option counts") {
   start.info.decoder.tanh_image = true;
   start.info.vocabulary = {"<unk>", "<pad>", "<sos>", "<eos>", " a", " cat"};
   start.info.encoder = "resnet18";
-  start.info.encoder_key = tuned.key;
+  start.info.encoder_base = start.info.encoder_key = tuned.key;
   start.info.preprocessing = tuned.preprocessing;
   o.finetune = 1;
   o.finetune_lr = 1e-3;
@@ -393,6 +393,7 @@ TEST_CASE("train: every option counts") {
   given.elsewhere({"--compat", "--encoder-mode"});        // compat_test.cc
   given.elsewhere({"--tensorboard"});                     // tensorboard_test.cc
   given.elsewhere({"--set-weight", "--min-references"});  // train_sets_test.cc
+  given.elsewhere({"--photo-size"});                      // photo_size_test.cc
   given.elsewhere({"--no-new-words"});                    // train_new_words_test.cc
   given.elsewhere({"--lang"});                            // languages_test.cc
   CHECK(given.left() == "");

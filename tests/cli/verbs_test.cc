@@ -142,6 +142,7 @@ TEST_CASE("prepare and classify: every option counts") {
   CHECK(prepared.out == cache + ": 2 photos, 49 places of 512 channels, encoded in f32\n");
   prepare.elsewhere({"--list", "--split", "--captions"});  // caption_files_test.cc
   prepare.elsewhere({"--precision"});                      // encoder_precision_test.cc
+  prepare.elsewhere({"--photo-size"});                     // photo_size_test.cc
   CHECK(prepare.left() == "");
   const FeatureCache features = FeatureCache::open(cache);
   CHECK(features.names() == std::vector<std::string>{bear, "skier.jpg"});
@@ -189,6 +190,7 @@ TEST_CASE("prepare and classify: every option counts") {
     CHECK(static_cast<float>(line.at("classes").at(k).at(1).as_double()) == p[static_cast<size_t>(order[k])]);
     CHECK(line.at("classes").at(k).at(2) == names[static_cast<size_t>(order[k])]);
   }
+  classify.elsewhere({"--photo-size"});  // photo_size_test.cc
   CHECK(classify.left() == "");
 }
 
@@ -330,7 +332,8 @@ TEST_CASE("convert and info: every option and kind of file counts") {
     CHECK_FALSE(file.metadata.contains("training"));
     CHECK(shown(folder / "out.safetensors").at("kind") == "checkpoint");
   }
-  convert.elsewhere({"--rename", "--vocab"});  // foreign_weights_test.cc
+  convert.elsewhere({"--rename", "--vocab"});           // foreign_weights_test.cc
+  convert.elsewhere({"--average", "--share-encoder"});  // average_test.cc, finetune_test.cc
   CHECK(convert.left() == "");
 
   // The models' parameters: torchvision's ResNet18 has 11,689,512, its classifier 513 * 1000.
