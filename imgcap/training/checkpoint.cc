@@ -64,10 +64,12 @@ Quantised quantise(const Tensor& weight) {
   return q;
 }
 
+// Of an encoder's convolution, too, where `of_encoder`.
 tensor::StoredWeight rows(const Tensor& values, const Tensor& scales, const std::string& name,
-                          const std::string& file) {
-  check(values.rank() >= 2 && values.numel() > 0 && values.dtype() == DType::u8 &&
-            scales.dtype() == DType::f16 && scales.shape() == Shape{values.size(0)},
+                          const std::string& file, bool of_encoder) {
+  check((values.rank() == 2 || (of_encoder && values.rank() > 2)) && (!of_encoder || values.numel() > 0) &&
+            values.dtype() == DType::u8 && scales.dtype() == DType::f16 &&
+            scales.shape() == Shape{values.size(0)},
         ErrorKind::data, "{}: {}: rows {} with scales {}", file, tensor::io::in_quotes(name),
         describe(values), describe(scales));
   return {values, scales};
@@ -120,8 +122,8 @@ std::unique_ptr<Decoder> Checkpoint::make_frozen_decoder() const {
 
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint, WeightFormat format) {
   std::map<std::string, Tensor> tensors;
-  const auto put = [&](const std::string& name, const Tensor& weight, bool keep) {
-    if (format == WeightFormat::i8 && weight.rank() >= 2 && weight.numel() >= kSmallestMatrix) {
+  const auto put = [&](const std::string& name, const Tensor& weight, bool has_rows, bool keep) {
+    if (format == WeightFormat::i8 && has_rows && weight.numel() >= kSmallestMatrix) {
       const Quantised q = quantise(weight);
       tensors[name + "#rows"] = q.values;
       tensors[name + "#scales"] = q.scales;
@@ -132,10 +134,10 @@ void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkp
   for (const auto& [name, weight] : checkpoint.weights) {
     // A tied matrix is stored once, under the embedding's name.
     if (checkpoint.decoder.tie_weights && name == Decoder::kOutputWeight) continue;
-    put("model." + name, weight, false);
+    put("model." + name, weight, weight.rank() == 2, false);
   }
   for (const auto& [name, weight] : checkpoint.encoder_weights)
-    put("encoder." + name, weight, weight.rank() < 2);
+    put("encoder." + name, weight, weight.rank() >= 2, weight.rank() < 2);
   for (const auto& [name, value] : checkpoint.training_tensors) tensors["training." + name] = value;
   const bool has_languages = names_languages(checkpoint.vocabulary);
   std::map<std::string, std::string> metadata = {
@@ -231,7 +233,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& file, WeightsAs form) {
       const auto scales = contents.tensors.find(whole + "#scales");
       check(scales != contents.tensors.end(), ErrorKind::data, "{}: {} has no scales", name,
             tensor::io::in_quotes(weight));
-      const tensor::StoredWeight stored = rows(value, scales->second, weight, name);
+      const tensor::StoredWeight stored = rows(value, scales->second, weight, name, of_encoder);
       // Convolutions have no kernels for rows of 8 bits.
       if (of_encoder)
         checkpoint.encoder_weights[weight] =

@@ -48,7 +48,7 @@ struct Checkpoint {
 };
 
 // How weights are stored. i8: matrices of 2^14 elements and more as rows of 8 bits with an f16 scale per row.
-// A convolution is such a matrix, with a row per output channel. The encoder's vectors, batch norm's, stay f32.
+// An encoder's convolution is such a matrix, with a row per output channel. Its vectors, batch norm's, stay f32.
 enum class WeightFormat { f32, f16, i8 };
 
 // How weights are read: widened, or as they are stored, where they are views of the mapped file. Without the

@@ -111,9 +111,8 @@ TEST_CASE("eval: the same of its own captions, in the form that they have") {
   const Folder folder;
   const std::string photos = tests::assets() + "/photos";
   const auto eval = [&](std::vector<std::string> more, const std::string& model = "plain") {
-    more.insert(more.begin(),
-                {"eval", "--checkpoint", model, "--images", photos, "--captions", photos + "/captions.csv",
-                 "--list", photos + "/val.txt", "--beam", "2", "--features", folder / "cache.safetensors"});
+    more.insert(more.begin(), {"eval", "--checkpoint", model, "--images", photos, "--captions",
+                               photos + "/captions.csv", "--list", photos + "/val.txt", "--beam", "2"});
     const Result result = run(more);
     CAPTURE(result.err);
     REQUIRE(result.code == 0);

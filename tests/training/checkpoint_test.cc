@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 
 #include "tensor/error.h"
 #include "tensor/io/safetensors.h"
@@ -109,6 +110,20 @@ TEST_CASE("checkpoints keep the weights of a trained encoder") {
     CHECK(back.encoder_weights.at("bn.num_batches_tracked").dtype() == DType::i64);
     CHECK(back.weights.size() == toy.info.weights.size());
   }
+  // Rows that are none.
+  const auto damaged = [&](const std::string& key, const std::optional<Tensor>& value, const char* text) {
+    tensor::io::SafetensorsFile wrong = tensor::io::read_safetensors(file);
+    REQUIRE(wrong.tensors.erase(key) == 1);
+    if (value) wrong.tensors[key] = *value;
+    const fs::path other = folder.path / "damaged.safetensors";
+    tensor::io::write_safetensors(other, wrong.tensors, wrong.metadata);
+    CHECK_THROWS_WITH_AS(load_checkpoint(other), doctest::Contains(text), tensor::Error);
+  };
+  damaged("encoder.conv.weight#scales", std::nullopt, "'conv.weight' has no scales");
+  damaged("encoder.conv.weight#scales", Tensor::zeros({63}, DType::f16), "'conv.weight': rows");
+  damaged("encoder.conv.weight#rows", Tensor::zeros({64, 0, 3, 3}, DType::u8), "'conv.weight': rows");
+  damaged("encoder.conv.weight#rows", Tensor::zeros({64}, DType::u8), "'conv.weight': rows");
+  damaged("encoder.conv.weight#rows", Tensor::zeros({64, 32}, DType::f16), "'conv.weight': rows");
   // Neither format with the other's contents.
   tensor::io::SafetensorsFile contents = tensor::io::read_safetensors(file);
   contents.metadata["format"] = "imgcap-checkpoint-1";
