@@ -120,8 +120,9 @@ void add(Tensors& weights, const Tensors& others, const std::string& name) {
 void average(const Options& o, Checkpoint& checkpoint) {
   for (const std::string& file : o.average) {
     const Checkpoint other = load_checkpoint(file);
-    tensor::check(other.decoder == checkpoint.decoder && other.vocabulary == checkpoint.vocabulary &&
-                      other.encoder == checkpoint.encoder,
+    tensor::check(other.decoder == checkpoint.decoder &&
+                      other.make_vocabulary() == checkpoint.make_vocabulary() &&
+                      other.encoder == checkpoint.encoder && other.encoder_base == checkpoint.encoder_base,
                   ErrorKind::data, "{}: its model, vocabulary or encoder is not that of {}", file, o.in);
     add(checkpoint.weights, other.weights, file);
     add(checkpoint.encoder_weights, other.encoder_weights, file);

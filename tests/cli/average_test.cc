@@ -47,6 +47,12 @@ TEST_CASE("the mean of several models is a model, and of one model with itself t
   CHECK(both.encoder_weights.at("conv.weight").to_vector<float>() == std::vector<float>(4, 2));
   CHECK(both.encoder_weights.at("bn.num_batches_tracked").dtype() == tensor::DType::i64);
 
+  // What its training left as it was may be missing: of another beginning it would be something else.
+  Checkpoint other_base = load_checkpoint(b);
+  other_base.encoder_base = "efficientnet_lite2 0123 {}";
+  const std::string d = folder / "d.safetensors";
+  save_checkpoint(d, other_base);
+
   const auto refused = [&](const std::string& other, const std::string& why) {
     const std::string none = folder / "none.safetensors";
     check_refused(run({"convert", a, none, "--average", other}), why);
@@ -55,6 +61,7 @@ TEST_CASE("the mean of several models is a model, and of one model with itself t
   refused(c, "c.safetensors: it has 0 weights, the first model 2");
   write_small_model(c, DecoderKind::plain);
   refused(c, "c.safetensors: its model, vocabulary or encoder is not that of");
+  refused(d, "d.safetensors: its model, vocabulary or encoder is not that of");
   refused(folder / "gone.safetensors", "gone.safetensors");
   check_refused(run({"convert", encoder, out, "--average", a}), "no checkpoint, which --average");
 }
