@@ -45,7 +45,8 @@ LoadedEncoder load_encoder(const std::string& name, std::map<std::string, tensor
 // The part of an encoder's key that stands for its weights, with their names as they are loaded.
 std::string fingerprint_of(const std::map<std::string, tensor::Tensor>& weights);
 
-// Photos are made ready like this from now on; the key, where there is one, says so.
+// Photos are made ready like this from now on; the key, where there is one, says so. Errors: argument (a key that
+// does not end in the preprocessing).
 void set_preprocessing(LoadedEncoder& encoder, const Preprocessing& preprocessing);
 
 // (n, p, d) f32 from pictures, in their order.
