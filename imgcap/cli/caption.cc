@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "imgcap/caption_json.h"
 #include "imgcap/cli/attention_sheet.h"
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/caption_results.h"
@@ -32,24 +33,12 @@ struct Options {
   std::vector<std::string> images;
   BeamOptions search;
   SamplingOptions sampling;
-  RuleOptions rules;
+  RuleTexts rules;
   double doubt = 0;
   bool sample = false, json = false;
   Format format = Format::text;
   Behaviours behaviours;
 };
-
-void add_to(Json& json, const PhotoCaption& caption) {
-  json["caption"] = caption.text;
-  json["log_probability"] = caption.log_probability;
-  if (caption.confidence) json["confidence"] = *caption.confidence;
-  json["words"] = Json::array();
-  for (const WordProbability& each : caption.words) {
-    Json word = Json::object({{"word", each.word}, {"probability", each.probability}});
-    if (each.confidence) word["confidence"] = *each.confidence;
-    json["words"].push_back(std::move(word));
-  }
-}
 
 Json json_of(const Photo& photo, const CaptionResult& result, double milliseconds, bool alternatives,
              const std::vector<std::string>& models) {

@@ -37,6 +37,7 @@ void add_ops(Verb& app, Program& program);
 void add_prepare(Verb& app, Program& program);
 void add_report(Verb& app, Program& program);
 void add_score(Verb& app, Program& program);
+void add_serve(Verb& app, Program& program);
 void add_tokenize(Verb& app, Program& program);
 void add_train(Verb& app, Program& program);
 void add_vocab(Verb& app, Program& program);

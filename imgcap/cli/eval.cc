@@ -32,7 +32,7 @@ struct Options {
   TrainingCaptions training;
   int64_t beam = 5, max_words = 30;
   double length_exponent = 1;
-  RuleOptions rules;
+  RuleTexts rules;
   Behaviours behaviours;
   ScoreWords words;
   Precision precision = Precision::f32;

@@ -24,6 +24,7 @@ int run(int argc, const char* const* argv) {
   add_train(all, program);
   add_eval(all, program);
   add_caption(all, program);
+  add_serve(all, program);
   add_score(all, program);
   add_report(all, program);
   add_data(all, program);

@@ -29,7 +29,7 @@ struct Options {
   std::string log, weights, features, title = "What the captioners say", out, language;
   int64_t beam = 5, max_words = 30, photos = 12;
   double length_exponent = 1;
-  RuleOptions rules;
+  RuleTexts rules;
 };
 
 std::string now() {

@@ -1,0 +1,47 @@
+// The service: what each address answers, behind any HttpServer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "imgcap/captioner.h"
+#include "imgcap/serve/access.h"
+#include "imgcap/serve/http.h"
+
+namespace imgcap::serve {
+
+struct ServedModel {
+  std::string name;  // short and different from the others'
+  std::shared_ptr<const Captioner> captioner;
+};
+
+struct ServiceOptions {
+  std::vector<ServedModel> models;  // at least one
+  AccessRules access;
+  int64_t queue = 64;  // photos that may wait or be worked on; more get 429
+  int64_t photos_per_request = 32;
+  int readers = 2;  // threads that decode photos
+  ImageLimits images;
+  std::string version;
+};
+
+class Service {
+ public:
+  explicit Service(ServiceOptions options);
+  // Ends when what it was given is done.
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // For a server; they may be called until the service ends.
+  HttpHandlers handlers();
+  // Whose numbers /metrics tells; to be there until the service ends. Null: nobody's.
+  void tell_of(const HttpNow* now);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace imgcap::serve
