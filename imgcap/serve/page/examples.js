@@ -1,0 +1,38 @@
+// The photos that ship with the program, for visitors without one of their own.
+import { ask, askJson } from './api.js';
+import { button, element, find } from './dom.js';
+import { notice } from './notice.js';
+import { addressOf } from './pictures.js';
+import { token } from './token.js';
+
+// <img> cannot send a token.
+async function fetchPicture(image, photo) {
+  const blob = await (await ask(photo)).blob();
+  image.src = addressOf(blob);
+}
+
+function item({ name, photo, author, source, licence }, take) {
+  const image = element('img', { alt: '', loading: 'lazy' });
+  if (token()) fetchPicture(image, photo).catch(() => {});
+  else image.src = photo;
+  const choose = async () => {
+    try {
+      const blob = await (await ask(photo)).blob();
+      take([{ file: new File([blob], name, { type: blob.type, lastModified: 0 }), name }]);
+    } catch (error) {
+      notice('example', `The example did not come: ${error.message}.`, 'error');
+    }
+  };
+  const by = [author || 'Photo', licence].filter(Boolean).join(', ');
+  const made = button('', choose, { class: 'open', 'aria-label': `Caption the example ${name}` });
+  made.append(image);
+  // A link of another scheme is a text.
+  const origin = /^https?:/.test(source ?? '') ? element('a', { href: source, rel: 'noreferrer', target: '_blank' }, by) : by;
+  return element('li', {}, made, element('small', {}, origin));
+}
+
+export async function showExamples(take) {
+  const { examples } = await askJson('api/examples').catch(() => ({ examples: [] }));
+  find('example-list').replaceChildren(...examples.map((example) => item(example, take)));
+  find('examples').hidden = examples.length === 0;
+}
