@@ -1,6 +1,6 @@
 // One caption of a photo: its words, how sure the model is, what else it had to say, and a person's correction.
 import { textOf } from './album.js';
-import { bar, button, element, languageName, plural, share } from './dom.js';
+import { bar, button, element, languageName, plural, share, tidy } from './dom.js';
 import { canExplain, explanationOf } from './explaining.js';
 import { choices, continuation } from './going_on.js';
 import { clearMap, say, showMap } from './maps.js';
@@ -25,7 +25,7 @@ function alternatives(result, keep) {
   if (all.length < 2) return null;
   const shares = sharesOf(all);
   const rows = all.map((each, i) => element('li', {},
-    element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, each.caption), bar(shares[i]),
+    element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, tidy(each.caption)), bar(shares[i]),
     element('span', { class: 'number' }, share(shares[i])),
     i === 0 ? element('span', { class: 'first' }, 'first') : button('Use', () => keep(each.caption), { class: 'quiet', 'aria-label': `Use: ${each.caption}` })));
   return element('div', { class: 'alternatives' }, element('h4', {}, 'What it weighed'),
@@ -35,7 +35,7 @@ function alternatives(result, keep) {
 // A caption that is still growing.
 export function growingCard({ model, language, text }) {
   return element('article', { class: 'card', 'aria-busy': 'true' }, element('h3', {}, titleOf({ model, language })),
-                 element('p', { class: 'sentence growing', dir: 'auto', lang: language ?? false }, text));
+                 element('p', { class: 'sentence growing', dir: 'auto', lang: language ?? false }, tidy(text)));
 }
 
 // changed(): the result was corrected, or is itself again.
@@ -75,21 +75,24 @@ export function card(entry, result, changed) {
 
   const pick = async (i) => {
     const word = result.words[i].word;
-    const close = button('Close', () => more.replaceChildren(), { class: 'quiet' });
+    const close = () => {
+      more.replaceChildren();
+      said.children[i].focus();
+    };
     if (!canExplain()) return;
     more.replaceChildren(element('p', { class: 'note' }, 'Asking the model…'));
     try {
       const { words } = await explanationOf(entry, result, result.caption);
       const before = result.words.slice(0, i).map((each) => each.word).join(' ');
       more.replaceChildren(choices(`In place of “${word}”`, words[i].others, {
-        language: result.language, now: word,
+        language: result.language, now: word, close,
         pick: (other) => {
           more.querySelector('.continuation')?.remove();
           goOn(`${before} ${other}`.trim());
         },
-      }), close);
+      }));
     } catch (error) {
-      more.replaceChildren(element('p', { class: 'problem' }, error.message), close);
+      more.replaceChildren(element('p', { class: 'problem' }, error.message));
     }
   };
 
@@ -115,16 +118,16 @@ export function card(entry, result, changed) {
 
   const said = result.corrected === undefined
     ? sentence(result.words, { language: result.language, point, pick })
-    : element('p', { class: 'sentence', dir: 'auto', lang: result.language ?? false }, result.corrected);
+    : element('p', { class: 'sentence', dir: 'auto', lang: result.language ?? false }, tidy(result.corrected));
   const sure = result.corrected !== undefined
-    ? element('p', { class: 'sure' }, 'Your words. The model’s: ', element('q', { dir: 'auto' }, result.caption))
+    ? element('p', { class: 'sure' }, 'Your words. The model’s: ', element('q', { dir: 'auto' }, tidy(result.caption)))
     : result.confidence !== undefined && element('p', { class: 'sure' }, `${inWords(result.confidence)}: ${share(result.confidence)}`,
                                                  bar(result.confidence));
   const tools = element('p', { class: 'buttons tools' },
     button('Correct', edit, { class: 'quiet' }),
     result.corrected !== undefined && button('Back to the model’s', () => keep(result.caption), { class: 'quiet' }),
     navigator.clipboard && button('Copy', (event) => {
-      navigator.clipboard.writeText(textOf(result)).then(() => { event.target.textContent = 'Copied'; }, () => {});
+      navigator.clipboard.writeText(tidy(textOf(result))).then(() => { event.target.textContent = 'Copied'; }, () => {});
     }, { class: 'quiet' }));
   const time = result.milliseconds >= 1000 ? `${(result.milliseconds / 1000).toFixed(1)} s` : `${Math.round(result.milliseconds)} ms`;
   made.append(element('h3', {}, titleOf(result), element('span', { class: 'time' }, time)), said);

@@ -38,3 +38,7 @@ export function languageName(code) {
 
 // Numbers as people read them: 0.64; very small ones are not 0.00.
 export const share = (value) => (value > 0 && value < 0.01 ? '< 0.01' : value.toFixed(2));
+
+// For the eye: the models set full stops and commas apart, as words of their own.
+export const isStop = (word) => /^[.,!?;:،؛؟]+$/.test(word);
+export const tidy = (text) => text.replace(/ +([.,!?;:،؛؟]+)(?=\s|$)/g, '$1');

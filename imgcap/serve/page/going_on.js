@@ -9,13 +9,13 @@ import { wishOf } from './settings.js';
 
 const kEnd = '(the end)';  // a word without a text is the caption's end
 
-// The likeliest words at one place as buttons. pick(word)
-export function choices(title, words, { language, pick, now }) {
+// The likeliest words at one place as buttons. pick(word); close(): a button that puts them away, if it is given
+export function choices(title, words, { language, pick, now, close }) {
   const rows = words.map(({ word, probability }) => element('li', {},
     word ? button(word, () => pick(word), { class: 'choice', dir: 'auto', lang: language ?? false, 'aria-current': word === now })
          : element('span', { class: 'choice end' }, kEnd),
     bar(probability), element('span', { class: 'number' }, share(probability))));
-  return element('div', { class: 'choices' }, element('h4', {}, title), element('ol', {}, rows));
+  return element('div', { class: 'choices' }, element('h4', {}, title, close && button('Close', close, { class: 'quiet' })), element('ol', {}, rows));
 }
 
 // The model's caption that begins with `prefix`, while it comes. keep(text): somebody wants it.

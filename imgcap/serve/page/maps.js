@@ -2,6 +2,8 @@
 import { find, share } from './dom.js';
 
 const kDarkest = 0.75;  // of the dark over places that were not looked at
+let hint = '';
+
 const kRaises = [255, 140, 0], kLowers = [40, 110, 255];
 
 // [red, green, blue, opacity] of a place. Attention: looked-at places stay bright, relative to the brightest of the map.
@@ -10,15 +12,6 @@ function colour(kind, value, most) {
   if (most <= 0) return [0, 0, 0, 0];
   if (kind === 'gradient') return [...(value < 0 ? kLowers : kRaises), Math.round(200 * Math.abs(value) / most)];
   return [0, 0, 0, Math.round(255 * kDarkest * (1 - value / most))];
-}
-
-function explanation(kind, rows, columns) {
-  const places = `${rows} × ${columns} places`;
-  if (kind === 'gradient') {
-    return `Which places raise (orange) or lower (blue) this word’s log-probability, to first order; the stronger the ` +
-           `colour, the more. The model sees only the mean of all ${places}, so it isn’t looking.`;
-  }
-  return `Where the model looked for this word: the brighter, the more. It has ${places}; smoothing adds no detail, so none is done.`;
 }
 
 // maps: { kind?, rows, columns, maps }; `at`: which of them; `word`: { word, probability? }
@@ -35,20 +28,34 @@ export function showMap(maps, at, word) {
   canvas.getContext('2d').putImageData(pixels, 0, 0);
   canvas.hidden = false;
 
+  explain(kind);
   const first = map.reduce((best, value, place) => (value > map[best] ? place : best), 0);
-  say(word, `${explanation(kind, rows, columns)} Most of all: row ${Math.floor(first / columns) + 1}, column ${first % columns + 1}` +
-            (kind === 'attention' ? ` (${share(map[first])} of its attention).` : '.'));
+  say(word, `most in row ${Math.floor(first / columns) + 1} of ${rows}, column ${first % columns + 1} of ${columns}` +
+            (kind === 'attention' ? `: ${share(map[first])} of its attention` : ''));
 }
 
-// A word without a map, and why.
-export function say(word, text) {
-  const said = word.probability === undefined ? word.word : `${word.word} (${share(word.probability)})`;
-  find('legend-word').textContent = said;
+// What the maps of this kind are, in a place whose height stays the same: captions must not move under the pointer.
+function explain(kind) {
+  for (const each of ['attention', 'gradient']) find(`about-${each}`).classList.toggle('now', each === kind);
+  find(`about-${kind}`).hidden = false;
+}
+
+// The kinds of maps that the captions on show can have; none: [].
+export function offerMaps(kinds) {
+  for (const each of ['attention', 'gradient']) find(`about-${each}`).hidden = !kinds.includes(each);
+  if (kinds.length > 0) explain(kinds[0]);
+  hint = kinds.length > 0 ? 'Point at a word, or go to it with Tab, to see where it came from.' : '';
+  clearMap();
+}
+
+// A word, and what there is to say of it.
+export function say({ word, probability }, text) {
+  find('legend-word').textContent = probability === undefined ? word : `${word} (${share(probability)})`;
   find('legend-text').textContent = text;
 }
 
 export function clearMap() {
   find('map').hidden = true;
   find('legend-word').textContent = '';
-  find('legend-text').textContent = find('captions').querySelector('.word') ? 'Point at a word, or go to it with Tab, to see where it came from.' : '';
+  find('legend-text').textContent = hint;
 }

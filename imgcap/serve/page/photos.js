@@ -1,6 +1,6 @@
 // The photos so far, as cards with their captions.
 import { album, textOf } from './album.js';
-import { button, element, find, plural } from './dom.js';
+import { button, element, find, plural, tidy } from './dom.js';
 import { addressOf, letGoOf } from './pictures.js';
 import { currentEntry, lookAt } from './stage.js';
 import { forget, forgetAll, isUnderWay, isWaiting } from './work.js';
@@ -25,7 +25,7 @@ function remove(entry) {
 
 function fill(item, entry) {
   const state = stateOf(entry);
-  const texts = entry.results.map((result) => element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, textOf(result)));
+  const texts = entry.results.map((result) => element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, tidy(textOf(result))));
   const picture = entry.thumb ? element('img', { src: addressOf(entry.thumb), alt: '', loading: 'lazy' }) : element('span', { class: 'no-picture' });
   item.classList.toggle('at-work', isUnderWay(entry));
   item.replaceChildren(

@@ -1,6 +1,6 @@
 // A sentence whose words can be pointed at and picked, by mouse, touch and keyboard.
 import { clearMap } from './maps.js';
-import { bar, button, element, share } from './dom.js';
+import { bar, button, element, isStop, share } from './dom.js';
 
 // words: { word, probability } each. point(i): the word is hovered or has the focus. pick(i): it is pressed.
 // `bars`: each word's probability as a bar under it.
@@ -24,7 +24,7 @@ export function sentence(words, { language, point, pick, bars = false }) {
     if (focused >= 0) point(focused);
     else clearMap();
   }
-  const spaced = buttons.flatMap((each, i) => (i === 0 ? [each] : [' ', each]));
+  const spaced = buttons.flatMap((each, i) => (i === 0 || isStop(words[i].word) ? [each] : [' ', each]));
   return element('p', { class: 'sentence', dir: 'auto', lang: language ?? false, role: 'group',
                         'aria-label': words.map(({ word }) => word).join(' ') }, spaced);
 }

@@ -2,8 +2,9 @@
 import { album, textOf } from './album.js';
 import { showAsking } from './ask.js';
 import { card, growingCard } from './card.js';
-import { element, find } from './dom.js';
-import { clearMap } from './maps.js';
+import { element, find, tidy } from './dom.js';
+import { canExplain } from './explaining.js';
+import { clearMap, offerMaps } from './maps.js';
 import { addressOf } from './pictures.js';
 import { isUnderWay, isWaiting, work } from './work.js';
 
@@ -21,6 +22,7 @@ function showPicture() {
   shownPicture = picture;
   const photo = find('photo');
   photo.hidden = !picture;
+  if (picture) find('frame').style.setProperty('--ratio', (current.width / current.height).toFixed(4));
   if (picture) photo.src = addressOf(picture);
   else photo.removeAttribute('src');
 }
@@ -48,7 +50,8 @@ function showCaptions(again = false) {
   captions.classList.toggle('several', cards.length > 1);
   captions.replaceChildren(...(first ? [first] : []), ...cards);
   captions.append(...current.notes.map((note) => element('p', { class: 'note' }, note)));
-  clearMap();
+  const kinds = current.results.map(({ attention }) => (attention ? 'attention' : canExplain() && 'gradient'));
+  offerMaps(kinds.filter(Boolean));
 }
 
 function show() {
@@ -56,7 +59,7 @@ function show() {
   document.body.classList.toggle('empty', current === null);
   if (!current) return;
   showPicture();
-  find('photo').alt = current.results.length > 0 ? textOf(current.results[0]) : current.name;
+  find('photo').alt = current.results.length > 0 ? tidy(textOf(current.results[0])) : current.name;
   find('photo-name').textContent = current.name;
   find('photo-facts').textContent = current.width ? `${current.format}, ${current.width} × ${current.height}` : '';
   find('photo-warning').textContent = current.warning ?? '';
@@ -78,6 +81,9 @@ export function lookAt(entry) {
 }
 
 export function prepareStage() {
+  new IntersectionObserver(([{ intersectionRatio }]) => {
+    find('frame').classList.toggle('away', intersectionRatio < 0.3);
+  }, { threshold: 0.3 }).observe(find('frame'));
   album.addEventListener('changed', ({ detail }) => {
     if (detail !== current) return;
     if (!isUnderWay(current)) growing.clear();
