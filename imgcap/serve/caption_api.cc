@@ -23,7 +23,7 @@ using tensor::io::Json;
 void add_to(Json& json, const CaptionResult& result) {
   const PhotoCaption& best = result.captions.front();
   imgcap::add_to(json, best);
-  if (!best.attention.maps.empty()) json["attention"] = json_of(best.attention);
+  if (!best.attention.maps.empty()) imgcap::add_to(json["attention"], best.attention);
   if (result.captions.size() == 1) return;
   json["alternatives"] = Json::array();
   for (size_t k = 1; k < result.captions.size(); ++k) {

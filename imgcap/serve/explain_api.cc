@@ -1,5 +1,6 @@
 #include "imgcap/serve/explain_api.h"
 
+#include "imgcap/caption_json.h"
 #include "imgcap/serve/answers.h"
 #include "imgcap/serve/photo.h"
 #include "tensor/error.h"
@@ -31,28 +32,9 @@ ExplainWish explain_wish_of(const Json& options) {
   return wish;
 }
 
-Json json_of(const std::vector<WordProbability>& words) {
-  Json list = Json::array();
-  for (const WordProbability& each : words)
-    list.push_back(Json::object({{"word", each.word}, {"probability", each.probability}}));
-  return list;
-}
-
 Json json_of(const Explanation& explanation, const std::string& model) {
   Json json = Json::object({{"model", model}});
-  if (!explanation.language.empty()) json["language"] = explanation.language;
-  json["text"] = explanation.text;
-  json["log_probability"] = explanation.log_probability;
-  json["words"] = Json::array();
-  for (const ExplainedWord& word : explanation.words)
-    json["words"].push_back(Json::object(
-        {{"word", word.word}, {"probability", word.probability}, {"others", json_of(word.others)}}));
-  json["next"] = json_of(explanation.next);
-  if (explanation.kind == MapKind::none || explanation.maps.maps.empty()) return json;
-  Json maps = Json::object({{"kind", to_string(explanation.kind)}});
-  const Json rest = serve::json_of(explanation.maps);
-  for (size_t i = 0; i < rest.size(); ++i) maps.add(rest.keys()[i], rest.items()[i]);
-  json["attention"] = std::move(maps);
+  add_to(json, explanation);
   return json;
 }
 

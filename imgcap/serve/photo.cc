@@ -43,11 +43,4 @@ Json photo_json(const UploadedPhoto& photo, const Image& image, bool preview) {
   return json;
 }
 
-Json json_of(const AttentionMaps& maps) {
-  Json json = Json::object({{"rows", maps.rows}, {"columns", maps.columns}, {"words", maps.words}});
-  json["maps"] = Json::array();
-  for (const std::vector<float>& map : maps.maps) json["maps"].push_back(map);
-  return json;
-}
-
 }  // namespace imgcap::serve
