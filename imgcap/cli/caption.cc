@@ -25,10 +25,11 @@ namespace {
 using tensor::io::Json;
 
 enum class Format { text, json, coco, csv };
+constexpr size_t kShownChances = 5;
 constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", "coco", "csv"}; }
 
 struct Options {
-  std::string model = "attention", weights, attention, language;
+  std::string model = "attention", weights, attention, language, explain;
   EnsembleOption ensemble;
   std::vector<std::string> images;
   BeamOptions search;
@@ -144,6 +145,48 @@ void expect_confidence(const Captioner& captioner, const std::vector<std::string
         captioner.models().size() > 1 ? "; it is one model's" : "; imgcap eval --fit-confidence fits it");
 }
 
+// The likeliest in a word's place, but for the word: "two 0.018, three 0.000, the end 0.000".
+std::string chances_line(const std::vector<WordProbability>& chances, const std::string& word) {
+  std::vector<std::string> parts;
+  for (const WordProbability& each : chances)
+    if (each.word != word || word.empty())
+      parts.push_back(
+          tensor::format("{} {:.3f}", each.word.empty() ? "(end)" : printable(each.word), each.probability));
+  if (parts.size() > kShownChances) parts.resize(kShownChances);
+  return tensor::join(parts, ", ");
+}
+
+std::string text_lines(const Photo& photo, const Explanation& explanation) {
+  std::string text = tensor::format("{}: {} (log-probability {:.2f})\n", printable(photo.name),
+                                    explanation.text, explanation.log_probability);
+  size_t longest = 0;
+  const auto width = [](const std::string& word) { return decode_utf8(word).size(); };
+  for (const ExplainedWord& word : explanation.words) longest = std::max(longest, width(word.word));
+  for (const ExplainedWord& word : explanation.words)
+    text += tensor::format("  {}{} {:.3f}  {}\n", word.word, std::string(longest - width(word.word), ' '),
+                           word.probability, chances_line(word.others, word.word));
+  return text + tensor::format("  then: {}\n", chances_line(explanation.next, ""));
+}
+
+// --explain: the model's view of a sentence in place of its captions.
+void explain(const Options& o, Program& program) {
+  auto captioner = std::make_shared<const Captioner>(load_model(o.model, o.weights));
+  std::unique_ptr<Decoder> parameters;
+  if (captioner->decoder().config().kind == DecoderKind::plain)
+    parameters = load_checkpoint(model_file(o.model), WeightsAs::f32).make_decoder();
+  const Explainer explainer(captioner, std::move(parameters));
+  const std::string language =
+      language_of(o.language, captioner->vocabulary(), captioner->default_language(), "caption");
+  const bool json = o.json || o.format == Format::json;
+  for_each_photo(o.images, json, program, [&](const Photo& photo) {
+    const Explanation explanation = explainer.explain(photo.image, o.explain, language);
+    if (!json) return print(text_lines(photo, explanation));
+    Json line = Json::object({{"image", photo.name}});
+    add_to(line, explanation);
+    print_line(line);
+  });
+}
+
 void run(const Options& o, bool doubts, Program& program) {
   using tensor::ErrorKind;
   const bool json = o.json || o.format == Format::json;
@@ -236,7 +279,22 @@ void add_caption(Verb& app, Program& program) {
       add_choice(verb, "--format", o->format,
                  "text; json: a line per photo; coco: COCO's results; csv: as Flickr30k's results.csv");
   verb.flag("--json", o->json, "The same as --format json").excludes(format);
-  verb.on_run([o, verb, &program] { run(*o, verb.given("--doubt"), program); });
+  verb.option(
+          "--explain", o->explain,
+          "A sentence: how likely its words are to the model, what else is, and, in JSON, which places they came "
+          "from")
+      .excludes(verb.at("--ensemble"))
+      .excludes(sample)
+      .excludes(verb.at("--attention"))
+      .excludes(verb.at("--doubt"))
+      .excludes(verb.at("--prefix"))
+      .excludes(verb.at("--compat"));
+  verb.on_run([o, verb, &program] {
+    if (verb.given("--explain"))
+      explain(*o, program);
+    else
+      run(*o, verb.given("--doubt"), program);
+  });
 }
 
 }  // namespace imgcap::cli

@@ -40,6 +40,16 @@ void open_browser(const std::string& address) {
   if (std::system(command.c_str()) != 0) say({"--open: no browser could be started"});
 }
 
+serve::ServedModel load(const std::string& model, const std::string& name, const std::string& weights) {
+  auto captioner = std::make_shared<const Captioner>(cli::load_model(model, weights));
+  // Explanations of a model without attention need its parameters.
+  std::unique_ptr<Decoder> parameters;
+  if (captioner->decoder().config().kind == DecoderKind::plain)
+    parameters = load_checkpoint(model_file(model), WeightsAs::f32).make_decoder();
+  auto explainer = std::make_shared<const Explainer>(captioner, std::move(parameters));
+  return {name, std::move(captioner), std::move(explainer)};
+}
+
 void run(Options& o) {
   tensor::check(serve::has_http_server(), tensor::ErrorKind::argument,
                 "serve: this build has no server: build it where Boost 1.81 is (Debian: libboost1.81-dev)");
@@ -50,9 +60,9 @@ void run(Options& o) {
   options.queue = o.queue;
   options.version = IMGCAP_VERSION;
   const std::vector<std::string> names = short_names(o.models);
+  options.examples = serve::load_examples(assets_folder() + "/photos");
   for (size_t i = 0; i < o.models.size(); ++i)
-    options.models.push_back(
-        {names[i], std::make_shared<const Captioner>(cli::load_model(o.models[i], o.weights))});
+    options.models.push_back(load(o.models[i], names[i], o.weights));
   const StopSignals signals;
   serve::Service service(std::move(options));
   serve::HttpServer server(o.access.host, o.port, {}, service.handlers());

@@ -73,19 +73,29 @@ std::vector<std::vector<Hypothesis>> find_captions(Decoder& decoder, const Tenso
   return captions;
 }
 
+std::vector<TextWord> text_words(const std::vector<int64_t>& tokens, const Vocabulary& vocabulary) {
+  std::vector<TextWord> words;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < kSpecialTokens) continue;
+    const std::string& token = vocabulary.token(tokens[i]);
+    // A blank begins a word, and a letter goes on with one.
+    if (words.empty() || token.front() == ' ') words.push_back({"", i, i});
+    for (const char c : token)
+      if (c != ' ') words.back().text += c;
+    words.back().end = i + 1;
+  }
+  std::erase_if(words, [](const TextWord& word) { return word.text.empty(); });
+  return words;
+}
+
 std::vector<WordProbability> word_probabilities(const Hypothesis& caption, const Vocabulary& vocabulary) {
   std::vector<WordProbability> all;
-  for (size_t i = 0; i < caption.words.size(); ++i) {
-    if (caption.words[i] < kSpecialTokens) continue;
-    const std::string& token = vocabulary.token(caption.words[i]);
-    const double probability = std::exp(caption.token_log_probabilities[i]);
-    // A blank begins a word, and a letter goes on with one.
-    if (all.empty() || token.front() == ' ') all.push_back({"", 1});
-    all.back().probability *= probability;
-    for (const char c : token)
-      if (c != ' ') all.back().word += c;
+  for (const TextWord& word : text_words(caption.words, vocabulary)) {
+    double probability = 1;
+    for (size_t i = word.first; i < word.end; ++i)
+      if (caption.words[i] >= kSpecialTokens) probability *= std::exp(caption.token_log_probabilities[i]);
+    all.push_back({word.text, probability});
   }
-  std::erase_if(all, [](const WordProbability& each) { return each.word.empty(); });
   return all;
 }
 

@@ -55,6 +55,14 @@ struct WordProbability {
 // before it: of one that is spelled out the product of its letters'.
 std::vector<WordProbability> word_probabilities(const Hypothesis& caption, const Vocabulary& vocabulary);
 
+// A word of a caption's text: what of its tokens stands between two blanks, and which tokens these are.
+struct TextWord {
+  std::string text;
+  size_t first = 0, end = 0;
+};
+// Special tokens and languages' tokens belong to none.
+std::vector<TextWord> text_words(const std::vector<int64_t>& tokens, const Vocabulary& vocabulary);
+
 // The words of a caption and, for each, rows x columns weights of where the model looked. Without attention:
 // both are empty.
 struct AttentionMaps {

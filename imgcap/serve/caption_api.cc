@@ -4,14 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <map>
-#include <span>
 
 #include "imgcap/caption_json.h"
-#include "imgcap/data/image_writer.h"
-#include "imgcap/data/picture_format.h"
 #include "imgcap/data/resize.h"
-#include "imgcap/report/html.h"
 #include "imgcap/serve/answers.h"
+#include "imgcap/serve/photo.h"
 #include "imgcap/serve/upload.h"
 #include "tensor/error.h"
 #include "tensor/io/text.h"
@@ -23,27 +20,10 @@ using tensor::check;
 using tensor::ErrorKind;
 using tensor::io::Json;
 
-constexpr int64_t kPreviewSide = 1024;
-constexpr int kPreviewQuality = 85;
-
-Image preview_of(const Image& photo) {
-  const int64_t longer = std::max(photo.height, photo.width);
-  if (longer <= kPreviewSide) return photo;
-  return resize(photo, std::max<int64_t>(1, photo.height * kPreviewSide / longer),
-                std::max<int64_t>(1, photo.width * kPreviewSide / longer));
-}
-
-Json json_of(const AttentionMaps& maps) {
-  Json json = Json::object({{"rows", maps.rows}, {"columns", maps.columns}, {"words", maps.words}});
-  json["maps"] = Json::array();
-  for (const std::vector<float>& map : maps.maps) json["maps"].push_back(map);
-  return json;
-}
-
 void add_to(Json& json, const CaptionResult& result) {
   const PhotoCaption& best = result.captions.front();
   imgcap::add_to(json, best);
-  if (!best.attention.maps.empty()) json["attention"] = json_of(best.attention);
+  if (!best.attention.maps.empty()) imgcap::add_to(json["attention"], best.attention);
   if (result.captions.size() == 1) return;
   json["alternatives"] = Json::array();
   for (size_t k = 1; k < result.captions.size(); ++k) {
@@ -93,14 +73,8 @@ class CaptionApi::Answer : public std::enable_shared_from_this<Answer> {
       if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) notes_.push_back(note);
   }
 
-  void photo(size_t index, const UploadedPhoto& uploaded, const Image& image, PictureFormat format) {
-    Json json = Json::object({{"name", uploaded.name},
-                              {"width", image.width},
-                              {"height", image.height},
-                              {"format", name_of(format)}});
-    if (!image.warning.empty()) json["warning"] = image.warning;
-    if (upload_.wish.preview)
-      json["preview"] = data_uri("image/jpeg", encode_jpeg(preview_of(image), kPreviewQuality));
+  void photo(size_t index, const UploadedPhoto& uploaded, const Image& image) {
+    Json json = photo_json(uploaded, image, upload_.wish.preview);
     if (events_) send("photo", with_index(index, json));
     const std::lock_guard lock(mutex_);
     photos_[index].json = std::move(json);
@@ -201,15 +175,6 @@ void CaptionApi::handle(std::shared_ptr<Exchange> exchange) {
   readers_.add([this, exchange = std::move(exchange)] { read(exchange); });
 }
 
-std::vector<const ServedModel*> CaptionApi::models_of(const std::string& name) const {
-  std::vector<const ServedModel*> models;
-  for (const ServedModel& model : options_.models)
-    if (name == "all" || name == model.name || (name.empty() && models.empty())) models.push_back(&model);
-  check(!models.empty(), ErrorKind::argument, "options: there is no model {}; /api/models lists them",
-        tensor::io::in_quotes(name));
-  return models;
-}
-
 // On a reader's thread. The answer goes to the exchange when the last job lets go of it.
 void CaptionApi::read(const std::shared_ptr<Exchange>& exchange) {
   if (exchange->over()) return;
@@ -227,7 +192,7 @@ void CaptionApi::read(const std::shared_ptr<Exchange>& exchange) {
     const auto answer = std::make_shared<Answer>(*this, exchange, std::move(upload));
     for (const Search& search : searches) answer->note(search.notes);
     for (size_t i = 0; i < static_cast<size_t>(photos) && !exchange->over(); ++i)
-      read_photo(answer, i, searches);
+      ask_for(answer, i, searches);
   } catch (const tensor::Error& error) {
     exchange->respond(error_answer(error));
   } catch (const std::exception&) {
@@ -238,7 +203,7 @@ void CaptionApi::read(const std::shared_ptr<Exchange>& exchange) {
 // A search in each photo for each model and language.
 std::vector<CaptionApi::Search> CaptionApi::searches_of(const CaptionWish& wish) const {
   std::vector<Search> searches;
-  for (const ServedModel* model : models_of(wish.model))
+  for (const ServedModel* model : models_of(options_, wish.model))
     for (const std::string& language : languages_of(wish, *model->captioner)) {
       Search& search = searches.emplace_back();
       search.model = model;
@@ -247,15 +212,13 @@ std::vector<CaptionApi::Search> CaptionApi::searches_of(const CaptionWish& wish)
   return searches;
 }
 
-void CaptionApi::read_photo(const std::shared_ptr<Answer>& answer, size_t index,
-                            const std::vector<Search>& searches) {
+void CaptionApi::ask_for(const std::shared_ptr<Answer>& answer, size_t index,
+                         const std::vector<Search>& searches) {
   const UploadedPhoto& uploaded = answer->upload().photos[index];
   std::vector<CaptionJob> jobs;
   try {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(uploaded.bytes.data());
-    const std::span<const uint8_t> file(bytes, uploaded.bytes.size());
-    const Image image = decode_image(file, uploaded.name, options_.images);
-    answer->photo(index, uploaded, image, picture_format(file));
+    const Image image = read_photo(uploaded, options_.images);
+    answer->photo(index, uploaded, image);
     // What waits is as small as the encoder's input: resized here, as the encoder would.
     std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Image>> resized;
     for (const Search& search : searches) {

@@ -32,9 +32,8 @@ class CaptionApi {
   };
 
   void read(const std::shared_ptr<Exchange>& exchange);
-  std::vector<const ServedModel*> models_of(const std::string& name) const;
   std::vector<Search> searches_of(const CaptionWish& wish) const;
-  void read_photo(const std::shared_ptr<Answer>& answer, size_t index, const std::vector<Search>& searches);
+  void ask_for(const std::shared_ptr<Answer>& answer, size_t index, const std::vector<Search>& searches);
   void add_jobs(const std::shared_ptr<Answer>& answer, size_t index, const Search& search,
                 const std::shared_ptr<const Image>& photo, std::vector<CaptionJob>& jobs) const;
 

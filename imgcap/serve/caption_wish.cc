@@ -44,26 +44,26 @@ Json value_of(const std::string& name, const std::string& text) {
   return value;
 }
 
-std::string text_of(const Json& json, const char* name) {
-  const Json* given = json.find(name);
-  if (given == nullptr) return "";
-  check(given->is_text(), ErrorKind::data, "options: '{}' has the wrong type", name);
-  check(given->as_text().size() <= 1000, ErrorKind::argument, "options: '{}' has over 1,000 bytes", name);
-  return given->as_text();
-}
-
 std::vector<std::string> texts_of(const Json& json, const char* name) {
   const Json* given = json.find(name);
   if (given == nullptr) return {};
   std::vector<std::string> texts;
   check(given->is_array() || given->is_text(), ErrorKind::data, "options: '{}' has the wrong type", name);
   check(given->size() <= 100, ErrorKind::argument, "options: '{}' has over 100 texts", name);
-  if (given->is_text()) return {text_of(json, name)};
-  for (const Json& item : given->items()) texts.push_back(text_of(Json::object({{name, item}}), name));
+  if (given->is_text()) return {text_option(json, name)};
+  for (const Json& item : given->items()) texts.push_back(text_option(Json::object({{name, item}}), name));
   return texts;
 }
 
 }  // namespace
+
+std::string text_option(const Json& json, const char* name) {
+  const Json* given = json.find(name);
+  if (given == nullptr) return "";
+  check(given->is_text(), ErrorKind::data, "options: '{}' has the wrong type", name);
+  check(given->as_text().size() <= 1000, ErrorKind::argument, "options: '{}' has over 1,000 bytes", name);
+  return given->as_text();
+}
 
 std::vector<std::pair<std::string, std::string>> text_options() {
   return {
@@ -76,9 +76,9 @@ std::vector<std::pair<std::string, std::string>> text_options() {
 CaptionWish wish_of(const Json& json) {
   check(json.is_object(), ErrorKind::data, "options: they are not a JSON object");
   CaptionWish wish;
-  wish.model = text_of(json, "model");
-  wish.language = text_of(json, "language");
-  wish.prefix = text_of(json, "prefix");
+  wish.model = text_option(json, "model");
+  wish.language = text_option(json, "language");
+  wish.prefix = text_option(json, "prefix");
   wish.suppress = texts_of(json, "suppress");
   Json numbers = Json::object();
   for (size_t i = 0; i < json.size(); ++i) {
@@ -95,7 +95,7 @@ CaptionWish wish_of(const Json& json) {
   return wish;
 }
 
-CaptionWish wish_of(const std::vector<std::pair<std::string, std::string>>& query) {
+Json options_of(const std::vector<std::pair<std::string, std::string>>& query) {
   Json json = Json::object();
   std::vector<std::string> suppress;
   for (const auto& [name, text] : query) {
@@ -108,7 +108,11 @@ CaptionWish wish_of(const std::vector<std::pair<std::string, std::string>>& quer
     json.add(name, value_of(name, text));
   }
   if (!suppress.empty()) json.add("suppress", suppress);
-  return wish_of(json);
+  return json;
+}
+
+CaptionWish wish_of(const std::vector<std::pair<std::string, std::string>>& query) {
+  return wish_of(options_of(query));
 }
 
 std::vector<std::string> languages_of(const CaptionWish& wish, const Captioner& captioner) {

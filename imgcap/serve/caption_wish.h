@@ -71,11 +71,18 @@ inline constexpr auto kSettings<serve::WishNumbers> = [] {
 
 namespace imgcap::serve {
 
+// A query's options as JSON: numbers and truth values of the types that they have. Errors: data (a text that is no
+// number where one is needed, a name twice, but for "suppress").
+tensor::io::Json options_of(const std::vector<std::pair<std::string, std::string>>& query);
+
 // The options of a query. Texts that are no number where one is needed, and names that are not known, are errors, as
 // in JSON. Errors: data, argument (out of bounds).
 CaptionWish wish_of(const std::vector<std::pair<std::string, std::string>>& query);
 // {"beam": 5, "suppress": ["a", "b"], "language": "ar"}
 CaptionWish wish_of(const tensor::io::Json& json);
+
+// A text option; empty where there is none. Errors: data (another type), argument (over 1,000 bytes).
+std::string text_option(const tensor::io::Json& options, const char* name);
 
 // The text options by name, with a sentence each, for a description of the service.
 std::vector<std::pair<std::string, std::string>> text_options();

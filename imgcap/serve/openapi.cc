@@ -111,6 +111,36 @@ Json caption_call(const OpenApiFacts& facts) {
   return call;
 }
 
+Json explain_call(const OpenApiFacts& facts) {
+  std::vector<std::pair<std::string, Json>> wish;
+  for (const auto& [name, schema] : options(facts))
+    if (name == "model" || name == "language" || name == "preview") wish.emplace_back(name, schema);
+  Json text = of_type("string");
+  text["description"] = "The sentence, or the beginning of one";
+  wish.emplace_back("text", std::move(text));
+  Json parameters = Json::array();
+  for (const auto& [name, schema] : wish)
+    parameters.push_back(Json::object({{"name", name}, {"in", "query"}, {"schema", schema}}));
+  Json form = object_of({{"photo", list_of(photo_bytes())}, {"options", object_of(wish, {})}}, {"photo"});
+  Json body = content("multipart/form-data", std::move(form));
+  for (const char* type : {"application/octet-stream", "image/*"})
+    body[type] = Json::object({{"schema", photo_bytes()}});
+  Json call =
+      Json::object({{"summary", "Why a model would say a sentence about a photo"},
+                    {"operationId", "explain"},
+                    {"parameters", std::move(parameters)},
+                    {"requestBody", Json::object({{"required", true}, {"content", std::move(body)}})}});
+  call["responses"] =
+      Json::object({{"200", answer("The explanations", content("application/json", ref("Explanations")))},
+                    {"400", error("The request is malformed, or the model lacks a word")},
+                    {"413", error("The body is too large")},
+                    {"415", error("The body is of another type")},
+                    {"422", error("The photo cannot be read")},
+                    {"429", error("Too many photos are waiting; see Retry-After")},
+                    {"503", error("The answer took too long, or the server is full")}});
+  return call;
+}
+
 Json get_call(const char* name, const char* summary, Json body) {
   return Json::object({{"summary", summary},
                        {"operationId", name},
@@ -152,7 +182,39 @@ Json schemas(const OpenApiFacts& facts) {
                  {"attention", of_type("boolean")},
                  {"confidence", of_type("boolean")}},
                 {"name", "kind"});
+  const Json chance = object_of({{"word", text}, {"probability", number}}, {"word", "probability"});
+  Json explained = object_of({{"word", text}, {"probability", number}, {"others", list_of(chance)}},
+                             {"word", "probability", "others"});
+  Json kind = text;
+  kind["enum"] = std::vector<std::string>{"attention", "gradient"};
+  Json maps = object_of({{"kind", kind},
+                         {"rows", integer},
+                         {"columns", integer},
+                         {"words", list_of(text)},
+                         {"maps", list_of(list_of(number))}},
+                        {"kind", "rows", "columns", "words", "maps"});
+  const Json explanation = object_of({{"model", text},
+                                      {"language", text},
+                                      {"text", text},
+                                      {"log_probability", number},
+                                      {"words", list_of(std::move(explained))},
+                                      {"next", list_of(chance)},
+                                      {"attention", std::move(maps)}},
+                                     {"model", "text", "log_probability", "words", "next"});
+  const Json explained_photo = object_of({{"name", text},
+                                          {"width", integer},
+                                          {"height", integer},
+                                          {"format", text},
+                                          {"warning", text},
+                                          {"preview", text},
+                                          {"explanations", list_of(explanation)}},
+                                         {"name", "width", "height", "format", "explanations"});
+  const Json example =
+      object_of({{"name", text}, {"photo", text}, {"licence", text}, {"statement", text}, {"source", text}},
+                {"name", "photo", "licence", "statement", "source"});
   Json all = Json::object();
+  all.add("Examples", object_of({{"examples", list_of(example)}}, {"examples"}));
+  all.add("Explanations", object_of({{"photos", list_of(explained_photo)}}, {"photos"}));
   all.add("Error", object_of({{"error", text}}, {"error"}));
   Json wish = object_of(options(facts), {});
   wish["additionalProperties"] = false;
@@ -172,6 +234,10 @@ Json openapi(const OpenApiFacts& facts) {
   json["servers"].push_back(Json::object({{"url", facts.root_path.empty() ? "/" : facts.root_path}}));
   Json paths = Json::object();
   paths.add("/api/caption", Json::object({{"post", caption_call(facts)}}));
+  paths.add("/api/explain", Json::object({{"post", explain_call(facts)}}));
+  paths.add("/api/examples",
+            Json::object({{"get", get_call("examples", "The photos that ship with the program",
+                                           content("application/json", ref("Examples")))}}));
   paths.add("/api/models", Json::object({{"get", get_call("models", "The models that the server has",
                                                           content("application/json", ref("Models")))}}));
   paths.add(

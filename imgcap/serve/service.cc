@@ -7,10 +7,12 @@
 #include "imgcap/serve/answers.h"
 #include "imgcap/serve/caption_api.h"
 #include "imgcap/serve/counters.h"
+#include "imgcap/serve/explain_api.h"
 #include "imgcap/serve/openapi.h"
 #include "imgcap/serve/page_files.h"
 #include "imgcap/serve/upload.h"
 #include "tensor/error.h"
+#include "tensor/io/text.h"
 
 namespace imgcap::serve {
 namespace {
@@ -21,6 +23,22 @@ const PageFile* page_file(std::string_view path) {
   for (const PageFile& file : page_files())
     if (file.path == path) return &file;
   return nullptr;
+}
+
+const Example* example_at(const ServiceOptions& options, std::string_view path) {
+  constexpr std::string_view kFolder = "/examples/";
+  if (!path.starts_with(kFolder)) return nullptr;
+  for (const Example& example : options.examples)
+    if (path.substr(kFolder.size()) == example.name) return &example;
+  return nullptr;
+}
+
+Json json_of(const Example& example) {
+  return Json::object({{"name", example.name},
+                       {"photo", "examples/" + example.name},
+                       {"licence", example.licence},
+                       {"statement", example.statement},
+                       {"source", example.source}});
 }
 
 Json json_of(const ServedModel& model) {
@@ -45,18 +63,32 @@ Json json_of(const ServedModel& model) {
 
 }  // namespace
 
+std::vector<const ServedModel*> models_of(const ServiceOptions& options, const std::string& name) {
+  std::vector<const ServedModel*> models;
+  for (const ServedModel& model : options.models)
+    if (name == "all" || name == model.name || (name.empty() && models.empty())) models.push_back(&model);
+  tensor::check(!models.empty(), tensor::ErrorKind::argument,
+                "options: there is no model {}; /api/models lists them", tensor::io::in_quotes(name));
+  return models;
+}
+
 class Service::Impl {
  public:
-  explicit Impl(ServiceOptions options) : options_(std::move(options)), captions_(options_, counters_) {
+  explicit Impl(ServiceOptions options)
+      : options_(std::move(options)), captions_(options_, counters_), explanations_(options_) {
     add("healthz", "GET", "/healthz", [](const auto& exchange) {
       exchange->respond(json_answer(Json::object({{"status", "ok"}})));
     }).open = true;
     add("models", "GET", "/api/models", [this](const auto& exchange) { exchange->respond(models()); });
+    add("examples", "GET", "/api/examples", [this](const auto& exchange) { exchange->respond(examples()); });
     add("openapi", "GET", "/openapi.json",
         [this](const auto& exchange) { exchange->respond(description()); });
     add("metrics", "GET", "/metrics", [this](const auto& exchange) { exchange->respond(metrics()); });
     add("caption", "POST", "/api/caption", [this](const auto& exchange) {
       captions_.handle(exchange);
+    }).takes_photos = true;
+    add("explain", "POST", "/api/explain", [this](const auto& exchange) {
+      explanations_.handle(exchange);
     }).takes_photos = true;
   }
 
@@ -68,7 +100,8 @@ class Service::Impl {
     };
     const std::string_view path = inner_path(options_.access, head.path());
     const Route* route = route_of(path);
-    const bool open = page_file(path) != nullptr || (route != nullptr && route->open);
+    const bool is_file = page_file(path) != nullptr || example_at(options_, path) != nullptr;
+    const bool open = is_file || (route != nullptr && route->open);
     if (const auto refusal = refused_site(options_.access, head); refusal && !(route && route->open))
       return refused(refusal);
     if (head.method == "OPTIONS" && !head.field("origin").empty()) return guarded(preflight(), &head);
@@ -76,8 +109,7 @@ class Service::Impl {
       if (const auto refusal = refused_token(options_.access, head)) return refused(refusal);
     if (!options_.access.root_path.empty() && path.empty())
       return guarded({301, "", "", {{"Location", options_.access.root_path + "/"}}}, &head);
-    if (route == nullptr && page_file(path) == nullptr)
-      return refused(Refusal{404, "there is nothing at this address"});
+    if (route == nullptr && !is_file) return refused(Refusal{404, "there is nothing at this address"});
     const std::string method = route ? route->method : "GET";
     if (head.method != method && !(method == "GET" && head.method == "HEAD"))
       return refused(
@@ -92,13 +124,13 @@ class Service::Impl {
     const auto exchange = std::make_shared<Guarded>(*this, bare);
     const std::string_view path = inner_path(options_.access, exchange->request().path());
     if (const Route* route = route_of(path)) return route->handle(exchange);
+    if (const Example* example = example_at(options_, path))
+      return exchange->respond({200, "image/jpeg", example->bytes, {{"Cache-Control", "max-age=3600"}}});
     const PageFile& file = *page_file(path);
+    const HttpFields fields = {{"Cache-Control", "no-cache"}, {"ETag", std::string(file.etag)}};
     if (exchange->request().field("if-none-match") == file.etag)
-      return exchange->respond({304, "", "", {{"ETag", std::string(file.etag)}}});
-    exchange->respond({200,
-                       std::string(file.type),
-                       std::string(file.bytes),
-                       {{"Cache-Control", "no-cache"}, {"ETag", std::string(file.etag)}}});
+      return exchange->respond({304, "", "", fields});
+    exchange->respond({200, std::string(file.type), std::string(file.bytes), fields});
   }
 
   HttpResponse guarded(HttpResponse response, const HttpHead* head) const {
@@ -169,6 +201,12 @@ class Service::Impl {
     return json_answer(json);
   }
 
+  HttpResponse examples() const {
+    Json json = Json::object({{"examples", Json::array()}});
+    for (const Example& example : options_.examples) json["examples"].push_back(json_of(example));
+    return json_answer(json);
+  }
+
   HttpResponse description() const {
     OpenApiFacts facts{options_.version, options_.access.root_path, !options_.access.token.empty()};
     std::set<std::string> languages;
@@ -201,6 +239,7 @@ class Service::Impl {
   std::vector<Route> routes_;
   const HttpNow* now_ = nullptr;
   CaptionApi captions_;
+  ExplainApi explanations_;
 };
 
 Service::Service(ServiceOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

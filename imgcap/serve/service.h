@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "imgcap/captioner.h"
+#include "imgcap/explain.h"
 #include "imgcap/serve/access.h"
+#include "imgcap/serve/examples.h"
 #include "imgcap/serve/http.h"
 
 namespace imgcap::serve {
@@ -14,6 +15,7 @@ namespace imgcap::serve {
 struct ServedModel {
   std::string name;  // short and different from the others'
   std::shared_ptr<const Captioner> captioner;
+  std::shared_ptr<const Explainer> explainer{};  // null: /api/explain lacks this model
 };
 
 struct ServiceOptions {
@@ -24,7 +26,11 @@ struct ServiceOptions {
   int readers = 2;  // threads that decode photos
   ImageLimits images;
   std::string version;
+  std::vector<Example> examples{};
 };
+
+// The model of that name, all for "all", the first for none. Errors: argument (there is none of that name).
+std::vector<const ServedModel*> models_of(const ServiceOptions& options, const std::string& name);
 
 class Service {
  public:

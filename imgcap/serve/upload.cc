@@ -14,11 +14,11 @@ constexpr const char* kForm = "multipart/form-data";
 
 std::string name_or(const std::string& name, const char* other) { return name.empty() ? other : name; }
 
-void add_part(Upload& upload, const FormPart& part, bool& has_options) {
+void add_part(UploadForm& upload, const FormPart& part, bool& has_options) {
   if (part.name == "options" && !part.file_name) {
     check(!has_options, ErrorKind::data, "options: they are there twice");
     has_options = true;
-    upload.wish = wish_of(tensor::io::Json::parse(part.bytes, "options"));
+    upload.options = tensor::io::Json::parse(part.bytes, "options");
     return;
   }
   check(part.file_name.has_value() || part.name == "photo", ErrorKind::data,
@@ -38,7 +38,12 @@ bool takes_photos(std::string_view content_type) {
 }
 
 Upload upload_of(const HttpRequest& request, int64_t most) {
-  Upload upload;
+  UploadForm form = upload_form_of(request, most);
+  return {std::move(form.photos), wish_of(form.options)};
+}
+
+UploadForm upload_form_of(const HttpRequest& request, int64_t most) {
+  UploadForm upload;
   auto query = parse_query(request.query());
   std::string name;
   std::erase_if(query, [&](const auto& each) {
@@ -48,7 +53,7 @@ Upload upload_of(const HttpRequest& request, int64_t most) {
   });
   const MediaType type = parse_media_type(request.field("content-type"));
   bool has_options = !query.empty();
-  upload.wish = wish_of(query);
+  upload.options = options_of(query);
   if (type.type != kForm) {
     check(!request.body.empty(), ErrorKind::data, "there is no photo in the request");
     upload.photos.push_back({name_or(name, "photo"), request.body});

@@ -20,6 +20,12 @@ struct Upload {
   CaptionWish wish;
 };
 
+// The same with the options as they came, for calls that have others.
+struct UploadForm {
+  std::vector<UploadedPhoto> photos;
+  tensor::io::Json options = tensor::io::Json::object();
+};
+
 // Whether a Content-Type may stand before photos: multipart/form-data, application/octet-stream, image/*.
 bool takes_photos(std::string_view content_type);
 
@@ -27,5 +33,6 @@ bool takes_photos(std::string_view content_type);
 // in JSON; any other body is one photo, whose name the query may have as "name". Options are in the query or in that
 // part. Errors: data (malformed, no photo), argument (options out of bounds, more photos than `most`).
 Upload upload_of(const HttpRequest& request, int64_t most);
+UploadForm upload_form_of(const HttpRequest& request, int64_t most);
 
 }  // namespace imgcap::serve

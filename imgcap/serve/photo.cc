@@ -1,0 +1,46 @@
+#include "imgcap/serve/photo.h"
+
+#include <algorithm>
+#include <span>
+
+#include "imgcap/data/image_writer.h"
+#include "imgcap/data/picture_format.h"
+#include "imgcap/data/resize.h"
+#include "imgcap/report/html.h"
+
+namespace imgcap::serve {
+namespace {
+
+using tensor::io::Json;
+
+constexpr int64_t kPreviewSide = 1024;
+constexpr int kPreviewQuality = 85;
+
+std::span<const uint8_t> bytes_of(const UploadedPhoto& photo) {
+  return {reinterpret_cast<const uint8_t*>(photo.bytes.data()), photo.bytes.size()};
+}
+
+Image preview_of(const Image& photo) {
+  const int64_t longer = std::max(photo.height, photo.width);
+  if (longer <= kPreviewSide) return photo;
+  return resize(photo, std::max<int64_t>(1, photo.height * kPreviewSide / longer),
+                std::max<int64_t>(1, photo.width * kPreviewSide / longer));
+}
+
+}  // namespace
+
+Image read_photo(const UploadedPhoto& photo, const ImageLimits& limits) {
+  return decode_image(bytes_of(photo), photo.name, limits);
+}
+
+Json photo_json(const UploadedPhoto& photo, const Image& image, bool preview) {
+  Json json = Json::object({{"name", photo.name},
+                            {"width", image.width},
+                            {"height", image.height},
+                            {"format", name_of(picture_format(bytes_of(photo)))}});
+  if (!image.warning.empty()) json["warning"] = image.warning;
+  if (preview) json["preview"] = data_uri("image/jpeg", encode_jpeg(preview_of(image), kPreviewQuality));
+  return json;
+}
+
+}  // namespace imgcap::serve
