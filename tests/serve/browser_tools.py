@@ -1,5 +1,5 @@
 """What browser_test.py needs: the server, a browser's page, and requests of its own."""
-import json, os, re, struct, subprocess, time, urllib.request, uuid
+import json, os, pathlib, re, struct, subprocess, time, urllib.request, uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PHOTOS = os.path.join(ROOT, "assets/photos")
@@ -7,6 +7,10 @@ PHOTOS = os.path.join(ROOT, "assets/photos")
 
 def photo(name):
     return os.path.join(PHOTOS, name)
+
+
+def read(path):
+    return pathlib.Path(path).read_bytes()
 
 
 SKATER, BEAR, SKIER = photo("coco_000000129648.jpg"), photo("coco_000000000285.jpg"), photo("coco_000000000785.jpg")
@@ -39,7 +43,7 @@ class Server:
         boundary = uuid.uuid4().hex
         body = b"".join([
             f"--{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"{os.path.basename(path)}\"\r\n\r\n".encode(),
-            open(path, "rb").read(),
+            read(path),
             f"\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"options\"\r\n\r\n{json.dumps(options)}\r\n--{boundary}--\r\n".encode()])
         request = urllib.request.Request(self.address + "api/caption", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
         with urllib.request.urlopen(request) as answer:
@@ -61,18 +65,28 @@ class Page:
     def __init__(self, browser, address, **context):
         self.context = browser.new_context(accept_downloads=True, **context)
         self.page = self.context.new_page()
-        self.errors, self.hosts, self.wishes = [], set(), []
+        self.errors, self.hosts, self.noted = [], set(), []
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self.note)
+        self.page.expose_function("noteOptions", self.note_options)
+        self.page.add_init_script(NOTE_OPTIONS)
         self.open(address)
 
     def note(self, request):
         if not request.url.startswith(("data:", "blob:")):
             self.hosts.add(re.match(r"https?://[^/]+", request.url).group())
-        if request.url.endswith("api/caption"):
-            found = re.search(rb'name="options"\r\n\r\n(.*?)\r\n', request.post_data_buffer or b"", re.S)
-            self.wishes.append(json.loads(found.group(1)) if found else None)
+
+    def note_options(self, options):
+        options = json.loads(options)
+        if "beam" in options:  # not /api/explain's
+            self.noted.append(options)
+
+    @property
+    def wishes(self):
+        """The options of each request to /api/caption."""
+        self.page.evaluate("0")  # what is on its way arrives
+        return self.noted
 
     def open(self, address):
         self.page.goto(address)
@@ -96,7 +110,7 @@ class Page:
     def download(self, selector):
         with self.page.expect_download() as waiting:
             self.page.click(selector)
-        return open(waiting.value.path(), "rb").read(), waiting.value.suggested_filename
+        return read(waiting.value.path()), waiting.value.suggested_filename
 
     def map(self):
         """The map over the photo: rows of opacities, or None."""
@@ -110,6 +124,14 @@ class Page:
     def close(self):
         self.context.close()
 
+
+# What the page puts into its forms; a form with files is nowhere else to be seen.
+NOTE_OPTIONS = """
+  const append = FormData.prototype.append;
+  FormData.prototype.append = function (name, value, ...rest) {
+    if (name === 'options') window.noteOptions(value);
+    return append.call(this, name, value, ...rest);
+  };"""
 
 # A file as the browser's own drag or clipboard would bring it.
 DROP = """([kind, name, bytes]) => {

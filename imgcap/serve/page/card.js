@@ -28,13 +28,13 @@ function alternatives(result, keep) {
     element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, tidy(each.caption)), bar(shares[i]),
     element('span', { class: 'number' }, share(shares[i])),
     i === 0 ? element('span', { class: 'first' }, 'first') : button('Use', () => keep(each.caption), { class: 'quiet', 'aria-label': `Use: ${each.caption}` })));
-  return element('div', { class: 'alternatives' }, element('h4', {}, 'What it weighed'),
+  return element('div', { class: 'alternatives' }, element('h3', {}, 'What it weighed'),
                  element('ol', {}, rows), element('p', { class: 'note' }, `Shares of ${plural(all.length, 'caption')} that are shown, as if there were no others.`));
 }
 
 // A caption that is still growing.
 export function growingCard({ model, language, text }) {
-  return element('article', { class: 'card', 'aria-busy': 'true' }, element('h3', {}, titleOf({ model, language })),
+  return element('article', { class: 'card', 'aria-busy': 'true' }, element('h2', {}, titleOf({ model, language })),
                  element('p', { class: 'sentence growing', dir: 'auto', lang: language ?? false }, tidy(text)));
 }
 
@@ -130,7 +130,7 @@ export function card(entry, result, changed) {
       navigator.clipboard.writeText(tidy(textOf(result))).then(() => { event.target.textContent = 'Copied'; }, () => {});
     }, { class: 'quiet' }));
   const time = result.milliseconds >= 1000 ? `${(result.milliseconds / 1000).toFixed(1)} s` : `${Math.round(result.milliseconds)} ms`;
-  made.append(element('h3', {}, titleOf(result), element('span', { class: 'time' }, time)), said);
+  made.append(element('h2', {}, titleOf(result), element('span', { class: 'time' }, time)), said);
   if (sure) made.append(sure);
   made.append(tools, more);
   const others = alternatives(result, keep);

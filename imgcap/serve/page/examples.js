@@ -3,6 +3,7 @@ import { ask, askJson } from './api.js';
 import { button, element, find } from './dom.js';
 import { notice } from './notice.js';
 import { addressOf } from './pictures.js';
+import { can } from './settings.js';
 import { token } from './token.js';
 
 // <img> cannot send a token.
@@ -32,6 +33,7 @@ function item({ name, photo, author, source, licence }, take) {
 }
 
 export async function showExamples(take) {
+  if (!can('/api/examples')) return;
   const { examples } = await askJson('api/examples').catch(() => ({ examples: [] }));
   find('example-list').replaceChildren(...examples.map((example) => item(example, take)));
   find('examples').hidden = examples.length === 0;

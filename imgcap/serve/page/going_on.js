@@ -15,13 +15,13 @@ export function choices(title, words, { language, pick, now, close }) {
     word ? button(word, () => pick(word), { class: 'choice', dir: 'auto', lang: language ?? false, 'aria-current': word === now })
          : element('span', { class: 'choice end' }, kEnd),
     bar(probability), element('span', { class: 'number' }, share(probability))));
-  return element('div', { class: 'choices' }, element('h4', {}, title, close && button('Close', close, { class: 'quiet' })), element('ol', {}, rows));
+  return element('div', { class: 'choices' }, element('h3', {}, title, close && button('Close', close, { class: 'quiet' })), element('ol', {}, rows));
 }
 
 // The model's caption that begins with `prefix`, while it comes. keep(text): somebody wants it.
 export function continuation(entry, { model, language }, prefix, keep) {
   const text = element('p', { class: 'sentence growing', dir: 'auto', lang: language ?? false }, `${prefix} …`);
-  const made = element('div', { class: 'continuation', 'aria-busy': 'true' }, element('h4', {}, 'The model goes on'), text);
+  const made = element('div', { class: 'continuation', 'aria-busy': 'true' }, element('h3', {}, 'The model goes on'), text);
   const options = wishOf(model, language, { prefix });
   let result = null;
   patiently(() => caption(entry, options, (name, data) => {

@@ -127,6 +127,14 @@ function furtherFields() {
   }
 }
 
+function problem() {
+  const models = chosenModels(), language = find('language').value;
+  if (models.length === 0) return 'No model is chosen.';
+  if (wishes().length === 0) return `None of the chosen models writes ${languageName(language)}.`;
+  const unnamed = models.filter(({ languages }) => !languages).map(({ name }) => name);
+  return language && unnamed.length > 0 ? `${unnamed.join(', ')}: in its one language, whatever is chosen.` : '';
+}
+
 // What cannot go together is shown, not silently changed.
 function settle() {
   find('beam-value').value = find('beam').value;
@@ -139,10 +147,7 @@ function settle() {
     find('help-nbest').textContent = sampling ? 'As many are drawn' : `At most the beam's width, now ${find('beam').value}`;
     if (nbest.value && Number(nbest.value) > Number(nbest.max)) nbest.value = nbest.max;
   }
-  const none = chosenModels().length === 0;
-  const unspoken = !none && wishes().length === 0;
-  find('settings-problem').textContent = none ? 'No model is chosen.'
-    : unspoken ? `None of the chosen models writes ${languageName(find('language').value)}.` : '';
+  find('settings-problem').textContent = problem();
 }
 
 export function showSettings({ models, openapi }) {
