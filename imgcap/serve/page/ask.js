@@ -43,6 +43,7 @@ async function explainIt() {
     const told = await explanationOf(entry, who, text);
     if (entry !== asked) return;
     const language = told.language;
+    const perWord = Math.exp(told.log_probability / Math.max(1, told.words.length));
     const others = element('div', { 'aria-live': 'polite' });
     const before = (i) => told.words.slice(0, i).map(({ word }) => word);
     const point = (i) => (told.attention?.maps.length ? showMap(told.attention, i, told.words[i]) : say(told.words[i], 'There is no map of this word.'));
@@ -50,11 +51,11 @@ async function explainIt() {
       { language, now: told.words[i].word, pick: (word) => goOn([...before(i), word].join(' ')) }));
     answer(
       sentence(told.words, { language, point, pick, bars: true }),
-      element('p', { class: 'sure' }, `All of it: ${share(Math.exp(told.log_probability))} (log-probability ${told.log_probability.toFixed(2)}). ` +
-                                      'The bars are each word’s probability after the words before it; press a word for others in its place.'),
+      element('p', { class: 'sure' }, `${share(perWord)} for each word on average, ${told.log_probability.toFixed(1)} the log-probability of all. ` +
+                                      'The bars: each word’s probability after the words before it. Press a word for others in its place.'),
       others,
       choices('And then', told.next, { language, pick: (word) => goOn([...before(told.words.length), word].join(' ')) }));
-    announce(`Probability ${share(Math.exp(told.log_probability))}`);
+    announce(`${share(perWord)} for each word on average`);
   } catch (error) {
     answer(element('p', { class: 'problem', role: 'alert' }, error.message));
   }

@@ -1,6 +1,6 @@
 // One caption of a photo: its words, how sure the model is, what else it had to say, and a person's correction.
 import { textOf } from './album.js';
-import { bar, button, element, languageName, plural, share, tidy } from './dom.js';
+import { bar, button, element, languageName, share, tidy } from './dom.js';
 import { canExplain, explanationOf } from './explaining.js';
 import { choices, continuation } from './going_on.js';
 import { clearMap, say, showMap } from './maps.js';
@@ -29,7 +29,7 @@ function alternatives(result, keep) {
     element('span', { class: 'number' }, share(shares[i])),
     i === 0 ? element('span', { class: 'first' }, 'first') : button('Use', () => keep(each.caption), { class: 'quiet', 'aria-label': `Use: ${each.caption}` })));
   return element('div', { class: 'alternatives' }, element('h3', {}, 'What it weighed'),
-                 element('ol', {}, rows), element('p', { class: 'note' }, `Shares of ${plural(all.length, 'caption')} that are shown, as if there were no others.`));
+                 element('ol', {}, rows), element('p', { class: 'note' }, `Shares as if there were these ${all.length} only. The order is by log-probability for each word: a longer one can come first.`));
 }
 
 // A caption that is still growing.

@@ -6,6 +6,8 @@ import { addressOf } from './pictures.js';
 import { can } from './settings.js';
 import { token } from './token.js';
 
+const kAtFirst = 16;
+
 // <img> cannot send a token.
 async function fetchPicture(image, photo) {
   const blob = await (await ask(photo)).blob();
@@ -24,7 +26,7 @@ function item({ name, photo, author, source, licence }, take) {
       notice('example', `The example did not come: ${error.message}.`, 'error');
     }
   };
-  const by = [author || 'Photo', licence].filter(Boolean).join(', ');
+  const by = [author || 'Photo', licence?.replace(/ \(.*\)$/, '')].filter(Boolean).join(', ');
   const made = button('', choose, { class: 'open', 'aria-label': `Caption the example ${name}` });
   made.append(image);
   // A link of another scheme is a text.
@@ -35,6 +37,15 @@ function item({ name, photo, author, source, licence }, take) {
 export async function showExamples(take) {
   if (!can('/api/examples')) return;
   const { examples } = await askJson('api/examples').catch(() => ({ examples: [] }));
-  find('example-list').replaceChildren(...examples.map((example) => item(example, take)));
+  const items = examples.map((example) => item(example, take));
+  find('example-list').replaceChildren(...items.slice(0, kAtFirst));
+  const all = find('all-examples');
+  all.textContent = `All ${examples.length}`;
+  all.hidden = examples.length <= kAtFirst;
+  all.addEventListener('click', () => {
+    all.hidden = true;
+    find('example-list').append(...items.slice(kAtFirst));
+    items[kAtFirst].querySelector('button').focus();
+  });
   find('examples').hidden = examples.length === 0;
 }

@@ -42,22 +42,29 @@ async function begin() {
   preparePhotos();
   prepareWork();
   prepareReplacing();
-  await album.load();
+  const begun = prepare();
+  const takeLater = (photos) => begun.then(() => take(photos));
+  prepareIntake(takeLater);  // at once: a browser opens what is dropped on a page that does not take it
   try {
-    const [{ models }, openapi] = await patiently(() => Promise.all([askJson('api/models'), askJson('openapi.json')]));
-    showSettings({ models, openapi });
+    await begun;
   } catch (error) {
     return notice('begin', `The server does not let the page begin: ${error.message}.`, 'error');
   }
-  prepareAsking();
-  prepareDownloads();
-  prepareIntake(take);
-  prepareCamera(take);
+  prepareCamera(takeLater);
   find('again').addEventListener('click', () => captionAll([currentEntry()]));
   find('caption-all').addEventListener('click', () => captionAll(unlessCaptioned(album.entries)));
   showCalls();
   document.body.removeAttribute('aria-busy');
   await showExamples(take);
+}
+
+// What is known of the photos and of the server.
+async function prepare() {
+  await album.load();
+  const [{ models }, openapi] = await patiently(() => Promise.all([askJson('api/models'), askJson('openapi.json')]));
+  showSettings({ models, openapi });
+  prepareAsking();
+  prepareDownloads();
 }
 
 begin();

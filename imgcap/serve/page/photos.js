@@ -18,8 +18,6 @@ function remove(entry) {
   const next = made.get(entry).nextElementSibling ?? made.get(entry).previousElementSibling;
   forget(entry);
   album.remove(entry);
-  letGoOf(entry.preview);
-  letGoOf(entry.thumb);
   (next?.querySelector('button') ?? find('choose')).focus();
 }
 
@@ -40,7 +38,12 @@ function fill(item, entry) {
 }
 
 function list() {
-  for (const entry of made.keys()) if (!album.entries.includes(entry)) made.delete(entry);
+  for (const entry of made.keys()) {
+    if (album.entries.includes(entry)) continue;
+    made.delete(entry);
+    letGoOf(entry.preview);
+    letGoOf(entry.thumb);
+  }
   for (const entry of album.entries) {
     if (made.has(entry)) continue;
     made.set(entry, element('li', {}));

@@ -148,6 +148,7 @@ function settle() {
     if (nbest.value && Number(nbest.value) > Number(nbest.max)) nbest.value = nbest.max;
   }
   find('settings-problem').textContent = problem();
+  find('settings-problem').className = wishes().length > 0 ? 'note' : 'problem';
 }
 
 export function showSettings({ models, openapi }) {

@@ -92,11 +92,16 @@ export function prepareStage() {
   album.addEventListener('listed', () => {
     if (!album.entries.includes(current)) lookAt(album.entries[0] ?? null);
   });
-  work.addEventListener('growing', ({ detail }) => {
-    if (detail.entry !== current) return;
-    growing.set(keyOf(detail), growingCard(detail));
+  const grow = (key, made) => {
+    growing.set(key, made);
     find('captions').classList.toggle('several', growing.size > 1);
     find('captions').replaceChildren(...growing.values());
+  };
+  work.addEventListener('growing', ({ detail }) => {
+    if (detail.entry === current) grow(keyOf(detail), growingCard(detail));
+  });
+  work.addEventListener('found', ({ detail: { entry, result } }) => {
+    if (entry === current) grow(keyOf(result), card(entry, result, () => {}));
   });
   addEventListener('keydown', (event) => {
     if (event.key === 'Escape') clearMap();

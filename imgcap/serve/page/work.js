@@ -9,7 +9,7 @@ import { wishes } from './settings.js';
 
 const kAtOnce = 2;  // one is read by the server while the other is searched
 
-// Events: "growing" (detail: { entry, model, language, text }), a caption before it is finished.
+// Events: "growing" (detail: { entry, model, language, text }), a caption before it is finished; "found" ({ entry, result }).
 export const work = new EventTarget();
 
 let waiting = [], done = 0, total = 0;
@@ -35,7 +35,10 @@ async function ask(entry, options, signal) {
     await caption(entry, options, (name, { photo, ...data }) => {
       if (name === 'photo') shown.push(show(entry, data));
       else if (name === 'words') work.dispatchEvent(new CustomEvent('growing', { detail: { entry, ...data } }));
-      else if (name === 'caption') results.push(data);
+      else if (name === 'caption') {
+        results.push(data);
+        work.dispatchEvent(new CustomEvent('found', { detail: { entry, result: data } }));
+      }
       else if (name === 'problem') entry.error = data.error;
       else if (name === 'end') entry.notes.push(...data.notes.filter((note) => !entry.notes.includes(note)));
     }, signal);
@@ -107,17 +110,12 @@ export function stop() {
 
 // Captions these photos. Those that already wait keep their place.
 export function captionAll(entries) {
+  clearNotice('wish');
+  if (wishes().length === 0) return notice('wish', find('settings-problem').textContent, 'error');
   const fresh = entries.filter((entry) => !waiting.includes(entry) && !underWay.has(entry));
   waiting.push(...fresh);
   total += fresh.length;
   for (const entry of fresh) album.changed(entry);
-  if (wishes().length === 0) {
-    notice('wish', find('settings-problem').textContent, 'error');
-    waiting = [];
-    done = total = 0;
-    return;
-  }
-  clearNotice('wish');
   go();
 }
 
