@@ -1,6 +1,7 @@
 #include "imgcap/serve/service.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -91,6 +92,14 @@ class Service::Impl {
     }).open = true;
     add("models", "GET", "/api/models", [this](const auto& exchange) { exchange->respond(models()); });
     add("examples", "GET", "/api/examples", [this](const auto& exchange) { exchange->respond(examples()); });
+    if (options_.run) {
+      add("run", "GET", "/api/run", [this](const auto& exchange) {
+        side_work_.add(exchange, [this](const Exchange&) { return json_answer(options_.run->now()); });
+      });
+      add("run_preview", "GET", "/api/run/preview", [this](const auto& exchange) {
+        side_work_.add(exchange, [this](const Exchange& each) { return preview(each.request()); });
+      });
+    }
     add("openapi", "GET", "/openapi.json",
         [this](const auto& exchange) { exchange->respond(description()); });
     add("metrics", "GET", "/metrics", [this](const auto& exchange) { exchange->respond(metrics()); });
@@ -226,8 +235,23 @@ class Service::Impl {
     return json_answer(json);
   }
 
+  // ?number=3
+  HttpResponse preview(const HttpRequest& request) const {
+    const std::string_view query = request.query();
+    constexpr std::string_view kName = "number=";
+    size_t number = 0;
+    const bool sound =
+        query.starts_with(kName) &&
+        std::from_chars(query.data() + kName.size(), query.data() + query.size(), number).ptr ==
+            query.data() + query.size();
+    std::optional<std::string> bytes = sound ? options_.run->preview(number) : std::nullopt;
+    if (!bytes) return error_answer(404, "there is no such preview");
+    return {200, "image/jpeg", std::move(*bytes), {{"Cache-Control", "max-age=3600"}}};
+  }
+
   HttpResponse description() const {
-    OpenApiFacts facts{options_.version, options_.access.root_path, !options_.access.token.empty()};
+    OpenApiFacts facts{options_.version, options_.access.root_path, !options_.access.token.empty(),
+                       options_.run != nullptr};
     std::set<std::string> languages;
     for (const ServedModel& model : options_.models) {
       facts.models.push_back(model.name);
