@@ -1,26 +1,78 @@
 // The service's calls. Addresses are relative, so that the page works under any path.
+import { events } from './events.js';
+import { askForToken, token } from './token.js';
 
-// The link that the program prints has the token behind #; it stays in this tab.
-const inLink = new URLSearchParams(location.hash.slice(1)).get('token');
-if (inLink) {
-  sessionStorage.setItem('token', inLink);
-  history.replaceState(null, '', location.pathname + location.search);
+// The server said no, and why.
+export class Refused extends Error {
+  constructor(message, status, retryAfter) {
+    super(message);
+    this.status = status;
+    this.retryAfter = retryAfter;  // seconds, or NaN
+  }
 }
 
-async function ask(address, options = {}) {
-  const token = sessionStorage.getItem('token');
-  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const answer = await fetch(address, { ...options, headers });
-  if (answer.ok) return answer;
-  const { error } = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  throw new Error(error);
+// Nobody answered.
+export class Gone extends Error {}
+
+async function reach(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Gone('the server does not answer');
+  }
 }
 
-// The files' own bytes go to the server. -> [{ name, width, height, captions: [...] }, ...]
-export async function caption(files, options) {
+// Errors: Refused, Gone, AbortError (options.signal).
+export async function ask(address, options = {}) {
+  for (;;) {
+    const sent = token();
+    const headers = { ...options.headers, ...(sent ? { Authorization: `Bearer ${sent}` } : {}) };
+    const answer = await reach(address, { ...options, headers });
+    if (answer.ok) return answer;
+    if (answer.status === 401 && (token() !== sent || (await askForToken()))) continue;
+    const { error } = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+    throw new Refused(error, answer.status, Number.parseFloat(answer.headers.get('Retry-After')));
+  }
+}
+
+export const askJson = async (address, options) => (await ask(address, options)).json();
+
+function formOf(files, options) {
   const form = new FormData();
-  for (const file of files) form.append('photo', file, file.name);
+  for (const { file, name } of files) form.append('photo', file, name);
   form.append('options', JSON.stringify(options));
-  const answer = await ask('api/caption', { method: 'POST', body: form });
-  return (await answer.json()).photos;
+  return form;
+}
+
+// Captions while they come: on(name, data) for photo, words, caption, problem and end.
+export async function caption(photo, options, on, signal) {
+  const answer = await ask('api/caption', {
+    method: 'POST', body: formOf([photo], options), headers: { Accept: 'text/event-stream' }, signal,
+  });
+  let ended = false;
+  try {
+    for await (const { name, data } of events(answer.body)) {
+      ended ||= name === 'end';
+      on(name, JSON.parse(data));
+    }
+  } catch (error) {
+    if (error.name === 'TypeError') throw new Gone('the server went away');
+    throw error;
+  }
+  if (!ended) throw new Gone('the server went away');
+}
+
+// What a model makes of a sentence about a photo. -> an explanation
+export async function explain(photo, options, signal) {
+  const answer = await askJson('api/explain', { method: 'POST', body: formOf([photo], options), signal });
+  const [one] = answer.photos;
+  if (one.error) throw new Refused(one.error, 422, NaN);
+  if (!one.explanations?.length) throw new Refused('this model explains nothing', 422, NaN);
+  return one.explanations[0];
+}
+
+// -> the report's HTML, as a Blob
+export async function report(photos, options, signal) {
+  return (await ask('api/report', { method: 'POST', body: formOf(photos, options), signal })).blob();
 }

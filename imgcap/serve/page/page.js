@@ -1,19 +1,70 @@
-// The original's page: a photo, the beam's width, a caption.
-import { caption } from './api.js';
+// The page: photos come in, captions come out. Each module does one thing; here they are put together.
+import { askJson } from './api.js';
+import { album } from './album.js';
+import { prepareAsking } from './ask.js';
+import { prepareCamera } from './camera.js';
+import { find, plural } from './dom.js';
+import { prepareDownloads } from './downloads.js';
+import { showExamples } from './examples.js';
+import { prepareIntake } from './intake.js';
+import { notice } from './notice.js';
+import { patiently } from './patience.js';
+import { preparePhotos } from './photos.js';
+import { showCalls } from './program.js';
+import { prepareReplacing } from './replace.js';
+import { overwrites, showSettings } from './settings.js';
+import { currentEntry, lookAt, prepareStage } from './stage.js';
+import { captionAll, prepareWork } from './work.js';
 
-const find = (id) => document.getElementById(id);
+const hasCaption = (entry) => entry.results.length > 0;
 
-find('beam').addEventListener('input', () => { find('beam-value').value = find('beam').value; });
+// In a batch, photos that have a caption are passed over unless they are to be captioned again.
+function unlessCaptioned(entries) {
+  if (entries.length < 2 || overwrites()) return entries;
+  const left = entries.filter((entry) => !hasCaption(entry));
+  const passed = entries.length - left.length;
+  if (passed > 0) notice('passed', `${plural(passed, 'photo')} ${passed === 1 ? 'has' : 'have'} a caption already.`, 'error');
+  return left;
+}
 
-find('form').addEventListener('submit', async (event) => {
-  event.preventDefault();
-  find('caption').textContent = find('error').textContent = '';
+function take(photos) {
+  const known = photos.map(({ file, name }) => album.same(file, name));
+  const fresh = photos.filter((_, i) => !known[i]);
+  const added = album.add(fresh);
+  const all = known.map((entry) => entry ?? added.shift());
+  lookAt(all[0]);
+  captionAll(unlessCaptioned(all));
+  find('stage').scrollIntoView({ block: 'start' });
+}
+
+async function begin() {
+  prepareStage();
+  preparePhotos();
+  prepareWork();
+  prepareReplacing();
+  const begun = prepare();
+  const takeLater = (photos) => begun.then(() => take(photos));
+  prepareIntake(takeLater);  // at once: a browser opens what is dropped on a page that does not take it
   try {
-    const [photo] = await caption([find('photo').files[0]], { beam: Number(find('beam').value), preview: true });
-    find('caption').textContent = photo.captions[0].caption;
-    find('preview').src = photo.preview;
-    find('preview').hidden = false;
+    await begun;
   } catch (error) {
-    find('error').textContent = error.message;
+    return notice('begin', `The server does not let the page begin: ${error.message}.`, 'error');
   }
-});
+  prepareCamera(takeLater);
+  find('again').addEventListener('click', () => captionAll([currentEntry()]));
+  find('caption-all').addEventListener('click', () => captionAll(unlessCaptioned(album.entries)));
+  showCalls();
+  document.body.removeAttribute('aria-busy');
+  await showExamples(take);
+}
+
+// What is known of the photos and of the server.
+async function prepare() {
+  await album.load();
+  const [{ models }, openapi] = await patiently(() => Promise.all([askJson('api/models'), askJson('openapi.json')]));
+  showSettings({ models, openapi });
+  prepareAsking();
+  prepareDownloads();
+}
+
+begin();

@@ -1,0 +1,65 @@
+// Work that outlives a server that is busy or gone: it waits, says so, and goes on by itself.
+import { Gone, Refused } from './api.js';
+import { clearNotice, notice } from './notice.js';
+import { plural } from './dom.js';
+
+const kFirstPause = 1, kLongestPause = 30;  // seconds
+
+export function sleep(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal?.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+}
+
+let returning = null;
+
+// One watch for all who wait.
+function untilItIsBack() {
+  returning ??= (async () => {
+    for (let pause = kFirstPause; ; pause = Math.min(2 * pause, kLongestPause)) {
+      notice('gone', `The server does not answer. Photos and captions are kept here; ` +
+                     `the next try is in ${plural(pause, 'second')}.`);
+      await sleep(pause);
+      const answer = await fetch('healthz', { cache: 'no-store' }).catch(() => null);
+      if (answer?.ok) break;
+    }
+    clearNotice('gone');
+    returning = null;
+  })();
+  return returning;
+}
+
+const unlessStopped = (work, signal) => {
+  if (!signal) return work;
+  return Promise.race([work, new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  })]);
+};
+
+// work() until the server has answered it. Errors: Refused (but not 429, nor 503 with a time to wait), AbortError.
+export async function patiently(work, signal) {
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof Gone) {
+        await unlessStopped(untilItIsBack(), signal);
+      } else if (error instanceof Refused && (error.status === 429 || (error.status === 503 && error.retryAfter >= 0))) {
+        const pause = error.retryAfter >= 0 ? error.retryAfter : 2;
+        notice('busy', `The server is busy (${error.message}). This goes on in ${plural(pause, 'second')}.`);
+        try {
+          await sleep(pause, signal);
+        } finally {
+          clearNotice('busy');
+        }
+      } else {
+        throw error;
+      }
+    }
+  }
+}

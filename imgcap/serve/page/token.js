@@ -1,0 +1,33 @@
+// The token that some servers ask for. The link that the program prints has it behind #; it stays in this tab.
+import { find } from './dom.js';
+
+const inLink = new URLSearchParams(location.hash.slice(1)).get('token');
+if (inLink) {
+  sessionStorage.setItem('token', inLink);
+  history.replaceState(null, '', location.pathname + location.search);
+}
+
+export const token = () => sessionStorage.getItem('token');
+
+let asking = null;
+
+// Asks for one, once for all who need it. -> whether one was given
+export function askForToken() {
+  asking ??= new Promise((resolve) => {
+    const dialog = find('token-dialog');
+    find('token-wrong').hidden = !token();
+    find('token').value = '';
+    find('token-form').onsubmit = (event) => {
+      event.preventDefault();
+      sessionStorage.setItem('token', find('token').value.trim());
+      dialog.close('given');
+    };
+    dialog.onclose = () => {
+      asking = null;
+      resolve(dialog.returnValue === 'given');
+    };
+    dialog.returnValue = '';
+    dialog.showModal();
+  });
+  return asking;
+}

@@ -1,0 +1,144 @@
+// The photos that are to be captioned, one after another, until somebody says stop; what was left goes on later.
+import { caption } from './api.js';
+import { album, textOf } from './album.js';
+import { announce, clearNotice, notice } from './notice.js';
+import { find, plural } from './dom.js';
+import { patiently } from './patience.js';
+import { blobOf, thumbOf } from './pictures.js';
+import { wishes } from './settings.js';
+
+const kAtOnce = 2;  // one is read by the server while the other is searched
+
+// Events: "growing" (detail: { entry, model, language, text }), a caption before it is finished; "found" ({ entry, result }).
+export const work = new EventTarget();
+
+let waiting = [], done = 0, total = 0;
+let stopping = null;  // the AbortController of the photos that are under way
+const underWay = new Set();
+
+export const isUnderWay = (entry) => underWay.has(entry);
+export const isWaiting = (entry) => waiting.includes(entry);
+
+async function show(entry, photo) {
+  Object.assign(entry, { width: photo.width, height: photo.height, format: photo.format, warning: photo.warning });
+  if (photo.preview) {
+    entry.preview = blobOf(photo.preview);
+    entry.thumb = await thumbOf(entry.preview);
+  }
+  album.changed(entry);
+}
+
+// One request: one model. -> its results
+async function ask(entry, options, signal) {
+  return patiently(async () => {
+    const results = [], shown = [];
+    await caption(entry, options, (name, { photo, ...data }) => {
+      if (name === 'photo') shown.push(show(entry, data));
+      else if (name === 'words') work.dispatchEvent(new CustomEvent('growing', { detail: { entry, ...data } }));
+      else if (name === 'caption') {
+        results.push(data);
+        work.dispatchEvent(new CustomEvent('found', { detail: { entry, result: data } }));
+      }
+      else if (name === 'problem') entry.error = data.error;
+      else if (name === 'end') entry.notes.push(...data.notes.filter((note) => !entry.notes.includes(note)));
+    }, signal);
+    await Promise.all(shown);
+    return results;
+  }, signal);
+}
+
+async function captionOne(entry, signal) {
+  Object.assign(entry, { error: undefined, notes: [] });
+  underWay.add(entry);
+  album.changed(entry);
+  try {
+    const results = [];
+    for (const options of wishes()) {
+      results.push(...await ask(entry, { ...options, preview: !entry.preview }, signal));
+      if (entry.error) break;
+    }
+    if (results.length > 0) entry.results = results;
+    else entry.error ??= 'no model was asked';
+    announce(`${entry.name}: ${entry.error ?? results.map(textOf).join('; ')}`);
+  } catch (error) {
+    if (error.name === 'AbortError') waiting.unshift(entry);
+    else entry.error = error.message;
+  } finally {
+    underWay.delete(entry);
+    album.changed(entry);
+  }
+}
+
+async function run(controller) {
+  while (waiting.length > 0 && !controller.signal.aborted) {
+    await captionOne(waiting.shift(), controller.signal);
+    if (controller.signal.aborted) break;
+    ++done;
+    tell();
+  }
+}
+
+function tell() {
+  const running = stopping !== null;
+  const left = waiting.length + underWay.size;
+  find('progress').hidden = left === 0 || (total < 2 && running && !find('progress').matches(':focus-within'));
+  find('progress-bar').max = total;
+  find('progress-bar').value = done;
+  find('progress-text').textContent = running ? `${done} of ${plural(total, 'photo')}` : `Stopped: ${plural(left, 'photo')} left`;
+  find('stop').textContent = running ? 'Stop' : 'Go on';
+  find('drop-rest').hidden = running;
+}
+
+async function go() {
+  if (stopping) return;
+  stopping = new AbortController();
+  const { signal } = stopping;
+  const controller = stopping;
+  tell();
+  await Promise.all(Array.from({ length: kAtOnce }, () => run(controller)));
+  stopping = null;
+  if (!signal.aborted) done = total = 0;
+  tell();
+  // What came in while the last ones were being stopped waits for "Go on".
+  if (!signal.aborted && waiting.length > 0) go();
+}
+
+export function stop() {
+  stopping?.abort(new DOMException('stopped', 'AbortError'));
+  clearNotice('busy');
+}
+
+// Captions these photos. Those that already wait keep their place.
+export function captionAll(entries) {
+  clearNotice('wish');
+  if (wishes().length === 0) return notice('wish', find('settings-problem').textContent, 'error');
+  const fresh = entries.filter((entry) => !waiting.includes(entry) && !underWay.has(entry));
+  waiting.push(...fresh);
+  total += fresh.length;
+  for (const entry of fresh) album.changed(entry);
+  go();
+}
+
+export function forget(entry) {
+  if (waiting.includes(entry)) {
+    waiting = waiting.filter((each) => each !== entry);
+    --total;
+  }
+  tell();
+}
+
+export function forgetAll() {
+  stop();
+  waiting = [];
+  done = total = 0;
+  tell();
+}
+
+export function prepareWork() {
+  find('stop').addEventListener('click', () => (stopping ? stop() : go()));
+  find('drop-rest').addEventListener('click', () => {
+    const left = waiting;
+    forgetAll();
+    for (const entry of left) album.changed(entry);
+  });
+}

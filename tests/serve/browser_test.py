@@ -1,0 +1,478 @@
+#!/usr/bin/env python3
+"""The page of imgcap serve in a browser, against a server of its own.
+
+usage: browser_test.py IMGCAP [TEST ...]. Exit code 77: Playwright or Chromium is not installed (pip install playwright;
+the system's Chromium is used). With axe-playwright-python the accessibility rules of axe are checked, too. No other machine is asked.
+"""
+import csv, io, json, math, os, pathlib, shutil, subprocess, sys, tempfile, unittest, zipfile
+
+try:
+    from playwright.sync_api import sync_playwright
+except ImportError:
+    print("skipped: Playwright for Python is not installed")
+    sys.exit(77)
+from browser_tools import BEAR, DROP, PHOTOS, SKATER, SKIER, Page, Server, photo, read, tiff, until
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if not CHROMIUM:
+    print("skipped: Chromium is not installed")
+    sys.exit(77)
+PROGRAM = os.path.abspath(sys.argv[1])
+
+
+def tidy(text):
+    return text.replace(" .", ".").replace(" ,", ",")
+
+
+class BrowserTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(PROGRAM)
+        cls.playwright = sync_playwright().start()
+        cls.browser = cls.playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"])
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.paths = cls.server.get("openapi.json")["paths"]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        cls.playwright.stop()
+        cls.server.stop()
+        cls.folder.cleanup()
+
+    def file(self, name, content):
+        path = os.path.join(self.folder.name, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as out:
+            out.write(content)
+        return path
+
+    def a_page(self, address=None, expected=(), **context):
+        """`expected`: beginnings of console errors that are right here."""
+        page = Page(self.browser, address or self.server.address, **context)
+
+        def close():
+            page.close()
+            wrong = [error for error in page.errors if not error.startswith(tuple(expected))]
+            self.assertEqual(wrong, [], "errors on the console")
+            self.assertEqual(page.hosts, {(address or self.server.address).rstrip("/").split("/x")[0]}, "hosts that were asked")
+        self.addCleanup(close)
+        return page
+
+    def need(self, path):
+        if path not in self.paths:
+            self.skipTest(f"this server has no {path}")
+
+    # --- out
+
+    def test_one_photo(self):
+        page = self.a_page()
+        page.page.evaluate("""() => {
+          window.grown = [];
+          new MutationObserver(() => {
+            const text = document.querySelector('.card .growing')?.textContent;
+            if (text) window.grown.push(text);
+          }).observe(document.getElementById('captions'), { childList: true, subtree: true });
+        }""")
+        page.give(SKATER)
+        page.captioned(1)
+        told = self.server.caption(SKATER, model="attention", beam=5, nbest=3, attention=True)
+        best = told["captions"][0]
+        self.assertEqual(" ".join(page.texts("#captions .word")), best["caption"])
+        greedy = tidy(self.server.caption(SKATER, model="attention", beam=1)["captions"][0]["caption"])
+        grown = page.page.evaluate("window.grown")
+        self.assertGreaterEqual(len(set(grown)), 2, "words as they were found")
+        self.assertTrue(all(greedy.startswith(text) for text in grown), grown)
+        self.assertRegex(page.texts(".sure")[0], rf"^(sure|quite sure|not so sure|in doubt): {best['confidence']:.2f}")
+
+        all_three = [best, *best["alternatives"]]
+        weights = [math.exp(each["log_probability"]) for each in all_three]
+        self.assertEqual(page.texts(".alternatives .text"), [tidy(each["caption"]) for each in all_three])
+        self.assertEqual(page.texts(".alternatives .number"), [f"{weight / sum(weights):.2f}" for weight in weights])
+        self.assertGreater(page.page.evaluate("document.getElementById('photo').naturalWidth"), 100)
+        self.assertEqual(page.page.get_attribute("#photo", "alt"), tidy(best["caption"]))
+
+    def test_maps_by_mouse_and_keyboard(self):
+        page = self.a_page()
+        page.give(SKATER)
+        page.captioned(1)
+        maps = self.server.caption(SKATER, model="attention", beam=5, attention=True)["captions"][0]["attention"]
+
+        def expect(word):
+            drawn = page.map()
+            self.assertEqual((len(drawn), len(drawn[0])), (maps["rows"], maps["columns"]), "a cell for each place, not smoothed")
+            most = max(maps["maps"][word])
+            for place, value in enumerate(maps["maps"][word]):
+                dark = 255 * 0.75 * (1 - value / most)
+                self.assertAlmostEqual(drawn[place // maps["columns"]][place % maps["columns"]], dark, delta=1.5)
+
+        self.assertIsNone(page.map())
+        page.page.hover(".word >> nth=1")
+        expect(1)
+        self.assertIn("skateboarder", page.page.inner_text("#legend"))
+        page.page.hover("header")
+        self.assertIsNone(page.map(), "the map goes when the pointer does")
+        page.page.focus(".word >> nth=1")
+        page.page.keyboard.press("Tab")
+        expect(2)
+        page.page.keyboard.press("Tab")
+        expect(3)
+        page.page.keyboard.press("Escape")
+        self.assertIsNone(page.map())
+        self.assertIn("smoothing adds no detail", page.page.inner_text("#about-maps"))
+
+    def test_models_and_languages_side_by_side(self):
+        page = self.a_page()
+        page.page.check("#models [value=plain]")
+        page.page.select_option("#language", "all")
+        page.give(SKATER)
+        page.captioned(1, 2)  # the list shows two
+        cards = until(lambda: page.texts("#captions h2") if page.page.locator("#captions .word").count() else None, "cards")
+        self.assertEqual([card.split("\n")[0] for card in cards], ["attention · English", "attention · Arabic", "plain"])
+        arabic = page.page.locator(".card:nth-child(2) .sentence")
+        self.assertEqual(arabic.evaluate("(each) => getComputedStyle(each).direction"), "rtl")
+        self.assertEqual(arabic.get_attribute("lang"), "ar")
+        boxes = [arabic.locator(".word").nth(i).bounding_box()["x"] for i in (0, 1)]
+        self.assertGreater(boxes[0], boxes[1], "the first word stands at the right")
+        self.assertEqual([(wish["model"], wish.get("language")) for wish in page.wishes], [("attention", "all"), ("plain", None)])
+        page.page.select_option("#language", "ar")
+        page.page.uncheck("#models [value=attention]")
+        self.assertIn("plain: in its one language", page.page.inner_text("#settings-problem"))
+
+    def test_settings_reach_the_server_and_survive(self):
+        page = self.a_page()
+        page.page.locator("#beam").press("ArrowLeft")
+        page.page.locator("#beam").press("ArrowLeft")
+        self.assertEqual(page.page.inner_text("#beam-value"), "3")
+        page.page.click("#settings summary")
+        page.page.fill("#option-prefix", "a young man")
+        page.page.fill("#option-suppress", "skateboard, trick")
+        page.page.fill("#option-min_words", "6")
+        page.page.fill("#option-no_repeat_ngram", "2")
+        page.give(SKATER)
+        page.captioned(1)
+        wish = {"model": "attention", "beam": 3, "nbest": 3, "attention": True, "preview": True, "prefix": "a young man",
+                "suppress": ["skateboard", "trick"], "min_words": 6, "no_repeat_ngram": 2}
+        self.assertEqual(page.wishes, [wish])
+        said = " ".join(page.texts("#captions .word"))
+        self.assertTrue(said.startswith("a young man"), said)
+        self.assertNotIn("skateboard ", said + " ")
+        page.page.locator("#beam").press("ArrowLeft")
+        page.page.locator("#beam").press("ArrowLeft")
+        self.assertEqual(page.page.input_value("#option-nbest"), "1", "not more captions than the beam is wide")
+        page.page.check("#option-sample")
+        page.page.fill("#option-temperature", "0.7")
+        page.page.fill("#option-seed", "12")
+        page.page.fill("#option-nbest", "4")
+        page.page.reload()
+        page.ready()
+        page.page.click("#again")
+        until(lambda: len(page.wishes) == 2, "another request")
+        sampled = {"sample": True, "temperature": 0.7, "seed": 12, "nbest": 4}
+        self.assertEqual({name: page.wishes[1].get(name) for name in sampled}, sampled)
+        until(lambda: len(page.texts(".alternatives .text")) == 4, "four drawn captions")
+
+    # --- in
+
+    def test_every_way_in(self):
+        page = self.a_page()
+        for count, (kind, path) in enumerate((("paste", SKATER), ("drop", BEAR)), 1):
+            page.page.evaluate(DROP, [kind, os.path.basename(path), list(read(path))])
+            page.captioned(count)
+        self.assertTrue(page.page.is_hidden("#drop-here"))
+        self.assertIn("bear", page.page.inner_text("#captions .sentence"))
+        for name in ("one.jpg", "further/two.jpg", "notes.md"):
+            self.file(f"album/{name}", read(SKIER))
+        page.page.set_input_files("#folder", os.path.join(self.folder.name, "album"))
+        page.captioned(4)
+        self.assertIn("1 file of the folder is no photo", page.page.inner_text("#notices"))
+        self.assertEqual(page.texts("#photo-list .name")[:2], ["album/further/two.jpg", "album/one.jpg"])
+        page.give(self.file("red.tiff", tiff()), self.file("broken.jpg", b"\xff\xd8\xff and then nothing"))
+        until(lambda: page.page.locator("#photo-list .problem").count() == 1, "the broken photo's error")
+        self.assertIn("broken.jpg", page.texts("#photo-list .problem")[0])
+        page.page.click("#photo-list li:nth-child(1) .open")
+        self.assertEqual(page.page.evaluate("[document.getElementById('photo').naturalWidth, document.getElementById('photo').naturalHeight]"), [40, 30])
+        self.assertIn("TIFF, 40 × 30", page.page.inner_text("#photo-facts"))
+
+    def test_camera(self):
+        page = self.a_page(permissions=["camera"])
+        until(lambda: page.page.is_enabled("#camera"), "a camera")
+        page.page.click("#camera")
+        until(lambda: page.page.evaluate("document.getElementById('viewfinder').videoWidth") > 0, "a picture of the camera")
+        page.page.click("#shoot")
+        page.captioned(1)
+        self.assertRegex(page.texts("#photo-list .name")[0], r"^camera .*\.jpg$")
+        self.assertTrue(page.page.evaluate("document.getElementById('viewfinder').srcObject === null"), "the camera is off")
+
+    def test_examples(self):
+        self.need("/api/examples")
+        page = self.a_page()
+        first = self.server.get("api/examples")["examples"][0]
+        shown = page.page.locator("#example-list li").first
+        self.assertIn(first["licence"].split(" (")[0], shown.inner_text())
+        self.assertEqual(shown.locator("img").get_attribute("loading"), "lazy")
+        shown.locator("button").click()
+        page.captioned(1)
+        self.assertEqual(page.texts("#photo-list .name"), [first["name"]])
+
+    # --- work with it
+
+    def test_correct_replace_download_delete(self):
+        page = self.a_page()
+        page.give(SKATER, BEAR, SKIER)
+        page.captioned(3)
+        captions = [self.server.caption(path, model="attention", beam=5)["captions"][0]["caption"] for path in (SKATER, BEAR, SKIER)]
+        self.assertIn("bear", captions[1])
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "a boy | his board\non a ramp")
+        page.page.click("text=Keep")
+        page.page.reload()
+        page.ready()
+        self.assertEqual(page.texts("#photo-list li:nth-child(1) .text"), ["a boy | his board on a ramp"], "it survives a reload")
+        self.assertEqual(page.wishes, page.wishes[:3], "nothing is captioned again")
+
+        page.page.click("text=Find and replace in all captions")
+        page.page.fill("#find", "BEAR")
+        page.page.fill("#replacement", "grizzly $& bear")
+        self.assertEqual(page.page.inner_text("#replace-count"), "It changes 1 caption.")
+        page.page.click("#replace")
+        replaced = captions[1].replace("bear", "grizzly $& bear")
+        self.assertEqual(page.texts("#photo-list li:nth-child(2) .text"), [tidy(replaced)])
+        page.page.fill("#find", "grizz")
+        self.assertEqual(page.page.inner_text("#replace-count"), "It changes 0 captions.", "whole words only")
+        page.page.click("#undo")
+        self.assertEqual(page.texts("#photo-list li:nth-child(2) .text"), [tidy(captions[1])])
+
+        page.page.click("text=Download the captions")
+        page.page.fill("#text-before", "photo of ")
+        page.page.fill("#text-after", "!")
+        expected = [f"photo of {text}!" for text in ("a boy | his board on a ramp", captions[1], captions[2])]
+        names = [os.path.basename(path) for path in (SKATER, BEAR, SKIER)]
+        table, name = page.download("#download-csv")
+        self.assertEqual(name, "results.csv")
+        self.assertEqual(table.decode().splitlines(), ["image_name| comment_number| comment"] + [f"{n}| 0| {t}" for n, t in zip(names, expected)])
+        converted = self.file("results.csv", table)[:-len("results.csv")] + "converted.csv"
+        subprocess.run([PROGRAM, "data", "convert", "--to", "csv", os.path.join(self.folder.name, "results.csv"), converted], check=True)
+        rows = list(csv.reader(pathlib.Path(converted).read_text("utf-8").splitlines()))
+        self.assertEqual([row[-1].strip() for row in rows[1:]], expected, "the program reads it")
+        coco = json.loads(page.download("#download-coco")[0])
+        self.assertEqual([image["file_name"] for image in coco["images"]], names)
+        self.assertEqual([(each["image_id"], each["caption"].replace("\n", " ")) for each in coco["annotations"]],
+                         [(image["id"], text) for image, text in zip(coco["images"], expected)])
+        with zipfile.ZipFile(io.BytesIO(page.download("#download-text")[0])) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual({n: archive.read(n).decode() for n in archive.namelist()},
+                             {n.replace(".jpg", ".txt"): t + "\n" for n, t in zip(names, expected)})
+
+        page.page.click(f"[aria-label='Delete {names[1]}']")
+        page.page.reload()
+        page.ready()
+        self.assertEqual(page.texts("#photo-list .name"), [names[0], names[2]])
+        page.page.once("dialog", lambda dialog: dialog.accept())
+        page.page.click("#delete-all")
+        page.page.reload()
+        page.ready()
+        self.assertEqual(page.texts("#photo-list .name"), [])
+        self.assertTrue(page.page.is_hidden("#stage"))
+
+    def test_alternatives_can_be_used(self):
+        page = self.a_page()
+        page.give(SKATER)
+        page.captioned(1)
+        second = page.texts(".alternatives .text")[1]
+        page.page.click(".alternatives li:nth-child(2) >> text=Use")
+        self.assertEqual(page.texts("#captions .sentence"), [second])
+        page.page.click("text=Back to the model’s")
+        self.assertGreater(page.page.locator("#captions .word").count(), 3)
+
+    def test_a_batch_stops_goes_on_and_passes_over_what_is_done(self):
+        page = self.a_page()
+        photos = [photo(name) for name in sorted(os.listdir(PHOTOS)) if name.endswith(".jpg")][:12]
+        page.give(*photos)
+        until(lambda: page.page.locator("#photo-list .text").count() >= 2, "two captions")
+        page.page.click("#stop")
+        until(lambda: "Stopped" in page.page.inner_text("#progress-text"), "the stop")
+        done = page.page.locator("#photo-list .text").count()
+        self.assertLess(done, 12)
+        self.assertEqual(page.page.inner_text("#progress-text"), f"Stopped: {12 - done} photos left")
+        page.page.wait_for_timeout(300)
+        self.assertEqual(page.page.locator("#photo-list .text").count(), done, "nothing goes on by itself")
+        page.page.click("#stop")
+        page.captioned(12)
+        asked = len(page.wishes)
+        page.give(*photos[:3], SKATER)
+        page.captioned(13)
+        self.assertEqual(len(page.wishes), asked + 1, "three had a caption")
+        self.assertIn("3 photos have a caption already", page.page.inner_text("#notices"))
+        page.page.click("#settings summary")
+        page.page.check("#overwrite")
+        page.give(*photos[:3])
+        until(lambda: len(page.wishes) == asked + 4, "all three again")
+        page.captioned(13)
+
+    # --- ask it
+
+    def test_going_on_from_a_beginning(self):
+        page = self.a_page(expected=["Failed to load resource: the server responded with a status of 400"])
+        page.give(SKATER)
+        page.captioned(1)
+        page.page.fill("#ask-text", "a young boy")
+        page.page.click("#ask-on")
+        until(lambda: page.page.locator("#ask-answer .word").count() > 3, "a caption from there")
+        self.assertTrue(" ".join(page.texts("#ask-answer .word")).startswith("a young boy"))
+        text = tidy(" ".join(page.texts("#ask-answer .word")))
+        page.page.click("text=Use this caption")
+        self.assertEqual(page.texts("#captions .sentence"), [text])
+        page.page.fill("#ask-text", "a zyxwv")
+        page.page.click("#ask-on")
+        until(lambda: "zyxwv" in page.page.inner_text("#ask-answer .problem"), "why it cannot")
+
+    def test_how_likely(self):
+        self.need("/api/explain")
+        page = self.a_page()
+        page.page.check("#models [value=plain]")
+        page.give(SKATER)
+        page.captioned(1, 2)
+        page.page.hover(".card:nth-child(2) .word >> nth=1")
+        until(page.map, "the map of a model without attention")
+        self.assertIn("it isn’t looking", page.page.inner_text("#about-gradient"))
+        self.assertEqual(page.page.evaluate("getComputedStyle(document.getElementById('about-gradient')).visibility"), "visible")
+        page.page.fill("#ask-text", "a brown bear")
+        page.page.press("#ask-text", "Enter")
+        until(lambda: page.texts("#ask-answer .word") == ["a", "brown", "bear"], "the sentence")
+        page.page.hover("#ask-answer .word >> nth=2")
+        self.assertIsNotNone(page.map())
+        page.page.click("#ask-answer .word >> nth=2")
+        until(lambda: page.page.locator("#ask-answer .choices").count() == 2, "others in its place, and what comes next")
+        self.assertEqual(page.page.locator("#ask-answer .choices").first.locator("li").count(), 10)
+        other = page.page.locator("#ask-answer .choices").first.locator("button").first
+        word = other.inner_text()
+        other.click()
+        until(lambda: page.page.locator("#ask-answer .continuation .word").count() > 2, "the model goes on")
+        self.assertEqual(page.texts("#ask-answer .continuation .word")[:3], ["a", "brown", word])
+        page.page.click(".card:nth-child(1) .word >> nth=1")
+        until(lambda: page.page.locator(".card:nth-child(1) .choices li").count() == 10, "others in place of a caption's word")
+
+    def test_report(self):
+        self.need("/api/report")
+        page = self.a_page()
+        page.give(SKATER, BEAR)
+        page.captioned(2)
+        page.page.click("text=Download the captions")
+        report, name = page.download("#download-report")
+        self.assertEqual(name, "report.html")
+        self.assertIn(b"bear", report)
+
+    # --- when something is wrong
+
+    def test_a_busy_server_is_waited_for(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        answers = iter((429, 503))
+
+        def busy(route):
+            status = next(answers, None)
+            if status is None:
+                return route.continue_()
+            route.fulfill(status=status, headers={"Retry-After": "1"}, json={"error": "too many photos"})
+        page.page.route("**/api/caption", busy)
+        page.give(SKATER)
+        until(lambda: "too many photos" in page.page.inner_text("#notices"), "why it waits")
+        page.captioned(1)
+        self.assertEqual(page.page.inner_text("#notices"), "")
+        self.assertEqual(len(page.wishes), 3)
+
+    def test_errors_are_said_in_words(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        page.page.route("**/api/caption", lambda route: route.fulfill(status=413, json={"error": "a request's body may have 1 MiB"}))
+        page.give(SKATER)
+        until(lambda: page.texts("#captions .problem") == ["a request's body may have 1 MiB"], "the error")
+        page.page.unroute("**/api/caption")
+        page.page.click("#again")
+        page.captioned(1)
+        self.assertEqual(page.texts("#captions .problem"), [])
+
+    def test_the_server_goes_and_comes_back(self):
+        server = Server(PROGRAM)
+        page = self.a_page(server.address, expected=["Failed to load resource"])
+        page.give(SKATER)
+        page.captioned(1)
+        server.stop()
+        page.give(BEAR)
+        until(lambda: "does not answer" in page.page.inner_text("#notices"), "what is the matter")
+        self.assertEqual(page.page.locator("#photo-list .text").count(), 1, "what was there is still there")
+        server = Server(PROGRAM, port=server.port)
+        self.addCleanup(server.stop)
+        page.captioned(2)
+        self.assertEqual(page.page.inner_text("#notices"), "")
+
+    def test_token_and_subpath(self):
+        server = Server(PROGRAM, "--token", "secret", "--root-path", "/x")
+        self.addCleanup(server.stop)
+        page = self.a_page(server.link, expected=[])
+        self.assertNotIn("secret", page.page.url)
+        page.give(SKATER)
+        page.captioned(1)
+        page.page.click("text=Use from a program")
+        self.assertIn("IMGCAP_TOKEN", page.page.inner_text("[data-call=curl]"))
+        self.assertNotIn("secret", page.page.inner_text("body"))
+
+        context = self.browser.new_context()
+        self.addCleanup(context.close)
+        bare = context.new_page()
+        bare.goto(server.address)
+        for given, shown in (("wrong", True), ("secret", False)):
+            bare.wait_for_selector("#token-dialog[open]")
+            bare.fill("#token", given)
+            bare.press("#token", "Enter")
+            if shown:
+                until(lambda: bare.is_visible("#token-wrong"), "that the token is wrong")
+        bare.wait_for_selector("body:not([aria-busy])")
+
+    # --- for everybody
+
+    def test_calls_from_a_program(self):
+        page = self.a_page()
+        page.page.click("text=Use from a program")
+        folder = os.path.join(self.folder.name, "calls")
+        os.makedirs(folder)
+        shutil.copy(SKATER, os.path.join(folder, "photo.jpg"))
+        caption = self.server.caption(SKATER, beam=5)["captions"][0]["caption"]
+        runners = {"curl": ["bash", "-c"], "python": [sys.executable, "-c"], "javascript": ["node", "--input-type=module", "-e"]}
+        for name, runner in runners.items():
+            with self.subTest(name):
+                has = {"curl": shutil.which("curl"), "javascript": shutil.which("node"),
+                       "python": subprocess.run([sys.executable, "-c", "import requests"], capture_output=True).returncode == 0}
+                if not has[name]:
+                    self.skipTest(f"{name} cannot be run here")
+                call = page.page.inner_text(f"[data-call={name}]")
+                ran = subprocess.run([*runner, call], cwd=folder, capture_output=True, text=True, timeout=60)
+                self.assertIn(caption, ran.stdout, ran.stderr)
+
+    def test_widths_and_accessibility(self):
+        try:
+            from axe_playwright_python.sync_playwright import Axe
+        except ImportError:
+            Axe = None
+        for width, theme in ((390, "dark"), (768, "light"), (1400, "dark"), (1400, "light")):
+            page = self.a_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+            self.check_page(page, Axe, f"empty, {width}, {theme}")
+            page.page.check("#models [value=plain]")
+            page.give(SKATER)
+            page.captioned(1, 2)
+            for each in page.page.locator("summary").all():
+                each.click()
+            self.check_page(page, Axe, f"with a photo, {width}, {theme}")
+
+    def check_page(self, page, Axe, what):
+        with self.subTest(what):
+            width = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            self.assertLessEqual(*width, "it scrolls sideways")
+            if Axe is None:
+                return
+            found = Axe().run(page.page).response["violations"]
+            self.assertEqual([(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found], [])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *(f"BrowserTest.{name}" for name in sys.argv[2:])], verbosity=2)
