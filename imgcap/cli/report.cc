@@ -32,14 +32,6 @@ struct Options {
   RuleTexts rules;
 };
 
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char text[64];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d, %H:%M UTC", &parts)};
-}
-
 // Photos as encoders see them. Models with the same encoder and preprocessing share one.
 struct Encoding {
   std::string key;
@@ -76,7 +68,7 @@ class Work {
         source_(open_images(o.images)) {
     report_.title = o.title;
     report_.version = IMGCAP_VERSION;
-    report_.made = now();
+    report_.made = time_of_report();
     report_.list = o.choice.label();
     report_.beam = o.beam;
     report_.max_words = o.max_words;

@@ -13,7 +13,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> models = {"attention"};
-  std::string weights;
+  std::string weights, run;
   int port = 7860, queue = 64;
   serve::AccessRules access;
   bool open = false;
@@ -63,6 +63,7 @@ void run(Options& o) {
   options.examples = serve::load_examples(assets_folder() + "/photos");
   for (size_t i = 0; i < o.models.size(); ++i)
     options.models.push_back(load(o.models[i], names[i], o.weights));
+  if (!o.run.empty()) options.run = std::make_shared<serve::RunView>(o.run);
   const StopSignals signals;
   serve::Service service(std::move(options));
   serve::HttpServer server(o.access.host, o.port, {}, service.handlers());
@@ -82,6 +83,7 @@ void add_serve(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("--model", o->models, "Checkpoints, or attention or plain: the models in the box");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  verb.option("--run", o->run, "A training run to watch: the folder of imgcap train --out");
   verb.option("--host", o->access.host, "The address to listen at; 0.0.0.0: all of this machine's");
   verb.option("--port", o->port, "0: any free one").range(0, 65535);
   verb.option("--queue", o->queue, "Photos that may wait or be worked on; to more the answer is 429")

@@ -8,6 +8,7 @@
 #include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/run_folder.h"
+#include "imgcap/cli/run_samples.h"
 #include "imgcap/cli/settings.h"
 #include "imgcap/cli/train_events.h"
 #include "imgcap/cli/train_lines.h"
@@ -43,7 +44,8 @@ struct Options {
 };
 
 // `events` may be null.
-TrainListener make_listener(ProgressLine& line, const std::string& profile, TrainEvents* events) {
+TrainListener make_listener(ProgressLine& line, const std::string& profile, TrainEvents* events,
+                            RunSamples& samples) {
   TrainListener listener;
   if (!profile.empty())
     listener.profile = [&line, profile](const autograd::Profile& p) {
@@ -59,8 +61,9 @@ TrainListener make_listener(ProgressLine& line, const std::string& profile, Trai
     else if (r.step % 50 == 0 || r.step == 1 || r.step == r.total_steps)
       tell(step_line(r) + "\n");
   };
-  listener.validation = [&line, events, told = false](const ValidationReport& r) mutable {
+  listener.validation = [&line, &samples, events, told = false](const ValidationReport& r) mutable {
     line.clear();
+    samples.add(r);
     if (events != nullptr) events->add(r);
     if (!told) tell(validation_basis(r));
     told = true;
@@ -357,10 +360,11 @@ void run(Options o, const Verb& verb, Program& program) {
   for (const TrainingSet& set : sets)
     if (set.split.drawn || set.split.from_captions) save_lists(set.split, o.out, set.name);
   if (o.resume) tell(tensor::format("goes on after step {}\n", trainer.step()));
+  RunSamples samples(o.out, trainer.step(), trainer.total_steps(), validation, o.images);
   ProgressLine line;
   const StopSignals signals;
   const Trainer::End end =
-      trainer.run(make_listener(line, o.profile, events ? &*events : nullptr), stop_flag());
+      trainer.run(make_listener(line, o.profile, events ? &*events : nullptr, samples), stop_flag());
   line.clear();
   if (const int code = tell_end(trainer, end, o.out, sets.size() > 1); code != 0) program.exit_code = code;
 }

@@ -136,7 +136,7 @@ bool has_attention(const Report& report) {
 
 std::string photos(const Report& report) {
   if (report.photos.empty()) return {};
-  const auto shown = static_cast<int64_t>(report.photos.size()), all = report.models.front().scores.images;
+  const auto shown = static_cast<int64_t>(report.photos.size()), all = captioned(report);
   std::string out = tensor::format(
       "<section>\n<h2>Photos</h2>\n<p class=\"note\">{}The log-probability is what the model gives to its "
       "caption as a "

@@ -1,5 +1,6 @@
 #include "imgcap/report/report.h"
 
+#include <ctime>
 #include <set>
 
 #include "imgcap/report/html.h"
@@ -10,7 +11,8 @@ namespace imgcap {
 namespace {
 
 std::string introduction(const Report& report) {
-  std::vector<std::string> parts = {"the scores of these captions"};
+  std::vector<std::string> parts;
+  if (sections::has_scores(report)) parts.emplace_back("the scores of these captions");
   if (report.log) parts.emplace_back("the course of the training");
   if (!report.photos.empty())
     parts.push_back(counted(static_cast<int64_t>(report.photos.size()), "photo") +
@@ -26,12 +28,20 @@ std::string introduction(const Report& report) {
       "{} captioned {} of <strong>{}</strong>. This page shows {}. It was made by imgcap {} with the {} {} "
       "on {}.",
       counted(static_cast<int64_t>(report.models.size()), "model"),
-      counted(report.models.front().scores.images, "photo"), escape_html(report.list), contents,
+      counted(sections::captioned(report), "photo"), escape_html(report.list), contents,
       escape_html(report.version), names.size() == 1 ? "encoder" : "encoders",
       escape_html(tensor::join(names, " and ")), escape_html(report.made));
 }
 
 }  // namespace
+
+std::string time_of_report() {
+  const std::time_t time = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[64];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d, %H:%M UTC", &parts)};
+}
 
 std::string render_report(const Report& report) {
   tensor::check(!report.models.empty(), tensor::ErrorKind::argument, "report: no model");
@@ -44,7 +54,8 @@ std::string render_report(const Report& report) {
       escape_html(report.title), sections::style());
   out += tensor::format("<header>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n", escape_html(report.title),
                         introduction(report));
-  out += sections::scores(report) + sections::confidence(report) + sections::models(report);
+  if (sections::has_scores(report)) out += sections::scores(report) + sections::confidence(report);
+  out += sections::models(report);
   if (report.log) out += sections::training(*report.log, report.log_file);
   return out + sections::photos(report) + "</main>\n</body>\n</html>\n";
 }

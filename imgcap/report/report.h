@@ -19,9 +19,9 @@ namespace imgcap {
 struct ReportModel {
   std::string name;  // short and different from the others': stands before captions
   std::string file, kind, encoder;
-  int64_t parameters = 0, encoder_parameters = 0, vocabulary = 0;
-  std::map<std::string, std::string> notes;  // the checkpoint's
-  Scores scores;
+  int64_t parameters = 0, encoder_parameters = 0, vocabulary = 0;  // of parameters 0: not known
+  std::map<std::string, std::string> notes;                        // the checkpoint's
+  Scores scores;  // of no images: the photos are shown without scores
   // Where it has one fitted: how well it holds on these photos.
   std::optional<Confidence> confidence{};
   ConfidenceMeasure measure{};
@@ -59,6 +59,9 @@ struct Report {
 // The page. Texts are escaped; photos are packed as JPEGs of at most kReportPhotoSide pixels a side. Errors:
 // argument (a caption of no model, words and maps of different numbers), shape (a map that is no grid).
 std::string render_report(const Report& report);
+
+// For Report::made: "2024-05-31, 14:05 UTC".
+std::string time_of_report();
 
 inline constexpr int64_t kReportPhotoSide = 480;
 

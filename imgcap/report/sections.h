@@ -11,6 +11,9 @@ const char* style();
 
 bool has_attention(const Report& report);  // whether a caption that is shown has maps
 
+bool has_scores(const Report& report);
+int64_t captioned(const Report& report);  // photos that the models captioned
+
 std::string scores(const Report& report);
 std::string models(const Report& report);
 std::string confidence(const Report& report);  // nothing where no model has one

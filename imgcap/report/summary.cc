@@ -63,6 +63,12 @@ std::string left_out(const Report& report) {
 
 }  // namespace
 
+bool has_scores(const Report& report) { return report.models.front().scores.images > 0; }
+
+int64_t captioned(const Report& report) {
+  return has_scores(report) ? report.models.front().scores.images : std::ssize(report.photos);
+}
+
 std::string scores(const Report& report) {
   std::string out = "<section>\n<h2>Scores</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead>" +
                     table_row({"Model", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"}, true) +
@@ -106,11 +112,14 @@ std::string models(const Report& report) {
     const auto item = [&](const std::string& key, const std::string& value) {
       out += tensor::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(key), escape_html(value));
     };
-    item("file", model.file);
-    item("decoder", tensor::format("{}, {} parameters, {} tokens", model.kind, grouped(model.parameters),
+    const auto parameters = [](int64_t count) {
+      return count > 0 ? tensor::format(", {} parameters", grouped(count)) : "";
+    };
+    if (!model.file.empty()) item("file", model.file);
+    item("decoder", tensor::format("{}{}, {} tokens", model.kind, parameters(model.parameters),
                                    grouped(model.vocabulary)));
-    item("encoder", tensor::format("{}, {} parameters, not trained here", model.encoder,
-                                   grouped(model.encoder_parameters)));
+    item("encoder",
+         tensor::format("{}{}, not trained here", model.encoder, parameters(model.encoder_parameters)));
     for (const auto& [key, value] : readable(model.notes)) item(key, value);
     out += "</dl>\n</div>\n";
   }

@@ -1,5 +1,6 @@
 #include "imgcap/serve/openapi.h"
 
+#include "imgcap/metrics/scores.h"
 #include "imgcap/serve/caption_wish.h"
 
 namespace imgcap::serve {
@@ -111,6 +112,31 @@ Json caption_call(const OpenApiFacts& facts) {
   return call;
 }
 
+// A call that takes photos as /api/caption does, with options of its own.
+Json photo_call(const char* name, const char* summary, const std::vector<std::pair<std::string, Json>>& wish,
+                Json answer_body) {
+  Json parameters = Json::array();
+  for (const auto& [option, schema] : wish)
+    parameters.push_back(Json::object({{"name", option}, {"in", "query"}, {"schema", schema}}));
+  Json form = object_of({{"photo", list_of(photo_bytes())}, {"options", object_of(wish, {})}}, {"photo"});
+  Json body = content("multipart/form-data", std::move(form));
+  for (const char* type : {"application/octet-stream", "image/*"})
+    body[type] = Json::object({{"schema", photo_bytes()}});
+  Json call =
+      Json::object({{"summary", summary},
+                    {"operationId", name},
+                    {"parameters", std::move(parameters)},
+                    {"requestBody", Json::object({{"required", true}, {"content", std::move(body)}})}});
+  call["responses"] = Json::object({{"200", answer(summary, std::move(answer_body))},
+                                    {"400", error("The request is malformed, or the model lacks a word")},
+                                    {"413", error("The body is too large")},
+                                    {"415", error("The body is of another type")},
+                                    {"422", error("A photo cannot be read")},
+                                    {"429", error("Too many photos are waiting; see Retry-After")},
+                                    {"503", error("The answer took too long, or the server is full")}});
+  return call;
+}
+
 Json explain_call(const OpenApiFacts& facts) {
   std::vector<std::pair<std::string, Json>> wish;
   for (const auto& [name, schema] : options(facts))
@@ -118,26 +144,47 @@ Json explain_call(const OpenApiFacts& facts) {
   Json text = of_type("string");
   text["description"] = "The sentence, or the beginning of one";
   wish.emplace_back("text", std::move(text));
-  Json parameters = Json::array();
-  for (const auto& [name, schema] : wish)
-    parameters.push_back(Json::object({{"name", name}, {"in", "query"}, {"schema", schema}}));
-  Json form = object_of({{"photo", list_of(photo_bytes())}, {"options", object_of(wish, {})}}, {"photo"});
-  Json body = content("multipart/form-data", std::move(form));
-  for (const char* type : {"application/octet-stream", "image/*"})
-    body[type] = Json::object({{"schema", photo_bytes()}});
-  Json call =
-      Json::object({{"summary", "Why a model would say a sentence about a photo"},
-                    {"operationId", "explain"},
-                    {"parameters", std::move(parameters)},
-                    {"requestBody", Json::object({{"required", true}, {"content", std::move(body)}})}});
-  call["responses"] =
-      Json::object({{"200", answer("The explanations", content("application/json", ref("Explanations")))},
-                    {"400", error("The request is malformed, or the model lacks a word")},
-                    {"413", error("The body is too large")},
-                    {"415", error("The body is of another type")},
-                    {"422", error("The photo cannot be read")},
-                    {"429", error("Too many photos are waiting; see Retry-After")},
-                    {"503", error("The answer took too long, or the server is full")}});
+  return photo_call("explain", "Why a model would say a sentence about a photo", wish,
+                    content("application/json", ref("Explanations")));
+}
+
+Json report_call(const OpenApiFacts& facts) {
+  std::vector<std::pair<std::string, Json>> wish = options(facts);
+  Json title = of_type("string");
+  title["description"] =
+      "The page's. A form's options may also have \"texts\": what people wrote of each photo, or \"\"";
+  wish.emplace_back("title", std::move(title));
+  return photo_call("report", "A page of photos with a model's captions and where it looked", wish,
+                    content("text/html", of_type("string")));
+}
+
+Json score_call() {
+  const Json text = of_type("string");
+  const auto by_image = [](Json value) {
+    return Json::object({{"type", "object"}, {"additionalProperties", std::move(value)}});
+  };
+  Json language = text;
+  language["description"] =
+      "Of the captions, as en; scores of most languages are on words as Unicode has them";
+  Json body = object_of(
+      {{"candidates", by_image(text)}, {"references", by_image(list_of(text))}, {"language", language}},
+      {"candidates", "references"});
+  body["additionalProperties"] = false;
+  std::vector<std::pair<std::string, Json>> scores = {{"images", of_type("integer")}};
+  for (const char* name : kScoreNames) scores.emplace_back(name, of_type("number"));
+  Json call = Json::object(
+      {{"summary", "Scores of captions against references"},
+       {"operationId", "score"},
+       {"requestBody",
+        Json::object({{"required", true}, {"content", content("application/json", std::move(body))}})}});
+  call["responses"] = Json::object(
+      {{"200", answer("BLEU, ROUGE-L and CIDEr",
+                      content("application/json", object_of(scores, {"images", "CIDEr"})))},
+       {"400", error("The request is malformed, or images have captions in one of the two alone")},
+       {"413", error("The body is too large")},
+       {"415", error("The body is of another type")},
+       {"429", error("Too much is waiting; see Retry-After")},
+       {"503", error("The answer took too long, or the server is full")}});
   return call;
 }
 
@@ -235,6 +282,8 @@ Json openapi(const OpenApiFacts& facts) {
   Json paths = Json::object();
   paths.add("/api/caption", Json::object({{"post", caption_call(facts)}}));
   paths.add("/api/explain", Json::object({{"post", explain_call(facts)}}));
+  paths.add("/api/report", Json::object({{"post", report_call(facts)}}));
+  paths.add("/api/score", Json::object({{"post", score_call()}}));
   paths.add("/api/examples",
             Json::object({{"get", get_call("examples", "The photos that ship with the program",
                                            content("application/json", ref("Examples")))}}));

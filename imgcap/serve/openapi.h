@@ -10,7 +10,7 @@ namespace imgcap::serve {
 
 struct OpenApiFacts {
   std::string version, root_path;
-  bool token = false;
+  bool token = false, run = false;  // what this server has
   std::vector<std::string> models{}, languages{};
 };
 

@@ -7,6 +7,8 @@
 #include "imgcap/data/picture_format.h"
 #include "imgcap/data/resize.h"
 #include "imgcap/report/html.h"
+#include "imgcap/serve/side_work.h"
+#include "tensor/error.h"
 
 namespace imgcap::serve {
 namespace {
@@ -20,17 +22,25 @@ std::span<const uint8_t> bytes_of(const UploadedPhoto& photo) {
   return {reinterpret_cast<const uint8_t*>(photo.bytes.data()), photo.bytes.size()};
 }
 
-Image preview_of(const Image& photo) {
-  const int64_t longer = std::max(photo.height, photo.width);
-  if (longer <= kPreviewSide) return photo;
-  return resize(photo, std::max<int64_t>(1, photo.height * kPreviewSide / longer),
-                std::max<int64_t>(1, photo.width * kPreviewSide / longer));
-}
-
 }  // namespace
 
 Image read_photo(const UploadedPhoto& photo, const ImageLimits& limits) {
   return decode_image(bytes_of(photo), photo.name, limits);
+}
+
+Image readable_photo(const UploadedPhoto& photo, const ImageLimits& limits) {
+  try {
+    return read_photo(photo, limits);
+  } catch (const tensor::Error& error) {
+    throw Unprocessable{error.what()};
+  }
+}
+
+Image at_most(const Image& photo, int64_t side) {
+  const int64_t longer = std::max(photo.height, photo.width);
+  if (longer <= side) return photo;
+  return resize(photo, std::max<int64_t>(1, photo.height * side / longer),
+                std::max<int64_t>(1, photo.width * side / longer));
 }
 
 Json photo_json(const UploadedPhoto& photo, const Image& image, bool preview) {
@@ -39,7 +49,8 @@ Json photo_json(const UploadedPhoto& photo, const Image& image, bool preview) {
                             {"height", image.height},
                             {"format", name_of(picture_format(bytes_of(photo)))}});
   if (!image.warning.empty()) json["warning"] = image.warning;
-  if (preview) json["preview"] = data_uri("image/jpeg", encode_jpeg(preview_of(image), kPreviewQuality));
+  if (preview)
+    json["preview"] = data_uri("image/jpeg", encode_jpeg(at_most(image, kPreviewSide), kPreviewQuality));
   return json;
 }
 

@@ -1,15 +1,18 @@
 #include "imgcap/serve/service.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 
 #include "imgcap/serve/answers.h"
 #include "imgcap/serve/caption_api.h"
 #include "imgcap/serve/counters.h"
-#include "imgcap/serve/explain_api.h"
+#include "imgcap/serve/form.h"
 #include "imgcap/serve/openapi.h"
 #include "imgcap/serve/page_files.h"
+#include "imgcap/serve/side_answers.h"
+#include "imgcap/serve/side_work.h"
 #include "imgcap/serve/upload.h"
 #include "tensor/error.h"
 #include "tensor/io/text.h"
@@ -18,6 +21,14 @@ namespace imgcap::serve {
 namespace {
 
 using tensor::io::Json;
+
+bool is_json(std::string_view content_type) {
+  try {
+    return parse_media_type(content_type).type == "application/json";
+  } catch (const tensor::Error&) {
+    return false;
+  }
+}
 
 const PageFile* page_file(std::string_view path) {
   for (const PageFile& file : page_files())
@@ -75,21 +86,35 @@ std::vector<const ServedModel*> models_of(const ServiceOptions& options, const s
 class Service::Impl {
  public:
   explicit Impl(ServiceOptions options)
-      : options_(std::move(options)), captions_(options_, counters_), explanations_(options_) {
+      : options_(std::move(options)), captions_(options_, counters_), side_work_(options_.queue) {
     add("healthz", "GET", "/healthz", [](const auto& exchange) {
       exchange->respond(json_answer(Json::object({{"status", "ok"}})));
     }).open = true;
     add("models", "GET", "/api/models", [this](const auto& exchange) { exchange->respond(models()); });
     add("examples", "GET", "/api/examples", [this](const auto& exchange) { exchange->respond(examples()); });
+    if (options_.run) {
+      add("run", "GET", "/api/run", [this](const auto& exchange) {
+        side_work_.add(exchange, [this](const Exchange&) { return json_answer(options_.run->now()); });
+      });
+      add("run_preview", "GET", "/api/run/preview", [this](const auto& exchange) {
+        side_work_.add(exchange, [this](const Exchange& each) { return preview(each.request()); });
+      });
+    }
     add("openapi", "GET", "/openapi.json",
         [this](const auto& exchange) { exchange->respond(description()); });
     add("metrics", "GET", "/metrics", [this](const auto& exchange) { exchange->respond(metrics()); });
     add("caption", "POST", "/api/caption", [this](const auto& exchange) {
       captions_.handle(exchange);
-    }).takes_photos = true;
+    }).takes = Body::photos;
     add("explain", "POST", "/api/explain", [this](const auto& exchange) {
-      explanations_.handle(exchange);
-    }).takes_photos = true;
+      side_work_.add(exchange, [this](const Exchange& each) { return explain_answer(options_, each); });
+    }).takes = Body::photos;
+    add("report", "POST", "/api/report", [this](const auto& exchange) {
+      side_work_.add(exchange, [this](const Exchange& each) { return report_answer(options_, each); });
+    }).takes = Body::photos;
+    add("score", "POST", "/api/score", [this](const auto& exchange) {
+      side_work_.add(exchange, score_answer);
+    }).takes = Body::json;
   }
 
   std::optional<HttpResponse> admit(const HttpHead& head) const {
@@ -114,9 +139,11 @@ class Service::Impl {
     if (head.method != method && !(method == "GET" && head.method == "HEAD"))
       return refused(
           Refusal{405, "this address takes " + method, {{"Allow", method == "GET" ? "GET, HEAD" : method}}});
-    if (route && route->takes_photos && !takes_photos(head.field("content-type")))
+    if (route && route->takes == Body::photos && !takes_photos(head.field("content-type")))
       return refused(
           Refusal{415, "photos are sent as multipart/form-data, as application/octet-stream or as image/*"});
+    if (route && route->takes == Body::json && !is_json(head.field("content-type")))
+      return refused(Refusal{415, "this address takes application/json"});
     return std::nullopt;
   }
 
@@ -148,11 +175,12 @@ class Service::Impl {
 
  private:
   using Handler = std::function<void(const std::shared_ptr<Exchange>&)>;
+  enum class Body { none, photos, json };
   struct Route {
     std::string name, method, path;
     Handler handle;
     bool open = false;  // without a token, and whatever the host's name
-    bool takes_photos = false;
+    Body takes = Body::none;
   };
 
   // An exchange whose answers have the guarding fields.
@@ -207,8 +235,23 @@ class Service::Impl {
     return json_answer(json);
   }
 
+  // ?number=3
+  HttpResponse preview(const HttpRequest& request) const {
+    const std::string_view query = request.query();
+    constexpr std::string_view kName = "number=";
+    size_t number = 0;
+    const bool sound =
+        query.starts_with(kName) &&
+        std::from_chars(query.data() + kName.size(), query.data() + query.size(), number).ptr ==
+            query.data() + query.size();
+    std::optional<std::string> bytes = sound ? options_.run->preview(number) : std::nullopt;
+    if (!bytes) return error_answer(404, "there is no such preview");
+    return {200, "image/jpeg", std::move(*bytes), {{"Cache-Control", "max-age=3600"}}};
+  }
+
   HttpResponse description() const {
-    OpenApiFacts facts{options_.version, options_.access.root_path, !options_.access.token.empty()};
+    OpenApiFacts facts{options_.version, options_.access.root_path, !options_.access.token.empty(),
+                       options_.run != nullptr};
     std::set<std::string> languages;
     for (const ServedModel& model : options_.models) {
       facts.models.push_back(model.name);
@@ -239,7 +282,7 @@ class Service::Impl {
   std::vector<Route> routes_;
   const HttpNow* now_ = nullptr;
   CaptionApi captions_;
-  ExplainApi explanations_;
+  SideWork side_work_;
 };
 
 Service::Service(ServiceOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

@@ -9,6 +9,7 @@
 #include "imgcap/serve/access.h"
 #include "imgcap/serve/examples.h"
 #include "imgcap/serve/http.h"
+#include "imgcap/serve/run_view.h"
 
 namespace imgcap::serve {
 
@@ -27,6 +28,7 @@ struct ServiceOptions {
   ImageLimits images;
   std::string version;
   std::vector<Example> examples{};
+  std::shared_ptr<RunView> run{};  // a training run that is watched; null: none
 };
 
 // The model of that name, all for "all", the first for none. Errors: argument (there is none of that name).

@@ -28,12 +28,19 @@ struct SetValidation {
   Scores scores;
 };
 
+// What the model says of a photo that is validated on.
+struct SampleCaption {
+  std::string set;  // empty where there is one alone
+  std::string photo, caption;
+};
+
 struct ValidationReport {
   int64_t epoch = 0, step = 0;
   double loss = 0;  // as a set's; of several sets the means over them, each counting alike
   Scores scores;
-  std::vector<SetValidation> sets;  // where there are several
-  bool best = false;                // of the run so far, by CIDEr
+  std::vector<SetValidation> sets;     // where there are several
+  std::vector<SampleCaption> samples;  // of each set's first photos (Validation::kSamples)
+  bool best = false;                   // of the run so far, by CIDEr
   double seconds = 0;
   int64_t beam = 0;  // of the search
 };

@@ -48,6 +48,7 @@ class Trainer {
 
   Decoder& decoder() { return *state_.decoder; }
   int64_t step() const { return state_.step; }
+  int64_t total_steps() const;
   double best_score() const { return state_.best; }
 
  private:
@@ -56,7 +57,6 @@ class Trainer {
   ValidationReport validate_now();
   void save_last() const;
   void save_best(const ValidationReport& report) const;
-  int64_t total_steps() const;
   bool is_out_of_patience() const;
 
   Checkpoint info_;

@@ -37,18 +37,21 @@ ValidationReport Validation::operator()(Decoder& decoder, int64_t epoch) const {
   report.beam = options_.validation.beam;
   std::vector<Scores> scores;
   for (size_t s = 0; s < parts_.size(); ++s) {
-    SetValidation part = validate(decoder, parts_[s], epoch);
+    const size_t before = report.samples.size();
+    SetValidation part = validate(decoder, parts_[s], epoch, report.samples);
     report.loss += part.loss / static_cast<double>(parts_.size());
     scores.push_back(part.scores);
     if (sets_.empty()) continue;
     part.set = sets_[s].name;
+    for (size_t i = before; i < report.samples.size(); ++i) report.samples[i].set = part.set;
     report.sets.push_back(std::move(part));
   }
   report.scores = mean_of(scores);
   return report;
 }
 
-SetValidation Validation::validate(Decoder& decoder, Dataset data, int64_t epoch) const {
+SetValidation Validation::validate(Decoder& decoder, Dataset data, int64_t epoch,
+                                   std::vector<SampleCaption>& samples) const {
   std::optional<FeatureCache> encoded;
   if (encoder_ != nullptr) encoded = encode_now(*encoder_, data);
   const FeatureCache* features = encoded ? &*encoded : &features_;
@@ -66,8 +69,12 @@ SetValidation Validation::validate(Decoder& decoder, Dataset data, int64_t epoch
   score_options.protocol = behaviours.protocol;
   // A model that knows nothing yet may give captions of a word or two.
   score_options.undefined_is_zero = true;
-  result.scores = score_captions(caption_photos(decoder, data, *features, vocabulary_, options_.validation),
-                                 scored_references(data, vocabulary_, form_of(behaviours.search)),
+  const std::map<std::string, std::string> captions =
+      caption_photos(decoder, data, *features, vocabulary_, options_.validation);
+  for (size_t i = 0; i < std::min(kSamples, data.photos.size()); ++i)
+    if (const auto found = captions.find(data.photos[i].name); found != captions.end())
+      samples.push_back({"", found->first, found->second});
+  result.scores = score_captions(captions, scored_references(data, vocabulary_, form_of(behaviours.search)),
                                  with_words_of(data.language.rules, score_options));
   return result;
 }

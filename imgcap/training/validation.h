@@ -14,6 +14,8 @@ namespace imgcap {
 
 class Validation {
  public:
+  static constexpr size_t kSamples = 6;  // photos of each set whose captions are reported
+
   // All references have to outlive it. `encoder`: trained along; then photos are encoded anew each time and
   // `features` is not read. Else it may be null.
   Validation(const TrainOptions& options, const Dataset& photos, const FeatureCache& features,
@@ -27,7 +29,8 @@ class Validation {
   ValidationReport operator()(Decoder& decoder, int64_t epoch) const;
 
  private:
-  SetValidation validate(Decoder& decoder, Dataset data, int64_t epoch) const;
+  SetValidation validate(Decoder& decoder, Dataset data, int64_t epoch,
+                         std::vector<SampleCaption>& samples) const;
 
   const TrainOptions& options_;
   std::vector<Dataset::Set> sets_;

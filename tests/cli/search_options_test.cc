@@ -90,6 +90,7 @@ TEST_CASE("caption: every option counts") {
   const Scene scene;
   Given given({"caption"});
   given.elsewhere(kRuleOptions);
+  given.elsewhere({"--explain"});  // explain_test.cc
   const auto lines = [&](std::vector<std::string> more) {
     more.insert(more.end(), {"--json", scene.photos + "/" + kBear, scene.photos + "/" + kSkier});
     const Result result = run(given(more));

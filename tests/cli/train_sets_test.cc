@@ -5,6 +5,8 @@
 #include <atomic>
 #include <filesystem>
 
+#include "imgcap/data/image.h"
+#include "imgcap/serve/run_view.h"
 #include "imgcap/training/encode.h"
 #include "imgcap/training/trainer.h"
 #include "tensor/format.h"
@@ -113,6 +115,35 @@ TEST_CASE("train: two sets are the library's run with them, to the bit, stopped 
       "run", Data::joined(weight, {"--steps", "5", "--resume", "--tensorboard", data.folder / "board"}));
   CAPTURE(second.err);
   REQUIRE(second.code == 0);
+
+  // What is left for those who watch: photos once, captions at each validation.
+  const Json watched = read_json(data.text_in("run/samples/run.json"));
+  CHECK(watched.at("total_steps").as_int64() == 5);
+  CHECK(watched.at("step").as_int64() == 3);
+  REQUIRE(watched.at("photos").size() == 2);
+  CHECK(watched.at("photos").at(0).at("set").as_text() == "animals");
+  CHECK(watched.at("photos").at(0).at("photo").as_text() == data.val_animals[0]);
+  CHECK(watched.at("photos").at(1).at("references").at(1).as_text() == "a woman on a ball");
+  const Image preview = read_image(data.folder / "run/samples/1.jpg");
+  CHECK(std::max(preview.height, preview.width) == 320);
+  for (const Json& line : tests::json_lines(data.text_in("run/log.jsonl"))) {
+    if (line.find("validation") == nullptr) continue;
+    const auto step = line.at("step").as_int64();
+    const Json sample = read_json(data.text_in(tensor::format("run/samples/step_{:09d}.json", step)));
+    CHECK(sample.at("step").as_int64() == step);
+    REQUIRE(sample.at("captions").size() == 2);
+    CHECK(sample.at("captions").at(1).at("set").as_text() == "things");
+    CHECK(sample.at("captions").at(1).at("photo").as_text() == data.val_things[0]);
+  }
+  serve::RunView view(data.folder / "run");
+  const Json now = view.now();
+  CHECK(now.at("step").as_int64() == 5);
+  CHECK(now.at("total_steps").as_int64() == 5);
+  CHECK(now.at("steps").at("loss").size() == 5);
+  CHECK(now.at("validations").size() == now.at("samples").size());
+  CHECK(now.at("photos") == watched.at("photos"));
+  CHECK(view.preview(1) == data.text_in("run/samples/1.jpg"));
+  CHECK(!view.preview(2));
 
   const FeatureCache features = FeatureCache::open(data.folder / "features.safetensors");
   Checkpoint info = load_checkpoint(data.folder / "run/last.safetensors");
