@@ -205,6 +205,13 @@ class BrowserTest(unittest.TestCase):
         self.assertRegex(page.texts("#photo-list .name")[0], r"^camera .*\.jpg$")
         self.assertTrue(page.page.evaluate("document.getElementById('viewfinder').srcObject === null"), "the camera is off")
 
+        # As on a page that came neither by https nor from this machine.
+        page.page.add_init_script("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+        page.page.reload()
+        page.ready()
+        self.assertTrue(page.page.is_disabled("#camera"))
+        self.assertIn("https", page.page.get_attribute("#camera", "title"))
+
     def test_examples(self):
         self.need("/api/examples")
         page = self.a_page()
@@ -288,28 +295,28 @@ class BrowserTest(unittest.TestCase):
 
     def test_a_batch_stops_goes_on_and_passes_over_what_is_done(self):
         page = self.a_page()
-        photos = [photo(name) for name in sorted(os.listdir(PHOTOS)) if name.endswith(".jpg")][:12]
+        photos = [photo(name) for name in sorted(os.listdir(PHOTOS)) if name.endswith(".jpg")][:24]
         page.give(*photos)
         until(lambda: page.page.locator("#photo-list .text").count() >= 2, "two captions")
         page.page.click("#stop")
         until(lambda: "Stopped" in page.page.inner_text("#progress-text"), "the stop")
         done = page.page.locator("#photo-list .text").count()
-        self.assertLess(done, 12)
-        self.assertEqual(page.page.inner_text("#progress-text"), f"Stopped: {12 - done} photos left")
+        self.assertLess(done, 24)
+        self.assertEqual(page.page.inner_text("#progress-text"), f"Stopped: {24 - done} photos left")
         page.page.wait_for_timeout(300)
         self.assertEqual(page.page.locator("#photo-list .text").count(), done, "nothing goes on by itself")
         page.page.click("#stop")
-        page.captioned(12)
+        page.captioned(24)
         asked = len(page.wishes)
         page.give(*photos[:3], SKATER)
-        page.captioned(13)
+        page.captioned(25)
         self.assertEqual(len(page.wishes), asked + 1, "three had a caption")
         self.assertIn("3 photos have a caption already", page.page.inner_text("#notices"))
         page.page.click("#settings summary")
         page.page.check("#overwrite")
         page.give(*photos[:3])
         until(lambda: len(page.wishes) == asked + 4, "all three again")
-        page.captioned(13)
+        page.captioned(25)
 
     # --- ask it
 
@@ -359,10 +366,14 @@ class BrowserTest(unittest.TestCase):
         page = self.a_page()
         page.give(SKATER, BEAR)
         page.captioned(2)
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "zwei Worte")
+        page.page.click("text=Keep")
         page.page.click("text=Download the captions")
         report, name = page.download("#download-report")
         self.assertEqual(name, "report.html")
-        self.assertIn(b"bear", report)
+        self.assertIn(b"bear", report, "what the model says")
+        self.assertIn(b"zwei Worte", report, "what people say")
 
     # --- when something is wrong
 
