@@ -384,13 +384,23 @@ class BrowserTest(unittest.TestCase):
 
     def test_errors_are_said_in_words(self):
         page = self.a_page(expected=["Failed to load resource"])
-        page.page.route("**/api/caption", lambda route: route.fulfill(status=413, json={"error": "a request's body may have 1 MiB"}))
-        page.give(SKATER)
-        until(lambda: page.texts("#captions .problem") == ["a request's body may have 1 MiB"], "the error")
+        page.give(self.file("large.jpg", read(SKATER) + bytes(33 << 20)))
+        until(lambda: page.texts("#captions .problem") == ["a request's body may have 32 MiB"], "the error")
+        self.assertIn("32 MiB", page.texts("#photo-list .problem")[0])
+
+        path = self.file("changing.jpg", read(SKATER))
+        page.page.route("**/api/caption", lambda route: route.fulfill(status=400, json={"error": "not today"}))
+        page.give(path)
+        until(lambda: page.texts("#captions .problem") == ["not today"], "another error")
         page.page.unroute("**/api/caption")
         page.page.click("#again")
-        page.captioned(1)
+        until(lambda: page.page.locator("#captions .word").count() > 0, "a caption")
         self.assertEqual(page.texts("#captions .problem"), [])
+        self.file("changing.jpg", read(BEAR))
+        os.utime(path, (1e9, 1e9))
+        page.page.click("#again")
+        until(lambda: "can no longer be read" in "".join(page.texts("#captions .problem")), "that the file has changed")
+        self.assertGreater(page.page.locator("#captions .word").count(), 0, "the caption stays")
 
     def test_the_server_goes_and_comes_back(self):
         server = Server(PROGRAM)

@@ -19,7 +19,20 @@ async function reach(address, options) {
     return await fetch(address, options);
   } catch (error) {
     if (error.name === 'AbortError') throw error;
+    await expectReadable(options.body);
     throw new Gone('the server does not answer');
+  }
+}
+
+// A file that was changed or deleted since it was chosen fails as a lost connection does.
+async function expectReadable(form) {
+  for (const part of form?.values() ?? []) {
+    if (!(part instanceof Blob)) continue;
+    try {
+      await part.slice(0, 1).arrayBuffer();
+    } catch {
+      throw new Refused(`${part.name} can no longer be read: choose it again`, 0, NaN);
+    }
   }
 }
 

@@ -27,7 +27,8 @@ const kKinds = {
 async function downloadReport() {
   const made = find('download-report');
   const { model, language, beam } = wishes()[0] ?? {};
-  const options = { title: `Captions of ${plural(album.entries.length, 'photo')}`, beam, model, ...(language ? { language } : {}) };
+  const texts = album.entries.map(({ results }) => results.find(({ corrected }) => corrected)?.corrected ?? '');
+  const options = { texts, title: `Captions of ${plural(album.entries.length, 'photo')}`, beam, model, ...(language ? { language } : {}) };
   made.disabled = true;
   clearNotice('report');
   try {

@@ -4,6 +4,7 @@ import { clearNotice, notice } from './notice.js';
 import { plural } from './dom.js';
 
 const kFirstPause = 1, kLongestPause = 30;  // seconds
+const kMostBreaks = 3;  // of a server that is there at once each time
 
 export function sleep(seconds, signal) {
   return new Promise((resolve, reject) => {
@@ -17,10 +18,12 @@ export function sleep(seconds, signal) {
 
 let returning = null;
 
-// One watch for all who wait.
+// One watch for all who wait. -> how many tries it took
 function untilItIsBack() {
   returning ??= (async () => {
+    let tries = 0;
     for (let pause = kFirstPause; ; pause = Math.min(2 * pause, kLongestPause)) {
+      ++tries;
       notice('gone', `The server does not answer. Photos and captions are kept here; ` +
                      `the next try is in ${plural(pause, 'second')}.`);
       await sleep(pause);
@@ -29,6 +32,7 @@ function untilItIsBack() {
     }
     clearNotice('gone');
     returning = null;
+    return tries;
   })();
   return returning;
 }
@@ -42,13 +46,14 @@ const unlessStopped = (work, signal) => {
 
 // work() until the server has answered it. Errors: Refused (but not 429, nor 503 with a time to wait), AbortError.
 export async function patiently(work, signal) {
-  for (;;) {
+  for (let breaks = 0; ;) {
     signal?.throwIfAborted();
     try {
       return await work();
     } catch (error) {
       if (error instanceof Gone) {
-        await unlessStopped(untilItIsBack(), signal);
+        if (++breaks > kMostBreaks) throw error;
+        if (await unlessStopped(untilItIsBack(), signal) > 1) breaks = 0;
       } else if (error instanceof Refused && (error.status === 429 || (error.status === 503 && error.retryAfter >= 0))) {
         const pause = error.retryAfter >= 0 ? error.retryAfter : 2;
         notice('busy', `The server is busy (${error.message}). This goes on in ${plural(pause, 'second')}.`);

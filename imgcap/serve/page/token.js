@@ -1,13 +1,30 @@
 // The token that some servers ask for. The link that the program prints has it behind #; it stays in this tab.
 import { find } from './dom.js';
 
-const inLink = new URLSearchParams(location.hash.slice(1)).get('token');
-if (inLink) {
-  sessionStorage.setItem('token', inLink);
-  history.replaceState(null, '', location.pathname + location.search);
+let now = null;
+
+function keep(given) {
+  now = given;
+  try {
+    sessionStorage.setItem('token', given);
+  } catch {
+    // a browser that keeps nothing asks again after a reload
+  }
 }
 
-export const token = () => sessionStorage.getItem('token');
+export function token() {
+  try {
+    return now ?? sessionStorage.getItem('token');
+  } catch {
+    return now;
+  }
+}
+
+const inLink = new URLSearchParams(location.hash.slice(1)).get('token');
+if (inLink) {
+  keep(inLink);
+  history.replaceState(null, '', location.pathname + location.search);
+}
 
 let asking = null;
 
@@ -19,7 +36,7 @@ export function askForToken() {
     find('token').value = '';
     find('token-form').onsubmit = (event) => {
       event.preventDefault();
-      sessionStorage.setItem('token', find('token').value.trim());
+      keep(find('token').value.trim());
       dialog.close('given');
     };
     dialog.onclose = () => {

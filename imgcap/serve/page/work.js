@@ -8,11 +8,13 @@ import { blobOf, thumbOf } from './pictures.js';
 import { wishes } from './settings.js';
 
 const kAtOnce = 2;  // one is read by the server while the other is searched
+const kSlow = 1500;  // milliseconds after which one photo's work can be stopped, too
 
 // Events: "growing" (detail: { entry, model, language, text }), a caption before it is finished; "found" ({ entry, result }).
 export const work = new EventTarget();
 
 let waiting = [], done = 0, total = 0;
+let slow = false;
 let stopping = null;  // the AbortController of the photos that are under way
 const underWay = new Set();
 
@@ -81,7 +83,7 @@ async function run(controller) {
 function tell() {
   const running = stopping !== null;
   const left = waiting.length + underWay.size;
-  find('progress').hidden = left === 0 || (total < 2 && running && !find('progress').matches(':focus-within'));
+  find('progress').hidden = left === 0 || (total < 2 && running && !slow);
   find('progress-bar').max = total;
   find('progress-bar').value = done;
   find('progress-text').textContent = running ? `${done} of ${plural(total, 'photo')}` : `Stopped: ${plural(left, 'photo')} left`;
@@ -94,8 +96,14 @@ async function go() {
   stopping = new AbortController();
   const { signal } = stopping;
   const controller = stopping;
+  slow = false;
+  const timer = setTimeout(() => {
+    slow = true;
+    tell();
+  }, kSlow);
   tell();
   await Promise.all(Array.from({ length: kAtOnce }, () => run(controller)));
+  clearTimeout(timer);
   stopping = null;
   if (!signal.aborted) done = total = 0;
   tell();
