@@ -171,7 +171,11 @@ bool BeastSession::hold(int64_t bytes) {
 void BeastSession::wait_for_request() {
   phase_ = Phase::idle;
   set_deadline(server_.limits.idle_seconds);
-  if (watching_) return;  // the read that watched goes on as this one
+  if (watching_) {  // that read goes on as this one, unless a request was sent ahead
+    error_code ignored;
+    if (buffer_.size() > 0) socket_.cancel(ignored);
+    return;
+  }
   if (buffer_.size() > 0)
     read_head();
   else
@@ -189,6 +193,7 @@ void BeastSession::watch() {
 
 void BeastSession::on_watched(error_code error, size_t bytes) {
   if (closed_) return;
+  if (error == net::error::operation_aborted && phase_ == Phase::idle) return read_head();
   if (error) return close();
   buffer_.commit(bytes);
   if (phase_ == Phase::idle)
