@@ -208,6 +208,7 @@ void BeastSession::read_head() {
   phase_ = Phase::head;
   begun_ = std::chrono::steady_clock::now();
   head_.reset();
+  head_only_ = old_client_ = false;
   parser_.emplace();
   parser_->header_limit(kHeadBytes);
   parser_->body_limit(server_.limits.body);
