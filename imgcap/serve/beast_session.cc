@@ -233,7 +233,8 @@ void BeastSession::on_head(error_code error) {
   if (parser_->is_done()) return on_request();
   phase_ = Phase::body;
   set_deadline(server_.limits.body_seconds);
-  if (head_->field("expect") == "100-continue") write("HTTP/1.1 100 Continue\r\n\r\n");
+  // HTTP/1.0 knows no such answer (RFC 9110, 10.1.1).
+  if (!old_client_ && head_->field("expect") == "100-continue") write("HTTP/1.1 100 Continue\r\n\r\n");
   read_body();
 }
 
