@@ -120,6 +120,7 @@ BeastSession::BeastSession(BeastServer& server, tcp::socket socket)
 BeastSession::~BeastSession() { --server_.now.connections; }
 
 void BeastSession::turn_away() {
+  begun_ = std::chrono::steady_clock::now();
   refuse(503, "the server has as many connections as it takes; try again later", {{"Retry-After", "5"}});
 }
 
