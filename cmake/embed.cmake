@@ -3,8 +3,7 @@
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*)
 list(SORT files)
 set(types
-    "html=text/html; charset=utf-8" "css=text/css; charset=utf-8" "js=text/javascript; charset=utf-8"
-    "svg=image/svg+xml" "json=application/json")
+    "html=text/html" "css=text/css" "js=text/javascript" "svg=image/svg+xml" "json=application/json")
 set(data "")
 set(table "")
 set(number 0)
@@ -19,6 +18,9 @@ foreach(file ${files})
   endforeach()
   if(NOT type)
     message(FATAL_ERROR "embed: ${file}: files of this kind have no type here")
+  endif()
+  if(type MATCHES "^text/")  # not in the list above, whose items end at ;
+    string(APPEND type "; charset=utf-8")
   endif()
   set(path "/${file}")
   if(file STREQUAL "index.html")

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -51,16 +52,28 @@ inline std::string_view text_of(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
-// Runs `read`. An error of kind data is the right answer to a file that is none, in one line of text that a
-// terminal can show; any other exception ends the fuzzer.
+// Runs `read`. Errors of these kinds are right answers, in one line of text that a terminal can show; any other
+// exception ends the fuzzer.
 template <class F>
-void expect_data_errors(F&& read) {
+void expect_errors(std::initializer_list<tensor::ErrorKind> kinds, F&& read) {
   try {
     read();
   } catch (const tensor::Error& error) {
-    if (error.kind() != tensor::ErrorKind::data) throw;
+    if (std::find(kinds.begin(), kinds.end(), error.kind()) == kinds.end()) throw;
     for (const char* c = error.what(); *c != '\0'; ++c) require(static_cast<unsigned char>(*c) >= ' ');
   }
+}
+
+// A file that is none is told so by an error of kind data.
+template <class F>
+void expect_data_errors(F&& read) {
+  expect_errors({tensor::ErrorKind::data}, read);
+}
+
+// What a client may have wrong: besides, a value out of its bounds.
+template <class F>
+void expect_request_errors(F&& read) {
+  expect_errors({tensor::ErrorKind::data, tensor::ErrorKind::argument}, read);
 }
 
 // Reads every byte of a tensor, so that the sanitizer sees one that reaches outside of its file.

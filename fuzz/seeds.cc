@@ -214,6 +214,31 @@ void archives() {
   put("tar", "pax.tar", all + end);
 }
 
+// Requests of `imgcap serve`: a Content-Type and a form, a query, options.
+void requests() {
+  const std::string type = "multipart/form-data; boundary=";
+  put("form", "browser",
+      type +
+          "----WebKitFormBoundaryA1\n------WebKitFormBoundaryA1\r\nContent-Disposition: form-data; name=\"photo\"; "
+          "filename=\"a%22b.jpg\"\r\nContent-Type: image/jpeg\r\n\r\nbytes\r\n------WebKitFormBoundaryA1\r\n"
+          "Content-Disposition: form-data; name=\"options\"\r\n\r\n{}\r\n------WebKitFormBoundaryA1--\r\n");
+  put("form", "curl",
+      type +
+          "\"x\"; charset=utf-8\nbefore\r\n--x \r\ncontent-disposition: form-data; name=\"a\\\"b\"\r\n\r\n\r\n--x--");
+  put("form", "no_head", type + "x\n--x\r\n\r\nbytes\r\n--x--\r\n");
+  put("query", "all",
+      "beam=3&nbest=2&max_words=20&length_exponent=0.7&no_repeat_ngram=2&min_words=3&sample=0&temperature=1.5&"
+      "top_k=40&top_p=0.9&seed=18446744073709551615&attention&preview=true");
+  put("query", "texts", "model=all&language=ar&prefix=a+man&suppress=%22caf%C3%A9%22&suppress=%d8%a7&&");
+  put("query", "wrong", "beam=0x3&temperature=nan&no=1&%");
+  put("options", "all.json",
+      R"({"beam":3,"nbest":2,"max_words":20,"length_exponent":0.7,"no_repeat_ngram":2,"min_words":3,"sample":false})");
+  put("options", "drawn.json",
+      R"({"sample":true,"temperature":1.5,"top_k":40,"top_p":0.9,"seed":18446744073709551615,"nbest":20})");
+  put("options", "texts.json",
+      R"({"model":"all","language":"ar","prefix":"a man","suppress":["caf\u00e9",""],"attention":true,"preview":1})");
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -227,6 +252,7 @@ int main(int count, char** arguments) {
     models();
     events();
     archives();
+    requests();
   } catch (const std::exception& error) {
     return std::fprintf(stderr, "seeds: %s\n", error.what()), 1;
   }

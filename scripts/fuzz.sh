@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Feeds every file reader with damaged files, under address and undefined-behaviour sanitizers (libFuzzer).
+# Feeds every reader of files and of requests with damaged ones, under address and undefined-behaviour sanitizers (libFuzzer).
 #   scripts/fuzz.sh [SECONDS] [READER...]     default: 60 seconds for each of all readers (fuzz/READER.cc)
 # Needs clang (Debian: clang libclang-rt-14-dev). Builds into build-fuzz/, whose corpus/ grows with every run; an
 # input that breaks a reader is kept in build-fuzz/found/. Exits 1 when there is one.

@@ -11,13 +11,13 @@
 namespace imgcap::serve {
 
 struct AccessRules {
-  std::string host = "127.0.0.1";          // where the server listens
-  std::string token;                       // empty: none is asked for
-  bool open_to_all = false;                // any name of a host will do
-  std::vector<std::string> hosts;          // names besides loopback's and addresses in digits
-  std::vector<std::string> origins;        // other sites whose pages may ask, as https://example.org
-  std::vector<std::string> frame_origins;  // sites that may show the page in a frame
-  std::string root_path;  // "/x", before each address where a proxy leaves it there; or empty
+  std::string host = "127.0.0.1";            // where the server listens
+  std::string token{};                       // empty: none is asked for
+  bool open_to_all = false;                  // any name of a host will do
+  std::vector<std::string> hosts{};          // names besides loopback's and addresses in digits
+  std::vector<std::string> origins{};        // other sites whose pages may ask, as https://example.org
+  std::vector<std::string> frame_origins{};  // sites that may show the page in a frame
+  std::string root_path{};  // "/x", before each address where a proxy leaves it there; or empty
 };
 
 bool is_loopback(std::string_view host);
@@ -41,7 +41,7 @@ std::optional<Refusal> refused_site(const AccessRules& rules, const HttpHead& he
 // What has to come with each request but for the page's own files and /healthz: "Authorization: Bearer TOKEN".
 std::optional<Refusal> refused_token(const AccessRules& rules, const HttpHead& head);
 
-// The fields of every answer: what browsers may do with it. `page`: it is the page or one of its files.
+// The fields of every answer: what browsers may do with it. `head` is null where it could not be read.
 HttpFields guarding_fields(const AccessRules& rules, const HttpHead* head);
 
 // The path without the root path: "/api/caption" of "/x/api/caption" as of "/api/caption".

@@ -120,6 +120,7 @@ BeastSession::BeastSession(BeastServer& server, tcp::socket socket)
 BeastSession::~BeastSession() { --server_.now.connections; }
 
 void BeastSession::turn_away() {
+  begun_ = std::chrono::steady_clock::now();
   refuse(503, "the server has as many connections as it takes; try again later", {{"Retry-After", "5"}});
 }
 
@@ -171,7 +172,11 @@ bool BeastSession::hold(int64_t bytes) {
 void BeastSession::wait_for_request() {
   phase_ = Phase::idle;
   set_deadline(server_.limits.idle_seconds);
-  if (watching_) return;  // the read that watched goes on as this one
+  if (watching_) {  // that read goes on as this one, unless a request was sent ahead
+    error_code ignored;
+    if (buffer_.size() > 0) socket_.cancel(ignored);
+    return;
+  }
   if (buffer_.size() > 0)
     read_head();
   else
@@ -189,6 +194,7 @@ void BeastSession::watch() {
 
 void BeastSession::on_watched(error_code error, size_t bytes) {
   if (closed_) return;
+  if (error == net::error::operation_aborted && phase_ == Phase::idle) return read_head();
   if (error) return close();
   buffer_.commit(bytes);
   if (phase_ == Phase::idle)
@@ -203,6 +209,7 @@ void BeastSession::read_head() {
   phase_ = Phase::head;
   begun_ = std::chrono::steady_clock::now();
   head_.reset();
+  head_only_ = old_client_ = false;
   parser_.emplace();
   parser_->header_limit(kHeadBytes);
   parser_->body_limit(server_.limits.body);
@@ -227,7 +234,8 @@ void BeastSession::on_head(error_code error) {
   if (parser_->is_done()) return on_request();
   phase_ = Phase::body;
   set_deadline(server_.limits.body_seconds);
-  if (head_->field("expect") == "100-continue") write("HTTP/1.1 100 Continue\r\n\r\n");
+  // HTTP/1.0 knows no such answer (RFC 9110, 10.1.1).
+  if (!old_client_ && head_->field("expect") == "100-continue") write("HTTP/1.1 100 Continue\r\n\r\n");
   read_body();
 }
 

@@ -130,10 +130,10 @@ class Service::Impl {
     if (const auto refusal = refused_site(options_.access, head); refusal && !(route && route->open))
       return refused(refusal);
     if (head.method == "OPTIONS" && !head.field("origin").empty()) return guarded(preflight(), &head);
-    if (!open)
-      if (const auto refusal = refused_token(options_.access, head)) return refused(refusal);
     if (!options_.access.root_path.empty() && path.empty())
       return guarded({301, "", "", {{"Location", options_.access.root_path + "/"}}}, &head);
+    if (!open)
+      if (const auto refusal = refused_token(options_.access, head)) return refused(refusal);
     if (route == nullptr && !is_file) return refused(Refusal{404, "there is nothing at this address"});
     const std::string method = route ? route->method : "GET";
     if (head.method != method && !(method == "GET" && head.method == "HEAD"))
