@@ -11,6 +11,7 @@ const kFields = {
   temperature: 'Temperature', top_k: 'Of so many likeliest words', top_p: 'Of words this likely together',
   seed: 'Seed of the draw',
 };
+const kOwnHelp = { suppress: 'Divided by commas' };  // in place of the server's
 const kDrawing = ['temperature', 'top_k', 'top_p', 'seed'];
 const kOwnDefaults = { nbest: 3 };  // others than the server's: alternatives are worth a look
 
@@ -122,7 +123,7 @@ function furtherFields() {
     fields.set(name, { input, schema });
     const field = element('div', { class: `field ${schema.type}`, 'data-drawing': kDrawing.includes(name) },
       element('label', { for: input.id }, title), input,
-      element('small', { id: `help-${name}` }, schema.description));
+      element('small', { id: `help-${name}` }, kOwnHelp[name] ?? schema.description));
     find('further').append(field);
   }
 }
