@@ -31,7 +31,7 @@ TEST_CASE("caption --explain says of each word what the decoder gives it, for bo
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
     const Json line = read_json(result.out);
-    CHECK(line.at("image").as_text() == kBear);
+    CHECK(line.at("image").as_text().ends_with(kBear));
     CHECK(line.at("text").as_text() == "a bear .");
     REQUIRE(line.at("words").size() == 3);
 

@@ -12,6 +12,7 @@ import { patiently } from './patience.js';
 import { preparePhotos } from './photos.js';
 import { showCalls } from './program.js';
 import { prepareReplacing } from './replace.js';
+import { watchRun } from './run.js';
 import { overwrites, showSettings } from './settings.js';
 import { currentEntry, lookAt, prepareStage } from './stage.js';
 import { captionAll, prepareWork } from './work.js';
@@ -63,6 +64,7 @@ async function prepare() {
   await album.load();
   const [{ models }, openapi] = await patiently(() => Promise.all([askJson('api/models'), askJson('openapi.json')]));
   showSettings({ models, openapi });
+  watchRun(openapi);
   prepareAsking();
   prepareDownloads();
 }
