@@ -203,12 +203,11 @@ void CaptionApi::read(const std::shared_ptr<Exchange>& exchange) {
 // A search in each photo for each model and language.
 std::vector<CaptionApi::Search> CaptionApi::searches_of(const CaptionWish& wish) const {
   std::vector<Search> searches;
-  for (const ServedModel* model : models_of(options_, wish.model))
-    for (const std::string& language : languages_of(wish, *model->captioner)) {
-      Search& search = searches.emplace_back();
-      search.model = model;
-      search.request = request_of(wish, *model->captioner, language, search.notes);
-    }
+  for (const auto& [model, language] : asked_of(options_, wish)) {
+    Search& search = searches.emplace_back();
+    search.model = model;
+    search.request = request_of(wish, *model->captioner, language, search.notes);
+  }
   return searches;
 }
 

@@ -27,6 +27,18 @@ std::string address_in(const std::string& text) {
   return begin == std::string::npos ? "" : text.substr(begin, text.find_first_of(" \"", begin) - begin);
 }
 
+// Of `CC0 by the photographer (NAME)` or `"captured by NAME and released ..."`.
+std::string author_in(const std::string& text) {
+  for (const auto& [before, behind] :
+       {std::pair("photographer (", ")"), std::pair("captured by ", " and ")}) {
+    const size_t begin = text.find(before);
+    if (begin == std::string::npos) continue;
+    const size_t name = begin + std::string_view(before).size();
+    return text.substr(name, text.find(behind, name) - name);
+  }
+  return "";
+}
+
 std::string without_blanks_at_end(std::string text) {
   text.erase(text.find_last_not_of(' ') + 1);
   return text;
@@ -53,14 +65,13 @@ std::vector<Example> load_examples(const std::filesystem::path& folder) {
     example.name = name;
     example.licence = fields[1].substr(0, fields[1].find(" http"));
     example.source = address_in(fields[2]);
-    const bool is_address = fields[2].starts_with("https://");
-    if (!is_address) example.statement = fields[2];
+    example.author = author_in(fields[2]);
     example.bytes = text_of_file(folder / name);
     if (!example.bytes.empty()) examples.push_back(std::move(example));
   }
   // Those whose author is known first.
   std::stable_partition(examples.begin(), examples.end(),
-                        [](const Example& each) { return !each.statement.empty(); });
+                        [](const Example& each) { return !each.author.empty(); });
   return examples;
 }
 

@@ -8,11 +8,11 @@
 namespace imgcap::serve {
 
 struct Example {
-  std::string name;       // of its file
-  std::string licence;    // "CC BY 2.0 (Attribution License)"
-  std::string statement;  // what else is said of its author and terms; may be empty
-  std::string source;     // the page that it is from; may be empty
-  std::string bytes;      // of the JPEG
+  std::string name;     // of its file
+  std::string licence;  // "CC BY 2.0 (Attribution License)"
+  std::string author;   // where the line names one
+  std::string source;   // the page that it is from; may be empty
+  std::string bytes;    // of the JPEG
 };
 
 // The photos of a folder that its LICENSES.txt has a line of: "file | licence | statements and addresses | ...". One

@@ -3,6 +3,7 @@
 #include "imgcap/serve/photo.h"
 #include "imgcap/serve/side_answers.h"
 #include "tensor/error.h"
+#include "tensor/io/text.h"
 
 namespace imgcap::serve {
 namespace {
@@ -12,19 +13,20 @@ using tensor::ErrorKind;
 using tensor::io::Json;
 
 struct ExplainWish {
-  std::string model, language, text;
+  CaptionWish asked;  // its model and language
+  std::string text;
   bool preview = false;
 };
 
 ExplainWish explain_wish_of(const Json& options) {
   check(options.is_object(), ErrorKind::data, "options: they are not a JSON object");
   ExplainWish wish;
-  wish.model = text_option(options, "model");
-  wish.language = text_option(options, "language");
+  wish.asked.model = text_option(options, "model");
+  wish.asked.language = text_option(options, "language");
   wish.text = text_option(options, "text");
   for (const std::string& name : options.keys()) {
     if (name == "model" || name == "language" || name == "text") continue;
-    check(name == "preview", ErrorKind::data, "options: {} is no option here", tensor::io::Json(name).dump());
+    check(name == "preview", ErrorKind::data, "options: {} is no option here", tensor::io::in_quotes(name));
     check(options.at(name).is_bool(), ErrorKind::data, "options: 'preview' has the wrong type");
     wish.preview = options.at(name).as_bool();
   }
@@ -48,10 +50,10 @@ HttpResponse explain_answer(const ServiceOptions& options, const Exchange& excha
     const Image photo = readable_photo(uploaded, options.images);
     Json json = photo_json(uploaded, photo, wish.preview);
     json["explanations"] = Json::array();
-    for (const ServedModel* model : models_of(options, wish.model))
+    for (const auto& [model, language] : asked_of(options, wish.asked))
       if (model->explainer)
         json["explanations"].push_back(
-            json_of(model->explainer->explain(photo, wish.text, wish.language), model->name));
+            json_of(model->explainer->explain(photo, wish.text, language), model->name));
     photos.push_back(std::move(json));
   }
   return json_answer(Json::object({{"photos", std::move(photos)}}));

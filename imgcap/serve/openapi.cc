@@ -257,8 +257,8 @@ Json schemas(const OpenApiFacts& facts) {
                                           {"explanations", list_of(explanation)}},
                                          {"name", "width", "height", "format", "explanations"});
   const Json example =
-      object_of({{"name", text}, {"photo", text}, {"licence", text}, {"statement", text}, {"source", text}},
-                {"name", "photo", "licence", "statement", "source"});
+      object_of({{"name", text}, {"photo", text}, {"licence", text}, {"author", text}, {"source", text}},
+                {"name", "photo", "licence", "author", "source"});
   Json all = Json::object();
   all.add("Examples", object_of({{"examples", list_of(example)}}, {"examples"}));
   all.add("Explanations", object_of({{"photos", list_of(explained_photo)}}, {"photos"}));

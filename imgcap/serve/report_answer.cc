@@ -60,11 +60,9 @@ HttpResponse report_answer(const ServiceOptions& options, const Exchange& exchan
   report.version = options.version;
   report.made = time_of_report();
   report.list = "a visitor's photos";
-  const std::vector<const ServedModel*> models = models_of(options, wish.captions.model);
-  for (const ServedModel* model : models)
-    for (const std::string& language : languages_of(wish.captions, *model->captioner))
-      report.models.push_back(
-          model_of(*model, language.empty() ? model->name : model->name + " " + language));
+  const auto asked = asked_of(options, wish.captions);
+  for (const auto& [model, language] : asked)
+    report.models.push_back(model_of(*model, language.empty() ? model->name : model->name + " " + language));
   for (size_t i = 0; i < form.photos.size() && !exchange.over(); ++i) {
     const Image photo = readable_photo(form.photos[i], options.images);
     ReportPhoto& shown = report.photos.emplace_back();
@@ -72,16 +70,15 @@ HttpResponse report_answer(const ServiceOptions& options, const Exchange& exchan
     shown.image = at_most(photo, kReportPhotoSide);
     if (!wish.texts.empty() && !wish.texts[i].empty()) shown.references.push_back(wish.texts[i]);
     size_t number = 0;
-    for (const ServedModel* model : models)
-      for (const std::string& language : languages_of(wish.captions, *model->captioner)) {
-        std::vector<std::string> notes;
-        CaptionRequest request = request_of(wish.captions, *model->captioner, language, notes);
-        request.image = &photo;
-        request.stop = &exchange.over();
-        const CaptionResult result = model->captioner->caption(request);
-        const PhotoCaption& best = result.captions.front();
-        shown.captions.push_back({number++, best.text, best.log_probability, 0, best.attention});
-      }
+    for (const auto& [model, language] : asked) {
+      std::vector<std::string> notes;
+      CaptionRequest request = request_of(wish.captions, *model->captioner, language, notes);
+      request.image = &photo;
+      request.stop = &exchange.over();
+      const CaptionResult result = model->captioner->caption(request);
+      const PhotoCaption& best = result.captions.front();
+      shown.captions.push_back({number++, best.text, best.log_probability, 0, best.attention});
+    }
   }
   return {200, "text/html; charset=utf-8", render_report(report), {{"Cache-Control", "no-store"}}};
 }

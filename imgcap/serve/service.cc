@@ -48,7 +48,7 @@ Json json_of(const Example& example) {
   return Json::object({{"name", example.name},
                        {"photo", "examples/" + example.name},
                        {"licence", example.licence},
-                       {"statement", example.statement},
+                       {"author", example.author},
                        {"source", example.source}});
 }
 
@@ -81,6 +81,21 @@ std::vector<const ServedModel*> models_of(const ServiceOptions& options, const s
   tensor::check(!models.empty(), tensor::ErrorKind::argument,
                 "options: there is no model {}; /api/models lists them", tensor::io::in_quotes(name));
   return models;
+}
+
+std::vector<std::pair<const ServedModel*, std::string>> asked_of(const ServiceOptions& options,
+                                                                 const CaptionWish& wish) {
+  const std::vector<const ServedModel*> models = models_of(options, wish.model);
+  std::vector<std::pair<const ServedModel*, std::string>> asked;
+  for (const ServedModel* model : models) try {
+      for (const std::string& language : languages_of(wish, *model->captioner))
+        asked.emplace_back(model, language);
+    } catch (const tensor::Error&) {
+      if (models.size() == 1) throw;
+    }
+  tensor::check(!asked.empty(), tensor::ErrorKind::argument, "options: no model has the language {}",
+                tensor::io::in_quotes(wish.language));
+  return asked;
 }
 
 class Service::Impl {

@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "imgcap/explain.h"
 #include "imgcap/serve/access.h"
+#include "imgcap/serve/caption_wish.h"
 #include "imgcap/serve/examples.h"
 #include "imgcap/serve/http.h"
 #include "imgcap/serve/run_view.h"
@@ -33,6 +35,11 @@ struct ServiceOptions {
 
 // The model of that name, all for "all", the first for none. Errors: argument (there is none of that name).
 std::vector<const ServedModel*> models_of(const ServiceOptions& options, const std::string& name);
+
+// The models that are asked, each with the language that it is asked in. Of several models those that lack the
+// language are left out. Errors: argument (none is left, or there is none of that name).
+std::vector<std::pair<const ServedModel*, std::string>> asked_of(const ServiceOptions& options,
+                                                                 const CaptionWish& wish);
 
 class Service {
  public:

@@ -136,7 +136,7 @@ TEST_CASE("a disk that gets full leaves the last whole checkpoint") {
   }
   CHECK(tests::read_text(last) == before);
   CHECK(files_in(data.folder / "run") ==
-        std::vector<std::string>{"best.safetensors", "last.safetensors", "log.jsonl"});
+        std::vector<std::string>{"best.safetensors", "last.safetensors", "log.jsonl", "samples"});
   const Result resumed = train("6", {"--resume"});
   CAPTURE(resumed.err);
   CHECK(resumed.code == 0);
@@ -149,7 +149,7 @@ TEST_CASE("a training run whose output nobody reads goes on to its end") {
   CAPTURE(unread.err);
   CHECK(unread.code == 0);
   CHECK(files_in(data.folder / "run") ==
-        std::vector<std::string>{"best.safetensors", "last.safetensors", "log.jsonl"});
+        std::vector<std::string>{"best.safetensors", "last.safetensors", "log.jsonl", "samples"});
   const std::vector<Json> log = tests::json_lines(tests::read_text(data.folder / "run/log.jsonl"));
   REQUIRE(log.size() == 4);  // two steps, each an epoch with its validation
   CHECK(log.back().at("step") == 2);

@@ -29,7 +29,7 @@ function alternatives(result, keep) {
     element('span', { class: 'number' }, share(shares[i])),
     i === 0 ? element('span', { class: 'first' }, 'first') : button('Use', () => keep(each.caption), { class: 'quiet', 'aria-label': `Use: ${each.caption}` })));
   return element('div', { class: 'alternatives' }, element('h3', {}, 'What it weighed'),
-                 element('ol', {}, rows), element('p', { class: 'note' }, `Shares as if there were these ${all.length} only. The order is by log-probability for each word: a longer one can come first.`));
+                 element('ol', {}, rows), element('p', { class: 'note' }, 'Shares among these. Their order is by log-probability per word, so a longer one can come first.'));
 }
 
 // A caption that is still growing.

@@ -18,7 +18,7 @@ export function element(name, attributes = {}, ...children) {
 export const button = (text, onclick, attributes = {}) =>
   element('button', { type: 'button', onclick, ...attributes }, text);
 
-// A bar of a share between 0 and 1, for the eye only: the number stands beside it.
+// A bar of a share between 0 and 1, for the eye only.
 export function bar(share) {
   const filled = element('span', { class: 'filled' });
   filled.style.inlineSize = `${Math.max(1, Math.round(100 * share))}%`;

@@ -2,22 +2,12 @@
 import { ask, askJson } from './api.js';
 import { button, element, find } from './dom.js';
 import { notice } from './notice.js';
-import { addressOf } from './pictures.js';
 import { can } from './settings.js';
-import { token } from './token.js';
 
 const kAtFirst = 16;
 
-// <img> cannot send a token.
-async function fetchPicture(image, photo) {
-  const blob = await (await ask(photo)).blob();
-  image.src = addressOf(blob);
-}
-
 function item({ name, photo, author, source, licence }, take) {
-  const image = element('img', { alt: '', loading: 'lazy' });
-  if (token()) fetchPicture(image, photo).catch(() => {});
-  else image.src = photo;
+  const image = element('img', { alt: '', loading: 'lazy', src: photo });
   const choose = async () => {
     try {
       const blob = await (await ask(photo)).blob();

@@ -64,7 +64,7 @@ async function prepare() {
   await album.load();
   const [{ models }, openapi] = await patiently(() => Promise.all([askJson('api/models'), askJson('openapi.json')]));
   showSettings({ models, openapi });
-  watchRun(openapi);
+  watchRun(openapi.paths);
   prepareAsking();
   prepareDownloads();
 }
