@@ -289,6 +289,19 @@ Json openapi(const OpenApiFacts& facts) {
                                            content("application/json", ref("Examples")))}}));
   paths.add("/api/models", Json::object({{"get", get_call("models", "The models that the server has",
                                                           content("application/json", ref("Models")))}}));
+  if (facts.run) {
+    paths.add("/api/run", Json::object({{"get", get_call("run", "The training run that is watched",
+                                                         content("application/json", of_type("object")))}}));
+    Json preview =
+        get_call("run_preview", "A photo that the run is validated on", content("image/jpeg", photo_bytes()));
+    preview["parameters"] = Json::array();
+    Json number = of_type("integer");
+    number["minimum"] = 0;
+    preview["parameters"].push_back(Json::object(
+        {{"name", "number"}, {"in", "query"}, {"required", true}, {"schema", std::move(number)}}));
+    preview["responses"]["404"] = error("There is no such photo");
+    paths.add("/api/run/preview", Json::object({{"get", std::move(preview)}}));
+  }
   paths.add(
       "/healthz",
       Json::object({{"get", get_call("healthz", "The server is there",

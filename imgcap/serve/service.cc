@@ -265,8 +265,11 @@ class Service::Impl {
   }
 
   HttpResponse description() const {
-    OpenApiFacts facts{options_.version, options_.access.root_path, !options_.access.token.empty(),
-                       options_.run != nullptr};
+    OpenApiFacts facts;
+    facts.version = options_.version;
+    facts.root_path = options_.access.root_path;
+    facts.token = !options_.access.token.empty();
+    facts.run = options_.run != nullptr;
     std::set<std::string> languages;
     for (const ServedModel& model : options_.models) {
       facts.models.push_back(model.name);

@@ -427,6 +427,30 @@ class BrowserTest(unittest.TestCase):
         page.captioned(2)
         self.assertEqual(page.page.inner_text("#notices"), "")
 
+    def test_a_training_run_is_watched_while_it_goes_on(self):
+        run = os.path.join(self.folder.name, "small run")
+        os.makedirs(run)
+        server = Server(PROGRAM, "--run", run)
+        self.addCleanup(server.stop)
+        page = self.a_page(server.address)
+        train = subprocess.Popen(
+            [PROGRAM, "train", "--captions", os.path.join(PHOTOS, "captions.csv"), "--images", PHOTOS, "--out", run, "--train-list",
+             os.path.join(PHOTOS, "train.txt"), "--val-list", os.path.join(PHOTOS, "val.txt"), "--embedding", "16", "--hidden", "16",
+             "--attention-width", "16", "--epochs", "3", "--min-frequency", "2"], stdout=subprocess.DEVNULL)
+        self.addCleanup(train.wait)
+        self.addCleanup(train.kill)
+        until(lambda: "step" in "".join(page.texts("#run-facts")), "the first step", 120)
+        self.assertEqual(train.wait(120), 0)
+        log = [json.loads(line) for line in read(os.path.join(run, "log.jsonl")).splitlines()]
+        last = [line for line in log if "validation" in line][-1]
+        until(lambda: f"all {last['CIDEr']:.3f}" in "".join(page.texts("#run-charts")), "the last validation", 30)
+        steps = [line for line in log if "validation" not in line]
+        until(lambda: f"step {steps[-1]['step']} of {steps[-1]['step']}" in page.texts("#run-facts")[0], "the last step")
+        samples = json.loads(read(sorted(pathlib.Path(run, "samples").glob("step_*.json"))[-1]))["captions"]
+        until(lambda: page.texts("#run-samples p") == [each["caption"] for each in samples], "the last captions")
+        until(lambda: page.page.evaluate("[...document.querySelectorAll('#run-samples img')].filter((each) => each.naturalWidth > 100).length")
+              == len(samples), "the photos")
+
     def test_token_and_subpath(self):
         server = Server(PROGRAM, "--token", "secret", "--root-path", "/x")
         self.addCleanup(server.stop)

@@ -20,10 +20,10 @@ function chart(title, curves) {
   const [left, right, low, high] = [0, 1].flatMap((k) => [Math.min, Math.max].map((f) => f(...points.map((p) => p[k]))));
   const place = ([x, y]) => `${((x - left) / (right - left || 1)) * kWidth},${kHeight - ((y - low) / (high - low || 1)) * kHeight}`;
   const lines = curves.map(([, curve], i) => svg('polyline', { class: `line line${i}`, points: curve.map(place).join(' ') }));
-  const now = curves.filter(([, curve]) => curve.length).map(([name, curve]) => `${name} ${curve.at(-1)[1].toFixed(3)}`).join(', ');
+  const now = curves.map(([name, curve], i) => element('span', { class: `line line${i}` }, ` ${name} ${curve.at(-1)?.[1].toFixed(3) ?? ''}`));
   return element('figure', {},
-    svg('svg', { viewBox: `-4 -4 ${kWidth + 8} ${kHeight + 8}`, role: 'img', 'aria-label': `${title}: ${now}` }, ...lines),
-    element('figcaption', {}, `${title}: ${now}`));
+    svg('svg', { viewBox: `-4 -4 ${kWidth + 8} ${kHeight + 8}`, role: 'img', 'aria-label': title }, ...lines),
+    element('figcaption', {}, title, now));
 }
 
 function charts({ steps, validations }) {
