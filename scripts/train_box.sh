@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Trains the attention model in the box again: the steps of assets/model/MODEL_CARD.md, one after the other.
+# Trains the models in the box again: the steps of assets/model/MODEL_CARD.md, one after the other.
 #   scripts/train_box.sh DATA OUT
 # DATA has the folders flickr8k, arabic and coco_extra as the recipes name them. OUT gets a folder for each step's run,
-# the features, and attention.safetensors. A step that is done is passed over, and one that was cut short goes on, so
-# the same command may be given again. Needs 8 GB of disk and, on two processors, two to four hours.
+# the features, attention.safetensors and plain.safetensors. A step that is done is passed over, and one that was cut short goes on, so
+# the same command may be given again. Needs 8 GB of disk and, on two processors, three to five hours.
 # IMGCAP: the program (default build/bin/imgcap).
 set -euo pipefail
 
@@ -36,9 +36,19 @@ train cider everyday_self_critical features224 --init "$out/words/best.safetenso
 train cider256 everyday_self_critical features256 --init "$out/cider/best.safetensors" --photo-size 256 \
   --init-temperature 1 --lr 7e-5 --warmup-steps 30 --epochs 2
 
-# The mean of the last two, in rows of 8 bits, and with its confidence, fitted on the validation lists.
+train plain_words everyday_plain features256
+train plain_cider everyday_self_critical features256 --init "$out/plain_words/best.safetensors" --epochs 3
+
+# FILE OF_THE_BOX: in rows of 8 bits, and with its confidence, fitted on the validation lists.
+finish() {
+  "$imgcap" eval --checkpoint "$1" --beam 5 --features "$out/features256.safetensors" \
+    --captions flickr8k=en:flickr8k/captions.csv flickr8k_ar=ar:arabic/flickr8k_arabic.csv coco_extra=en:coco_extra/captions.csv \
+    --list flickr8k=flickr8k/val.txt flickr8k_ar=flickr8k/val.txt coco_extra=coco_extra/val.txt \
+    --images flickr8k/images_0{0,1,2}.tar coco_extra/images_0{0,1}.tar --fit-confidence "$2"
+}
+
+# The attention model is the mean of the last two.
 "$imgcap" convert "$out/cider256/best.safetensors" "$out/mean.safetensors" --average "$out/cider/best.safetensors" --format i8
-"$imgcap" eval --checkpoint "$out/mean.safetensors" --beam 5 --features "$out/features256.safetensors" \
-  --captions flickr8k=en:flickr8k/captions.csv flickr8k_ar=ar:arabic/flickr8k_arabic.csv coco_extra=en:coco_extra/captions.csv \
-  --list flickr8k=flickr8k/val.txt flickr8k_ar=flickr8k/val.txt coco_extra=coco_extra/val.txt \
-  --images flickr8k/images_0{0,1,2}.tar coco_extra/images_0{0,1}.tar --fit-confidence "$out/attention.safetensors"
+finish "$out/mean.safetensors" "$out/attention.safetensors"
+"$imgcap" convert "$out/plain_cider/best.safetensors" "$out/plain_small.safetensors" --format i8
+finish "$out/plain_small.safetensors" "$out/plain.safetensors"
