@@ -55,7 +55,7 @@ TEST_CASE("http: a connection serves one request after the other") {
   NEEDS_SERVER();
   RunningServer server;
   Client client(server.port());
-  for (const std::string body : {"", "abc", "\r\n\r\n", std::string(100'000, 'x').c_str()}) {
+  for (const std::string& body : std::vector<std::string>{"", "abc", "\r\n\r\n", std::string(100'000, 'x')}) {
     CHECK(client.send(post(body, "/a?b")));
     const Reply reply = client.reply();
     CHECK(reply.status == 200);
