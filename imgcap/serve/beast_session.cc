@@ -17,9 +17,6 @@ namespace {
 constexpr size_t kHeadBytes = 16 * 1024;
 // What a client may send ahead while its request is worked on.
 constexpr size_t kAheadBytes = 64 * 1024;
-// After an answer that came before the request's end so much longer is read, and thrown away: a connection that is
-// closed with something unread may lose the answer (RFC 9112, 9.6).
-constexpr double kLingerSeconds = 3;
 
 bool is_http_error(error_code error) {
   return error && error.category() == http::make_error_code(http::error::body_limit).category() &&
@@ -223,7 +220,7 @@ void BeastSession::read_head() {
 
 void BeastSession::on_head(error_code error) {
   if (closed_) return;
-  if (phase_ == Phase::lingering) return discard();
+  if (phase_ == Phase::lingering) return discard_after(error);
   if (phase_ != Phase::head) return;
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
     return refuse(431, format("a request's head may have {} bytes", kHeadBytes));
@@ -275,7 +272,7 @@ void BeastSession::read_body() {
 
 void BeastSession::on_body(error_code error) {
   if (closed_) return;
-  if (phase_ == Phase::lingering) return discard();
+  if (phase_ == Phase::lingering) return discard_after(error);
   if (phase_ != Phase::body) return;
   if (error == http::error::body_limit) return refuse_body();
   if (is_http_error(error)) return refuse(400, "the request's body is malformed: " + error.message());
@@ -399,8 +396,16 @@ void BeastSession::linger() {
   phase_ = Phase::lingering;
   error_code ignored;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  set_deadline(kLingerSeconds);
+  set_deadline(server_.limits.linger_seconds);
   if (!watching_ && !reading_) discard();
+}
+
+// What a read of a request came to is over. Of an end that it has met nothing would tell the next read.
+void BeastSession::discard_after(error_code error) {
+  if (error && !is_http_error(error))
+    close();
+  else
+    discard();
 }
 
 void BeastSession::discard() {

@@ -80,6 +80,7 @@ class BeastSession : public std::enable_shared_from_this<BeastSession> {
   void write_next();
   void on_written(size_t bytes);
   void linger();
+  void discard_after(error_code error);
   void discard();
 
   BeastServer& server_;

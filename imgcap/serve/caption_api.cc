@@ -179,7 +179,8 @@ void CaptionApi::handle(std::shared_ptr<Exchange> exchange) {
 void CaptionApi::read(const std::shared_ptr<Exchange>& exchange) {
   if (exchange->over()) return;
   try {
-    Upload upload = upload_of(exchange->request(), options_.photos_per_request);
+    // More than may ever wait would be told to try again for ever.
+    Upload upload = upload_of(exchange->request(), std::min(options_.photos_per_request, options_.queue));
     const std::vector<Search> searches = searches_of(upload.wish);
     const auto photos = static_cast<int64_t>(upload.photos.size());
     if ((photos_ += photos) > options_.queue) {

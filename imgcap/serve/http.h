@@ -66,6 +66,9 @@ struct HttpLimits {
   double idle_seconds = 60, write_seconds = 20;  // between requests; without a byte taken
   double answer_seconds = 60;                    // from the request's end to the answer's begin
   double stop_seconds = 30;                      // for what runs when the server is stopped
+  // After an answer that came before the request's end so much longer is read, and thrown away: a connection that is
+  // closed with something unread may lose the answer (RFC 9112, 9.6).
+  double linger_seconds = 3;
 };
 
 struct HttpHandlers {
