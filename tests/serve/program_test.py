@@ -159,8 +159,8 @@ def captions_are_those_of_the_command_line():
         assert (code, out, err) == (0, "stopped\n", ""), (code, out, err)
 
 
-# A search that takes its time.
-LONG = {"beam": 20, "max_words": 200, "min_words": 195}
+# A search that takes its time, but not the half minute that a stopped server waits, on a slow machine.
+LONG = {"beam": 20, "max_words": 50, "min_words": 45}
 
 
 def stopped_it_answers_what_runs():
@@ -171,7 +171,7 @@ def stopped_it_answers_what_runs():
         server.process.send_signal(signal.SIGTERM)
         answer = running.getresponse()
         captions = json.loads(answer.read())["photos"][0]["captions"]
-        assert answer.status == 200 and len(captions[0]["words"]) >= 195, captions
+        assert answer.status == 200 and len(captions[0]["words"]) >= 45, captions
         assert server.process.wait(PATIENCE) == 0
 
 
