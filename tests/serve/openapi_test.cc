@@ -130,8 +130,14 @@ TEST_CASE("openapi: types, defaults and bounds are those that are checked") {
 }
 
 TEST_CASE("openapi: each call has answers and a name of its own") {
-  const Json paths = openapi(kFacts).at("paths");
-  CHECK(paths.keys() == std::vector<std::string>{"/api/caption", "/api/models", "/healthz", "/metrics"});
+  OpenApiFacts watching = kFacts;
+  watching.run = true;
+  const Json paths = openapi(watching).at("paths");
+  const std::vector<std::string> always = {"/api/caption",  "/api/explain", "/api/report", "/api/score",
+                                           "/api/examples", "/api/models",  "/healthz",    "/metrics"};
+  CHECK(openapi(kFacts).at("paths").keys() == always);
+  CHECK(paths.size() == always.size() + 2);
+  CHECK(paths.find("/api/run") != nullptr);
   std::set<std::string> ids;
   for (const Json& path : paths.items())
     for (const Json& call : path.items()) {
