@@ -250,6 +250,10 @@ bool BeastSession::take_head() {
   keep_ = message.keep_alive() && !server_.stopping;
   old_client_ = message.version() < 11;
   head_only_ = head.method == "HEAD";
+  if (message.count(http::field::host) > 1) {  // RFC 9112, 3.2
+    refuse(400, "this is no HTTP request: it has several Host fields");
+    return false;
+  }
   if (parser_->content_length().value_or(0) > server_.limits.body) {
     refuse_body();
     return false;

@@ -88,6 +88,12 @@ CaptionWish wish_of(const Json& json) {
         std::any_of(texts.begin(), texts.end(), [&](const auto& each) { return each.first == name; });
     if (!is_text) numbers.add(name, json.items()[i]);
   }
+  for (const std::string& name : numbers.keys()) {
+    bool known = false;
+    for_each_setting(static_cast<const WishNumbers&>(wish),
+                     [&](const Row& row, const auto&) { known = known || name == row.name; });
+    check(known, ErrorKind::data, "options: {} is no option", tensor::io::in_quotes(name));
+  }
   static_cast<WishNumbers&>(wish) = settings_from_json<WishNumbers>(numbers);
   check_bounds(static_cast<const WishNumbers&>(wish));
   check(wish.sample || wish.nbest <= wish.beam, ErrorKind::argument, "options: nbest {} is over beam {}",

@@ -177,6 +177,16 @@ TEST_CASE("http: HEAD has everything but the body") {
   CHECK(has(refusal.body, "no HTTP request"));
 }
 
+TEST_CASE("http: several Host fields are refused") {
+  NEEDS_SERVER();
+  RunningServer server;
+  Client client(server.port());
+  CHECK(client.send("GET /a HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n"));
+  const Reply refusal = client.reply();
+  CHECK(refusal.status == 400);
+  CHECK(has(refusal.body, "several Host fields"));
+}
+
 TEST_CASE("http: answers without a body") {
   NEEDS_SERVER();
   RunningServer server([](const auto& exchange) {
