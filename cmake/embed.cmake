@@ -32,7 +32,7 @@ foreach(file ${files})
   string(LENGTH "${hex}" length)
   math(EXPR length "${length} / 2")
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" bytes "${hex}")
-  # A literal may have 64 KiB, the least that a compiler has to take: in pieces of 256 bytes, which it joins.
+  # In pieces of 8 bytes: an escape would go on with what looks like its next digit, and lines would have no end.
   string(REGEX REPLACE "((\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f]))"
          "\\1\"\n    \"" bytes "${bytes}")
   string(APPEND data "constexpr char kFile${number}[] =\n    \"${bytes}\";\n")

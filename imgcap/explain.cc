@@ -15,7 +15,7 @@ using tensor::check;
 using tensor::DType;
 using tensor::ErrorKind;
 
-constexpr size_t kMostWords = 200;
+constexpr size_t kMostWords = 60;  // the gradients of n words take n (n + 1) / 2 rows of logits
 constexpr const char* kLeadingBlank = "  ";
 
 std::string text_of(const TokenChance& chance, const Vocabulary& vocabulary) {

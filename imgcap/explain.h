@@ -52,7 +52,7 @@ class Explainer {
                      std::unique_ptr<Decoder> parameters = nullptr);
 
   // `text`: a sentence, or the beginning of one; may be empty. May be called by several threads at once. Errors:
-  // argument (a word that the model lacks, over 200 words, a language that it lacks).
+  // argument (a word that the model lacks, over 60 words, a language that it lacks).
   Explanation explain(const Image& photo, const std::string& text, const std::string& language = {},
                       int64_t others = 10) const;
 

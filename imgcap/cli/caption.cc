@@ -170,16 +170,15 @@ std::string text_lines(const Photo& photo, const Explanation& explanation) {
 
 // --explain: the model's view of a sentence in place of its captions.
 void explain(const Options& o, Program& program) {
-  auto captioner = std::make_shared<const Captioner>(load_model(o.model, o.weights));
-  std::unique_ptr<Decoder> parameters;
-  if (captioner->decoder().config().kind == DecoderKind::plain)
-    parameters = load_checkpoint(model_file(o.model), WeightsAs::f32).make_decoder();
-  const Explainer explainer(captioner, std::move(parameters));
+  const auto captioner = std::make_shared<const Captioner>(load_model(o.model, o.weights));
+  const auto explainer = load_explainer(captioner, o.model);
   const std::string language =
       language_of(o.language, captioner->vocabulary(), captioner->default_language(), "caption");
   const bool json = o.json || o.format == Format::json;
+  tensor::check(json || o.format == Format::text, tensor::ErrorKind::argument,
+                "caption: --explain has no --format {}", to_string(o.format));
   for_each_photo(o.images, json, program, [&](const Photo& photo) {
-    const Explanation explanation = explainer.explain(photo.image, o.explain, language);
+    const Explanation explanation = explainer->explain(photo.image, o.explain, language);
     if (!json) return print(text_lines(photo, explanation));
     Json line = Json::object({{"image", photo.name}});
     add_to(line, explanation);
@@ -283,6 +282,11 @@ void add_caption(Verb& app, Program& program) {
           "--explain", o->explain,
           "A sentence: how likely its words are to the model, what else is, and, in JSON, which places they came "
           "from")
+      .excludes(verb.at("--beam"))
+      .excludes(verb.at("--nbest"))
+      .excludes(verb.at("--suppress"))
+      .excludes(verb.at("--min-words"))
+      .excludes(verb.at("--no-repeat-ngram"))
       .excludes(verb.at("--ensemble"))
       .excludes(sample)
       .excludes(verb.at("--attention"))

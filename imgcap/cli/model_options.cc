@@ -26,6 +26,15 @@ LoadedModel load_model(const std::string& model, const std::string& weights, Mod
   return loaded;
 }
 
+std::shared_ptr<const Explainer> load_explainer(std::shared_ptr<const Captioner> captioner,
+                                                const std::string& model) {
+  // Without attention its maps are gradients, which need the parameters.
+  std::unique_ptr<Decoder> parameters;
+  if (captioner->decoder().config().kind == DecoderKind::plain)
+    parameters = load_checkpoint(model_file(model), WeightsAs::f32).make_decoder();
+  return std::make_shared<const Explainer>(std::move(captioner), std::move(parameters));
+}
+
 std::string model_file(const std::string& model) { return imgcap::model_file(model, assets_folder()); }
 
 void EnsembleOption::add_option(Verb& verb) {

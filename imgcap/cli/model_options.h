@@ -1,16 +1,21 @@
 // A trained model with its encoder, and an encoder alone, as the command line names them.
 #pragma once
 
+#include <memory>
 #include <string>
 
-#include "imgcap/captioner.h"
 #include "imgcap/cli/verb.h"
+#include "imgcap/explain.h"
 
 namespace imgcap::cli {
 
 // imgcap::load_model() with the models in the box, and what it has to say on stderr.
 LoadedModel load_model(const std::string& model, const std::string& weights,
                        ModelUse use = ModelUse::captions);
+
+// For the captioner of a model that was named so.
+std::shared_ptr<const Explainer> load_explainer(std::shared_ptr<const Captioner> captioner,
+                                                const std::string& model);
 
 // imgcap::model_file() with the models in the box.
 std::string model_file(const std::string& model);

@@ -56,12 +56,8 @@ std::string write_preview(const fs::path& folder, size_t number, const ImageSour
   } catch (const tensor::Error&) {
     return "";
   }
-  const int64_t longer = std::max(image.height, image.width);
-  if (longer > kPreviewSide)
-    image = resize(image, std::max<int64_t>(1, image.height * kPreviewSide / longer),
-                   std::max<int64_t>(1, image.width * kPreviewSide / longer));
   const std::string name = tensor::format("{}.jpg", number);
-  write_file_atomically(folder / name, encode_jpeg(image, kPreviewQuality));
+  write_file_atomically(folder / name, encode_jpeg(at_most(image, kPreviewSide), kPreviewQuality));
   return name;
 }
 

@@ -36,17 +36,14 @@ std::string address_of(const serve::AccessRules& access, int port) {
 
 // In the background: the browser may live as long as it likes.
 void open_browser(const std::string& address) {
-  const std::string command = "xdg-open '" + address + "' >/dev/null 2>&1 &";  // no quotes are in an address
+  const std::string command =
+      "xdg-open '" + address + "' >/dev/null 2>&1 &";  // whose characters need no quotes (access.h)
   if (std::system(command.c_str()) != 0) say({"--open: no browser could be started"});
 }
 
 serve::ServedModel load(const std::string& model, const std::string& name, const std::string& weights) {
   auto captioner = std::make_shared<const Captioner>(cli::load_model(model, weights));
-  // Explanations of a model without attention need its parameters.
-  std::unique_ptr<Decoder> parameters;
-  if (captioner->decoder().config().kind == DecoderKind::plain)
-    parameters = load_checkpoint(model_file(model), WeightsAs::f32).make_decoder();
-  auto explainer = std::make_shared<const Explainer>(captioner, std::move(parameters));
+  auto explainer = load_explainer(captioner, model);
   return {name, std::move(captioner), std::move(explainer)};
 }
 

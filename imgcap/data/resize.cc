@@ -121,4 +121,11 @@ Image resize(const Image& image, int64_t height, int64_t width) {
                     : resize_rows(resize_columns(image, width), height);
 }
 
+Image at_most(const Image& image, int64_t side) {
+  const int64_t longer = std::max(image.height, image.width);
+  if (longer <= side) return image;
+  return resize(image, std::max<int64_t>(1, image.height * side / longer),
+                std::max<int64_t>(1, image.width * side / longer));
+}
+
 }  // namespace imgcap

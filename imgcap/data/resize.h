@@ -15,4 +15,8 @@ namespace imgcap {
 // argument (sizes below 1).
 Image resize(const Image& image, int64_t height, int64_t width);
 
+// Reduced to `side` pixels on its longer side, the other in proportion; as it is where it has no more. Errors: argument
+// (a side below 1).
+Image at_most(const Image& image, int64_t side);
+
 }  // namespace imgcap

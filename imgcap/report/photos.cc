@@ -19,13 +19,6 @@ constexpr int kQuality = 80;
 constexpr float kDarkest = 0.3f;  // the light that is left where there is no attention
 constexpr int64_t kFiner = 4;     // pixels of its picture a cell of a map, each way
 
-Image small(const Image& photo) {
-  const int64_t longer = std::max(photo.height, photo.width);
-  if (longer <= kReportPhotoSide) return photo;
-  return resize(photo, std::max<int64_t>(1, photo.height * kReportPhotoSide / longer),
-                std::max<int64_t>(1, photo.width * kReportPhotoSide / longer));
-}
-
 size_t peak(const std::vector<float>& map) {
   return static_cast<size_t>(std::max_element(map.begin(), map.end()) - map.begin());
 }
@@ -109,7 +102,7 @@ std::string article(const ReportPhoto& photo, const Report& report, size_t numbe
                           escape_html(photo.problem));
     return out + captions(photo, report) + "</article>\n";
   }
-  const Image picture = small(photo.image);
+  const Image picture = at_most(photo.image, kReportPhotoSide);
   const std::string id = tensor::format("photo{}", number);
   // Stands here once; the tiles below use it again.
   out += tensor::format(

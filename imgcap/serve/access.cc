@@ -11,13 +11,12 @@ using tensor::check;
 using tensor::ErrorKind;
 using tensor::format;
 
-std::string in_small_letters(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_path_character(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         std::string_view("/-._~").find(c) != std::string_view::npos;
+}
 
 // "example.org:8000" -> "example.org"; "[::1]:8000" -> "[::1]"; empty: neither.
 std::string name_of_host(std::string_view host) {
@@ -79,9 +78,10 @@ void validate(const AccessRules& rules) {
                              std::string_view("-._~+/=").find(c) != std::string_view::npos;
                     }),
         ErrorKind::argument, "serve: --token: letters, digits and - . _ ~ + / = are right");
-  check(rules.root_path.empty() || (rules.root_path.front() == '/' && rules.root_path.back() != '/' &&
-                                    rules.root_path.find_first_of("?#\"<>\\ \r\n") == std::string::npos &&
-                                    rules.root_path.find("//") == std::string::npos),
+  check(rules.root_path.empty() ||
+            (rules.root_path.front() == '/' && rules.root_path.back() != '/' &&
+             std::all_of(rules.root_path.begin(), rules.root_path.end(), is_path_character) &&
+             rules.root_path.find("//") == std::string::npos),
         ErrorKind::argument, "serve: --root-path {}: it begins with / and does not end in one, as /captions",
         rules.root_path);
   for (const std::string& name : rules.hosts)

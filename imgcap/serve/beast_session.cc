@@ -60,7 +60,7 @@ class BeastSession::Answering final : public Exchange {
         number_(session_->request_number_),
         held_(held) {}
   ~Answering() override {
-    if (!begun_) respond(server_->handlers.refusal(500, "the server gave no answer"));
+    if (!begun_) respond(server_->handlers.refusal(&request_, 500, "the server gave no answer"));
     if (begun_ && !ended_) end_events();
     server_->now.bodies -= held_;
   }
@@ -151,8 +151,20 @@ void BeastSession::on_deadline() {
     refuse(408, "the request took too long to arrive");
   else if (phase_ == Phase::working)
     refuse(503, format("there was no answer within {} s", server_.limits.answer_seconds));
+  else if (phase_ == Phase::answering && events_ && out_.empty() && left() > 0)
+    write_part(": wait\n\n");
   else
     close();
+}
+
+// Of the time that a body or an answer as a whole may take.
+double BeastSession::left() const {
+  return std::chrono::duration<double>(until_ - std::chrono::steady_clock::now()).count();
+}
+
+void BeastSession::allow(double seconds) {
+  until_ = std::chrono::steady_clock::now() +
+           std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
 }
 
 // False: all bodies together would be too many.
@@ -230,7 +242,8 @@ void BeastSession::on_head(error_code error) {
   if (!take_head()) return;
   if (parser_->is_done()) return on_request();
   phase_ = Phase::body;
-  set_deadline(server_.limits.body_seconds);
+  allow(server_.limits.body_seconds);
+  set_deadline(std::min(server_.limits.pause_seconds, left()));
   // HTTP/1.0 knows no such answer (RFC 9110, 10.1.1).
   if (!old_client_ && head_->field("expect") == "100-continue") write("HTTP/1.1 100 Continue\r\n\r\n");
   read_body();
@@ -243,9 +256,7 @@ bool BeastSession::take_head() {
   head.method = std::string(message.method_string());
   head.target = std::string(message.target());
   for (const auto& field : message) {
-    std::string name(field.name_string());
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    head.fields.emplace_back(std::move(name), std::string(field.value()));
+    head.fields.emplace_back(in_small_letters(field.name_string()), std::string(field.value()));
   }
   keep_ = message.keep_alive() && !server_.stopping;
   old_client_ = message.version() < 11;
@@ -284,10 +295,9 @@ void BeastSession::on_body(error_code error) {
   if (!hold(static_cast<int64_t>(parser_->get().body().size())))
     return refuse(503, "the server holds as many bytes of requests as it can; try again later",
                   {{"Retry-After", "2"}});
-  if (parser_->is_done())
-    on_request();
-  else
-    read_body();
+  if (parser_->is_done()) return on_request();
+  set_deadline(std::min(server_.limits.pause_seconds, left()));
+  read_body();
 }
 
 void BeastSession::on_request() {
@@ -315,7 +325,7 @@ void BeastSession::refuse(int status, const std::string& text, const HttpFields&
   if (const auto exchange = exchange_.lock()) exchange->give_up();
   ++request_number_;
   keep_ = false;
-  HttpResponse response = server_.handlers.refusal(status, text);
+  HttpResponse response = server_.handlers.refusal(head_ ? &*head_ : nullptr, status, text);
   response.fields.insert(response.fields.end(), fields.begin(), fields.end());
   answer(std::move(response));
 }
@@ -331,14 +341,16 @@ void BeastSession::answer(HttpResponse response) {
 
 void BeastSession::begin_answer(int status) {
   phase_ = Phase::answering;
+  allow(server_.limits.whole_answer_seconds);
   status_ = status;
-  ending_ = chunked_ = false;
+  ending_ = chunked_ = events_ = false;
   hold(0);
   if (server_.stopping) keep_ = false;
 }
 
 void BeastSession::begin_events(const HttpFields& fields) {
   begin_answer(200);
+  events_ = true;
   chunked_ = !old_client_;
   if (!chunked_) keep_ = false;
   write(text_of_head({200, "text/event-stream", "", fields}, keep_, chunked_, std::nullopt));
@@ -359,7 +371,7 @@ void BeastSession::write(std::string text) {
 }
 
 void BeastSession::write_next() {
-  if (phase_ == Phase::answering) set_deadline(server_.limits.write_seconds);
+  if (phase_ == Phase::answering) set_deadline(std::min(server_.limits.write_seconds, left()));
   const std::string& text = out_.front();
   socket_.async_write_some(net::buffer(text.data() + written_, text.size() - written_),
                            [self = shared_from_this()](error_code error, size_t bytes) {
@@ -380,7 +392,7 @@ void BeastSession::on_written(size_t bytes) {
   if (ending_)
     end_answer();
   else
-    set_deadline(server_.limits.answer_seconds);  // for the next event
+    set_deadline(server_.limits.event_seconds);  // for the next event
 }
 
 // When all of it is written, the next request is waited for.

@@ -56,6 +56,8 @@ class BeastSession : public std::enable_shared_from_this<BeastSession> {
 
   void set_deadline(double seconds);
   void on_deadline();
+  double left() const;
+  void allow(double seconds);
   bool hold(int64_t bytes);
 
   void wait_for_request();
@@ -95,11 +97,11 @@ class BeastSession : public std::enable_shared_from_this<BeastSession> {
   std::weak_ptr<Answering> exchange_;  // of the request that is worked on
   uint64_t request_number_ = 0;        // an answer that comes late finds another number
   Phase phase_ = Phase::idle;
-  std::chrono::steady_clock::time_point begun_{};
+  std::chrono::steady_clock::time_point begun_{}, until_{};
   int status_ = 0;
   int64_t held_ = 0;  // bytes of the body that is read, which count among all bodies'
   bool watching_ = false, reading_ = false, closed_ = false, keep_ = false, old_client_ = false,
-       head_only_ = false, chunked_ = false, ending_ = false;
+       head_only_ = false, chunked_ = false, ending_ = false, events_ = false;
 };
 
 }  // namespace imgcap::serve

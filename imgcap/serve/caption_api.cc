@@ -53,7 +53,8 @@ class CaptionApi::Answer : public std::enable_shared_from_this<Answer> {
   }
   ~Answer() {
     api_.photos_ -= static_cast<int64_t>(photos_.size());
-    api_.counters_.captioned(captioned_);
+    api_.counters_.captioned(
+        std::count_if(photos_.begin(), photos_.end(), [](const Photo& photo) { return photo.captioned; }));
     if (events_) {
       send("end", Json::object({{"notes", notes_}}));
       exchange_->end_events();
@@ -103,6 +104,7 @@ class CaptionApi::Answer : public std::enable_shared_from_this<Answer> {
     Json json = photos_[index].results[place];
     add_to(json, result);
     json["milliseconds"] = std::round(10 * milliseconds()) / 10;
+    photos_[index].captioned = true;
     ++captioned_;
     if (events_)
       send("caption", with_index(index, json));
@@ -118,7 +120,7 @@ class CaptionApi::Answer : public std::enable_shared_from_this<Answer> {
   struct Photo {
     Json json;
     std::vector<Json> results;  // made by the reader, filled by the queue
-    bool failed = false;
+    bool failed = false, captioned = false;
   };
 
   double milliseconds() const {
@@ -172,7 +174,13 @@ CaptionApi::CaptionApi(const ServiceOptions& options, Counters& counters)
     : options_(options), counters_(counters), readers_(options.readers) {}
 
 void CaptionApi::handle(std::shared_ptr<Exchange> exchange) {
-  readers_.add([this, exchange = std::move(exchange)] { read(exchange); });
+  // Those that wait for a reader, too.
+  if (photos_ + unread_ >= options_.queue) return exchange->respond(busy_answer());
+  ++unread_;
+  readers_.add([this, exchange = std::move(exchange)] {
+    --unread_;
+    read(exchange);
+  });
 }
 
 // On a reader's thread. The answer goes to the exchange when the last job lets go of it.
@@ -185,15 +193,18 @@ void CaptionApi::read(const std::shared_ptr<Exchange>& exchange) {
     const auto photos = static_cast<int64_t>(upload.photos.size());
     if ((photos_ += photos) > options_.queue) {
       photos_ -= photos;
-      HttpResponse busy =
-          error_answer(429, "as many photos are waiting as the server takes; try again later");
-      busy.fields.emplace_back("Retry-After", "2");
-      return exchange->respond(std::move(busy));
+      return exchange->respond(busy_answer());
     }
     const auto answer = std::make_shared<Answer>(*this, exchange, std::move(upload));
     for (const Search& search : searches) answer->note(search.notes);
-    for (size_t i = 0; i < static_cast<size_t>(photos) && !exchange->over(); ++i)
-      ask_for(answer, i, searches);
+    int64_t pixels = 0;
+    for (size_t i = 0; i < static_cast<size_t>(photos) && !exchange->over(); ++i) {
+      if (pixels > options_.pixels_per_request)
+        answer->unreadable(i, answer->upload().photos[i],
+                           "the photos before it have as many pixels as a request may have");
+      else
+        pixels += ask_for(answer, i, searches);
+    }
   } catch (const tensor::Error& error) {
     exchange->respond(error_answer(error));
   } catch (const std::exception&) {
@@ -212,12 +223,15 @@ std::vector<CaptionApi::Search> CaptionApi::searches_of(const CaptionWish& wish)
   return searches;
 }
 
-void CaptionApi::ask_for(const std::shared_ptr<Answer>& answer, size_t index,
-                         const std::vector<Search>& searches) {
+// The photo's pixels.
+int64_t CaptionApi::ask_for(const std::shared_ptr<Answer>& answer, size_t index,
+                            const std::vector<Search>& searches) {
   const UploadedPhoto& uploaded = answer->upload().photos[index];
   std::vector<CaptionJob> jobs;
+  int64_t pixels = 0;
   try {
     const Image image = read_photo(uploaded, options_.images);
+    pixels = image.height * image.width;
     answer->photo(index, uploaded, image);
     // What waits is as small as the encoder's input: resized here, as the encoder would.
     std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Image>> resized;
@@ -228,11 +242,14 @@ void CaptionApi::ask_for(const std::shared_ptr<Answer>& answer, size_t index,
       add_jobs(answer, index, search, photo, jobs);
     }
   } catch (const tensor::Error& error) {
-    return answer->unreadable(index, uploaded, error.what());
+    answer->unreadable(index, uploaded, error.what());
+    return pixels;
   } catch (const std::bad_alloc&) {
-    return answer->failed(index, "", true);
+    answer->failed(index, "", true);
+    return pixels;
   }
   queue_.add(std::move(jobs));
+  return pixels;
 }
 
 void CaptionApi::add_jobs(const std::shared_ptr<Answer>& answer, size_t index, const Search& search,

@@ -33,13 +33,13 @@ class CaptionApi {
 
   void read(const std::shared_ptr<Exchange>& exchange);
   std::vector<Search> searches_of(const CaptionWish& wish) const;
-  void ask_for(const std::shared_ptr<Answer>& answer, size_t index, const std::vector<Search>& searches);
+  int64_t ask_for(const std::shared_ptr<Answer>& answer, size_t index, const std::vector<Search>& searches);
   void add_jobs(const std::shared_ptr<Answer>& answer, size_t index, const Search& search,
                 const std::shared_ptr<const Image>& photo, std::vector<CaptionJob>& jobs) const;
 
   const ServiceOptions& options_;
   Counters& counters_;
-  std::atomic<int64_t> photos_{0};
+  std::atomic<int64_t> photos_{0}, unread_{0};  // requests that no reader has looked at
   // The readers end first: they add to the queue.
   CaptionQueue queue_;
   Workers readers_;

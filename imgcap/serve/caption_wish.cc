@@ -1,5 +1,6 @@
 #include "imgcap/serve/caption_wish.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "imgcap/settings/json.h"
@@ -11,8 +12,9 @@ namespace {
 
 using tensor::check;
 using tensor::ErrorKind;
-using tensor::fail;
 using tensor::io::Json;
+
+constexpr int64_t kMostSuppressed = 200, kMostAnswerWords = 1000;  // of a photo in a model's language
 
 template <class T>
 Json number_of(const char* name, const std::string& text) {
@@ -80,6 +82,12 @@ CaptionWish wish_of(const Json& json) {
   wish.language = text_option(json, "language");
   wish.prefix = text_option(json, "prefix");
   wish.suppress = texts_of(json, "suppress");
+  int64_t words = 0;  // each costs a look at every token
+  for (const std::string& text : wish.suppress)
+    words += 1 + std::count_if(text.begin(), text.end(),
+                               [](char c) { return static_cast<unsigned char>(c) <= ' '; });
+  check(words <= kMostSuppressed, ErrorKind::argument, "options: 'suppress' has over {} words",
+        kMostSuppressed);
   Json numbers = Json::object();
   for (size_t i = 0; i < json.size(); ++i) {
     const std::string& name = json.keys()[i];
@@ -96,6 +104,8 @@ CaptionWish wish_of(const Json& json) {
   }
   static_cast<WishNumbers&>(wish) = settings_from_json<WishNumbers>(numbers);
   check_bounds(static_cast<const WishNumbers&>(wish));
+  check(wish.nbest * wish.max_words <= kMostAnswerWords, ErrorKind::argument,
+        "options: nbest times max_words may be {}", kMostAnswerWords);
   check(wish.sample || wish.nbest <= wish.beam, ErrorKind::argument, "options: nbest {} is over beam {}",
         wish.nbest, wish.beam);
   return wish;

@@ -51,7 +51,7 @@ HttpResponse explain_answer(const ServiceOptions& options, const Exchange& excha
     Json json = photo_json(uploaded, photo, wish.preview);
     json["explanations"] = Json::array();
     for (const auto& [model, language] : asked_of(options, wish.asked))
-      if (model->explainer)
+      if (model->explainer && !exchange.over())
         json["explanations"].push_back(
             json_of(model->explainer->explain(photo, wish.text, language), model->name));
     photos.push_back(std::move(json));

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "imgcap/data/utf8.h"
+#include "imgcap/serve/http.h"
 #include "tensor/error.h"
 
 namespace imgcap::serve {
 namespace {
 
 using tensor::check;
-using tensor::fail;
 constexpr auto kData = tensor::ErrorKind::data;
 
 constexpr size_t kMostParameters = 256, kLongestHead = 16 * 1024, kLongestBoundary = 70;
@@ -19,14 +19,6 @@ int digit_of(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-char small(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string in_small_letters(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), small);
-  return out;
 }
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }

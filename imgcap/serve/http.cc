@@ -24,6 +24,12 @@ std::string_view HttpHead::query() const {
   return at == std::string::npos ? std::string_view{} : std::string_view(target).substr(at + 1);
 }
 
+std::string in_small_letters(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
 std::string_view reason_of(int status) {
   static const std::map<int, std::string_view> kReasons = {{200, "OK"},
                                                            {204, "No Content"},

@@ -39,6 +39,9 @@ struct HttpResponse {
   HttpFields fields{};
 };
 
+// Of A to Z alone, as HTTP's names are compared.
+std::string in_small_letters(std::string_view text);
+
 std::string_view reason_of(int status);  // "Not Found"; "" where it is not known
 
 // A request and the way to answer it, once. One that goes away without an answer is answered with 500.
@@ -63,9 +66,12 @@ struct HttpLimits {
   uint64_t bodies = uint64_t{256} << 20;         // of all that are held
   int64_t connections = 512;                     // more are turned away
   double head_seconds = 10, body_seconds = 60;   // from the first byte of each
+  double pause_seconds = 10;                     // without a byte of a body
   double idle_seconds = 60, write_seconds = 20;  // between requests; without a byte taken
   double answer_seconds = 60;                    // from the request's end to the answer's begin
-  double stop_seconds = 30;                      // for what runs when the server is stopped
+  double whole_answer_seconds = 300;             // from the answer's begin to its end
+  double event_seconds = 15;  // without an event; then a comment says that there will be more
+  double stop_seconds = 30;   // for what runs when the server is stopped
   // After an answer that came before the request's end so much longer is read, and thrown away: a connection that is
   // closed with something unread may lose the answer (RFC 9112, 9.6).
   double linger_seconds = 3;
@@ -76,8 +82,9 @@ struct HttpHandlers {
   std::function<std::optional<HttpResponse>(const HttpHead&)> admit;
   // Called on the server's thread: long work goes elsewhere.
   std::function<void(std::shared_ptr<Exchange>)> handle;
-  // The answer for what the server refuses itself: 400, 408, 413, 431, 500, 503.
-  std::function<HttpResponse(int status, const std::string& text)> refusal;
+  // The answer for what the server refuses itself: 400, 408, 413, 431, 500, 503. `head` is null where it could not be
+  // read.
+  std::function<HttpResponse(const HttpHead* head, int status, const std::string& text)> refusal;
   // After each answer: of events, when they have ended. `head` is null where it could not be read.
   std::function<void(const HttpHead* head, int status, double seconds)> answered;
 };

@@ -1,6 +1,5 @@
 #include "imgcap/serve/photo.h"
 
-#include <algorithm>
 #include <span>
 
 #include "imgcap/data/image_writer.h"
@@ -34,13 +33,6 @@ Image readable_photo(const UploadedPhoto& photo, const ImageLimits& limits) {
   } catch (const tensor::Error& error) {
     throw Unprocessable{error.what()};
   }
-}
-
-Image at_most(const Image& photo, int64_t side) {
-  const int64_t longer = std::max(photo.height, photo.width);
-  if (longer <= side) return photo;
-  return resize(photo, std::max<int64_t>(1, photo.height * side / longer),
-                std::max<int64_t>(1, photo.width * side / longer));
 }
 
 Json photo_json(const UploadedPhoto& photo, const Image& image, bool preview) {

@@ -1,3 +1,4 @@
+#include "imgcap/data/resize.h"
 #include "imgcap/report/report.h"
 #include "imgcap/serve/photo.h"
 #include "imgcap/serve/side_answers.h"

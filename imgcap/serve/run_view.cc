@@ -31,6 +31,12 @@ int64_t step_in(const Json& json) {
   return found != nullptr && found->is_integer() ? std::max<int64_t>(found->as_int64(), 0) : 0;
 }
 
+// "mine" of runs/mine and runs/mine/.
+std::string name_of(const fs::path& folder) {
+  const fs::path normal = folder.lexically_normal();
+  return (normal.filename().empty() ? normal.parent_path() : normal).filename().string();
+}
+
 // Null where the file is missing, is being written, or is none of ours.
 Json json_file(const fs::path& file) {
   try {
@@ -101,7 +107,7 @@ double RunView::seconds_left(const Json& run) const {
 Json RunView::now() {
   const std::lock_guard lock(mutex_);
   read_log();
-  Json json = Json::object({{"name", folder_.lexically_normal().filename().string()}, {"epoch", epoch_}});
+  Json json = Json::object({{"name", name_of(folder_)}, {"epoch", epoch_}});
   json["step"] = steps_.empty() ? int64_t{0} : steps_.back().step;
   const Json run = json_file(folder_ / "samples" / "run.json");
   if (run.is_object()) {

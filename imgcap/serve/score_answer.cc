@@ -18,8 +18,13 @@ const Json& object_at(const Json& json, const char* name) {
   return *found;
 }
 
+// ROUGE-L takes a product of lengths, and the side worker is one for all.
+constexpr size_t kMostBytes = 2 << 20, kLongestCaption = 2000;
+
 const std::string& text_at(const Json& json, const std::string& image) {
   check(json.is_text(), ErrorKind::data, "score: a caption of {} is no text", tensor::io::in_quotes(image));
+  check(json.as_text().size() <= kLongestCaption, ErrorKind::argument,
+        "score: a caption of {} has over {} bytes", tensor::io::in_quotes(image), kLongestCaption);
   return json.as_text();
 }
 
@@ -47,6 +52,8 @@ References references_in(const Json& json) {
 }  // namespace
 
 HttpResponse score_answer(const Exchange& exchange) {
+  check(exchange.request().body.size() <= kMostBytes, ErrorKind::argument,
+        "score: it has over {} MiB; imgcap score takes any number of captions", kMostBytes >> 20);
   const Json json = Json::parse(exchange.request().body, "score");
   check(json.is_object(), ErrorKind::data, "score: it is not a JSON object");
   for (const std::string& name : json.keys())

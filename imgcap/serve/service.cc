@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <set>
 
 #include "imgcap/serve/answers.h"
@@ -255,10 +254,10 @@ class Service::Impl {
     const std::string_view query = request.query();
     constexpr std::string_view kName = "number=";
     size_t number = 0;
-    const bool sound =
-        query.starts_with(kName) &&
-        std::from_chars(query.data() + kName.size(), query.data() + query.size(), number).ptr ==
-            query.data() + query.size();
+    const char *begin = query.data() + std::min(kName.size(), query.size()),
+               *end = query.data() + query.size();
+    const auto [read, error] = std::from_chars(begin, end, number);
+    const bool sound = query.starts_with(kName) && error == std::errc{} && read == end;
     std::optional<std::string> bytes = sound ? options_.run->preview(number) : std::nullopt;
     if (!bytes) return error_answer(404, "there is no such preview");
     return {200, "image/jpeg", std::move(*bytes), {{"Cache-Control", "max-age=3600"}}};
@@ -310,8 +309,8 @@ HttpHandlers Service::handlers() {
   HttpHandlers handlers;
   handlers.admit = [this](const HttpHead& head) { return impl_->admit(head); };
   handlers.handle = [this](const std::shared_ptr<Exchange>& exchange) { impl_->handle(exchange); };
-  handlers.refusal = [this](int status, const std::string& text) {
-    return impl_->guarded(error_answer(status, text), nullptr);
+  handlers.refusal = [this](const HttpHead* head, int status, const std::string& text) {
+    return impl_->guarded(error_answer(status, text), head);
   };
   handlers.answered = [this](const HttpHead* head, int status, double seconds) {
     impl_->answered(head, status, seconds);

@@ -26,7 +26,8 @@ struct ServiceOptions {
   AccessRules access;
   int64_t queue = 64;  // photos that may wait or be worked on; more get 429
   int64_t photos_per_request = 32;
-  int readers = 2;  // threads that decode photos
+  int64_t pixels_per_request = int64_t{256} << 20;  // decoded; then no more of its photos are
+  int readers = 2;                                  // threads that decode photos
   ImageLimits images;
   std::string version;
   std::vector<Example> examples{};

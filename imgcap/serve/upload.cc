@@ -11,12 +11,15 @@ using tensor::check;
 using tensor::ErrorKind;
 
 constexpr const char* kForm = "multipart/form-data";
+constexpr size_t kMostOptions = 64 << 10;  // bytes: parsed, JSON takes many times its size
 
 std::string name_or(const std::string& name, const char* other) { return name.empty() ? other : name; }
 
 void add_part(UploadForm& upload, const FormPart& part, bool& has_options) {
   if (part.name == "options" && !part.file_name) {
     check(!has_options, ErrorKind::data, "options: they are there twice");
+    check(part.bytes.size() <= kMostOptions, ErrorKind::argument, "options: they have over {} KiB",
+          kMostOptions >> 10);
     has_options = true;
     upload.options = tensor::io::Json::parse(part.bytes, "options");
     return;

@@ -129,6 +129,11 @@ TEST_CASE("http: a body that does not come") {
   CHECK(has(reply.body, "too long"));
   refused(server, kChunked + "5\r\nab", 408);
   CHECK(eventually([&] { return server.bodies() == 0; }));
+  // One that pauses is not waited for as long.
+  limits.body_seconds = 600;
+  limits.pause_seconds = 0.2;
+  RunningServer impatient(tests::echo, limits);
+  refused(impatient, "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", 408);
   check_alive(server);
 }
 
@@ -193,6 +198,8 @@ TEST_CASE("http: an answer that does not come") {
   NEEDS_SERVER();
   HttpLimits limits;
   limits.answer_seconds = 0.2;
+  limits.event_seconds = 0.1;
+  limits.whole_answer_seconds = 0.6;
   Kept kept;
   RunningServer server(kept.handler(), limits);
   Client client(server.port());
@@ -208,7 +215,7 @@ TEST_CASE("http: an answer that does not come") {
   REQUIRE(answered.size() == 1);
   CHECK(answered[0].target == "/slow");
   CHECK(answered[0].status == 503);
-  // Nor do events that have begun wait for ever.
+  // Nor do events that have begun wait for ever; until then a comment says that there will be more.
   Client second(server.port());
   CHECK(second.send(get("/events")));
   const auto events = kept.next();
@@ -217,6 +224,7 @@ TEST_CASE("http: an answer that does not come") {
   const Reply cut = second.reply();
   CHECK(cut.status == 200);
   CHECK_FALSE(cut.whole);
+  CHECK(cut.body.starts_with("event: photo\ndata: 1\n\n: wait\n\n"));
   CHECK(events->over());
 }
 

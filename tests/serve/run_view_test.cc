@@ -5,8 +5,11 @@
 
 #include <filesystem>
 
+#include "imgcap/serve/service.h"
 #include "tests/refused.h"
 #include "tests/serve/files.h"
+#include "tests/serve/made_exchange.h"
+#include "tests/serve/small_captioner.h"
 #include "tests/text.h"
 
 using imgcap::serve::RunView;
@@ -68,4 +71,21 @@ TEST_CASE("a run's samples, and long runs") {
   CHECK(!view.preview(1));
   CHECK(tests::refused([&] { RunView(folder / "none"); }).find("is no folder of a training run") !=
         std::string::npos);
+}
+
+TEST_CASE("a run's previews have numbers, and nothing else is one") {
+  const tests::FileFolder folder;
+  folder.write("samples/0.jpg", "bytes");
+  imgcap::serve::ServiceOptions options;
+  options.models = {{"small", tests::small_captioner()}};
+  options.run = std::make_shared<RunView>(folder / "");
+  imgcap::serve::Service service(std::move(options));
+  const auto status = [&](const std::string& query) {
+    return tests::ask(service.handlers(), tests::made_request("GET", "/api/run/preview" + query, {}, ""))
+        .status;
+  };
+  CHECK(status("?number=0") == 200);
+  for (const char* query :
+       {"", "?number=", "?number=1", "?number=-1", "?number=0x", "?number=99999999999999999999999"})
+    CHECK(status(query) == 404);
 }

@@ -69,7 +69,7 @@ class RunningServer {
       return admit ? admit(head) : std::nullopt;
     };
     handlers.handle = std::move(handle);
-    handlers.refusal = [](int status, const std::string& text) {
+    handlers.refusal = [](const imgcap::serve::HttpHead*, int status, const std::string& text) {
       return imgcap::serve::HttpResponse{status, "text/plain", text};
     };
     handlers.answered = [this](const imgcap::serve::HttpHead* head, int status, double seconds) {

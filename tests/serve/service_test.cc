@@ -152,7 +152,7 @@ TEST_CASE("service: every answer is guarded") {
     CHECK(answer.status == status);
     check_guarded(answer);
   }
-  const HttpResponse refusal = ask.handlers().refusal(413, "too large");
+  const HttpResponse refusal = ask.handlers().refusal(nullptr, 413, "too large");
   CHECK(refusal.status == 413);
   CHECK(tests::read_json(refusal.body).at("error").as_text() == "too large");
   CHECK(std::any_of(refusal.fields.begin(), refusal.fields.end(),
@@ -194,6 +194,12 @@ TEST_CASE("service: pages of other sites that are let in") {
   const Answered answer = ask.raw("", tests::small_png(1), all);
   CHECK(answer.status == 200);
   CHECK(answer.fields.at("Access-Control-Allow-Origin") == "https://friend.example");
+  // What the server refuses by itself is to be read there, too.
+  const HttpRequest from_friends = made_request("POST", "/api/caption", friends);
+  const HttpFields refusal = ask.handlers().refusal(&from_friends, 413, "too large").fields;
+  CHECK(std::count(refusal.begin(), refusal.end(),
+                   std::pair<std::string, std::string>("Access-Control-Allow-Origin",
+                                                       "https://friend.example")) == 1);
 }
 
 TEST_CASE("service: a root path is left out or stands before each address") {

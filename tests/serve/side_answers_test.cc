@@ -167,3 +167,37 @@ TEST_CASE("examples: those with a line of their own, and their authors") {
   CHECK(ask.get("/examples/LICENSES.txt").status == 404);
   CHECK(load_examples(folder / "nothing").empty());
 }
+
+TEST_CASE("what would take the server's time or memory is refused beforehand") {
+  Asked ask;
+  const std::string png = tests::small_png(1), long_text(70'000, 'x');
+  const auto score = [&](const std::string& json) {
+    return ask.post("/api/score", json, "application/json");
+  };
+  CHECK(has(score(std::string(3 << 20, ' ')).error(), "score: it has over 2 MiB"));
+  CHECK(has(score(R"({"candidates": {"a": ")" + long_text + R"("}, "references": {"a": ["x"]}})").error(),
+            "a caption of 'a' has over 2000 bytes"));
+  CHECK(ask.post("/api/caption", form({png}, "{\"prefix\": \"" + long_text + "\"}"), kForm).error() ==
+        "options: they have over 64 KiB");
+  std::string words = "w1";
+  for (int i = 0; i < 210; ++i) words += " w1";
+  CHECK(ask.post("/api/caption", form({png}, "{\"suppress\": [\"" + words + "\"]}"), kForm).error() ==
+        "options: 'suppress' has over 200 words");
+  CHECK(ask.post("/api/caption?beam=20&nbest=20&max_words=200", png).error() ==
+        "options: nbest times max_words may be 1000");
+  std::string sentence = "w1";
+  for (int i = 0; i < 60; ++i) sentence += "+w1";
+  CHECK(
+      has(ask.post("/api/explain?text=" + sentence, png).error(), "the text has 61 words; 60 are the most"));
+}
+
+TEST_CASE("a request's photos have a sum of pixels, over which no more are decoded") {
+  ServiceOptions options = models();
+  options.pixels_per_request = 2 * 40 * 30;
+  Asked ask(std::move(options));
+  const std::string png = tests::small_png(1);
+  const Json photos = ask.post("/api/caption", form({png, png, png, png}, "{}"), kForm).json().at("photos");
+  REQUIRE(photos.size() == 4);
+  for (size_t i = 0; i < 3; ++i) CHECK(photos.at(i).find("captions") != nullptr);
+  CHECK(has(photos.at(3).at("error").as_text(), "as many pixels as a request may have"));
+}
