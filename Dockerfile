@@ -14,11 +14,11 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libdnnl2 libfmt9 libgomp1 libjpeg62-turbo libpangocairo-1.0-0 libtiff6 \
         libutf8proc2 libwebp7 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --no-create-home --uid 10001 imgcap
+    && useradd --system --no-create-home --uid 990 imgcap
 COPY --from=build /src/build/bin/imgcap /opt/imgcap/bin/imgcap
 COPY --from=build /src/assets /opt/imgcap/share/imgcap
 COPY --from=build /src/LICENSE /src/NOTICE.md /opt/imgcap/
-USER 10001
+USER 990
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/7860 && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && grep -q ok <&3"]
 ENTRYPOINT ["/opt/imgcap/bin/imgcap"]
