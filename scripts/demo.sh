@@ -71,3 +71,4 @@ done
 echo
 echo "Everything that was made is in $out. Open in a browser:"
 echo "$out/report.html"
+echo "Or drop photos of your own on a page: $imgcap serve --open"
