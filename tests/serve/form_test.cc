@@ -96,7 +96,7 @@ TEST_CASE("form: what is no media type") {
 
 TEST_CASE("form: as a browser sends it") {
   const std::string boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW", mark = "--" + boundary;
-  const std::string photo = std::string("\xFF\xD8\0\r\n\r\n--\r\n------WebKitFormBoundary7\n", 40) + mark;
+  const std::string photo = std::string("\xFF\xD8\0\r\n\r\n--\r\n------WebKitFormBoundary7\n", 37) + mark;
   const std::string body =
       mark +
       "\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a %22b\\c.jpg\"\r\n"
