@@ -4,7 +4,7 @@
 usage: browser_test.py IMGCAP [TEST ...]. Exit code 77: Playwright or Chromium is not installed (pip install playwright;
 the system's Chromium is used). With axe-playwright-python the accessibility rules of axe are checked, too. No other machine is asked.
 """
-import csv, io, json, math, os, pathlib, shutil, subprocess, sys, tempfile, unittest, zipfile
+import csv, io, json, math, os, pathlib, shutil, subprocess, sys, tempfile, time, unittest, zipfile
 
 try:
     from playwright.sync_api import sync_playwright
@@ -400,6 +400,23 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(page.page.inner_text("#notices"), "")
         self.assertEqual(len(page.wishes), 3)
 
+    def test_a_proxy_without_its_server_is_waited_for(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        answers = {"healthz": [502, 504], "caption": [502, 503]}
+
+        def away(route):
+            statuses = answers[route.request.url.split("/")[-1]]
+            if not statuses:
+                return route.continue_()
+            route.fulfill(status=statuses.pop(0), content_type="text/html", body="<h1>No server</h1>")
+        for path in ("healthz", "api/caption"):
+            page.page.route(f"**/{path}", away)
+        page.give(SKATER)
+        until(lambda: "does not answer" in page.page.inner_text("#notices"), "what is the matter")
+        page.captioned(1)
+        self.assertEqual(answers, {"healthz": [], "caption": []})
+        self.assertEqual((page.page.inner_text("#notices"), page.texts("#captions .problem")), ("", []))
+
     def test_errors_are_said_in_words(self):
         page = self.a_page(expected=["Failed to load resource"])
         page.give(self.file("large.jpg", read(SKATER) + bytes(33 << 20)))
@@ -457,6 +474,29 @@ class BrowserTest(unittest.TestCase):
         until(lambda: page.texts("#run-samples p") == [each["caption"] for each in samples], "the last captions")
         until(lambda: page.page.evaluate("[...document.querySelectorAll('#run-samples img')].filter((each) => each.naturalWidth > 100).length")
               == len(samples), "the photos")
+
+    def test_a_training_run_that_is_silent_fails_and_ends(self):
+        run = pathlib.Path(self.folder.name, "silent run")
+        (run / "samples").mkdir(parents=True)
+        (run / "samples/run.json").write_text('{"total_steps": 2, "step": 0, "time": 0}')
+        log = run / "log.jsonl"
+
+        def steps(count, seconds_ago):
+            log.write_text("".join(json.dumps({"step": i + 1, "epoch": 0, "loss": 2.5, "lr": 0.1, "captions_per_second": 9, "loss_scale": 1}) + "\n"
+                                   for i in range(count)))
+            os.utime(log, (time.time() - seconds_ago,) * 2)
+        steps(1, 150)
+        server = Server(PROGRAM, "--run", str(run))
+        self.addCleanup(server.stop)
+        page = self.a_page(server.address, expected=["Failed to load resource"])
+        facts = lambda: page.page.inner_text("#run-facts")
+        until(lambda: "nothing new for 3 min" in facts(), "that it is silent")
+        os.utime(log, (time.time() - 270,) * 2)
+        until(lambda: "nothing new for 5 min" in facts(), "that it is silent for longer, without a step")
+        page.page.route("**/api/run", lambda route: route.fulfill(status=500, json={"error": "the disk is away"}), times=1)
+        until(lambda: "the disk is away" in facts(), "an error")
+        steps(2, 150)
+        until(lambda: facts().endswith("finished"), "the end, after the error")
 
     def test_token_and_subpath(self):
         server = Server(PROGRAM, "--token", "secret", "--root-path", "/x")
