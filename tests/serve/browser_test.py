@@ -325,6 +325,108 @@ class BrowserTest(unittest.TestCase):
         until(lambda: len(page.wishes) == asked + 4, "all three again")
         page.captioned(25)
 
+    def hold(self, page):
+        """Keeps the page's requests for captions back. -> their routes, as they come"""
+        held = []
+        page.page.route("**/api/caption", lambda route: held.append(route))
+        return held
+
+    def come(self, page, held, count):
+        until(lambda: page.page.evaluate("true") and len(held) == count, f"{count} requests")
+
+    def test_what_is_deleted_under_way_does_not_come_back(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        broken_off = []
+        page.page.on("requestfailed", lambda request: broken_off.append(request.url))
+        held = self.hold(page)
+        page.give(SKATER, BEAR, SKIER)
+        self.come(page, held, 2)
+        page.page.click(f"[aria-label='Delete {os.path.basename(SKATER)}']")
+        self.come(page, held, 3)
+        self.assertEqual(len(broken_off), 1, "the deleted photo's request ends")
+        self.assertEqual(page.page.inner_text("#progress-text"), "0 of 2 photos")
+        page.page.once("dialog", lambda dialog: dialog.accept())
+        page.page.click("#delete-all")
+        until(lambda: page.page.evaluate("true") and len(broken_off) == 3, "the others' requests end")
+        self.assertTrue(page.page.is_hidden("#progress"), page.page.inner_text("#progress-text"))
+        page.page.unroute("**/api/caption")
+        page.give(BEAR)
+        page.captioned(1)
+        self.assertEqual(len(page.wishes), 4)
+        self.assertTrue(page.page.is_hidden("#progress"))
+
+    def test_corrections_stay_when_a_photo_is_captioned_again(self):
+        page = self.a_page()
+        page.give(SKATER)
+        page.captioned(1)
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "my own words")
+        page.page.click("text=Keep")
+        page.page.click("#again")
+        until(lambda: len(page.wishes) == 2, "another request")
+        page.captioned(1)
+        self.assertEqual(page.texts("#captions .sentence"), ["my own words"])
+        page.give(SKATER)
+        until(lambda: len(page.wishes) == 3, "the same photo once more")
+        page.captioned(1)
+        self.assertEqual(page.texts("#captions .sentence"), ["my own words"])
+        page.page.uncheck("#models [value=attention]")
+        page.page.check("#models [value=plain]")
+        page.page.click("#again")
+        page.captioned(1, 2)
+        page.page.reload()
+        page.ready()
+        self.assertEqual(page.texts("#photo-list .text")[1:], ["my own words"], "another model's caption does not take them away")
+        page.page.click("text=Back to the model’s")
+        self.assertNotIn("my own words", page.page.inner_text("#captions"))
+
+    def test_a_caption_stays_when_another_model_fails(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        page.page.check("#models [value=plain]")
+        held = self.hold(page)
+        page.give(SKATER)
+        self.come(page, held, 1)
+        held[0].continue_()
+        self.come(page, held, 2)
+        held[1].fulfill(status=400, json={"error": "not today"})
+        until(lambda: page.texts("#captions .problem") == ["not today"], "the error")
+        self.assertEqual([title.split("\n")[0] for title in page.texts("#captions h2")], ["attention · English"])
+        page.captioned(1)
+
+    def test_a_correction_outlives_other_captions(self):
+        page = self.a_page()
+        page.page.check("#models [value=plain]")
+        held = self.hold(page)
+        page.give(SKATER)
+        self.come(page, held, 1)
+        held[0].continue_()
+        self.come(page, held, 2)
+        for text in ("a first try", "a second try"):
+            page.page.click(".tools >> text=Correct")
+            page.page.fill("textarea", text)
+            if text == "a first try":
+                page.page.press("textarea", "Enter")
+                self.assertEqual(page.texts("#captions .sentence"), [text], "it is shown at once")
+        held[1].continue_()
+        page.captioned(1, 2)
+        self.assertEqual(page.page.locator("#captions .card").count(), 2)
+        page.page.keyboard.type(" and more")
+        page.page.keyboard.press("Enter")
+        self.assertEqual(page.texts("#captions .sentence")[:1], ["a second try and more"])
+        until(lambda: "a second try and more" in page.page.evaluate(STORED), "it is kept")
+
+        # Captioned again while somebody writes.
+        page.page.uncheck("#models [value=plain]")
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "a third try")
+        page.page.click("#again")
+        self.come(page, held, 3)
+        held[2].continue_()
+        until(lambda: page.page.locator("#photo-list .at-work").count() == 0, "the caption")
+        page.page.press("textarea", "Enter")
+        self.assertEqual(page.texts("#captions .sentence")[:1], ["a third try"])
+        until(lambda: "a third try" in page.page.evaluate(STORED), "it is kept")
+
     # --- ask it
 
     def test_going_on_from_a_beginning(self):

@@ -69,5 +69,8 @@ class Album extends EventTarget {
 
 export const album = new Album();
 
+// What a result is about, among those of one photo.
+export const keyOf = ({ model, language }) => `${model} ${language ?? ''}`;
+
 // What a person wrote goes over what the model said.
 export const textOf = (result) => result.corrected ?? result.caption;
