@@ -166,7 +166,15 @@ class BrowserTest(unittest.TestCase):
         self.assertNotIn("skateboard ", said + " ")
         page.page.locator("#beam").press("ArrowLeft")
         page.page.locator("#beam").press("ArrowLeft")
-        self.assertEqual(page.page.input_value("#option-nbest"), "1", "not more captions than the beam is wide")
+        self.assertEqual(page.page.input_value("#option-nbest"), "3", "what was wanted is not changed")
+        page.page.fill("#option-max_words", "-4")
+        self.assertRegex(page.page.inner_text("#settings-problem"), "^At most so many words: ")
+        page.page.click("#again")
+        until(lambda: len(page.wishes) == 2, "another request")
+        self.assertEqual((page.wishes[1]["nbest"], page.wishes[1].get("max_words")), (1, None), "not more captions than the beam is wide")
+        page.captioned(1)
+        page.page.fill("#option-max_words", "")
+        self.assertEqual(page.page.inner_text("#settings-problem"), "")
         page.page.check("#option-sample")
         page.page.fill("#option-temperature", "0.7")
         page.page.fill("#option-seed", "12")
@@ -174,9 +182,9 @@ class BrowserTest(unittest.TestCase):
         page.page.reload()
         page.ready()
         page.page.click("#again")
-        until(lambda: len(page.wishes) == 2, "another request")
+        until(lambda: len(page.wishes) == 3, "another request")
         sampled = {"sample": True, "temperature": 0.7, "seed": 12, "nbest": 4}
-        self.assertEqual({name: page.wishes[1].get(name) for name in sampled}, sampled)
+        self.assertEqual({name: page.wishes[2].get(name) for name in sampled}, sampled)
         until(lambda: len(page.texts(".alternatives .text")) == 4, "four drawn captions")
 
     # --- in
@@ -289,6 +297,20 @@ class BrowserTest(unittest.TestCase):
         page.ready()
         self.assertEqual(page.texts("#photo-list .name"), [])
         self.assertTrue(page.page.is_hidden("#stage"))
+
+    def test_two_photos_of_one_name(self):
+        page = self.a_page()
+        page.give(SKATER, self.file(os.path.basename(SKATER), read(BEAR)))
+        page.captioned(2)
+        page.page.click("text=Download the captions")
+        names = [os.path.basename(SKATER), os.path.basename(SKATER).replace(".jpg", " (2).jpg")]
+        table = page.download("#download-csv")[0].decode().splitlines()[1:]
+        self.assertEqual([line.split("|")[0] for line in table], names)
+        self.assertIn("bear", table[1])
+        coco = json.loads(page.download("#download-coco")[0])
+        self.assertEqual([image["file_name"] for image in coco["images"]], names)
+        with zipfile.ZipFile(io.BytesIO(page.download("#download-text")[0])) as archive:
+            self.assertEqual(archive.namelist(), [name.replace(".jpg", ".txt") for name in names])
 
     def test_alternatives_can_be_used(self):
         page = self.a_page()

@@ -74,3 +74,8 @@ export const keyOf = ({ model, language }) => `${model} ${language ?? ''}`;
 
 // What a person wrote goes over what the model said.
 export const textOf = (result) => result.corrected ?? result.caption;
+
+export function correct(result, text) {
+  if (text === undefined || text === result.caption) delete result.corrected;
+  else result.corrected = text;
+}

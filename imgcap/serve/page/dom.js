@@ -18,6 +18,10 @@ export function element(name, attributes = {}, ...children) {
 export const button = (text, onclick, attributes = {}) =>
   element('button', { type: 'button', onclick, ...attributes }, text);
 
+export const copyButton = (text, attributes = {}) => navigator.clipboard && button('Copy', (event) => {
+  navigator.clipboard.writeText(text).then(() => { event.target.textContent = 'Copied'; }, () => {});
+}, { class: 'quiet', ...attributes });
+
 // A bar of a share between 0 and 1, for the eye only.
 export function bar(share) {
   const filled = element('span', { class: 'filled' });

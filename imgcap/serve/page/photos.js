@@ -23,7 +23,7 @@ function remove(entry) {
 
 function fill(item, entry) {
   const state = stateOf(entry);
-  const texts = entry.results.map((result) => element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, tidy(textOf(result))));
+  const texts = entry.results.map((result) => element('span', { class: 'text', dir: 'auto', lang: result.language }, tidy(textOf(result))));
   const picture = entry.thumb ? element('img', { src: addressOf(entry.thumb), alt: '', loading: 'lazy' }) : element('span', { class: 'no-picture' });
   item.classList.toggle('at-work', isUnderWay(entry));
   item.replaceChildren(

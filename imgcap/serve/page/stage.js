@@ -1,5 +1,5 @@
 // The photo that is looked at, and its captions.
-import { album, keyOf, textOf } from './album.js';
+import { album, correct, keyOf, textOf } from './album.js';
 import { showAsking } from './ask.js';
 import { card, growingCard } from './card.js';
 import { element, find, tidy } from './dom.js';
@@ -40,7 +40,6 @@ function put(parts) {
   parts.forEach((each, i) => {
     if (captions.children[i] !== each) captions.insertBefore(each, captions.children[i] ?? null);
   });
-  captions.classList.toggle('several', cards.size > 1);
 }
 
 const isWrittenIn = (made) => made?.querySelector('.correction');
@@ -54,7 +53,7 @@ function cardOf(entry, result) {
   const key = keyOf(result);
   return card(entry, result, () => {
     const now = latest.get(key);  // another one where the photo was captioned again meanwhile
-    now.corrected = result.corrected;
+    correct(now, result.corrected);
     const made = cardOf(entry, now);
     cards.get(key).replaceWith(made);
     cards.set(key, made);

@@ -74,11 +74,11 @@ async function captionOne(entry) {
   }
 }
 
-async function run(controller) {
-  while (waiting.length > 0 && !controller.signal.aborted) {
+async function run(signal) {
+  while (waiting.length > 0 && !signal.aborted) {
     const entry = waiting.shift();
     await captionOne(entry);
-    if (controller.signal.aborted) break;
+    if (signal.aborted) break;
     if (album.entries.includes(entry)) ++done;
     tell();
   }
@@ -99,14 +99,13 @@ async function go() {
   if (stopping) return;
   stopping = new AbortController();
   const { signal } = stopping;
-  const controller = stopping;
   slow = false;
   const timer = setTimeout(() => {
     slow = true;
     tell();
   }, kSlow);
   tell();
-  await Promise.all(Array.from({ length: kAtOnce }, () => run(controller)));
+  await Promise.all(Array.from({ length: kAtOnce }, () => run(signal)));
   clearTimeout(timer);
   stopping = null;
   if (!signal.aborted) done = total = 0;
