@@ -1,5 +1,5 @@
 // One's own words about the photo: how likely the model finds them, and how it would go on.
-import { element, find, languageName, share } from './dom.js';
+import { element, find, languageName, problem, share } from './dom.js';
 import { canExplain, explanationOf } from './explaining.js';
 import { choices, continuation } from './going_on.js';
 import { album, correct, textOf } from './album.js';
@@ -57,7 +57,7 @@ async function explainIt() {
       choices('And then', told.next, { language, pick: (word) => goOn([...before(told.words.length), word].join(' ')) }));
     announce(`${share(perWord)} for each word on average`);
   } catch (error) {
-    answer(element('p', { class: 'problem', role: 'alert' }, error.message));
+    answer(problem(error.message));
   }
 }
 

@@ -1,6 +1,6 @@
 // One caption of a photo: its words, how sure the model is, what else it had to say, and a person's correction.
 import { correct, textOf } from './album.js';
-import { bar, button, copyButton, element, languageName, share, tidy } from './dom.js';
+import { bar, button, copyButton, element, languageName, problem, share, tidy } from './dom.js';
 import { canExplain, explanationOf } from './explaining.js';
 import { choices, continuation } from './going_on.js';
 import { clearMap, say, showMap } from './maps.js';
@@ -8,12 +8,12 @@ import { sentence } from './sentence.js';
 
 const kSteps = [[0.8, 'sure'], [0.6, 'quite sure'], [0.4, 'not so sure'], [0, 'in doubt']];
 
-export const inWords = (confidence) => kSteps.find(([least]) => confidence >= least)[1];
+const inWords = (confidence) => kSteps.find(([least]) => confidence >= least)[1];
 
 const titleOf = ({ model, language }) => (language ? `${model} · ${languageName(language)}` : model);
 
 // Shares among those that are shown, and no others: exp of the log-probability, normalised.
-export function sharesOf(captions) {
+function sharesOf(captions) {
   const most = Math.max(...captions.map((each) => each.log_probability));
   const weights = captions.map((each) => Math.exp(each.log_probability - most));
   const sum = weights.reduce((a, b) => a + b, 0);
@@ -91,7 +91,7 @@ export function card(entry, result, changed) {
         },
       }));
     } catch (error) {
-      more.replaceChildren(element('p', { class: 'problem' }, error.message));
+      more.replaceChildren(problem(error.message));
     }
   };
 

@@ -1,6 +1,6 @@
 // Other words in a word's place, and how the model goes on from a beginning.
 import { caption } from './api.js';
-import { bar, button, element, share } from './dom.js';
+import { bar, button, element, problem, share } from './dom.js';
 import { clearMap, showMap } from './maps.js';
 import { announce } from './notice.js';
 import { patiently } from './patience.js';
@@ -34,7 +34,7 @@ export function continuation(entry, { model, language }, prefix, keep) {
     made.append(button('Use this caption', () => keep(result.caption), { class: 'quiet' }));
     announce(result.caption);
   }).catch((error) => {
-    text.replaceWith(element('p', { class: 'problem', role: 'alert' }, error.message));
+    text.replaceWith(problem(error.message));
   }).finally(() => made.removeAttribute('aria-busy'));
   return made;
 }

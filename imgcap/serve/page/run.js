@@ -1,18 +1,13 @@
 // A training run that goes on elsewhere: its curves and speed, and what it says of a few photos at each validation.
 import { ask, askJson } from './api.js';
-import { element, find } from './dom.js';
+import { dress, element, find } from './dom.js';
 import { patiently, sleep } from './patience.js';
 
 const kPause = 3, kLongPause = 10, kSilent = 120;  // seconds between two looks; after an error; without news it is said
 const kWidth = 400, kHeight = 120;
 const previews = new Map();  // number -> address
 
-function svg(name, attributes, ...children) {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
+const svg = (name, ...rest) => dress(document.createElementNS('http://www.w3.org/2000/svg', name), ...rest);
 
 // curves: [[name, [[x, y], ...]], ...] on one pair of axes.
 function chart(title, curves) {

@@ -2,7 +2,7 @@
 import { album, correct, keyOf, textOf } from './album.js';
 import { showAsking } from './ask.js';
 import { card, growingCard } from './card.js';
-import { element, find, tidy } from './dom.js';
+import { element, find, problem, tidy } from './dom.js';
 import { canExplain } from './explaining.js';
 import { clearMap, offerMaps } from './maps.js';
 import { addressOf } from './pictures.js';
@@ -27,7 +27,7 @@ function showPicture() {
 }
 
 function state() {
-  if (current.error) return element('p', { class: 'problem', role: 'alert' }, current.error);
+  if (current.error) return problem(current.error);
   if (current.results.length > 0) return null;
   if (isUnderWay(current)) return element('p', { class: 'sentence growing' }, 'Looking…');
   return element('p', { class: 'note' }, isWaiting(current) ? 'It waits for its turn.' : 'It has no caption yet.');
