@@ -69,6 +69,12 @@ class BrowserTest(unittest.TestCase):
         self.addCleanup(close)
         return page
 
+    def run_program(self, *arguments):
+        """What the program says in JSON, in the tests' folder."""
+        ran = subprocess.run([PROGRAM, *arguments], cwd=self.folder.name, capture_output=True, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return json.loads(ran.stdout)
+
     def need(self, path):
         self.assertIn(path, self.paths)
 
@@ -299,7 +305,7 @@ class BrowserTest(unittest.TestCase):
         subprocess.run([PROGRAM, "data", "convert", "--to", "csv", os.path.join(self.folder.name, "results.csv"), converted], check=True)
         rows = list(csv.reader(pathlib.Path(converted).read_text("utf-8").splitlines()))
         self.assertEqual([row[-1].strip() for row in rows[1:]], expected, "the program reads it")
-        coco = json.loads(page.download("#download-coco")[0])
+        coco = json.loads(read(self.file("coco.json", page.download("#download-coco")[0])))
         self.assertEqual([image["file_name"] for image in coco["images"]], names)
         self.assertEqual([(each["image_id"], each["caption"].replace("\n", " ")) for each in coco["annotations"]],
                          [(image["id"], text) for image, text in zip(coco["images"], expected)])
@@ -307,13 +313,25 @@ class BrowserTest(unittest.TestCase):
             self.assertIsNone(archive.testzip())
             self.assertEqual({n: archive.read(n).decode() for n in archive.namelist()},
                              {n.replace(".jpg", ".txt"): t + "\n" for n, t in zip(names, expected)})
+            archive.extractall(os.path.join(self.folder.name, "texts"))
+        for path in (SKATER, BEAR, SKIER):
+            self.file(f"three/{os.path.basename(path)}", read(path))
+        for kept in ("results.csv", "coco.json", "texts"):
+            told = self.run_program("data", "check", "--json", "--captions", kept, "--images", "three")
+            self.assertEqual([told[name] for name in ("captions", "photos", "problems", "captions_without_photo", "photos_without_captions")],
+                             [3, 3, [], [], []], kept)
+
+        def stored(count):
+            until(lambda: len(json.loads(page.page.evaluate(STORED))) == count, f"{count} photos in the store")
 
         page.page.click(f"[aria-label='Delete {names[1]}']")
+        stored(2)
         page.page.reload()
         page.ready()
         self.assertEqual(page.texts("#photo-list .name"), [names[0], names[2]])
         page.page.once("dialog", lambda dialog: dialog.accept())
         page.page.click("#delete-all")
+        stored(0)
         page.page.reload()
         page.ready()
         self.assertEqual(page.texts("#photo-list .name"), [])
@@ -517,17 +535,47 @@ class BrowserTest(unittest.TestCase):
 
     def test_report(self):
         self.need("/api/report")
-        page = self.a_page()
+        page = self.a_page(expected=["Failed to load resource"])
+        page.page.route("**/api/caption", lambda route: route.fulfill(status=400, json={"error": "not today"}), times=1)
+        page.give(SKIER)
+        until(lambda: page.texts("#captions .problem") == ["not today"], "a photo without a caption")
         page.give(SKATER, BEAR)
-        page.captioned(2)
+        until(lambda: page.page.locator("#photo-list .text").count() == 2, "two captions")
         page.page.click(".tools >> text=Correct")
         page.page.fill("textarea", "zwei Worte")
         page.page.click("text=Keep")
         page.page.click("text=Download the captions")
         report, name = page.download("#download-report")
         self.assertEqual(name, "report.html")
-        self.assertIn(b"bear", report, "what the model says")
-        self.assertIn(b"zwei Worte", report, "what people say")
+        self.assertTrue(b"bear" in report, "what the model says")
+        self.assertTrue(b"zwei Worte" in report, "what people say")
+        self.assertEqual(report.count(b"What people wrote"), 1)
+        self.assertTrue(b"Captions of 2 photos" in report, "its title")
+        self.assertFalse(os.path.basename(SKIER).encode() in report, "a photo without a caption")
+        page.page.fill("#text-before", "Foto: ")
+        report = page.download("#download-report")[0]
+        self.assertTrue(b"Foto: zwei Worte" in report, "the text before")
+
+    def test_a_report_has_its_limit(self):
+        page = self.a_page()
+        page.page.evaluate("""() => new Promise((done) => {
+          const opened = indexedDB.open('imgcap ' + location.pathname, 1);
+          opened.onsuccess = () => {
+            const transaction = opened.result.transaction('photos', 'readwrite');
+            for (let i = 0; i < 33; ++i)
+              transaction.objectStore('photos').put({ id: String(i), name: `${i}.jpg`, file: new File([], `${i}.jpg`), notes: [],
+                                                      results: [{ model: 'plain', language: 'en', caption: 'a bear', words: [] }] });
+            transaction.oncomplete = done;
+          };
+        })""")
+        page.page.reload()
+        page.ready()
+        asked = []
+        page.page.on("request", lambda request: asked.append(request.url))
+        page.page.click("text=Download the captions")
+        page.page.click("#download-report")
+        self.assertIn("32 photos at most; 33 have captions", page.page.inner_text("#notices"))
+        self.assertEqual([url for url in asked if "api/report" in url], [])
 
     # --- when something is wrong
 
@@ -589,7 +637,7 @@ class BrowserTest(unittest.TestCase):
         page = self.a_page(server.address, expected=["Failed to load resource"])
         page.give(SKATER)
         page.captioned(1)
-        server.stop()
+        server.kill()
         page.give(BEAR)
         until(lambda: "does not answer" in page.page.inner_text("#notices"), "what is the matter")
         self.assertEqual(page.page.locator("#photo-list .text").count(), 1, "what was there is still there")
