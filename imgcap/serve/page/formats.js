@@ -1,4 +1,4 @@
-// The files that captions are downloaded as. photos: { name, captions: [text, ...] } each. Names that come twice are numbered.
+// The files that captions are downloaded as. photos: { name, captions: [text, ...] } each.
 
 const oneLine = (text) => text.replace(/\s*[\r\n]+\s*/g, ' ');
 

@@ -18,7 +18,7 @@ const kOwnDefaults = { nbest: 3 };  // others than the server's: alternatives ar
 export const server = { models: [], paths: {}, schemas: {} };
 
 export const can = (path) => path in server.paths;
-export const modelNamed = (name) => server.models.find((model) => model.name === name);
+const modelNamed = (name) => server.models.find((model) => model.name === name);
 
 let kept = {};
 const fields = new Map();  // name -> { input, schema }
@@ -136,7 +136,7 @@ function problem() {
   if (models.length === 0) return 'No model is chosen.';
   if (wishes().length === 0) return `None of the chosen models writes ${languageName(language)}.`;
   const wrong = invalid();
-  if (wrong) return `${kFields[wrong]}: ${fields.get(wrong).input.validationMessage} Until then it is as if it were empty.`;
+  if (wrong) return `${kFields[wrong]}: ${fields.get(wrong).input.validationMessage} It counts as empty.`;
   const unnamed = models.filter(({ languages }) => !languages).map(({ name }) => name);
   return language && unnamed.length > 0 ? `${unnamed.join(', ')}: in its one language, whatever is chosen.` : '';
 }

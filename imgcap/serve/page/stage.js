@@ -9,7 +9,7 @@ import { addressOf } from './pictures.js';
 import { isUnderWay, isWaiting, work } from './work.js';
 
 let current = null;
-let shownResults = null, shownPicture = null;
+let shownResults = null, shownError, shownPicture = null;
 const cards = new Map(), latest = new Map();  // what a result is about -> its card; the result
 let growing = false;  // they come one after another
 
@@ -21,9 +21,9 @@ function showPicture() {
   shownPicture = picture;
   const photo = find('photo');
   photo.hidden = !picture;
-  if (picture) find('frame').style.setProperty('--ratio', (current.width / current.height).toFixed(4));
-  if (picture) photo.src = addressOf(picture);
-  else photo.removeAttribute('src');
+  if (!picture) return photo.removeAttribute('src');
+  find('frame').style.setProperty('--ratio', (current.width / current.height).toFixed(4));
+  photo.src = addressOf(picture);
 }
 
 function state() {
@@ -37,9 +37,7 @@ function state() {
 function put(parts) {
   const captions = find('captions');
   for (const each of [...captions.children]) if (!parts.includes(each)) each.remove();
-  parts.forEach((each, i) => {
-    if (captions.children[i] !== each) captions.insertBefore(each, captions.children[i] ?? null);
-  });
+  parts.forEach((each, i) => each === captions.children[i] || captions.insertBefore(each, captions.children[i] ?? null));
 }
 
 const isWrittenIn = (made) => made?.querySelector('.correction');
@@ -68,16 +66,15 @@ function setResult(result) {
 }
 
 function showCaptions() {
-  const captions = find('captions');
-  captions.setAttribute('aria-busy', isUnderWay(current));
+  find('captions').setAttribute('aria-busy', isUnderWay(current));
   if (growing && isUnderWay(current)) return;
-  if (shownResults === current.results && !captions.querySelector('[aria-busy], .sentence.growing, .problem') && !current.error) return;
-  shownResults = current.results;
-  const keys = current.results.map(keyOf);
-  for (const key of cards.keys()) if (!keys.includes(key)) cards.delete(key);
-  current.results.forEach(setResult);
+  const { results, error } = current;
+  if (results.length > 0 && shownResults === results && shownError === error) return;
+  [shownResults, shownError] = [results, error];
+  const keys = results.map(keyOf);
+  results.forEach(setResult);
   put([state(), ...keys.map((key) => cards.get(key)), ...current.notes.map((note) => element('p', { class: 'note' }, note))].filter(Boolean));
-  const kinds = current.results.map(({ attention }) => (attention ? 'attention' : canExplain() && 'gradient'));
+  const kinds = results.map(({ attention }) => (attention ? 'attention' : canExplain() && 'gradient'));
   offerMaps(kinds.filter(Boolean));
 }
 

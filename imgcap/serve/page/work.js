@@ -1,6 +1,6 @@
 // The photos that are to be captioned, one after another, until somebody says stop; what was left goes on later.
 import { caption } from './api.js';
-import { album, keyOf, textOf } from './album.js';
+import { album, correct, keyOf, textOf } from './album.js';
 import { announce, clearNotice, notice } from './notice.js';
 import { find, plural } from './dom.js';
 import { patiently } from './patience.js';
@@ -38,8 +38,7 @@ function ask(entry, options, found, signal) {
       if (name === 'photo') shown.push(show(entry, data));
       else if (name === 'words') work.dispatchEvent(new CustomEvent('growing', { detail: { entry, ...data } }));
       else if (name === 'caption') {
-        const { corrected } = entry.results.find((each) => keyOf(each) === keyOf(data)) ?? {};
-        if (corrected !== undefined) data.corrected = corrected;
+        correct(data, entry.results.find((each) => keyOf(each) === keyOf(data))?.corrected);
         found.set(keyOf(data), data);
         work.dispatchEvent(new CustomEvent('found', { detail: { entry, result: data } }));
       }
@@ -114,7 +113,7 @@ async function go() {
   if (!signal.aborted && waiting.length > 0) go();
 }
 
-export function stop() {
+function stop() {
   stopping?.abort();
   for (const each of underWay.values()) each.abort();
   clearNotice('busy');
