@@ -70,10 +70,10 @@ class BrowserTest(unittest.TestCase):
         return page
 
     def run_program(self, *arguments):
-        """What the program says in JSON, in the tests' folder."""
+        """What the program prints, in the tests' folder."""
         ran = subprocess.run([PROGRAM, *arguments], cwd=self.folder.name, capture_output=True, text=True)
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        return json.loads(ran.stdout)
+        return ran.stdout
 
     def need(self, path):
         self.assertIn(path, self.paths)
@@ -316,10 +316,15 @@ class BrowserTest(unittest.TestCase):
             archive.extractall(os.path.join(self.folder.name, "texts"))
         for path in (SKATER, BEAR, SKIER):
             self.file(f"three/{os.path.basename(path)}", read(path))
+        self.file("train.txt", "\n".join(names[:2]).encode())
+        self.file("val.txt", names[2].encode())
         for kept in ("results.csv", "coco.json", "texts"):
-            told = self.run_program("data", "check", "--json", "--captions", kept, "--images", "three")
+            told = json.loads(self.run_program("data", "check", "--json", "--captions", kept, "--images", "three"))
             self.assertEqual([told[name] for name in ("captions", "photos", "problems", "captions_without_photo", "photos_without_captions")],
                              [3, 3, [], [], []], kept)
+            self.run_program("train", "--captions", kept, "--images", "three", "--train-list", "train.txt", "--val-list", "val.txt", "--batch", "2",
+                             "--out", f"trained on {kept}", "--embedding", "16", "--hidden", "16", "--attention-width", "16", "--epochs", "1",
+                             "--min-frequency", "1")
 
         def stored(count):
             until(lambda: len(json.loads(page.page.evaluate(STORED))) == count, f"{count} photos in the store")
