@@ -4,7 +4,7 @@
 usage: browser_test.py IMGCAP [TEST ...]. Exit code 77: Playwright or Chromium is not installed (pip install playwright;
 the system's Chromium is used). With axe-playwright-python the accessibility rules of axe are checked, too. No other machine is asked.
 """
-import csv, io, json, math, os, pathlib, shutil, subprocess, sys, tempfile, unittest, zipfile
+import csv, io, json, math, os, pathlib, shutil, subprocess, sys, tempfile, time, unittest, zipfile
 
 try:
     from playwright.sync_api import sync_playwright
@@ -69,9 +69,14 @@ class BrowserTest(unittest.TestCase):
         self.addCleanup(close)
         return page
 
+    def run_program(self, *arguments):
+        """What the program prints, in the tests' folder."""
+        ran = subprocess.run([PROGRAM, *arguments], cwd=self.folder.name, capture_output=True, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return ran.stdout
+
     def need(self, path):
-        if path not in self.paths:
-            self.skipTest(f"this server has no {path}")
+        self.assertIn(path, self.paths)
 
     # --- out
 
@@ -166,7 +171,15 @@ class BrowserTest(unittest.TestCase):
         self.assertNotIn("skateboard ", said + " ")
         page.page.locator("#beam").press("ArrowLeft")
         page.page.locator("#beam").press("ArrowLeft")
-        self.assertEqual(page.page.input_value("#option-nbest"), "1", "not more captions than the beam is wide")
+        self.assertEqual(page.page.input_value("#option-nbest"), "3", "what was wanted is not changed")
+        page.page.fill("#option-max_words", "-4")
+        self.assertRegex(page.page.inner_text("#settings-problem"), "^At most so many words: ")
+        page.page.click("#again")
+        until(lambda: len(page.wishes) == 2, "another request")
+        self.assertEqual((page.wishes[1]["nbest"], page.wishes[1].get("max_words")), (1, None), "not more captions than the beam is wide")
+        page.captioned(1)
+        page.page.fill("#option-max_words", "")
+        self.assertEqual(page.page.inner_text("#settings-problem"), "")
         page.page.check("#option-sample")
         page.page.fill("#option-temperature", "0.7")
         page.page.fill("#option-seed", "12")
@@ -174,9 +187,9 @@ class BrowserTest(unittest.TestCase):
         page.page.reload()
         page.ready()
         page.page.click("#again")
-        until(lambda: len(page.wishes) == 2, "another request")
+        until(lambda: len(page.wishes) == 3, "another request")
         sampled = {"sample": True, "temperature": 0.7, "seed": 12, "nbest": 4}
-        self.assertEqual({name: page.wishes[1].get(name) for name in sampled}, sampled)
+        self.assertEqual({name: page.wishes[2].get(name) for name in sampled}, sampled)
         until(lambda: len(page.texts(".alternatives .text")) == 4, "four drawn captions")
 
     # --- in
@@ -216,7 +229,29 @@ class BrowserTest(unittest.TestCase):
         page.page.reload()
         page.ready()
         self.assertTrue(page.page.is_disabled("#camera"))
-        self.assertIn("https", page.page.get_attribute("#camera", "title"))
+        self.assertTrue(page.page.is_visible("#camera-why"), "with photos on the page, too")
+        self.assertIn("https", page.page.inner_text("#camera-why"))
+
+    def test_a_camera_that_is_slow_or_in_use(self):
+        page = self.a_page(permissions=["camera"])
+        page.page.evaluate("""() => {
+          window.asked = 0;
+          const devices = navigator.mediaDevices, real = devices.getUserMedia.bind(devices);
+          const answers = [() => Promise.reject(new DOMException('busy', 'NotReadableError')), () => new MediaStream(), real];
+          devices.getUserMedia = async (what) => answers[window.asked++](what);
+        }""")
+        until(lambda: page.page.is_enabled("#camera"), "a camera")
+        page.page.click("#camera")
+        until(lambda: "Another program" in page.page.inner_text("#camera-why"), "what is the matter")
+        page.page.evaluate("() => { for (let i = 0; i < 2; ++i) document.getElementById('camera').click(); }")
+        page.page.wait_for_selector("#camera-dialog[open]")
+        self.assertEqual(page.page.evaluate("window.asked"), 2, "one stream for two clicks")
+        self.assertTrue(page.page.is_disabled("#shoot"), "there is nothing to be seen yet")
+        self.assertEqual(page.page.inner_text("#camera-why"), "")
+        page.page.click("#no-shot")
+        page.page.click("#camera")
+        page.page.click("#shoot")
+        page.captioned(1)
 
     def test_examples(self):
         self.need("/api/examples")
@@ -270,7 +305,7 @@ class BrowserTest(unittest.TestCase):
         subprocess.run([PROGRAM, "data", "convert", "--to", "csv", os.path.join(self.folder.name, "results.csv"), converted], check=True)
         rows = list(csv.reader(pathlib.Path(converted).read_text("utf-8").splitlines()))
         self.assertEqual([row[-1].strip() for row in rows[1:]], expected, "the program reads it")
-        coco = json.loads(page.download("#download-coco")[0])
+        coco = json.loads(read(self.file("coco.json", page.download("#download-coco")[0])))
         self.assertEqual([image["file_name"] for image in coco["images"]], names)
         self.assertEqual([(each["image_id"], each["caption"].replace("\n", " ")) for each in coco["annotations"]],
                          [(image["id"], text) for image, text in zip(coco["images"], expected)])
@@ -278,17 +313,48 @@ class BrowserTest(unittest.TestCase):
             self.assertIsNone(archive.testzip())
             self.assertEqual({n: archive.read(n).decode() for n in archive.namelist()},
                              {n.replace(".jpg", ".txt"): t + "\n" for n, t in zip(names, expected)})
+            archive.extractall(os.path.join(self.folder.name, "texts"))
+        for path in (SKATER, BEAR, SKIER):
+            self.file(f"three/{os.path.basename(path)}", read(path))
+        self.file("train.txt", "\n".join(names[:2]).encode())
+        self.file("val.txt", names[2].encode())
+        for kept in ("results.csv", "coco.json", "texts"):
+            told = json.loads(self.run_program("data", "check", "--json", "--captions", kept, "--images", "three"))
+            self.assertEqual([told[name] for name in ("captions", "photos", "problems", "captions_without_photo", "photos_without_captions")],
+                             [3, 3, [], [], []], kept)
+            self.run_program("train", "--captions", kept, "--images", "three", "--train-list", "train.txt", "--val-list", "val.txt", "--batch", "2",
+                             "--out", f"trained on {kept}", "--embedding", "16", "--hidden", "16", "--attention-width", "16", "--epochs", "1",
+                             "--min-frequency", "1")
+
+        def stored(count):
+            until(lambda: len(json.loads(page.page.evaluate(STORED))) == count, f"{count} photos in the store")
 
         page.page.click(f"[aria-label='Delete {names[1]}']")
+        stored(2)
         page.page.reload()
         page.ready()
         self.assertEqual(page.texts("#photo-list .name"), [names[0], names[2]])
         page.page.once("dialog", lambda dialog: dialog.accept())
         page.page.click("#delete-all")
+        stored(0)
         page.page.reload()
         page.ready()
         self.assertEqual(page.texts("#photo-list .name"), [])
         self.assertTrue(page.page.is_hidden("#stage"))
+
+    def test_two_photos_of_one_name(self):
+        page = self.a_page()
+        page.give(SKATER, self.file(os.path.basename(SKATER), read(BEAR)))
+        page.captioned(2)
+        page.page.click("text=Download the captions")
+        names = [os.path.basename(SKATER), os.path.basename(SKATER).replace(".jpg", " (2).jpg")]
+        table = page.download("#download-csv")[0].decode().splitlines()[1:]
+        self.assertEqual([line.split("|")[0] for line in table], names)
+        self.assertIn("bear", table[1])
+        coco = json.loads(page.download("#download-coco")[0])
+        self.assertEqual([image["file_name"] for image in coco["images"]], names)
+        with zipfile.ZipFile(io.BytesIO(page.download("#download-text")[0])) as archive:
+            self.assertEqual(archive.namelist(), [name.replace(".jpg", ".txt") for name in names])
 
     def test_alternatives_can_be_used(self):
         page = self.a_page()
@@ -324,6 +390,110 @@ class BrowserTest(unittest.TestCase):
         page.give(*photos[:3])
         until(lambda: len(page.wishes) == asked + 4, "all three again")
         page.captioned(25)
+
+    def hold(self, page):
+        """Keeps the page's requests for captions back. -> their routes, as they come"""
+        held = []
+        page.page.route("**/api/caption", lambda route: held.append(route))
+        return held
+
+    def come(self, page, held, count):
+        until(lambda: page.page.evaluate("true") and len(held) == count, f"{count} requests")
+
+    def test_what_is_deleted_under_way_does_not_come_back(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        broken_off = []
+        page.page.on("requestfailed", lambda request: broken_off.append(request.url))
+        held = self.hold(page)
+        page.give(SKATER, BEAR, SKIER)
+        self.come(page, held, 2)
+        page.page.click(f"[aria-label='Delete {os.path.basename(SKATER)}']")
+        self.come(page, held, 3)
+        self.assertEqual(len(broken_off), 1, "the deleted photo's request ends")
+        self.assertEqual(page.page.inner_text("#progress-text"), "0 of 2 photos")
+        page.page.once("dialog", lambda dialog: dialog.accept())
+        page.page.click("#delete-all")
+        until(lambda: page.page.evaluate("true") and len(broken_off) == 3, "the others' requests end")
+        self.assertTrue(page.page.is_hidden("#progress"), page.page.inner_text("#progress-text"))
+        for route in held:
+            route.abort()
+        page.page.unroute("**/api/caption")
+        page.give(BEAR)
+        page.captioned(1)
+        self.assertEqual(len(page.wishes), 4)
+        self.assertTrue(page.page.is_hidden("#progress"))
+
+    def test_corrections_stay_when_a_photo_is_captioned_again(self):
+        page = self.a_page()
+        page.give(SKATER)
+        page.captioned(1)
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "my own words")
+        page.page.click("text=Keep")
+        page.page.click("#again")
+        until(lambda: len(page.wishes) == 2, "another request")
+        page.captioned(1)
+        self.assertEqual(page.texts("#captions .sentence"), ["my own words"])
+        page.give(SKATER)
+        until(lambda: len(page.wishes) == 3, "the same photo once more")
+        page.captioned(1)
+        self.assertEqual(page.texts("#captions .sentence"), ["my own words"])
+        page.page.uncheck("#models [value=attention]")
+        page.page.check("#models [value=plain]")
+        page.page.click("#again")
+        page.captioned(1, 2)
+        page.page.reload()
+        page.ready()
+        self.assertEqual(page.texts("#photo-list .text")[1:], ["my own words"], "another model's caption does not take them away")
+        page.page.click("text=Back to the model’s")
+        self.assertNotIn("my own words", page.page.inner_text("#captions"))
+
+    def test_a_caption_stays_when_another_model_fails(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        page.page.check("#models [value=plain]")
+        held = self.hold(page)
+        page.give(SKATER)
+        self.come(page, held, 1)
+        held[0].continue_()
+        self.come(page, held, 2)
+        held[1].fulfill(status=400, json={"error": "not today"})
+        until(lambda: page.texts("#captions .problem") == ["not today"], "the error")
+        self.assertEqual([title.split("\n")[0] for title in page.texts("#captions h2")], ["attention · English"])
+        page.captioned(1)
+
+    def test_a_correction_outlives_other_captions(self):
+        page = self.a_page()
+        page.page.check("#models [value=plain]")
+        held = self.hold(page)
+        page.give(SKATER)
+        self.come(page, held, 1)
+        held[0].continue_()
+        self.come(page, held, 2)
+        for text in ("a first try", "a second try"):
+            page.page.click(".tools >> text=Correct")
+            page.page.fill("textarea", text)
+            if text == "a first try":
+                page.page.press("textarea", "Enter")
+                self.assertEqual(page.texts("#captions .sentence"), [text], "it is shown at once")
+        held[1].continue_()
+        page.captioned(1, 2)
+        self.assertEqual(page.page.locator("#captions .card").count(), 2)
+        page.page.keyboard.type(" and more")
+        page.page.keyboard.press("Enter")
+        self.assertEqual(page.texts("#captions .sentence")[:1], ["a second try and more"])
+        until(lambda: "a second try and more" in page.page.evaluate(STORED), "it is kept")
+
+        # Captioned again while somebody writes.
+        page.page.uncheck("#models [value=plain]")
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "a third try")
+        page.page.click("#again")
+        self.come(page, held, 3)
+        held[2].continue_()
+        until(lambda: page.page.locator("#photo-list .at-work").count() == 0, "the caption")
+        page.page.press("textarea", "Enter")
+        self.assertEqual(page.texts("#captions .sentence")[:1], ["a third try"])
+        until(lambda: "a third try" in page.page.evaluate(STORED), "it is kept")
 
     # --- ask it
 
@@ -370,17 +540,47 @@ class BrowserTest(unittest.TestCase):
 
     def test_report(self):
         self.need("/api/report")
-        page = self.a_page()
+        page = self.a_page(expected=["Failed to load resource"])
+        page.page.route("**/api/caption", lambda route: route.fulfill(status=400, json={"error": "not today"}), times=1)
+        page.give(SKIER)
+        until(lambda: page.texts("#captions .problem") == ["not today"], "a photo without a caption")
         page.give(SKATER, BEAR)
-        page.captioned(2)
+        until(lambda: page.page.locator("#photo-list .text").count() == 2, "two captions")
         page.page.click(".tools >> text=Correct")
         page.page.fill("textarea", "zwei Worte")
         page.page.click("text=Keep")
         page.page.click("text=Download the captions")
         report, name = page.download("#download-report")
         self.assertEqual(name, "report.html")
-        self.assertIn(b"bear", report, "what the model says")
-        self.assertIn(b"zwei Worte", report, "what people say")
+        self.assertTrue(b"bear" in report, "what the model says")
+        self.assertTrue(b"zwei Worte" in report, "what people say")
+        self.assertEqual(report.count(b"What people wrote"), 1)
+        self.assertTrue(b"Captions of 2 photos" in report, "its title")
+        self.assertFalse(os.path.basename(SKIER).encode() in report, "a photo without a caption")
+        page.page.fill("#text-before", "Foto: ")
+        report = page.download("#download-report")[0]
+        self.assertTrue(b"Foto: zwei Worte" in report, "the text before")
+
+    def test_a_report_has_its_limit(self):
+        page = self.a_page()
+        page.page.evaluate("""() => new Promise((done) => {
+          const opened = indexedDB.open('imgcap ' + location.pathname, 1);
+          opened.onsuccess = () => {
+            const transaction = opened.result.transaction('photos', 'readwrite');
+            for (let i = 0; i < 33; ++i)
+              transaction.objectStore('photos').put({ id: String(i), name: `${i}.jpg`, file: new File([], `${i}.jpg`), notes: [],
+                                                      results: [{ model: 'plain', language: 'en', caption: 'a bear', words: [] }] });
+            transaction.oncomplete = done;
+          };
+        })""")
+        page.page.reload()
+        page.ready()
+        asked = []
+        page.page.on("request", lambda request: asked.append(request.url))
+        page.page.click("text=Download the captions")
+        page.page.click("#download-report")
+        self.assertIn("32 photos at most; 33 have captions", page.page.inner_text("#notices"))
+        self.assertEqual([url for url in asked if "api/report" in url], [])
 
     # --- when something is wrong
 
@@ -399,6 +599,23 @@ class BrowserTest(unittest.TestCase):
         page.captioned(1)
         self.assertEqual(page.page.inner_text("#notices"), "")
         self.assertEqual(len(page.wishes), 3)
+
+    def test_a_proxy_without_its_server_is_waited_for(self):
+        page = self.a_page(expected=["Failed to load resource"])
+        answers = {"healthz": [502, 504], "caption": [502, 503]}
+
+        def away(route):
+            statuses = answers[route.request.url.split("/")[-1]]
+            if not statuses:
+                return route.continue_()
+            route.fulfill(status=statuses.pop(0), content_type="text/html", body="<h1>No server</h1>")
+        for path in ("healthz", "api/caption"):
+            page.page.route(f"**/{path}", away)
+        page.give(SKATER)
+        until(lambda: "does not answer" in page.page.inner_text("#notices"), "what is the matter")
+        page.captioned(1)
+        self.assertEqual(answers, {"healthz": [], "caption": []})
+        self.assertEqual((page.page.inner_text("#notices"), page.texts("#captions .problem")), ("", []))
 
     def test_errors_are_said_in_words(self):
         page = self.a_page(expected=["Failed to load resource"])
@@ -425,7 +642,7 @@ class BrowserTest(unittest.TestCase):
         page = self.a_page(server.address, expected=["Failed to load resource"])
         page.give(SKATER)
         page.captioned(1)
-        server.stop()
+        server.kill()
         page.give(BEAR)
         until(lambda: "does not answer" in page.page.inner_text("#notices"), "what is the matter")
         self.assertEqual(page.page.locator("#photo-list .text").count(), 1, "what was there is still there")
@@ -458,6 +675,29 @@ class BrowserTest(unittest.TestCase):
         until(lambda: page.page.evaluate("[...document.querySelectorAll('#run-samples img')].filter((each) => each.naturalWidth > 100).length")
               == len(samples), "the photos")
 
+    def test_a_training_run_that_is_silent_fails_and_ends(self):
+        run = pathlib.Path(self.folder.name, "silent run")
+        (run / "samples").mkdir(parents=True)
+        (run / "samples/run.json").write_text('{"total_steps": 2, "step": 0, "time": 0}')
+        log = run / "log.jsonl"
+
+        def steps(count, seconds_ago):
+            log.write_text("".join(json.dumps({"step": i + 1, "epoch": 0, "loss": 2.5, "lr": 0.1, "captions_per_second": 9, "loss_scale": 1}) + "\n"
+                                   for i in range(count)))
+            os.utime(log, (time.time() - seconds_ago,) * 2)
+        steps(1, 150)
+        server = Server(PROGRAM, "--run", str(run))
+        self.addCleanup(server.stop)
+        page = self.a_page(server.address, expected=["Failed to load resource"])
+        facts = lambda: page.page.inner_text("#run-facts")
+        until(lambda: "nothing new for 3 min" in facts(), "that it is silent")
+        os.utime(log, (time.time() - 270,) * 2)
+        until(lambda: "nothing new for 5 min" in facts(), "that it is silent for longer, without a step")
+        page.page.route("**/api/run", lambda route: route.fulfill(status=500, json={"error": "the disk is away"}), times=1)
+        until(lambda: "the disk is away" in facts(), "an error")
+        steps(2, 150)
+        until(lambda: facts().endswith("finished"), "the end, after the error")
+
     def test_token_and_subpath(self):
         server = Server(PROGRAM, "--token", "secret", "--root-path", "/x")
         self.addCleanup(server.stop)
@@ -480,6 +720,20 @@ class BrowserTest(unittest.TestCase):
             if shown:
                 until(lambda: bare.is_visible("#token-wrong"), "that the token is wrong")
         bare.wait_for_selector("body:not([aria-busy])")
+
+    def test_photos_that_the_browser_cannot_keep(self):
+        page = self.a_page()
+        page.page.evaluate("""() => {
+          const put = IDBObjectStore.prototype.put;
+          IDBObjectStore.prototype.put = function (value) {
+            const request = put.call(this, value);
+            request.addEventListener('success', () => this.transaction.abort());  // as a full disk does it
+            return request;
+          };
+        }""")
+        page.give(SKATER)
+        page.captioned(1)
+        until(lambda: "does not keep the photos" in page.page.inner_text("#notices"), "that they are not kept")
 
     # --- for everybody
 
@@ -521,7 +775,7 @@ class BrowserTest(unittest.TestCase):
             width = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
             self.assertLessEqual(*width, "it scrolls sideways")
             if Axe is None:
-                return
+                self.skipTest("the accessibility rules are not checked: axe-playwright-python is not installed")
             found = Axe().run(page.page).response["violations"]
             self.assertEqual([(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found], [])
 

@@ -31,6 +31,13 @@ class Server:
 
     def stop(self):
         self.process.terminate()
+        self.end()
+
+    def kill(self):
+        self.process.kill()
+        self.end()
+
+    def end(self):
         self.process.wait(20)
         self.process.stdout.close()
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """imgcap serve behind nginx, under a path: as docs/deploy.md has it, and with the path taken off by the proxy.
 
-usage: nginx_test.py IMGCAP. Exit code 77: nginx is not installed (Debian: nginx-light).
+usage: nginx_test.py IMGCAP. Exit code 77: nginx is not installed (Debian: nginx-light). The page is tried where Playwright and Chromium are.
 """
 import http.client, json, os, pathlib, re, shutil, socket, subprocess, sys, tempfile, time, unittest
 
-from browser_tools import ROOT, SKIER, Server, read, until
+from browser_tools import ROOT, SKIER, Page, Server, read, until
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 if not NGINX:
@@ -13,6 +13,7 @@ if not NGINX:
     sys.exit(77)
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 NAME = "captions.example.org"
+OPTIONS = ["--root-path", "/captions", "--allow-host", NAME]
 
 CONFIGURATION = """
 daemon off;
@@ -26,7 +27,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     {documented}
-    location /stripped/ {{ proxy_pass http://127.0.0.1:{server}/; proxy_set_header Host $host; }}
+    location /stripped/ {{ proxy_pass http://127.0.0.1:{server}/; proxy_set_header Host $http_host; }}
   }}
 }}
 """
@@ -47,7 +48,7 @@ def documented(port):
 class NginxTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(PROGRAM, "--root-path", "/captions", "--allow-host", NAME)
+        cls.server = Server(PROGRAM, *OPTIONS)
         cls.folder = tempfile.TemporaryDirectory()
         cls.port = free_port()
         file = pathlib.Path(cls.folder.name, "nginx.conf")
@@ -99,6 +100,22 @@ class NginxTest(unittest.TestCase):
                 arrived.append((time.monotonic(), line.split()[1].decode()))
         self.assertEqual(arrived[-1][1], "end")
         self.assertGreater(len({round(at, 3) for at, name in arrived if name == "words"}), 2, "all words came at once")
+
+    def test_the_page_waits_for_its_server(self):
+        try:
+            from playwright.sync_api import sync_playwright
+        except ImportError:
+            self.skipTest("Playwright for Python is not installed")
+        if not (chromium := shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")):
+            self.skipTest("Chromium is not installed")
+        with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser:
+            page = Page(browser, f"http://127.0.0.1:{self.port}/captions/")
+            self.server.kill()
+            page.give(SKIER)
+            until(lambda: "does not answer" in page.page.inner_text("#notices"), "what is the matter")
+            type(self).server = Server(PROGRAM, *OPTIONS, port=self.server.port)
+            page.captioned(1)
+            self.assertEqual((page.page.inner_text("#notices"), page.texts("#captions .problem")), ("", []))
 
     def test_other_names_are_refused(self):
         self.assertEqual(self.ask("GET", "/captions/", Host="other.example.org").status, 421)

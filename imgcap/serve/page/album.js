@@ -69,5 +69,13 @@ class Album extends EventTarget {
 
 export const album = new Album();
 
+// What a result is about, among those of one photo.
+export const keyOf = ({ model, language }) => `${model} ${language ?? ''}`;
+
 // What a person wrote goes over what the model said.
 export const textOf = (result) => result.corrected ?? result.caption;
+
+export function correct(result, text) {
+  if (text === undefined || text === result.caption) delete result.corrected;
+  else result.corrected = text;
+}

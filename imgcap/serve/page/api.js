@@ -11,8 +11,11 @@ export class Refused extends Error {
   }
 }
 
-// Nobody answered.
+// Nobody answered, or only a proxy that finds no server behind it.
 export class Gone extends Error {}
+
+const kAway = [502, 503, 504];
+const lost = (error) => (error.name === 'TypeError' ? new Gone('the server went away') : error);
 
 async function reach(address, options) {
   try {
@@ -44,12 +47,20 @@ export async function ask(address, options = {}) {
     const answer = await reach(address, { ...options, headers });
     if (answer.ok) return answer;
     if (answer.status === 401 && (token() !== sent || (await askForToken()))) continue;
-    const { error } = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-    throw new Refused(error, answer.status, Number.parseFloat(answer.headers.get('Retry-After')));
+    const error = (await answer.json().catch(() => null))?.error;
+    if (!error && kAway.includes(answer.status)) throw new Gone('the server does not answer');
+    throw new Refused(error ?? `the server answered ${answer.status}`, answer.status, Number.parseFloat(answer.headers.get('Retry-After')));
   }
 }
 
-export const askJson = async (address, options) => (await ask(address, options)).json();
+export async function askJson(address, options) {
+  const answer = await ask(address, options);
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw lost(error);
+  }
+}
 
 function formOf(files, options) {
   const form = new FormData();
@@ -70,8 +81,7 @@ export async function caption(photo, options, on, signal) {
       on(name, JSON.parse(data));
     }
   } catch (error) {
-    if (error.name === 'TypeError') throw new Gone('the server went away');
-    throw error;
+    throw lost(error);
   }
   if (!ended) throw new Gone('the server went away');
 }

@@ -1,8 +1,8 @@
 // One's own words about the photo: how likely the model finds them, and how it would go on.
-import { element, find, languageName, share } from './dom.js';
+import { element, find, languageName, problem, share } from './dom.js';
 import { canExplain, explanationOf } from './explaining.js';
 import { choices, continuation } from './going_on.js';
-import { album, textOf } from './album.js';
+import { album, correct, textOf } from './album.js';
 import { clearMap, say, showMap } from './maps.js';
 import { announce } from './notice.js';
 import { sentence } from './sentence.js';
@@ -20,7 +20,7 @@ const speaker = () => speakers()[Number(find('ask-speaker').value)];
 function keep(entry, who, text) {
   const own = entry.results.find(({ model, language }) => model === who.model && language === who.language) ?? entry.results[0];
   if (!own) return;
-  own.corrected = text;
+  correct(own, text);
   entry.results = [...entry.results];  // another list: it is shown anew
   album.changed(entry);
   announce(`Kept: ${textOf(own)}`);
@@ -57,7 +57,7 @@ async function explainIt() {
       choices('And then', told.next, { language, pick: (word) => goOn([...before(told.words.length), word].join(' ')) }));
     announce(`${share(perWord)} for each word on average`);
   } catch (error) {
-    answer(element('p', { class: 'problem', role: 'alert' }, error.message));
+    answer(problem(error.message));
   }
 }
 

@@ -1,12 +1,6 @@
 // A photo from the camera. Where there can be none, the page says why.
 import { find } from './dom.js';
 
-function forbid(why) {
-  find('camera').disabled = true;
-  find('camera').title = why;
-  find('camera-why').textContent = why;
-}
-
 const kReasons = {
   NotAllowedError: 'The browser was told not to let this page use the camera.',
   NotFoundError: 'There is no camera here.',
@@ -22,26 +16,52 @@ function photoOf(video) {
   return new Promise((resolve) => canvas.toBlob((blob) => resolve(new File([blob], name, { type: blob.type })), 'image/jpeg', 0.95));
 }
 
-// take(photos), as intake's
-export async function prepareCamera(take) {
-  if (!navigator.mediaDevices) return forbid('Camera: browsers allow it under https and on this machine itself only.');
+function say(why) {
+  find('camera-why').textContent = why;
+}
+
+// The button is off while there is no camera: one can be plugged in later.
+async function look() {
   const devices = await navigator.mediaDevices.enumerateDevices().catch(() => []);
-  if (!devices.some(({ kind }) => kind === 'videoinput')) return forbid('Camera: there is none here.');
-  const dialog = find('camera-dialog'), video = find('viewfinder');
+  const has = devices.some(({ kind }) => kind === 'videoinput');
+  find('camera').disabled = !has;
+  say(has ? '' : kReasons.NotFoundError);
+}
+
+// take(photos), as intake's
+export function prepareCamera(take) {
+  if (!navigator.mediaDevices) {
+    find('camera').disabled = true;
+    return say('Camera: browsers allow it under https and on this machine itself only.');
+  }
+  look();
+  navigator.mediaDevices.addEventListener('devicechange', look);
+  const dialog = find('camera-dialog'), video = find('viewfinder'), shoot = find('shoot');
+  let starting = false;  // another click would start a stream that nobody ends
 
   find('camera').addEventListener('click', async () => {
+    if (starting) return;
+    starting = true;
+    shoot.disabled = true;
+    say('');
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 } } });
       dialog.showModal();
     } catch (error) {
-      forbid(kReasons[error.name] ?? `The camera does not start: ${error.message}`);
+      say(kReasons[error.name] ?? `The camera does not start: ${error.message}`);
     }
+    starting = false;
+  });
+  video.addEventListener('loadeddata', () => {
+    shoot.disabled = false;
+    shoot.focus();
   });
   dialog.addEventListener('close', () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
     video.srcObject = null;
   });
-  find('shoot').addEventListener('click', async () => {
+  shoot.addEventListener('click', async () => {
+    shoot.disabled = true;
     const file = await photoOf(video);
     dialog.close();
     take([{ file, name: file.name }]);

@@ -1,6 +1,6 @@
 // One caption of a photo: its words, how sure the model is, what else it had to say, and a person's correction.
-import { textOf } from './album.js';
-import { bar, button, element, languageName, share, tidy } from './dom.js';
+import { correct, textOf } from './album.js';
+import { bar, button, copyButton, element, languageName, problem, share, tidy } from './dom.js';
 import { canExplain, explanationOf } from './explaining.js';
 import { choices, continuation } from './going_on.js';
 import { clearMap, say, showMap } from './maps.js';
@@ -8,12 +8,12 @@ import { sentence } from './sentence.js';
 
 const kSteps = [[0.8, 'sure'], [0.6, 'quite sure'], [0.4, 'not so sure'], [0, 'in doubt']];
 
-export const inWords = (confidence) => kSteps.find(([least]) => confidence >= least)[1];
+const inWords = (confidence) => kSteps.find(([least]) => confidence >= least)[1];
 
 const titleOf = ({ model, language }) => (language ? `${model} · ${languageName(language)}` : model);
 
 // Shares among those that are shown, and no others: exp of the log-probability, normalised.
-export function sharesOf(captions) {
+function sharesOf(captions) {
   const most = Math.max(...captions.map((each) => each.log_probability));
   const weights = captions.map((each) => Math.exp(each.log_probability - most));
   const sum = weights.reduce((a, b) => a + b, 0);
@@ -25,7 +25,7 @@ function alternatives(result, keep) {
   if (all.length < 2) return null;
   const shares = sharesOf(all);
   const rows = all.map((each, i) => element('li', {},
-    element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, tidy(each.caption)), bar(shares[i]),
+    element('span', { class: 'text', dir: 'auto', lang: result.language }, tidy(each.caption)), bar(shares[i]),
     element('span', { class: 'number' }, share(shares[i])),
     i === 0 ? element('span', { class: 'first' }, 'first') : button('Use', () => keep(each.caption), { class: 'quiet', 'aria-label': `Use: ${each.caption}` })));
   return element('div', { class: 'alternatives' }, element('h3', {}, 'What it weighed'),
@@ -35,7 +35,7 @@ function alternatives(result, keep) {
 // A caption that is still growing.
 export function growingCard({ model, language, text }) {
   return element('article', { class: 'card', 'aria-busy': 'true' }, element('h2', {}, titleOf({ model, language })),
-                 element('p', { class: 'sentence growing', dir: 'auto', lang: language ?? false }, tidy(text)));
+                 element('p', { class: 'sentence growing', dir: 'auto', lang: language }, tidy(text)));
 }
 
 // changed(): the result was corrected, or is itself again.
@@ -44,8 +44,7 @@ export function card(entry, result, changed) {
   const more = element('div', { class: 'more', 'aria-live': 'polite' });
 
   const keep = (text) => {
-    if (text === result.caption) delete result.corrected;
-    else result.corrected = text;
+    correct(result, text);
     changed();
   };
 
@@ -92,12 +91,12 @@ export function card(entry, result, changed) {
         },
       }));
     } catch (error) {
-      more.replaceChildren(element('p', { class: 'problem' }, error.message));
+      more.replaceChildren(problem(error.message));
     }
   };
 
   const edit = () => {
-    const field = element('textarea', { dir: 'auto', rows: 3, lang: result.language ?? false, 'aria-label': 'The caption' });
+    const field = element('textarea', { dir: 'auto', rows: 3, lang: result.language, 'aria-label': 'The caption' });
     field.value = textOf(result);
     const done = () => keep(field.value.trim() || result.caption);
     const form = element('form', { class: 'correction', onsubmit: (event) => {
@@ -118,7 +117,7 @@ export function card(entry, result, changed) {
 
   const said = result.corrected === undefined
     ? sentence(result.words, { language: result.language, point, pick })
-    : element('p', { class: 'sentence', dir: 'auto', lang: result.language ?? false }, tidy(result.corrected));
+    : element('p', { class: 'sentence', dir: 'auto', lang: result.language }, tidy(result.corrected));
   const sure = result.corrected !== undefined
     ? element('p', { class: 'sure' }, 'Your words. The model’s: ', element('q', { dir: 'auto' }, tidy(result.caption)))
     : result.confidence !== undefined && element('p', { class: 'sure' }, `${inWords(result.confidence)}: ${share(result.confidence)}`,
@@ -126,9 +125,7 @@ export function card(entry, result, changed) {
   const tools = element('p', { class: 'buttons tools' },
     button('Correct', edit, { class: 'quiet' }),
     result.corrected !== undefined && button('Back to the model’s', () => keep(result.caption), { class: 'quiet' }),
-    navigator.clipboard && button('Copy', (event) => {
-      navigator.clipboard.writeText(tidy(textOf(result))).then(() => { event.target.textContent = 'Copied'; }, () => {});
-    }, { class: 'quiet' }));
+    copyButton(tidy(textOf(result))));
   const time = result.milliseconds >= 1000 ? `${(result.milliseconds / 1000).toFixed(1)} s` : `${Math.round(result.milliseconds)} ms`;
   made.append(element('h2', {}, titleOf(result), element('span', { class: 'time' }, time)), said);
   if (sure) made.append(sure);

@@ -4,8 +4,10 @@ export const find = (id) => document.getElementById(id);
 
 // element('button', { class: 'quiet', onclick: act }, 'Delete'): attributes, handlers ("on..."), children.
 // An attribute that is false, null or undefined is left out; true is the attribute without a value.
-export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+export const element = (name, ...rest) => dress(document.createElement(name), ...rest);
+
+// The same of one that is there.
+export function dress(made, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === false || value === null || value === undefined) continue;
     if (key.startsWith('on')) made.addEventListener(key.slice(2), value);
@@ -17,6 +19,12 @@ export function element(name, attributes = {}, ...children) {
 
 export const button = (text, onclick, attributes = {}) =>
   element('button', { type: 'button', onclick, ...attributes }, text);
+
+export const copyButton = (text, attributes = {}) => navigator.clipboard && button('Copy', (event) => {
+  navigator.clipboard.writeText(text).then(() => { event.target.textContent = 'Copied'; }, () => {});
+}, { class: 'quiet', ...attributes });
+
+export const problem = (text) => element('p', { class: 'problem', role: 'alert' }, text);
 
 // A bar of a share between 0 and 1, for the eye only.
 export function bar(share) {

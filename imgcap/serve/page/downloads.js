@@ -13,8 +13,10 @@ import { zipOf } from './zip.js';
 function photos() {
   const before = find('text-before').value, after = find('text-after').value;
   return album.entries.filter(({ results }) => results.length > 0)
-    .map(({ name, results }) => ({ name, captions: results.map((result) => before + textOf(result) + after) }));
+    .map(({ file, name, results }) => ({ file, name, results, captions: results.map((result) => before + textOf(result) + after) }));
 }
+
+const kMostInReport = 32;  // as many as the server takes at once
 
 const fileOf = (text, type) => new Blob([text], { type });
 
@@ -25,14 +27,16 @@ const kKinds = {
 };
 
 async function downloadReport() {
-  const made = find('download-report');
-  const { model, language, beam } = wishes()[0] ?? {};
-  const texts = album.entries.map(({ results }) => results.find(({ corrected }) => corrected)?.corrected ?? '');
-  const options = { texts, title: `Captions of ${plural(album.entries.length, 'photo')}`, beam, model, ...(language ? { language } : {}) };
-  made.disabled = true;
+  const made = find('download-report'), all = photos();
   clearNotice('report');
+  if (all.length > kMostInReport) return notice('report', `A report has ${kMostInReport} photos at most; ${all.length} have captions here.`, 'error');
+  const { model, language, beam } = wishes()[0] ?? {};
+  // What people wrote: the model's own captions are in it by themselves.
+  const texts = all.map(({ captions, results }) => captions.filter((text, i) => text !== results[i].caption).join('\n'));
+  const options = { texts, title: `Captions of ${plural(all.length, 'photo')}`, beam, model, ...(language ? { language } : {}) };
+  made.disabled = true;
   try {
-    download(await patiently(() => report(album.entries, options)), 'report.html');
+    download(await patiently(() => report(all, options)), 'report.html');
   } catch (error) {
     notice('report', `There is no report: ${error.message}.`, 'error');
   } finally {

@@ -35,7 +35,7 @@ function take(photos) {
   const all = known.map((entry) => entry ?? added.shift());
   lookAt(all[0]);
   captionAll(unlessCaptioned(all));
-  find('stage').scrollIntoView({ block: 'start' });
+  find('stage').scrollIntoView();
 }
 
 async function begin() {

@@ -6,15 +6,7 @@ import { plural } from './dom.js';
 const kFirstPause = 1, kLongestPause = 30;  // seconds
 const kMostBreaks = 3;  // of a server that is there at once each time
 
-export function sleep(seconds, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, 1000 * seconds);
-    signal?.addEventListener('abort', () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
-  });
-}
+export const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 let returning = null;
 
@@ -37,12 +29,9 @@ function untilItIsBack() {
   return returning;
 }
 
-const unlessStopped = (work, signal) => {
-  if (!signal) return work;
-  return Promise.race([work, new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  })]);
-};
+const unlessStopped = (work, signal) => Promise.race([work, new Promise((_, reject) => {
+  signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+})]);
 
 // work() until the server has answered it. Errors: Refused (but not 429, nor 503 with a time to wait), AbortError.
 export async function patiently(work, signal) {
@@ -58,7 +47,7 @@ export async function patiently(work, signal) {
         const pause = error.retryAfter >= 0 ? error.retryAfter : 2;
         notice('busy', `The server is busy (${error.message}). This goes on in ${plural(pause, 'second')}.`);
         try {
-          await sleep(pause, signal);
+          await unlessStopped(sleep(pause), signal);
         } finally {
           clearNotice('busy');
         }

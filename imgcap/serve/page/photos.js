@@ -23,18 +23,19 @@ function remove(entry) {
 
 function fill(item, entry) {
   const state = stateOf(entry);
-  const texts = entry.results.map((result) => element('span', { class: 'text', dir: 'auto', lang: result.language ?? false }, tidy(textOf(result))));
+  const texts = entry.results.map((result) => element('span', { class: 'text', dir: 'auto', lang: result.language }, tidy(textOf(result))));
   const picture = entry.thumb ? element('img', { src: addressOf(entry.thumb), alt: '', loading: 'lazy' }) : element('span', { class: 'no-picture' });
   item.classList.toggle('at-work', isUnderWay(entry));
+  const onclick = () => {
+    lookAt(entry);
+    find('stage').scrollIntoView();
+  };
+  const label = `${entry.name}: ${texts.map((text) => text.textContent).join('; ') || state}`;
   item.replaceChildren(
-    button('', () => {
-      lookAt(entry);
-      find('stage').scrollIntoView({ block: 'start' });
-    }, { class: 'open', 'aria-current': entry === currentEntry(), 'aria-label': `${entry.name}: ${texts.map((text) => text.textContent).join('; ') || state}` }),
+    element('button', { type: 'button', class: 'open', 'aria-current': entry === currentEntry(), 'aria-label': label, onclick },
+            picture, !isUnderWay(entry) && texts.slice(0, 2), state && element('span', { class: entry.error ? 'problem' : 'state' }, state),
+            element('span', { class: 'name' }, entry.name)),
     button('×', () => remove(entry), { class: 'quiet delete', 'aria-label': `Delete ${entry.name}` }));
-  item.firstChild.append(picture, ...(texts.length && !isUnderWay(entry) ? texts.slice(0, 2) : []),
-                         ...(state ? [element('span', { class: entry.error ? 'problem' : 'state' }, state)] : []),
-                         element('span', { class: 'name' }, entry.name));
 }
 
 function list() {

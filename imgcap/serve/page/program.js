@@ -1,5 +1,5 @@
 // The same from a program: calls with this page's own address.
-import { button, element, find } from './dom.js';
+import { copyButton, element, find } from './dom.js';
 import { token } from './token.js';
 
 function curl(address, secret) {
@@ -40,10 +40,7 @@ export function showCalls() {
   const secret = token() !== null;
   find('calls').replaceChildren(...kCalls.flatMap(([id, title, text]) => {
     const code = element('pre', { 'data-call': id, tabindex: 0, 'aria-label': `The call with ${title}` }, text(address, secret));
-    const copy = navigator.clipboard && button('Copy', (event) => {
-      navigator.clipboard.writeText(code.textContent).then(() => { event.target.textContent = 'Copied'; }, () => {});
-    }, { class: 'quiet', 'aria-label': `Copy the call with ${title}` });
-    return [element('h3', {}, title, copy), code];
+    return [element('h3', {}, title, copyButton(code.textContent, { 'aria-label': `Copy the call with ${title}` })), code];
   }));
   find('token-hint').hidden = !secret;
   if (secret) find('api-link').removeAttribute('href');  // a link sends no token

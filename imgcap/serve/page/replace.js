@@ -1,5 +1,5 @@
 // Find and replace in all captions. What it changes counts as corrected by hand; it can be undone once.
-import { album, textOf } from './album.js';
+import { album, correct, textOf } from './album.js';
 import { find, plural } from './dom.js';
 
 const kNotInWord = '(?<![\\p{L}\\p{M}\\p{N}])', kNoWordAfter = '(?![\\p{L}\\p{M}\\p{N}])';
@@ -37,10 +37,7 @@ function count() {
 
 function apply(all) {
   undo = all.map(([entry, result]) => [entry, result, result.corrected]);
-  for (const [, result, text] of all) {
-    if (text === undefined || text === result.caption) delete result.corrected;
-    else result.corrected = text;
-  }
+  for (const [, result, text] of all) correct(result, text);
   for (const entry of new Set(all.map(([entry]) => entry))) {
     entry.results = [...entry.results];
     album.changed(entry);

@@ -1,18 +1,13 @@
 // A training run that goes on elsewhere: its curves and speed, and what it says of a few photos at each validation.
 import { ask, askJson } from './api.js';
-import { element, find } from './dom.js';
+import { dress, element, find } from './dom.js';
 import { patiently, sleep } from './patience.js';
 
-const kPause = 3, kSilent = 120;  // seconds between two looks; without news it is said
+const kPause = 3, kLongPause = 10, kSilent = 120;  // seconds between two looks; after an error; without news it is said
 const kWidth = 400, kHeight = 120;
 const previews = new Map();  // number -> address
 
-function svg(name, attributes, ...children) {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
+const svg = (name, ...rest) => dress(document.createElementNS('http://www.w3.org/2000/svg', name), ...rest);
 
 // curves: [[name, [[x, y], ...]], ...] on one pair of axes.
 function chart(title, curves) {
@@ -39,7 +34,7 @@ function facts({ step, total_steps: total, epoch, steps, seconds_left: left, sec
   const minutes = (seconds) => `${Math.ceil(seconds / 60)} min`;
   const speed = Math.round(steps.captions_per_second.at(-1) ?? 0), scale = steps.loss_scale.at(-1);
   return [`epoch ${epoch + 1}, step ${step}${total ? ` of ${total}` : ''}`, `${speed} captions per second`, scale && `loss scale ${scale}`,
-    silent >= kSilent ? `nothing new for ${minutes(silent)}` : left && `${minutes(left)} left`].filter(Boolean).join(' · ');
+    step === total ? 'finished' : silent >= kSilent ? `nothing new for ${minutes(silent)}` : left && `${minutes(left)} left`].filter(Boolean).join(' · ');
 }
 
 // An <img> would send no token.
@@ -57,19 +52,31 @@ function sample({ set, photo, preview }, number, samples) {
     element(i ? 'small' : 'p', { class: 'text', dir: 'auto' }, i ? `${step}: ${caption}` : caption)));
 }
 
-// Nothing is asked while nobody sees the page.
+let seen = '';
+
+async function look() {
+  const run = await patiently(() => askJson('api/run'));
+  find('run').hidden = false;
+  find('run-title').textContent = `Training: ${run.name}`;
+  find('run-facts').textContent = facts(run);
+  const now = `${run.step} ${run.samples.length} ${run.validations.length}`;
+  if (now === seen) return;
+  find('run-charts').replaceChildren(...charts(run));
+  find('run-samples').replaceChildren(...(run.photos ?? []).map((photo, i) => sample(photo, i, run.samples)));
+  seen = now;
+}
+
+// As long as the page is open. Nothing is asked while nobody sees it.
 export async function watchRun(paths) {
   if (!('/api/run' in paths)) return;
-  for (let seen = ''; ; await sleep(kPause)) {
+  for (let pause = kPause; ; await sleep(pause)) {
     if (document.hidden) continue;
-    const run = await patiently(() => askJson('api/run'));
-    const now = `${run.step} ${run.samples.length} ${run.seconds_silent >= kSilent}`;
-    if (now === seen) continue;
-    seen = now;
-    find('run').hidden = false;
-    find('run-title').textContent = `Training: ${run.name}`;
-    find('run-facts').textContent = facts(run);
-    find('run-charts').replaceChildren(...charts(run));
-    find('run-samples').replaceChildren(...(run.photos ?? []).map((photo, i) => sample(photo, i, run.samples)));
+    try {
+      await look();
+      pause = kPause;
+    } catch (error) {
+      find('run-facts').textContent = `The run cannot be seen: ${error.message}.`;
+      pause = kLongPause;
+    }
   }
 }

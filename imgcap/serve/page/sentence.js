@@ -25,6 +25,6 @@ export function sentence(words, { language, point, pick, bars = false }) {
     else clearMap();
   }
   const spaced = buttons.flatMap((each, i) => (i === 0 || isStop(words[i].word) ? [each] : [' ', each]));
-  return element('p', { class: 'sentence', dir: 'auto', lang: language ?? false, role: 'group',
+  return element('p', { class: 'sentence', dir: 'auto', lang: language, role: 'group',
                         'aria-label': words.map(({ word }) => word).join(' ') }, spaced);
 }

@@ -6,9 +6,9 @@ const kKept = `imgcap settings ${location.pathname}`;
 // name -> what the page calls it
 const kFields = {
   nbest: 'Captions of each model', min_words: 'At least so many words', max_words: 'At most so many words',
-  no_repeat_ngram: 'No so many words twice', length_exponent: 'Length counts to the power of',
+  no_repeat_ngram: 'Do not repeat runs of so many words', length_exponent: 'Length exponent',
   prefix: 'It begins with', suppress: 'Words that it may not have', sample: 'Draw the words',
-  temperature: 'Temperature', top_k: 'Of so many likeliest words', top_p: 'Of words this likely together',
+  temperature: 'Temperature', top_k: 'Only so many likeliest words', top_p: 'Only words within this share of probability',
   seed: 'Seed of the draw',
 };
 const kOwnHelp = { suppress: 'Divided by commas' };  // in place of the server's
@@ -18,7 +18,7 @@ const kOwnDefaults = { nbest: 3 };  // others than the server's: alternatives ar
 export const server = { models: [], paths: {}, schemas: {} };
 
 export const can = (path) => path in server.paths;
-export const modelNamed = (name) => server.models.find((model) => model.name === name);
+const modelNamed = (name) => server.models.find((model) => model.name === name);
 
 let kept = {};
 const fields = new Map();  // name -> { input, schema }
@@ -128,10 +128,15 @@ function furtherFields() {
   }
 }
 
+// The first field with a number that does not go.
+const invalid = () => [...fields.keys()].find((name) => !fields.get(name).input.checkValidity());
+
 function problem() {
   const models = chosenModels(), language = find('language').value;
   if (models.length === 0) return 'No model is chosen.';
   if (wishes().length === 0) return `None of the chosen models writes ${languageName(language)}.`;
+  const wrong = invalid();
+  if (wrong) return `${kFields[wrong]}: ${fields.get(wrong).input.validationMessage} It counts as empty.`;
   const unnamed = models.filter(({ languages }) => !languages).map(({ name }) => name);
   return language && unnamed.length > 0 ? `${unnamed.join(', ')}: in its one language, whatever is chosen.` : '';
 }
@@ -142,14 +147,11 @@ function settle() {
   const sampling = fields.has('sample') && value('sample');
   for (const name of kDrawing) if (fields.has(name)) fields.get(name).input.disabled = !sampling;
   find('beam').disabled = sampling;
-  const nbest = fields.get('nbest')?.input;
-  if (nbest) {
-    nbest.max = sampling ? 20 : find('beam').value;
+  if (fields.has('nbest')) {
     find('help-nbest').textContent = sampling ? 'As many are drawn' : `At most the beam's width, now ${find('beam').value}`;
-    if (nbest.value && Number(nbest.value) > Number(nbest.max)) nbest.value = nbest.max;
   }
   find('settings-problem').textContent = problem();
-  find('settings-problem').className = wishes().length > 0 ? 'note' : 'problem';
+  find('settings-problem').className = wishes().length > 0 && !invalid() ? 'note' : 'problem';
 }
 
 export function showSettings({ models, openapi }) {

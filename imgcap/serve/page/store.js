@@ -2,27 +2,26 @@
 
 const kStore = 'photos';
 
-function wait(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
 let opened = null;
 
 function open() {
-  opened ??= (async () => {
+  opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(`imgcap ${location.pathname}`, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(kStore, { keyPath: 'id' });
-    return wait(request);
-  })();
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
   return opened;
 }
 
+// Done when it is kept: a full disk shows at the end only.
 async function run(mode, act) {
   const transaction = (await open()).transaction(kStore, mode);
-  return wait(act(transaction.objectStore(kStore)));
+  const request = act(transaction.objectStore(kStore));
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onabort = () => reject(transaction.error);
+  });
 }
 
 export const loadAll = () => run('readonly', (store) => store.getAll());

@@ -1,6 +1,6 @@
 // The photos that are to be captioned, one after another, until somebody says stop; what was left goes on later.
 import { caption } from './api.js';
-import { album, textOf } from './album.js';
+import { album, correct, keyOf, textOf } from './album.js';
 import { announce, clearNotice, notice } from './notice.js';
 import { find, plural } from './dom.js';
 import { patiently } from './patience.js';
@@ -15,8 +15,8 @@ export const work = new EventTarget();
 
 let waiting = [], done = 0, total = 0;
 let slow = false;
-let stopping = null;  // the AbortController of the photos that are under way
-const underWay = new Set();
+let stopping = null;  // an AbortController while photos are captioned
+const underWay = new Map();  // entry -> the AbortController of its requests
 
 export const isUnderWay = (entry) => underWay.has(entry);
 export const isWaiting = (entry) => waiting.includes(entry);
@@ -30,52 +30,55 @@ async function show(entry, photo) {
   album.changed(entry);
 }
 
-// One request: one model. -> its results
-async function ask(entry, options, signal) {
+// One request: one model. Its results go into `found`.
+function ask(entry, options, found, signal) {
   return patiently(async () => {
-    const results = [], shown = [];
+    const shown = [];
     await caption(entry, options, (name, { photo, ...data }) => {
       if (name === 'photo') shown.push(show(entry, data));
       else if (name === 'words') work.dispatchEvent(new CustomEvent('growing', { detail: { entry, ...data } }));
       else if (name === 'caption') {
-        results.push(data);
+        correct(data, entry.results.find((each) => keyOf(each) === keyOf(data))?.corrected);
+        found.set(keyOf(data), data);
         work.dispatchEvent(new CustomEvent('found', { detail: { entry, result: data } }));
       }
       else if (name === 'problem') entry.error = data.error;
       else if (name === 'end') entry.notes.push(...data.notes.filter((note) => !entry.notes.includes(note)));
     }, signal);
     await Promise.all(shown);
-    return results;
   }, signal);
 }
 
-async function captionOne(entry, signal) {
+async function captionOne(entry) {
+  const stopped = new AbortController(), found = new Map();
   Object.assign(entry, { error: undefined, notes: [] });
-  underWay.add(entry);
+  underWay.set(entry, stopped);
   album.changed(entry);
   try {
-    const results = [];
     for (const options of wishes()) {
-      results.push(...await ask(entry, { ...options, preview: !entry.preview }, signal));
+      await ask(entry, { ...options, preview: !entry.preview }, found, stopped.signal);
       if (entry.error) break;
     }
-    if (results.length > 0) entry.results = results;
-    else entry.error ??= 'no model was asked';
-    announce(`${entry.name}: ${entry.error ?? results.map(textOf).join('; ')}`);
+    if (found.size === 0) entry.error ??= 'no model was asked';
+    announce(`${entry.name}: ${entry.error ?? [...found.values()].map(textOf).join('; ')}`);
   } catch (error) {
-    if (error.name === 'AbortError') waiting.unshift(entry);
-    else entry.error = error.message;
+    if (error.name !== 'AbortError') entry.error = error.message;
+    else if (album.entries.includes(entry)) waiting.unshift(entry);
   } finally {
+    // What a person wrote stays, and after an error what there was before, too.
+    const old = entry.results.filter((each) => !found.has(keyOf(each)) && (entry.error || each.corrected !== undefined));
+    if (found.size > 0 && !isWaiting(entry)) entry.results = [...found.values(), ...old];
     underWay.delete(entry);
     album.changed(entry);
   }
 }
 
-async function run(controller) {
-  while (waiting.length > 0 && !controller.signal.aborted) {
-    await captionOne(waiting.shift(), controller.signal);
-    if (controller.signal.aborted) break;
-    ++done;
+async function run(signal) {
+  while (waiting.length > 0 && !signal.aborted) {
+    const entry = waiting.shift();
+    await captionOne(entry);
+    if (signal.aborted) break;
+    if (album.entries.includes(entry)) ++done;
     tell();
   }
 }
@@ -95,14 +98,13 @@ async function go() {
   if (stopping) return;
   stopping = new AbortController();
   const { signal } = stopping;
-  const controller = stopping;
   slow = false;
   const timer = setTimeout(() => {
     slow = true;
     tell();
   }, kSlow);
   tell();
-  await Promise.all(Array.from({ length: kAtOnce }, () => run(controller)));
+  await Promise.all(Array.from({ length: kAtOnce }, () => run(signal)));
   clearTimeout(timer);
   stopping = null;
   if (!signal.aborted) done = total = 0;
@@ -111,8 +113,9 @@ async function go() {
   if (!signal.aborted && waiting.length > 0) go();
 }
 
-export function stop() {
-  stopping?.abort(new DOMException('stopped', 'AbortError'));
+function stop() {
+  stopping?.abort();
+  for (const each of underWay.values()) each.abort();
   clearNotice('busy');
 }
 
@@ -128,10 +131,9 @@ export function captionAll(entries) {
 }
 
 export function forget(entry) {
-  if (waiting.includes(entry)) {
-    waiting = waiting.filter((each) => each !== entry);
-    --total;
-  }
+  if (waiting.includes(entry) || underWay.has(entry)) --total;
+  waiting = waiting.filter((each) => each !== entry);
+  underWay.get(entry)?.abort();
   tell();
 }
 
