@@ -70,11 +70,11 @@ TEST_CASE("upload: one photo is the body") {
 }
 
 TEST_CASE("upload: photos and options in a form") {
-  const Upload upload = upload_of(form_of({{"name=\"options\"", R"({"beam":3,"suppress":["a"]})"},
-                                           kPhoto,
-                                           {"name=\"photo\"", "no name"},
-                                           {"name=\"anything\"; filename=\"\"", ""}}),
-                                  3);
+  const HttpRequest request = form_of({{"name=\"options\"", R"({"beam":3,"suppress":["a"]})"},
+                                       kPhoto,
+                                       {"name=\"photo\"", "no name"},
+                                       {"name=\"anything\"; filename=\"\"", ""}});
+  const Upload upload = upload_of(request, 3);
   REQUIRE(upload.photos.size() == 3);
   CHECK(upload.photos[0].name == "a.jpg");
   CHECK(upload.photos[0].bytes == "JPEG");
