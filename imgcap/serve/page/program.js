@@ -20,10 +20,10 @@ print(answer.json()["photos"][0]["captions"][0]["caption"])`;
 }
 
 function javascript(address, secret) {
-  return `import { openAsBlob } from 'node:fs';
+  return `import { readFile } from 'node:fs/promises';
 
 const form = new FormData();
-form.append('photo', await openAsBlob('photo.jpg'), 'photo.jpg');
+form.append('photo', new Blob([await readFile('photo.jpg')]), 'photo.jpg');
 form.append('options', JSON.stringify({ beam: 5 }));
 const answer = await fetch('${address}api/caption', {
   method: 'POST', body: form,${secret ? `
