@@ -245,7 +245,7 @@ TEST_CASE("report: models are called by their files' names, or by their paths wh
                     c = copy("y/a/best.safetensors");
   CHECK(names({a, b}) == std::vector<std::string>{"a/best", "b/best"});
   CHECK(names({a, c}) == std::vector<std::string>{a, c});
-  std::filesystem::remove(scene.features);  // the box's models see larger photos
+  std::filesystem::remove(scene.features);     // the box's models see larger photos
   CHECK(names({"plain"}).front() == "plain");  // then its confidence, which the others lack
 }
 
