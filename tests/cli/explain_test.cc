@@ -1,7 +1,9 @@
 // caption --explain: what a model makes of a sentence.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "imgcap/decoding/follow.h"
 #include "imgcap/explain.h"
@@ -80,4 +82,50 @@ TEST_CASE("caption --explain as text has a line per word, and refuses what it do
       "explain: the model's vocabulary has no word \"zebra\" and cannot spell it, so no caption begins with it");
   for (const char* other : {"--sample", "--prefix=a", "--attention=a.png", "--doubt=0.5"})
     CHECK(with({"--explain", "a", other}).code == 2);
+}
+
+TEST_CASE("the plain model in the box: a word hangs on its ten strongest places more than on ten others") {
+  const LoadedModel model = load_model("plain", "", assets(), ModelUse::parameters);
+  model.decoder->freeze();
+  const WordRange range = model.vocabulary.language("en").range;
+  tensor::Generator dice(5);
+  double strongest = 0, any = 0;
+  for (const std::string& name : {kBear, kSkier, std::string("coco_000000000872.jpg")}) {
+    const Tensor features = encode_images(model.encoder, {read_image(assets() + "/photos/" + name)});
+    const int64_t places = features.size(1), channels = features.size(2);
+    BeamOptions options;
+    options.range = range;
+    const std::vector<int64_t> words = beam_search(*model.decoder, features, options).front().front().words;
+    const auto maps = gradient_maps(*model.decoder, features, words, range.start);
+    const auto probabilities = [&](const Tensor& of) {
+      return follow(*model.decoder, of, words, range).caption.token_log_probabilities;
+    };
+    const std::vector<double> before = probabilities(features);
+    const auto lost = [&](size_t word, const std::vector<int64_t>& taken) {
+      Tensor without = features.clone();
+      float* f = without.mutable_data<float>();
+      for (int64_t d = 0; d < channels; ++d) {
+        double mean = 0;
+        for (int64_t p = 0; p < places; ++p) mean += static_cast<double>(f[p * channels + d]);
+        for (const int64_t p : taken)
+          f[p * channels + d] = static_cast<float>(mean / static_cast<double>(places));
+      }
+      return before[word] - probabilities(without)[word];
+    };
+    for (size_t i = 0; i < words.size(); ++i) {
+      std::vector<int64_t> order(static_cast<size_t>(places));
+      std::iota(order.begin(), order.end(), int64_t{0});
+      std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+        return maps[i][static_cast<size_t>(a)] > maps[i][static_cast<size_t>(b)];
+      });
+      strongest += lost(i, {order.begin(), order.begin() + 10});
+      for (size_t k = 0; k < 10; ++k)
+        std::swap(order[k],
+                  order[k + static_cast<size_t>(dice.uniform() * static_cast<double>(order.size() - k))]);
+      any += lost(i, {order.begin(), order.begin() + 10});
+    }
+  }
+  MESSAGE("lost in log-probability: ", strongest, " without the strongest, ", any, " without others");
+  CHECK(strongest > 0);
+  CHECK(strongest > 2 * std::abs(any));
 }
