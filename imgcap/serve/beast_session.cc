@@ -255,9 +255,8 @@ bool BeastSession::take_head() {
   HttpHead& head = head_.emplace();
   head.method = std::string(message.method_string());
   head.target = std::string(message.target());
-  for (const auto& field : message) {
+  for (const auto& field : message)
     head.fields.emplace_back(in_small_letters(field.name_string()), std::string(field.value()));
-  }
   keep_ = message.keep_alive() && !server_.stopping;
   old_client_ = message.version() < 11;
   head_only_ = head.method == "HEAD";

@@ -74,51 +74,15 @@ std::vector<std::pair<std::string, Json>> options(const OpenApiFacts& facts) {
   return all;
 }
 
-Json parameters(const OpenApiFacts& facts) {
-  Json list = Json::array();
-  for (const auto& [name, schema] : options(facts))
-    list.push_back(Json::object({{"name", name}, {"in", "query"}, {"schema", schema}}));
-  Json name = of_type("string");
-  name["description"] = "The photo's name in the answer, where the body is one photo";
-  list.push_back(Json::object({{"name", "name"}, {"in", "query"}, {"schema", std::move(name)}}));
-  return list;
-}
-
 Json photo_bytes() { return Json::object({{"type", "string"}, {"format", "binary"}}); }
 
-Json caption_call(const OpenApiFacts& facts) {
-  Json form = object_of({{"photo", list_of(photo_bytes())}, {"options", ref("Options")}}, {"photo"});
-  Json body = content("multipart/form-data", std::move(form));
-  for (const char* type : {"application/octet-stream", "image/*"})
-    body[type] = Json::object({{"schema", photo_bytes()}});
-  Json captions = content("application/json", ref("Captions"));
-  captions["text/event-stream"] = Json::object({{"schema", of_type("string")}});
-  Json call = Json::object(
-      {{"summary", "Captions of photos"},
-       {"description",
-        "Photos as multipart/form-data, or one as the body. With Accept: text/event-stream the answer comes as "
-        "events: photo, words (a caption while it grows), caption, problem, and end."},
-       {"operationId", "caption"},
-       {"parameters", parameters(facts)},
-       {"requestBody", Json::object({{"required", true}, {"content", std::move(body)}})}});
-  call["responses"] =
-      Json::object({{"200", answer("The captions", std::move(captions))},
-                    {"400", error("The request is malformed, or an option is out of its bounds")},
-                    {"413", error("The body is too large")},
-                    {"415", error("The body is of another type")},
-                    {"422", error("No photo can be read")},
-                    {"429", error("Too many photos are waiting; see Retry-After")},
-                    {"503", error("The answer took too long, or the server is full")}});
-  return call;
-}
-
-// A call that takes photos as /api/caption does, with options of its own.
+// A call that takes photos, with options in the query or, of this schema, in a form.
 Json photo_call(const char* name, const char* summary, const std::vector<std::pair<std::string, Json>>& wish,
-                Json answer_body) {
+                Json form_options, Json answer_body) {
   Json parameters = Json::array();
   for (const auto& [option, schema] : wish)
     parameters.push_back(Json::object({{"name", option}, {"in", "query"}, {"schema", schema}}));
-  Json form = object_of({{"photo", list_of(photo_bytes())}, {"options", object_of(wish, {})}}, {"photo"});
+  Json form = object_of({{"photo", list_of(photo_bytes())}, {"options", std::move(form_options)}}, {"photo"});
   Json body = content("multipart/form-data", std::move(form));
   for (const char* type : {"application/octet-stream", "image/*"})
     body[type] = Json::object({{"schema", photo_bytes()}});
@@ -127,13 +91,29 @@ Json photo_call(const char* name, const char* summary, const std::vector<std::pa
                     {"operationId", name},
                     {"parameters", std::move(parameters)},
                     {"requestBody", Json::object({{"required", true}, {"content", std::move(body)}})}});
-  call["responses"] = Json::object({{"200", answer(summary, std::move(answer_body))},
-                                    {"400", error("The request is malformed, or the model lacks a word")},
-                                    {"413", error("The body is too large")},
-                                    {"415", error("The body is of another type")},
-                                    {"422", error("A photo cannot be read")},
-                                    {"429", error("Too many photos are waiting; see Retry-After")},
-                                    {"503", error("The answer took too long, or the server is full")}});
+  call["responses"] = Json::object(
+      {{"200", answer(summary, std::move(answer_body))},
+       {"400", error("The request is malformed, an option is out of bounds, or the model lacks a word")},
+       {"413", error("The body is too large")},
+       {"415", error("The body is of another type")},
+       {"422", error("A photo cannot be read")},
+       {"429", error("Too many photos are waiting; see Retry-After")},
+       {"503", error("The answer took too long, or the server is full")}});
+  return call;
+}
+
+Json caption_call(const OpenApiFacts& facts) {
+  std::vector<std::pair<std::string, Json>> wish = options(facts);
+  Json name = of_type("string");
+  name["description"] = "The photo's name in the answer, where the body is one photo";
+  wish.emplace_back("name", std::move(name));
+  Json captions = content("application/json", ref("Captions"));
+  captions["text/event-stream"] = Json::object({{"schema", of_type("string")}});
+  Json call = photo_call("caption", "Captions of photos", wish, ref("Options"), std::move(captions));
+  call["description"] =
+      "Photos as multipart/form-data, or one as the body. With Accept: text/event-stream the answer comes as "
+      "events: photo, words (a caption while it grows), caption, problem, and end.";
+  call["responses"]["422"] = error("No photo can be read");
   return call;
 }
 
@@ -144,7 +124,7 @@ Json explain_call(const OpenApiFacts& facts) {
   Json text = of_type("string");
   text["description"] = "The sentence, or the beginning of one";
   wish.emplace_back("text", std::move(text));
-  return photo_call("explain", "Why a model would say a sentence about a photo", wish,
+  return photo_call("explain", "Why a model would say a sentence about a photo", wish, object_of(wish, {}),
                     content("application/json", ref("Explanations")));
 }
 
@@ -155,7 +135,7 @@ Json report_call(const OpenApiFacts& facts) {
       "The page's. A form's options may also have \"texts\": what people wrote of each photo, or \"\"";
   wish.emplace_back("title", std::move(title));
   return photo_call("report", "A page of photos with a model's captions and where it looked", wish,
-                    content("text/html", of_type("string")));
+                    object_of(wish, {}), content("text/html", of_type("string")));
 }
 
 Json score_call() {
