@@ -27,7 +27,7 @@ std::optional<std::string> first_bad(const Tensor& x) {
       }
       std::string place;
       for (const int64_t k : index) place += (place.empty() ? "" : ", ") + std::to_string(k);
-      found = tensor::format("{} at ({})", std::isnan(values[i]) ? T(NAN) : values[i], place);
+      found = tensor::format("{} at ({})", values[i], place);
     }
   });
   return found;

@@ -6,6 +6,7 @@
 
 #include "autograd/node.h"
 #include "tensor/allocator.h"
+#include "tensor/cuda/runtime.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 #include "tensor/kernel_call.h"
@@ -32,7 +33,10 @@ std::string shapes_of(const Node& node) {
 
 class Recorder final : public Observer, public tensor::KernelListener {
  public:
-  Recorder() : outer_(tensor::internal::kernel_listener) { tensor::internal::kernel_listener = this; }
+  Recorder() : outer_(tensor::internal::kernel_listener) {
+    if (devices_ > 0) tensor::cuda::linked_runtime()->measure_launches();
+    tensor::internal::kernel_listener = this;
+  }
   ~Recorder() override { tensor::internal::kernel_listener = outer_; }
 
   void op(const Node* node, const std::vector<Tensor>&, const Variables&) override {
@@ -73,6 +77,7 @@ class Recorder final : public Observer, public tensor::KernelListener {
   }
 
   Profile finish() {
+    add_launches();
     profile_.total_ms = now_ms();
     profile_.peak_bytes = tensor::allocator_statistics().peak_bytes;
     std::map<std::string, Profile::Op> ops;
@@ -93,6 +98,25 @@ class Recorder final : public Observer, public tensor::KernelListener {
   }
 
  private:
+  void add_launches() {
+    if (devices_ == 0) return;
+    tensor::cuda::Runtime& runtime = *tensor::cuda::linked_runtime();
+    std::map<std::string, Profile::Launched> launched;
+    for (const tensor::cuda::LaunchTime& launch : runtime.measured_launches()) {
+      profile_.events.push_back(
+          {launch.op, "launch", to_string(launch.device), "", launch.start_ms, launch.duration_ms, 0});
+      Profile::Launched& all = launched[launch.op];
+      all.name = launch.op;
+      all.launches += 1;
+      all.ms += launch.duration_ms;
+    }
+    for (auto& [name, all] : launched) profile_.launched.push_back(std::move(all));
+    std::stable_sort(profile_.launched.begin(), profile_.launched.end(),
+                     [](const auto& a, const auto& b) { return a.ms > b.ms; });
+    for (int i = 0; i < devices_; ++i)
+      profile_.device_peak_bytes.push_back(runtime.memory_statistics(i).peak_bytes);
+  }
+
   double now_ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
 
   void add(std::string name, const char* kind, const Node& node, double start, double end) {
@@ -101,6 +125,7 @@ class Recorder final : public Observer, public tensor::KernelListener {
   }
 
   tensor::KernelListener* outer_;
+  const int devices_ = tensor::cuda::device_count();
   const Clock::time_point start_ = Clock::now();
   Profile profile_;
   double first_kernel_ = -1;  // since the last op ended or a module was entered or left; -1: none yet
@@ -133,6 +158,12 @@ std::string Profile::table() const {
                          total_ms - in_ops, share(total_ms - in_ops));
   text += tensor::format("total {:.3f} ms, tensors at most {:.1f} MiB\n", total_ms,
                          static_cast<double>(peak_bytes) / (1 << 20));
+  if (!launched.empty()) text += tensor::format("{:<28}{:>9}{:>12}\n", "on devices", "launches", "ms");
+  for (const Launched& kernel : launched)
+    text += tensor::format("{:<28}{:>9}{:>12.3f}\n", kernel.name, kernel.launches, kernel.ms);
+  for (size_t i = 0; i < device_peak_bytes.size(); ++i)
+    text += tensor::format("cuda:{}: tensors at most {:.1f} MiB\n", i,
+                           static_cast<double>(device_peak_bytes[i]) / (1 << 20));
   return text;
 }
 
@@ -148,7 +179,7 @@ std::string Profile::chrome_trace() const {
                                  {"ts", 1000 * e.start_ms},
                                  {"dur", 1000 * e.duration_ms},
                                  {"pid", 1},
-                                 {"tid", 1},
+                                 {"tid", e.kind == "launch" ? 2 : 1},
                                  {"args", args}}));
   }
   return Json::object({{"traceEvents", list}, {"displayTimeUnit", "ms"}}).dump() + "\n";

@@ -17,7 +17,13 @@ struct Profile {
     double forward_ms = 0, backward_ms = 0;
     int64_t bytes = 0;  // of its results, forward
   };
-  // One interval. `kind`: forward, backward, module or kernel.
+  // One kernel on devices of type cuda, all its launches together. Other times are the host's, which only asks for them.
+  struct Launched {
+    std::string name;
+    int64_t launches = 0;
+    double ms = 0;
+  };
+  // One interval. `kind`: forward, backward, module, kernel, or launch, which is the device's own.
   struct Event {
     std::string name, kind, scope, shapes;
     double start_ms = 0, duration_ms = 0;
@@ -27,12 +33,14 @@ struct Profile {
   std::vector<Op> ops;        // the longest first
   std::vector<Event> events;  // in the order of their ends
   double total_ms = 0;
-  int64_t peak_bytes = 0;  // of tensors, the most at one time so far in this process
+  std::vector<Launched> launched;          // the longest first
+  int64_t peak_bytes = 0;                  // of tensors, the most at one time so far in this process
+  std::vector<int64_t> device_peak_bytes;  // the same on each device of type cuda
 
   // One line per op and a last one for what is in none: adding gradients up, the optimiser, the program
-  // itself.
+  // itself; one line per kernel on devices.
   std::string table() const;
-  // For chrome://tracing or ui.perfetto.dev: modules, ops and kernels as nested bars.
+  // For chrome://tracing or ui.perfetto.dev: modules, ops and kernels as nested bars, and devices' launches below.
   std::string chrome_trace() const;
 };
 

@@ -1,6 +1,10 @@
 # Every dependency comes from the system's packages; what is optional says what its absence means.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
+set(IMGCAP_FMT fmt::fmt)
+if(IMGCAP_STATIC)
+  set(IMGCAP_FMT fmt::fmt-header-only)  # Debian has it shared alone
+endif()
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(nlohmann_json 3.10 REQUIRED)
 
@@ -16,12 +20,10 @@ if(NOT IMGCAP_ONEDNN STREQUAL "OFF")
   endif()
 endif()
 
-if(IMGCAP_CUDA STREQUAL "ON" OR IMGCAP_CUDA STREQUAL "EMULATED")
-  message(FATAL_ERROR "IMGCAP_CUDA=${IMGCAP_CUDA}: this version has no CUDA kernels yet; use AUTO or OFF")
-endif()
+include(${CMAKE_CURRENT_LIST_DIR}/cuda.cmake)
 
 message(STATUS "oneDNN:        ${IMGCAP_HAVE_ONEDNN} (off: Eigen does the matrix products and convolutions)")
-message(STATUS "CUDA:          OFF (the CPU does everything)")
+message(STATUS "CUDA:          ${IMGCAP_CUDA_KIND} (${IMGCAP_CUDA_FOUND})")
 
 if(NOT IMGCAP_BUILD_PROGRAM)
   return()
@@ -29,6 +31,9 @@ endif()
 
 # --- what the program needs besides
 
+if(IMGCAP_STATIC)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+endif()
 find_package(CLI11 REQUIRED)
 find_path(UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
 find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)

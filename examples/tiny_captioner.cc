@@ -1,16 +1,19 @@
 // A captioner in 150 lines. "Photos" are made-up feature maps of two places, each with a coloured animal or
 // nothing; captions read them from left to right. Trains on most of the 90 combinations and captions the
 // others, which it has never seen.
+//   tiny_captioner [DEVICE]      cpu, or cuda where the build has it
 #include <fmt/core.h>
 
 #include "autograd/ops.h"
 #include "imgcap/models/decoder.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
+#include "tensor/error.h"
 #include "tensor/format.h"
 #include "tensor/random.h"
 
 using autograd::Variable;
+using tensor::Device;
 using tensor::Generator;
 using tensor::Tensor;
 
@@ -35,7 +38,7 @@ std::vector<int64_t> caption(const Scene& scene) {
 }
 
 // One-hot colour, animal and place, and some noise, as (scenes, places, channels).
-Tensor features(const std::vector<Scene>& scenes, Generator& generator) {
+Tensor features(const std::vector<Scene>& scenes, Generator& generator, const Device& device) {
   std::vector<float> values;
   for (const Scene& scene : scenes)
     for (int64_t place = 0; place < kPlaces; ++place) {
@@ -45,7 +48,7 @@ Tensor features(const std::vector<Scene>& scenes, Generator& generator) {
         values.push_back(static_cast<float>((on || c == 6 + place) + 0.1 * generator.normal()));
       }
     }
-  return Tensor::from(values, {static_cast<int64_t>(scenes.size()), kPlaces, kChannels});
+  return Tensor::from(values, {static_cast<int64_t>(scenes.size()), kPlaces, kChannels}, device);
 }
 
 imgcap::CaptionBatch batch_of(const std::vector<Scene>& scenes, const Tensor& maps) {
@@ -58,7 +61,7 @@ imgcap::CaptionBatch batch_of(const std::vector<Scene>& scenes, const Tensor& ma
 std::vector<std::vector<int64_t>> greedy(imgcap::Decoder& decoder, const Tensor& maps) {
   std::vector<std::vector<int64_t>> captions(static_cast<size_t>(maps.size(0)), {kStart});
   imgcap::DecodingState state = decoder.start(maps);
-  Tensor words = Tensor::full({maps.size(0)}, kStart, tensor::DType::i64);
+  Tensor words = Tensor::full({maps.size(0)}, kStart, tensor::DType::i64, maps.device());
   for (int step = 0; step < 10; ++step) {
     words = autograd::argmax(decoder.step(state, words));
     const std::vector<int64_t> ids = words.to_vector<int64_t>();
@@ -75,9 +78,8 @@ std::string text_of(const std::vector<int64_t>& words) {
   return tensor::join(parts, " ");
 }
 
-}  // namespace
-
-int main() {
+// Whether it captions almost all scenes that it has not seen.
+bool learns(const Device& device) {
   std::vector<Scene> train, unseen;
   for (int64_t left = 0; left < 9; ++left)
     for (int64_t right = -1; right < 9; ++right)
@@ -92,13 +94,15 @@ int main() {
   config.layers = 1;
   config.layer_dropout = 0;
   const std::unique_ptr<imgcap::Decoder> decoder = imgcap::make_decoder(config, generator);
+  decoder->to(device);
   optim::AdamW optimizer(decoder->named_parameters(), {.lr = 1e-2});
 
   imgcap::LossOptions options;
   options.generator = &generator;
   for (int step = 1; step <= 200; ++step) {
     // New noise in every step: new photos of the same scenes.
-    const imgcap::CaptionLoss result = decoder->loss(batch_of(train, features(train, generator)), options);
+    const Tensor maps = features(train, generator, device);
+    const imgcap::CaptionLoss result = decoder->loss(batch_of(train, maps), options);
     optimizer.zero_grad();
     result.loss.backward();
     optim::clip_grad_norm_(decoder->parameters(), 1);
@@ -107,12 +111,23 @@ int main() {
   }
 
   decoder->eval();
-  const auto captions = greedy(*decoder, features(unseen, generator));
+  const auto captions = greedy(*decoder, features(unseen, generator, device));
   size_t right = 0;
   for (size_t i = 0; i < unseen.size(); ++i) {
     right += captions[i] == caption(unseen[i]);
     if (i < 3) fmt::print("\"{}\" should be \"{}\"\n", text_of(captions[i]), text_of(caption(unseen[i])));
   }
   fmt::print("{} of {} unseen scenes captioned word for word\n", right, unseen.size());
-  return 10 * right >= 9 * unseen.size() ? 0 : 1;
+  return 10 * right >= 9 * unseen.size();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return learns(argc > 1 ? tensor::parse_device(argv[1]) : Device::cpu()) ? 0 : 1;
+  } catch (const tensor::Error& error) {
+    fmt::print(stderr, "tiny_captioner: {}\n", error.what());
+    return 2;
+  }
 }

@@ -42,16 +42,17 @@ ReadModel read_model(const std::string& model, const std::string& assets, ModelU
   return {model, file, load_checkpoint(file, use == ModelUse::captions ? WeightsAs::stored : WeightsAs::f32)};
 }
 
-std::unique_ptr<Decoder> decoder_of(const ReadModel& model, ModelUse use) {
+std::unique_ptr<Decoder> decoder_of(const ReadModel& model, ModelUse use, const tensor::Device& device) {
   std::unique_ptr<Decoder> decoder = tensor::about_file(model.file, [&] {
-    return use == ModelUse::captions ? model.info.make_frozen_decoder() : model.info.make_decoder();
+    return use == ModelUse::captions ? model.info.make_frozen_decoder(device) : model.info.make_decoder();
   });
+  decoder->to(device);
   decoder->eval();
   return decoder;
 }
 
-LoadedModel with_encoder(ReadModel model, const std::string& weights, const std::string& assets,
-                         ModelUse use) {
+LoadedModel with_encoder(ReadModel model, const std::string& weights, const std::string& assets, ModelUse use,
+                         const tensor::Device& device) {
   const std::string& file = model.file;
   Checkpoint& info = model.info;
   const bool frozen = use == ModelUse::captions, own = !info.encoder_weights.empty();
@@ -68,10 +69,11 @@ LoadedModel with_encoder(ReadModel model, const std::string& weights, const std:
     const EncoderUse encoder_use = frozen ? EncoderUse::captions : EncoderUse::features;
     LoadedEncoder loaded = own ? load_own_encoder(info, boxed, file, encoder_use)
                                : load_encoder(info.encoder, weights.empty() ? boxed : weights, encoder_use);
+    loaded.encoder->to(device);
     if (frozen) loaded.encoder->compile();
     return loaded;
   });
-  std::unique_ptr<Decoder> decoder = decoder_of(model, use);
+  std::unique_ptr<Decoder> decoder = decoder_of(model, use, device);
   Vocabulary vocabulary = info.make_vocabulary();
   LoadedEncoder encoder = encoder_loads.get();
   check(encoder.encoder->feature_channels() == info.decoder.features, ErrorKind::data,
@@ -128,14 +130,14 @@ void expect_one_encoder(const ReadModel& a, const ReadModel& b) {
 }  // namespace
 
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
-                       ModelUse use) {
-  return with_encoder(read_model(model, assets, use), weights, assets, use);
+                       ModelUse use, tensor::Device device) {
+  return with_encoder(read_model(model, assets, use), weights, assets, use, device);
 }
 
 LoadedModel load_ensemble(const std::vector<std::string>& models, const std::string& weights,
-                          const std::string& assets, ModelUse use) {
+                          const std::string& assets, ModelUse use, tensor::Device device) {
   check(!models.empty(), ErrorKind::argument, "load_ensemble: there is no model");
-  if (models.size() == 1) return load_model(models.front(), weights, assets, use);
+  if (models.size() == 1) return load_model(models.front(), weights, assets, use, device);
   std::vector<ReadModel> read;
   std::vector<std::string> remarks;
   for (const std::string& model : models) {
@@ -148,8 +150,8 @@ LoadedModel load_ensemble(const std::vector<std::string>& models, const std::str
                          model, read.front().info.encoder, models.front()));
   }
   std::vector<std::unique_ptr<Decoder>> further;
-  for (size_t k = 1; k < read.size(); ++k) further.push_back(decoder_of(read[k], use));
-  LoadedModel loaded = with_encoder(std::move(read.front()), weights, assets, use);
+  for (size_t k = 1; k < read.size(); ++k) further.push_back(decoder_of(read[k], use, device));
+  LoadedModel loaded = with_encoder(std::move(read.front()), weights, assets, use, device);
   further.insert(further.begin(), std::move(loaded.decoder));
   loaded.decoder = std::make_unique<Ensemble>(std::move(further));
   loaded.encoder.remarks.insert(loaded.encoder.remarks.end(), remarks.begin(), remarks.end());
@@ -229,7 +231,9 @@ Tensor Captioner::features_of(const std::vector<CaptionRequest>& requests) const
               each[i].dtype() == tensor::DType::f32,
           ErrorKind::shape, "captioner: features {} beside {}; (places, channels) f32 are needed",
           tensor::describe(each[i]), tensor::describe(each.front()));
-    if (i == 0) all = Tensor::empty({static_cast<int64_t>(each.size()), each[0].size(0), each[0].size(1)});
+    if (i == 0)
+      all = Tensor::empty({static_cast<int64_t>(each.size()), each[0].size(0), each[0].size(1)},
+                          tensor::DType::f32, encoded.defined() ? encoded.device() : each[0].device());
     all.select(0, static_cast<int64_t>(i)).copy_(each[i]);
   }
   return all;

@@ -41,10 +41,11 @@ std::string model_file(const std::string& model, const std::string& assets);
 // "plain": the models in the box, whose files are in `assets`/model. `weights` may be empty: then the
 // checkpoint's own encoder is used when it has one (it was trained with the decoder; own_encoder.h), else the one
 // in the box. What there is to say about the encoder's file is in encoder.remarks. Other weights of the same encoder
-// are taken as they are: the same ones in 16 bits have another key. Errors: argument (`weights` beside a
-// checkpoint's own), data (the encoder's channels are not the decoder's).
+// are taken as they are: the same ones in 16 bits have another key. Both networks are on `device`: photos are
+// encoded and captions found there. Errors: argument (`weights` beside a checkpoint's own), data (the encoder's channels are not the decoder's), device
+// (it is not there).
 LoadedModel load_model(const std::string& model, const std::string& weights, const std::string& assets,
-                       ModelUse use = ModelUse::captions);
+                       ModelUse use = ModelUse::captions, tensor::Device device = {});
 
 // The models' Ensemble, with the rest of the first but its confidence, which is for that alone; one model is
 // what load_model() gives. They have one vocabulary
@@ -52,7 +53,8 @@ LoadedModel load_model(const std::string& model, const std::string& weights, con
 // its own, all have the same ones. Errors: those of load_model(), argument (the models do not go together: the
 // text names what differs first).
 LoadedModel load_ensemble(const std::vector<std::string>& models, const std::string& weights,
-                          const std::string& assets, ModelUse use = ModelUse::captions);
+                          const std::string& assets, ModelUse use = ModelUse::captions,
+                          tensor::Device device = {});
 
 // Of a caption that was searched with its attention; tokens that are blanks are left out.
 AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model);
@@ -60,7 +62,7 @@ AttentionMaps attention_maps(const Hypothesis& caption, const LoadedModel& model
 // One photo and what is wanted of it.
 struct CaptionRequest {
   // The photo, held by the caller until the call returns; or, where they are defined, its features (p, d)
-  // f32, as encode_images() and a cache of this encoder have them.
+  // f32, as encode_images() and a cache of this encoder have them, on any device.
   const Image* image = nullptr;
   Tensor features{};
   CaptionSearch search = BeamOptions{};  // but for its `range`, which is the language's
@@ -102,8 +104,8 @@ class Captioner {
 
   // A result for each request. All photos go through the encoder as one batch, one that several requests share
   // once, and searches of equal settings are one batch, too: a few dozen requests a call are a good number. A
-  // result depends on its request alone:
-  // it has the same bits in any batch and from any thread. May be called by several threads at once.
+  // result depends on its request alone: it has the same bits in any batch and from any thread (of a model with its
+  // parameters that is on a device: but for rounding). May be called by several threads at once.
   //
   // An error of one request ends the call. Errors: argument (a request without a photo, a language that the model
   // lacks, and what the search's settings must not be: beam_search.h, sampling.h), shape (features of another

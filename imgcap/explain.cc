@@ -51,7 +51,8 @@ std::vector<std::vector<float>> gradient_maps(Decoder& decoder, const Tensor& fe
   if (n == 0) return {};
   // Caption i has the first i words and features of its own, so one pass gives each caption's gradient; a word's is
   // what its caption's has more than that of the caption before.
-  Tensor copies = Tensor::empty({n, places, channels});
+  const tensor::Device device = decoder.device();
+  Tensor copies = Tensor::empty({n, places, channels}, DType::f32, device);
   std::vector<CaptionRow> rows;
   int64_t tokens = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -68,8 +69,10 @@ std::vector<std::vector<float>> gradient_maps(Decoder& decoder, const Tensor& fe
   const CaptionLoss loss = decoder.loss(pack(leaf, rows), options);
   check(loss.tokens == tokens, ErrorKind::internal, "gradient_maps: {} targets for {} words", loss.tokens,
         tokens);
-  const Tensor gradient = autograd::grad({loss.loss}, {leaf}).front().data().contiguous();
-  const float *g = gradient.data<float>(), *f = copies.data<float>();
+  const Tensor gradient =
+                   autograd::grad({loss.loss}, {leaf}).front().data().contiguous().to(tensor::Device::cpu()),
+               values = copies.to(tensor::Device::cpu());
+  const float *g = gradient.data<float>(), *f = values.data<float>();
   const auto scale = -static_cast<double>(tokens);  // the loss is minus the mean
   std::vector<std::vector<float>> maps;
   std::vector<double> before(static_cast<size_t>(places), 0.0);

@@ -37,6 +37,7 @@ void Adam::update(Batch& batch, const ParameterGroup& group, double gradient_sca
                           .m = batch.state[0],
                           .v = batch.state[1],
                           .gradients = batch.gradients,
+                          .from = batch.from,
                           .lr = group.lr,
                           .beta1 = options_.beta1,
                           .beta2 = options_.beta2,

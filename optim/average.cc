@@ -19,21 +19,27 @@ ParameterAverage::ParameterAverage(NamedParameters parameters, const AverageOpti
 }
 
 void ParameterAverage::update() {
-  check(!swapped_, ErrorKind::argument, "average: the averages are swapped in; swap() them out to update");
-  if (updates_ == 0) {
-    averages_.clear();
-    for (const auto& [name, variable] : parameters_) averages_.push_back(variable.data().clone());
-    ++updates_;
-    return;
-  }
-  const double t = static_cast<double>(updates_);
-  double decay = options_.decay ? *options_.decay : t / (t + 1);
-  if (options_.decay && options_.warm_up) decay = std::min(decay, (1 + t) / (10 + t));
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    tensor::kernels::affine(averages_[i], averages_[i], decay, 0);
-    tensor::kernels::add_inplace(averages_[i], parameters_[i].second.data(), 1 - decay);
-  }
+  update(updates_, {});
   ++updates_;
+}
+
+void ParameterAverage::queue_update(const Tensor& block, int64_t counted) {
+  update(updates_ - counted, block);
+}
+
+void ParameterAverage::update(int64_t t, const Tensor& block) {
+  check(!swapped_, ErrorKind::argument, "average: the averages are swapped in; swap() them out to update");
+  if (averages_.empty())
+    for (const auto& [name, variable] : parameters_)
+      averages_.push_back(Tensor::empty(variable.shape(), variable.dtype(), variable.device()));
+  std::vector<Tensor> parameters;
+  for (const auto& [name, variable] : parameters_) parameters.push_back(variable.data().contiguous());
+  tensor::kernels::average({.averages = averages_,
+                            .parameters = parameters,
+                            .block = block,
+                            .decay = options_.decay,
+                            .warm_up = options_.warm_up,
+                            .t = t});
 }
 
 void ParameterAverage::swap() {

@@ -39,6 +39,12 @@ class ParameterAverage {
   void load_state_dict(const State& state);
 
  private:
+  friend class StepBlock;
+  // An update that a block counts, `counted` of whose good steps count_update() has heard of.
+  void queue_update(const Tensor& block, int64_t counted);
+  void count_update() { ++updates_; }
+  void update(int64_t t, const Tensor& block);
+
   // The average of parameter i: in the parameter itself while swapped.
   const Tensor& average(size_t i) const { return swapped_ ? parameters_[i].second.data() : averages_[i]; }
 

@@ -38,11 +38,6 @@ double grad_norm(const Variables& parameters) {
   return std::sqrt(sum.item());
 }
 
-double clip_coefficient(double norm, double max_norm) {
-  const double coefficient = max_norm / (norm + 1e-6);
-  return coefficient > 1 ? 1 : coefficient;
-}
-
 double clip_grad_norm_(const Variables& parameters, double max_norm, bool error_if_nonfinite) {
   expect_unscaled("clip_grad_norm", parameters);
   check(max_norm >= 0, ErrorKind::argument, "clip_grad_norm: the norm must not be negative, as {} is",

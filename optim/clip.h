@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autograd/variable.h"
+#include "tensor/step_block.h"
 
 namespace optim {
 
@@ -10,9 +11,8 @@ using autograd::Variables;
 // The 2-norm of all gradients as one vector, summed in f64; parameters without a gradient count nothing.
 double grad_norm(const Variables& parameters);
 
-// min(1, max_norm / (norm + 1e-6)), PyTorch's coefficient; NaN for a NaN norm. Given to Optimizer::step as
-// gradient_scale, it clips without a pass of its own.
-double clip_coefficient(double norm, double max_norm);
+// min(1, max_norm / (norm + 1e-6)). Given to Optimizer::step as gradient_scale, it clips without a pass of its own.
+using tensor::clip_coefficient;
 
 // Scales the gradients so that their norm is at most max_norm; returns the norm before that. With
 // `error_if_nonfinite` a norm that is inf or NaN is a data error and leaves the gradients alone; else it

@@ -10,6 +10,7 @@
 #include "tensor/error.h"
 #include "tensor/fork.h"
 #include "tensor/kernels.h"
+#include "tensor/step_block.h"
 
 namespace optim {
 
@@ -42,18 +43,6 @@ void collect_leaves(const std::shared_ptr<Node>& root, Leaves& leaves) {
   }
 }
 
-// "element 3 of (5) f32 is inf", the first that is inf or NaN; empty: there is none.
-std::string first_bad_element(const Tensor& gradient) {
-  Tensor sum = Tensor::empty({1}, tensor::DType::f64, gradient.device());
-  tensor::kernels::sum_squares(sum, {gradient});
-  // Squares of f32 numbers do not overflow f64; those of f64 numbers may: then the elements tell.
-  if (std::isfinite(sum.item())) return {};
-  const std::vector<double> values = gradient.to(tensor::DType::f64).to_vector<double>();
-  const auto bad = std::ranges::find_if(values, [](double v) { return !std::isfinite(v); });
-  if (bad == values.end()) return {};
-  return tensor::format("element {} of {} is {}", bad - values.begin(), tensor::describe(gradient), *bad);
-}
-
 }  // namespace
 
 GradScaler::GradScaler(const GradScalerOptions& options)
@@ -81,6 +70,11 @@ GradScaler::~GradScaler() {
 
 Variable GradScaler::scale(const Variable& loss) {
   if (!options_.enabled) return loss;
+  note_scaled(loss);
+  return autograd::affine(loss, static_cast<double>(scale_), 0);
+}
+
+void GradScaler::note_scaled(const Variable& loss) {
   check(loss.defined() && loss.requires_grad(), ErrorKind::autograd,
         "GradScaler: the loss does not depend on anything that requires a gradient");
   Leaves leaves;
@@ -90,46 +84,61 @@ Variable GradScaler::scale(const Variable& loss) {
         !unscaled_.contains(leaf), ErrorKind::autograd,
         "GradScaler: scale() of a loss whose parameters were unscaled already: its gradients would be added "
         "to theirs; scale and differentiate all losses before unscale_() or step(), or call update() first");
-  {
-    const std::lock_guard lock(registry_mutex);
-    scaled_.merge(leaves);
-  }
-  return autograd::affine(loss, static_cast<double>(scale_), 0);
+  const std::lock_guard lock(registry_mutex);
+  scaled_.merge(leaves);
 }
 
 void GradScaler::unscale_(Optimizer& optimizer) {
   if (!options_.enabled) return;
-  PerOptimizer& state = optimizers_[&optimizer];
+  Gradients gradients = gradients_to_unscale(optimizer);
+  // One look at all.
+  Tensor bad = Tensor::empty({3}, tensor::DType::f64, gradients.tensors.front().device());
+  tensor::kernels::first_not_finite(bad, gradients.tensors);
+  const std::vector<double> found = bad.to_vector<double>();
+  const double factor = static_cast<double>(static_cast<float>(1 / static_cast<double>(scale_)));
+  for (Tensor& gradient : gradients.tensors) tensor::kernels::affine(gradient, gradient, factor, 0);
+  note_unscaled(optimizer);
+  const std::string text = gradients.name_bad(found[0], found[1], found[2]);
+  if (text.empty()) return;
+  optimizers_[&optimizer].found_inf = true;
+  first_bad_ = text;
+}
+
+GradScaler::Gradients GradScaler::gradients_to_unscale(const Optimizer& optimizer) {
+  const PerOptimizer& state = optimizers_[&optimizer];
   check(state.stage != Stage::unscaled, ErrorKind::autograd,
         "GradScaler: unscale_() a second time on one optimiser: the gradients would be divided twice; call "
         "update() first");
   check(state.stage != Stage::stepped, ErrorKind::autograd,
         "GradScaler: unscale_() after step(): call it before, or update() first");
-  const double factor = static_cast<double>(static_cast<float>(1 / static_cast<double>(scale_)));
-  std::string bad;
-  int64_t gradients = 0;
   for (const ParameterGroup& group : optimizer.groups())
     for (const auto& [name, parameter] : group.parameters)
       check(!parameter.grad().defined() || !tensor::is_half(parameter.grad().dtype()), ErrorKind::dtype,
             "GradScaler: the gradient of '{}' is {}; keep parameters in f32 and let autocast lower them",
             name, tensor::describe(parameter.grad().defined() ? parameter.grad().data() : Tensor()));
+  Gradients gradients;
   for (const ParameterGroup& group : optimizer.groups())
     for (const auto& [name, parameter] : group.parameters) {
       if (!parameter.grad().defined()) continue;
-      ++gradients;
-      Variable gradient = parameter.grad();
-      const Tensor before = gradient.data();
-      Tensor after = before.is_contiguous() ? before : before.contiguous();
-      if (bad.empty())
-        if (const std::string what = first_bad_element(after); !what.empty()) bad = name + ": " + what;
-      tensor::kernels::affine(after, after, factor, 0);
-      if (!before.shares_storage(after)) Variable(parameter).set_grad(after);
+      const Tensor before = parameter.grad().data(), dense = before.contiguous();
+      if (!before.shares_storage(dense)) Variable(parameter).set_grad(dense);
+      gradients.tensors.push_back(dense);
+      gradients.names.push_back(name);
     }
-  check(gradients > 0, ErrorKind::autograd,
+  check(!gradients.tensors.empty(), ErrorKind::autograd,
         "GradScaler: no parameter of the optimiser has a gradient; call backward() on scale(loss) first");
-  state.stage = Stage::unscaled;
-  state.found_inf = !bad.empty();
-  if (state.found_inf) first_bad_ = bad;
+  return gradients;
+}
+
+std::string GradScaler::Gradients::name_bad(double tensor, double element, double value) const {
+  if (tensor < 0) return {};
+  const auto i = static_cast<size_t>(tensor);
+  return tensor::format("{}: element {} of {} is {}", names[i], static_cast<int64_t>(element),
+                        tensor::describe(tensors[i]), value);
+}
+
+void GradScaler::note_unscaled(const Optimizer& optimizer) {
+  optimizers_[&optimizer].stage = Stage::unscaled;
   Leaves leaves;
   for (const Variable& parameter : optimizer.parameters()) {
     if (!parameter.requires_grad()) continue;
@@ -156,36 +165,35 @@ bool GradScaler::step(Optimizer& optimizer, double gradient_scale) {
 
 void GradScaler::update() {
   if (!options_.enabled) return;
-  bool any = false, found = false;
-  for (const auto& [optimizer, state] : optimizers_) {
-    any = any || state.stage != Stage::ready;
-    found = found || state.found_inf;
-  }
+  bool any = false;
+  for (const auto& [optimizer, state] : optimizers_) any = any || state.stage != Stage::ready;
   check(any, ErrorKind::autograd, "GradScaler: update() before any step() or unscale_()");
+  adjust(forget_step());
+}
+
+bool GradScaler::forget_step() {
+  bool found = false;
+  for (const auto& [optimizer, state] : optimizers_) found = found || state.found_inf;
   optimizers_.clear();
   unscaled_.clear();
   Leaves scaled;
-  {
-    const std::lock_guard lock(registry_mutex);
-    scaled.swap(scaled_);
-  }
-  if (found) {
-    ++skipped_;
-    ++skipped_in_a_row_;
-    growth_tracker_ = 0;
-    const auto lower = static_cast<float>(static_cast<double>(scale_) * options_.backoff_factor);
-    check(static_cast<double>(lower) >= options_.min_scale, ErrorKind::data,
-          "GradScaler: gradients still overflow at a loss scale of {} after {} skipped steps in a row ({}); "
-          "scaling cannot help: try a lower learning rate, bf16 or f32",
-          scale_, skipped_in_a_row_, first_bad_);
-    scale_ = lower;
-    return;
-  }
-  skipped_in_a_row_ = 0;
-  if (++growth_tracker_ < options_.growth_interval) return;
-  growth_tracker_ = 0;
-  const auto higher = static_cast<float>(static_cast<double>(scale_) * options_.growth_factor);
-  if (std::isfinite(higher)) scale_ = higher;
+  const std::lock_guard lock(registry_mutex);
+  scaled.swap(scaled_);
+  return found;
+}
+
+void GradScaler::adjust(bool found_inf) {
+  skipped_ += found_inf;
+  skipped_in_a_row_ = found_inf ? skipped_in_a_row_ + 1 : 0;
+  const tensor::LossScale next =
+      tensor::after_step({static_cast<double>(scale_), growth_tracker_}, found_inf,
+                         {options_.growth_factor, options_.backoff_factor, options_.growth_interval});
+  growth_tracker_ = next.growth;
+  check(!found_inf || next.scale >= options_.min_scale, ErrorKind::data,
+        "GradScaler: gradients still overflow at a loss scale of {} after {} skipped steps in a row ({}); "
+        "scaling cannot help: try a lower learning rate, bf16 or f32",
+        scale_, skipped_in_a_row_, first_bad_);
+  scale_ = static_cast<float>(next.scale);
 }
 
 bool GradScaler::found_inf(const Optimizer& optimizer) const {

@@ -87,12 +87,27 @@ class GradScaler {
 
  private:
   friend void expect_unscaled(const char* op, const Variables& parameters);
+  friend class StepBlock;  // does the same with a scale that only the device knows
   enum class Stage { ready, unscaled, stepped };
   struct PerOptimizer {
     Stage stage = Stage::ready;
     bool found_inf = false;
   };
   using Leaves = std::set<std::shared_ptr<autograd::Node>>;  // gradient accumulators, one per parameter
+  // What an optimiser's parameters have as gradients, of their own memory and contiguous.
+  struct Gradients {
+    std::vector<Tensor> tensors;
+    std::vector<std::string> names;
+    // "weight: element 3 of (5) f32 is inf", of what kernels::first_not_finite found; empty: nothing.
+    std::string name_bad(double tensor, double element, double value) const;
+  };
+
+  // The parts of scale(), unscale_() and update().
+  void note_scaled(const Variable& loss);
+  Gradients gradients_to_unscale(const Optimizer& optimizer);
+  void note_unscaled(const Optimizer& optimizer);
+  bool forget_step();  // whether a gradient was inf or NaN
+  void adjust(bool found_inf);
 
   GradScalerOptions options_;
   float scale_;  // as PyTorch's, so that the same steps give the same bits

@@ -49,7 +49,28 @@ Optimizer::Optimizer(std::string name, std::vector<GroupOptions> groups, double 
 
 void Optimizer::step(double gradient_scale) {
   expect_unscaled("step", parameters());
-  for (ParameterGroup& group : groups_) {
+  step_groups(gradient_scale, nullptr);
+}
+
+void Optimizer::queue_step(const QueuedStep& queued) {
+  expect_unscaled("step", parameters());
+  for (const ParameterGroup& group : groups_)
+    for (const auto& [name, variable] : group.parameters)
+      check(slots_.contains(name) ? variable.grad().defined() : queued.first || !variable.grad().defined(),
+            ErrorKind::autograd,
+            "{}: '{}' has {} gradient, unlike in the steps before: with a block all steps are of the same "
+            "parameters",
+            name_, name, variable.grad().defined() ? "a" : "no");
+  step_groups(1, &queued);
+}
+
+void Optimizer::count_step() {
+  for (auto& [name, slot] : slots_) ++slot.steps;
+}
+
+void Optimizer::step_groups(double gradient_scale, const QueuedStep* queued) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    ParameterGroup& group = groups_[g];
     // Nearly always one batch; more when some parameters had no gradient in some steps.
     std::map<int64_t, Batch> batches;
     std::vector<std::pair<Tensor*, Tensor>> strided;  // a parameter that is not contiguous, and its copy
@@ -60,8 +81,10 @@ void Optimizer::step(double gradient_scale) {
       if (slot.tensors.empty())
         for (size_t k = 0; k < slot_names_.size(); ++k)
           slot.tensors.push_back(Tensor::zeros(weight.shape(), weight.dtype(), weight.device()));
-      Batch& batch = batches[++slot.steps];
-      batch.step = slot.steps;
+      const int64_t step = queued != nullptr ? slot.steps + 1 - queued->counted : ++slot.steps;
+      Batch& batch = batches[step];
+      batch.step = step;
+      if (queued != nullptr) batch.from = {queued->block, queued->rates[g]};
       batch.weights.push_back(weight.contiguous());  // the kernels want it; others are copied back
       if (!weight.is_contiguous()) strided.emplace_back(&weight, batch.weights.back());
       batch.gradients.push_back(variable.grad().data().contiguous());
@@ -125,6 +148,7 @@ State Optimizer::state_dict() const {
     state.scalars[group_key(i, "weight_decay")] = groups_[i].weight_decay;
   }
   for (const auto& [name, slot] : slots_) {
+    if (slot.steps == 0) continue;  // none of its steps was made
     state.scalars["step." + name] = static_cast<double>(slot.steps);
     for (size_t k = 0; k < slot_names_.size(); ++k)
       state.tensors[slot_names_[k] + "." + name] = slot.tensors[k];

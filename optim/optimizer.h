@@ -9,6 +9,7 @@
 
 #include "nn/module.h"
 #include "optim/state.h"
+#include "tensor/kernel_options.h"
 
 namespace optim {
 
@@ -77,6 +78,7 @@ class Optimizer {
     std::vector<Tensor> weights, gradients;
     std::vector<std::vector<Tensor>> state;  // [slot name][parameter]
     int64_t step = 1;                        // 1 in the first step
+    tensor::FromBlock from;                  // of a queued step
   };
 
   // Errors: argument (no parameters at all, one that is undefined, listed twice or a result of an op, a name
@@ -87,6 +89,21 @@ class Optimizer {
   virtual void update(Batch& batch, const ParameterGroup& group, double gradient_scale) = 0;
 
  private:
+  friend class StepBlock;
+
+  // A step whose rates, count and clipping only the device knows, and whether it is made at all; `counted`: how many of
+  // the block's good steps count_step() has heard of. Errors: autograd (a parameter has a gradient for the first time
+  // while steps are under way, or has none any more: then one count does not tell all slots' steps).
+  struct QueuedStep {
+    Tensor block;
+    std::vector<Tensor> rates;  // one for each group
+    int64_t counted = 0;
+    bool first = true;  // none is under way
+  };
+  void queue_step(const QueuedStep& queued);
+  void count_step();  // one of them was made
+  void step_groups(double gradient_scale, const QueuedStep* queued);
+
   std::string name_;
   std::vector<ParameterGroup> groups_;
   std::vector<std::string> slot_names_;

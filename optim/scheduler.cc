@@ -28,6 +28,23 @@ void Scheduler::step(std::optional<double> metric) {
   update(metric);
 }
 
+std::vector<std::vector<double>> Scheduler::rates_ahead(int64_t steps) {
+  const int64_t steps_now = steps_;
+  std::vector<std::vector<double>> rates(groups().size());
+  const auto note = [&] {
+    for (size_t g = 0; g < rates.size(); ++g) rates[g].push_back(groups()[g].lr);
+  };
+  note();
+  for (int64_t k = 0; k < steps && !needs_metric(); ++k) {
+    ++steps_;
+    update({});
+    note();
+  }
+  steps_ = steps_now;
+  for (size_t g = 0; g < rates.size(); ++g) groups()[g].lr = rates[g].front();
+  return rates;
+}
+
 State Scheduler::state_dict() const {
   State state;
   save(state.scalars);

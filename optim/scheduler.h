@@ -19,6 +19,10 @@ class Scheduler {
   void step(std::optional<double> metric = {});
   int64_t steps() const { return steps_; }
 
+  // The rates of each group now and after each of the next `steps` steps, if none has a metric: [group][step]. A
+  // schedule that watches one stays as it is.
+  std::vector<std::vector<double>> rates_ahead(int64_t steps);
+
   // To continue: make optimiser and schedule as before, load the optimiser's state, then this.
   State state_dict() const;
   // A data error that says what does not fit; then nothing has been changed. Sets the groups' rates where

@@ -27,12 +27,13 @@ void SGD::update(Batch& batch, const ParameterGroup& group, double gradient_scal
   tensor::kernels::sgd({.weights = batch.weights,
                         .buffers = options_.momentum == 0 ? std::vector<Tensor>() : batch.state[0],
                         .gradients = batch.gradients,
+                        .from = batch.from,
                         .lr = group.lr,
                         .momentum = options_.momentum,
                         .dampening = options_.dampening,
                         .weight_decay = group.weight_decay,
                         .nesterov = options_.nesterov,
-                        .first = batch.step == 1,
+                        .step = batch.step,
                         .gradient_scale = gradient_scale});
 }
 

@@ -5,9 +5,9 @@
 set -euo pipefail
 
 required=(g++ cmake ninja-build pkg-config libeigen3-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libstb-dev libutf8proc-dev)
-# Without them stb_image reads JPEG files, WebP and TIFF files are refused, Eigen does the products, imgcap serve is refused, and attention sheets have
-# numbers for words that are not ASCII.
-optional=(libjpeg62-turbo-dev libwebp-dev libtiff-dev libdnnl-dev libpango1.0-dev libboost1.81-dev)
+# Without them stb_image reads JPEG files, WebP and TIFF files are refused, Eigen does the products, imgcap serve is refused, attention sheets have
+# numbers for words that are not ASCII, and there are no emulated devices (IMGCAP_CUDA=EMULATED).
+optional=(libjpeg62-turbo-dev libwebp-dev libtiff-dev libdnnl-dev libpango1.0-dev libboost1.81-dev libboost-context1.81-dev)
 
 install=1
 for argument in "$@"; do

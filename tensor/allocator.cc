@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -13,20 +12,13 @@
 
 #include "tensor/error.h"
 #include "tensor/fork.h"
+#include "tensor/size_class.h"
 
 namespace tensor {
 namespace {
 
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kHugePage = int64_t{2} << 20;
-
-// Size classes: four a power of two, so at most a quarter of a block is unused.
-int64_t size_class(int64_t bytes) {
-  if (bytes <= kAlignment) return kAlignment;
-  const int64_t power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes)));
-  const int64_t step = std::max(power / 4, kAlignment);
-  return (bytes + step - 1) / step * step;
-}
 
 constexpr int64_t kSlab = 4 * kHugePage;
 
@@ -135,7 +127,7 @@ void note_peak(Cache& c) {
 
 void* allocate_block(int64_t bytes) {
   check(bytes >= 0 && bytes < (int64_t{1} << 46), ErrorKind::argument, "allocate: {} bytes asked for", bytes);
-  const int64_t size = size_class(bytes);
+  const int64_t size = internal::size_class(bytes, kAlignment);
   Cache& c = cache();
   {
     const std::lock_guard lock(c.mutex);
@@ -170,7 +162,7 @@ void* allocate_block(int64_t bytes) {
 
 void release_block(void* block, int64_t bytes) noexcept {
   if (block == nullptr) return;
-  const int64_t size = size_class(bytes);
+  const int64_t size = internal::size_class(bytes, kAlignment);
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
   c.statistics.bytes_in_use -= size;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace tensor {
 
@@ -15,6 +16,9 @@ struct Device {
   bool is_cpu() const { return type == Type::cpu; }
   bool operator==(const Device&) const = default;
 };
+
+// "cpu", "cuda" (the first one) or "cuda:1". Errors: argument (another text).
+Device parse_device(std::string_view text);
 
 inline std::string to_string(const Device& device) {
   return device.is_cpu() ? "cpu" : "cuda:" + std::to_string(device.index);

@@ -43,6 +43,19 @@ decltype(auto) dispatch_float(DType dtype, std::string_view op, F&& f) {
   }
 }
 
+// The same for f32, f64, f16 and bf16.
+template <class F>
+decltype(auto) dispatch_floating(DType dtype, std::string_view op, F&& f) {
+  switch (dtype) {
+    case DType::f16:
+      return f.template operator()<f16>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    default:
+      return dispatch_float(dtype, op, std::forward<F>(f));
+  }
+}
+
 // The same for the arithmetic types f32, f64, i32, i64, u8.
 template <class F>
 decltype(auto) dispatch_number(DType dtype, std::string_view op, F&& f) {

@@ -124,7 +124,7 @@ class FormatString {
   std::string_view text_;
 };
 
-// The text with each field replaced by its value, as fmt::format gives it.
+// The text with each field replaced by its value, as fmt::format gives it, but for the sign of a NaN: it has none.
 template <class... Args>
 std::string format(FormatString<std::type_identity_t<Args>...> text, const Args&... args) {
   return internal::format(text.text(), {internal::format_value(internal::formatted(args))...});

@@ -1,12 +1,14 @@
 // How a kernel of the page (kernels.h) is called. Each is one object that holds its implementations; a call
 // checks that all tensors are on one device, makes the checks that hold on every device, converts 16-bit
-// floats where the table (kernel_types.h) says so, and runs the device's implementation.
+// floats where the table (kernel_types.h) says so, and runs the device's implementation. One that is not linked
+// is null; then it is the device's affair what to do (cuda/runtime.h).
 #pragma once
 
 #include <tuple>
 #include <type_traits>
 #include <vector>
 
+#include "tensor/cuda/runtime.h"
 #include "tensor/kernel_call.h"
 #include "tensor/kernel_types.h"
 #include "tensor/tensor.h"
@@ -32,8 +34,6 @@ struct DeviceOf {
   }
 };
 
-[[noreturn]] void built_without_cuda(const char* kernel);  // device error "softmax: built without CUDA"
-
 }  // namespace internal
 
 enum class Across { one_device, devices };  // which tensors a kernel takes: of one device, or of several
@@ -46,26 +46,19 @@ class Kernel<void(P...), across> {
  public:
   using Function = void (*)(P...);
 
-  consteval Kernel(const char* name, Function check, Function cpu, Function cuda)
-      : name_(name), widens_(!types_of(name).widened.empty()), check_(check), cpu_(cpu), cuda_(cuda) {}
+  // `cuda` gives the device's function, or null: what is linked is no constant.
+  consteval Kernel(const char* name, Function check, Function cpu, Function (*cuda)())
+      : name_(name), types_(types_of(name)), check_(check), cpu_(cpu), cuda_(cuda) {}
 
   void operator()(P... arguments) const {
     const internal::KernelCall call(name_);
     const Device device = device_of(arguments...);
     check_(arguments...);
-    const Function run = device.is_cpu() ? cpu_ : cuda_;
-    if (run == nullptr) internal::built_without_cuda(name_);
-    if (widens_ && has_half(arguments...)) {
-      std::tuple<internal::Widened<P>...> wide{internal::Widened<P>{arguments}...};
-      std::apply(
-          [&](auto&... w) {
-            run(w.get()...);
-            (w.round(), ...);
-          },
-          wide);
-    } else {
-      run(arguments...);
-    }
+    if (device.is_cpu()) return run(cpu_, kNone, arguments...);
+    if (const Function on_device = cuda_()) return run(on_device, types_.cuda_native, arguments...);
+    auto on_host = [&] { run(cpu_, kNone, arguments...); };
+    const auto call_it = [](void* context) { (*static_cast<decltype(on_host)*>(context))(); };
+    cuda::runtime_of(device, name_).run_on_host(name_, device, {call_it, &on_host});
   }
 
   constexpr const char* name() const { return name_; }
@@ -76,15 +69,25 @@ class Kernel<void(P...), across> {
     (internal::for_each_tensor(arguments, all), ...);
     return all.device;
   }
-  static bool has_half(P&... arguments) {
-    internal::AnyHalf half;
-    (internal::for_each_tensor(arguments, half), ...);
-    return half.any;
+  // `halves`: which 16-bit floats the function takes as they are, where all floats are of one type.
+  void run(Function function, DTypeSet halves, P&... arguments) const {
+    if (types_.widened.empty()) return function(arguments...);
+    internal::FloatTypes floats;
+    (internal::for_each_tensor(arguments, floats), ...);
+    if (!floats.any_half || (!floats.mixed && halves.has(floats.type))) return function(arguments...);
+    std::tuple<internal::Widened<P>...> wide{internal::Widened<P>{arguments, types_.adds}...};
+    std::apply(
+        [&](auto&... w) {
+          function(w.get()...);
+          (w.round(), ...);
+        },
+        wide);
   }
 
   const char* name_;
-  bool widens_;
-  Function check_, cpu_, cuda_;
+  KernelTypes types_;
+  Function check_, cpu_;
+  Function (*cuda_)();
 };
 
 }  // namespace tensor

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -51,6 +52,18 @@ struct BatchNormBackward {
   auto inputs() { return std::tie(dout, x, mean, rstd, weight); }
 };
 
+// Which elements dropout keeps, each with the probability 1 - p: by the blocks of stream `seed` from `offset` on.
+struct DropoutMask {
+  double p = 0.5;
+  uint64_t seed = 0, offset = 0;
+  // (2) i64, if any: a seed in place of the other, and an offset that is added to the other. So a step whose launches are
+  // recorded draws other numbers each time.
+  Tensor origin = {};
+
+  auto outputs() { return std::tuple<>(); }
+  auto inputs() { return std::tie(origin); }
+};
+
 struct LstmCellBackward {
   Tensor dpre, dc_prev;  // (n, 4h), may be the gates; (n, h), may be dc
   Tensor dh, dc, gates, c, c_prev;
@@ -77,30 +90,85 @@ struct AdditiveAttentionBackward {
   auto operands() { return std::tie(keys, values); }
 };
 
-// A step of Adam or AdamW on the tensors of a parameter group.
+// Where a training step's numbers stand in its block, a tensor of f64 that stays on the device of what is trained, so that
+// the host need not wait for them (optim/step_block.h).
+struct StepPlace {
+  enum : int64_t {
+    skip,            // 1: the step is not made
+    good,            // steps made since the block's beginning, without this one
+    gradient_scale,  // what its gradients are multiplied by: the clip coefficient
+    loss_scale,      // of the next step
+    growth,          // good steps in a row since the loss scale changed
+    loss,            // of this step
+    squares,         // of its gradients, summed
+    bad_tensor,      // this and the next two as first_not_finite gives them
+    bad_element,
+    bad_value,
+    count
+  };
+};
+
+// What a step needs to know of itself that only the block knows: both are set or neither. The step's rate is
+// rates[good], or the last one; it counts from `step` on.
+struct FromBlock {
+  Tensor block, rates;  // (StepPlace::count) f64; (n) f64, n > 0
+};
+
+// A step of Adam or AdamW on the tensors of a parameter group. With a block, lr and gradient_scale are not read.
 struct AdamStep {
   std::vector<Tensor> weights, m, v;
   std::vector<Tensor> gradients;
+  FromBlock from = {};
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   bool decoupled = false;     // AdamW: the decay acts on the weight; Adam: it is added to the gradient
   int64_t step = 1;           // 1 for the first step
   double gradient_scale = 1;  // multiplies the gradients: unscaling and clipping
 
   auto outputs() { return std::tie(weights, m, v); }
-  auto inputs() { return std::tie(gradients); }
+  auto inputs() { return std::tie(gradients, from.block, from.rates); }
 };
 
-// A step of stochastic gradient descent. The buffers may be undefined when momentum is 0.
+// A step of stochastic gradient descent. The buffers may be undefined when momentum is 0. With a block as AdamStep.
 struct SgdStep {
   std::vector<Tensor> weights, buffers;
   std::vector<Tensor> gradients;
+  FromBlock from = {};
   double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
   bool nesterov = false;
-  bool first = false;  // the buffers are set, not decayed
+  int64_t step = 1;  // in the first one the buffers are set, not decayed
   double gradient_scale = 1;
 
   auto outputs() { return std::tie(weights, buffers); }
-  auto inputs() { return std::tie(gradients); }
+  auto inputs() { return std::tie(gradients, from.block, from.rates); }
+};
+
+// averages = decay averages + (1 - decay) parameters, where `decay` is at most (1 + t) / (10 + t) with `warm_up`, and
+// t / (t + 1) without a value: all count alike. t: updates before this one; at 0 the parameters are copied.
+struct AverageStep {
+  std::vector<Tensor> averages;
+  std::vector<Tensor> parameters;
+  Tensor block = {};  // if any: a step that it skips changes nothing, and its good steps add to t
+  std::optional<double> decay = {};
+  bool warm_up = false;
+  int64_t t = 0;
+
+  auto outputs() { return std::tie(averages); }
+  auto inputs() { return std::tie(parameters, block); }
+};
+
+// How a step's numbers come from its loss and gradients.
+struct FinishStep {
+  Tensor block;
+  Tensor loss, squares;  // (1) f64 each: the loss; the sum of squares of the gradients, without a loss scale
+  Tensor bad;            // (3) f64, of the gradients with their loss scale; undefined: none is used
+  Tensor origin = {};    // if any: of the step's random numbers (DropoutMask); moves on by `drawn` blocks
+  int64_t drawn = 0;
+  double clip_norm = 0;                            // 0: none
+  double growth_factor = 2, backoff_factor = 0.5;  // of the loss scale
+  int64_t growth_interval = 2000;
+
+  auto outputs() { return std::tie(block, origin); }
+  auto inputs() { return std::tie(loss, squares, bad); }
 };
 
 }  // namespace tensor

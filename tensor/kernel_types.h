@@ -1,5 +1,6 @@
 // Which element types each kernel takes: `native` ones as they are, `widened` ones converted to f32 on the
-// way in and rounded once on the way out (widening.h). The types are those of a kernel's numbers; beside
+// way in and rounded once on the way out (widening.h). Code for devices of type cuda may take some of those
+// as they are, when all numbers of a call are of one type. The types are those of a kernel's numbers; beside
 // them, indices are i64 and conditions bool.
 #pragma once
 
@@ -25,6 +26,8 @@ class DTypeSet {
 struct KernelTypes {
   std::string_view kernel;
   DTypeSet native, widened;
+  DTypeSet cuda_native{};  // of the widened ones
+  bool adds = false;       // to what its outputs hold
 };
 
 inline constexpr DTypeSet kAllTypes{DType::f32, DType::f64, DType::f16, DType::bf16,
@@ -33,8 +36,8 @@ inline constexpr DTypeSet kFloats{DType::f32, DType::f64};
 inline constexpr DTypeSet kFloatsAndI64{DType::f32, DType::f64, DType::i64};
 inline constexpr DTypeSet kFloatsAndHalves{DType::f32, DType::f64, DType::f16, DType::bf16};
 inline constexpr DTypeSet kF32{DType::f32};
+inline constexpr DTypeSet kF64{DType::f64};
 inline constexpr DTypeSet kF32AndHalves{DType::f32, DType::f16, DType::bf16};
-inline constexpr DTypeSet kF32AndBf16{DType::f32, DType::bf16};
 inline constexpr DTypeSet kHalves{DType::f16, DType::bf16};
 inline constexpr DTypeSet kStored{DType::f32, DType::f16, DType::bf16, DType::u8};
 inline constexpr DTypeSet kNone{};
@@ -42,12 +45,12 @@ inline constexpr DTypeSet kNone{};
 inline constexpr KernelTypes kKernelTypes[] = {
     {"copy", kAllTypes, kNone},
     {"fill", kAllTypes, kNone},
-    {"unary", kFloats, kHalves},
-    {"binary", kFloatsAndI64, kHalves},  // i64: add, sub, mul and comparisons
-    {"affine", kFloats, kHalves},
-    {"clamp", kFloats, kHalves},
-    {"where", kFloatsAndI64, kHalves},
-    {"add_inplace", kFloats, kHalves},
+    {"unary", kFloats, kHalves, kHalves},
+    {"binary", kFloatsAndI64, kHalves, kHalves},  // i64: add, sub, mul and comparisons
+    {"affine", kFloats, kHalves, kHalves},
+    {"clamp", kFloats, kHalves, kHalves},
+    {"where", kFloatsAndI64, kHalves, kHalves},
+    {"add_inplace", kFloats, kHalves, kHalves, true},
     {"reduce", kFloats, kHalves},
     {"argmax", kFloats, kHalves},
     {"topk", kFloats, kHalves},
@@ -59,8 +62,8 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"pack_narrow", kStored, kNone},
     {"narrow_matmul", kF32, kNone},
     {"stored_rows", kStored, kNone},
-    {"softmax", kFloats, kHalves},
-    {"log_softmax", kFloats, kHalves},
+    {"softmax", kFloats, kHalves, kHalves},
+    {"log_softmax", kFloats, kHalves, kHalves},
     {"cross_entropy", kFloats, kHalves},
     {"cross_entropy_backward", kFloats, kHalves},
     {"conv2d", kFloatsAndHalves, kNone},
@@ -68,8 +71,8 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"conv2d_backward_weight", kFloatsAndHalves, kNone},
     {"nhwc_from_nchw", kF32, kNone},
     {"pack_conv2d", kFloatsAndHalves, kNone},
-    {"conv2d_nhwc", kF32AndBf16, kNone},
-    {"max_pool2d_nhwc", kF32AndBf16, kNone},
+    {"conv2d_nhwc", kF32AndHalves, kNone},
+    {"max_pool2d_nhwc", kF32AndHalves, kNone},
     {"max_pool2d", kFloats, kHalves},
     {"max_pool2d_backward", kFloats, kHalves},
     {"adaptive_avg_pool2d", kFloats, kHalves},
@@ -78,14 +81,17 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"batch_norm_apply", kFloats, kHalves},
     {"batch_norm_backward", kFloats, kHalves},
     {"embedding", kAllTypes, kNone},
-    {"embedding_backward", kFloats, kHalves},
+    {"embedding_backward", kFloats, kHalves, kNone, true},
     {"dropout", kFloats, kHalves},
     {"lstm_cell", kFloats, kHalves},
     {"lstm_cell_backward", kFloats, kHalves},
     {"additive_attention", kFloats, kHalves},
-    {"additive_attention_backward", kFloats, kHalves},
+    {"additive_attention_backward", kFloats, kHalves, kNone, true},
     {"adamw", kFloats, kNone},  // an update is often less than a 16-bit weight's rounding
     {"sgd", kFloats, kNone},
+    {"average", kFloats, kHalves, kNone, true},
+    {"first_not_finite", kFloats, kHalves},
+    {"finish_step", kF64, kNone},
 };
 
 // A kernel without a row does not compile.

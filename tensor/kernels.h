@@ -1,6 +1,6 @@
 // Everything a device must be able to do, on one page. Each kernel stands here once: the macro makes an
 // object kernels::NAME (kernel.h) from checks::NAME (tensor/checks/: what holds on every device), cpu::NAME
-// (tensor/cpu/) and, in a build with CUDA, cuda::NAME.
+// (tensor/cpu/) and cuda::NAME, which is null in a program that no such kernel is linked into.
 //
 // Rules: outputs come first and are allocated by the caller with the right shape, dtype and device. Unless a
 // line says otherwise, inputs may have any strides and outputs are contiguous. The types are those of
@@ -16,24 +16,21 @@
 #include "tensor/nhwc.h"
 #include "tensor/tensor.h"
 
-#if defined(IMGCAP_HAVE_CUDA)
-#define IMGCAP_ON_CUDA(name) cuda::name
-#else
-#define IMGCAP_ON_CUDA(name) nullptr
-#endif
-#define IMGCAP_KERNEL_ON(devices, name, ...)                                               \
-  namespace checks {                                                                       \
-  void name(__VA_ARGS__);                                                                  \
-  }                                                                                        \
-  namespace cpu {                                                                          \
-  void name(__VA_ARGS__);                                                                  \
-  }                                                                                        \
-  namespace cuda {                                                                         \
-  void name(__VA_ARGS__);                                                                  \
-  }                                                                                        \
-  namespace kernels {                                                                      \
-  inline constexpr Kernel<void(__VA_ARGS__), devices> name(#name, checks::name, cpu::name, \
-                                                           IMGCAP_ON_CUDA(name));          \
+#define IMGCAP_KERNEL_ON(devices, name, ...)                                                              \
+  namespace checks {                                                                                      \
+  void name(__VA_ARGS__);                                                                                 \
+  }                                                                                                       \
+  namespace cpu {                                                                                         \
+  void name(__VA_ARGS__);                                                                                 \
+  }                                                                                                       \
+  namespace cuda {                                                                                        \
+  [[gnu::weak]] void name(__VA_ARGS__);                                                                   \
+  }                                                                                                       \
+  namespace linked {                                                                                      \
+  inline auto name() -> void (*)(__VA_ARGS__) { return cuda::name; }                                      \
+  }                                                                                                       \
+  namespace kernels {                                                                                     \
+  inline constexpr Kernel<void(__VA_ARGS__), devices> name(#name, checks::name, cpu::name, linked::name); \
   }
 #define IMGCAP_KERNEL(name, ...) IMGCAP_KERNEL_ON(Across::one_device, name, __VA_ARGS__)
 
@@ -102,7 +99,7 @@ IMGCAP_KERNEL(conv2d_backward_input, Tensor& dx, const Tensor& dout, const Tenso
 IMGCAP_KERNEL(conv2d_backward_weight, Tensor& dw, const Tensor& dout, const Tensor& x,
               const Conv2dOptions& options)
 
-// --- nhwc.cc: inference with channels last (nhwc.h); the pictures of a call are of one type, f32 or bf16
+// --- nhwc.cc: inference with channels last (nhwc.h); the pictures of a call are of one type, f32, f16 or bf16
 IMGCAP_KERNEL(nhwc_from_nchw, NhwcBatch& out,
               const Tensor& x)  // x (n, c, h, w) f32; also clears out's border
 // weight (o, c / groups, kh, kw), one group or depthwise; output channel i is multiplied by scale[i], and
@@ -111,7 +108,7 @@ IMGCAP_KERNEL(pack_conv2d, PackedConv2d& packed, const Tensor& weight, const std
               const std::vector<double>& bias)
 // out = activation(conv(x) + bias + residual); residual may be null, and may share out's memory where their
 // borders are the same. Clears out's border. For x without the border that weight.border_for() gives a copy is
-// made. Bits do not depend on the batch.
+// made. On the CPU bits do not depend on the batch; cuBLASLt chooses by its size.
 IMGCAP_KERNEL(conv2d_nhwc, NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight,
               const Conv2dOptions& options, const NhwcBatch* residual, Activation activation)
 IMGCAP_KERNEL(max_pool2d_nhwc, NhwcBatch& out, const NhwcBatch& x, const Pool2dOptions& options)
@@ -137,9 +134,9 @@ IMGCAP_KERNEL(embedding, Tensor& out, const Tensor& weight, const Tensor& ids)
 // dweight[ids[i]] += dout[i], in the order of i; dweight is not cleared
 IMGCAP_KERNEL(embedding_backward, Tensor& dweight, const Tensor& dout, const Tensor& ids)
 
-// --- dropout.cc: out = x * keep / (1 - p); element i is kept when uniform(seed, offset, i) >= p. The
-// backward pass calls it again with the gradient: no mask is kept. Contiguous.
-IMGCAP_KERNEL(dropout, Tensor& out, const Tensor& x, double p, uint64_t seed, uint64_t offset)
+// --- dropout.cc: out = x * keep / (1 - p); element i is kept when word i % 4 of Philox block i / 4 of the mask, as
+// a number in [0, 1), is at least p. The backward pass calls it again with the gradient: no mask is kept. Contiguous.
+IMGCAP_KERNEL(dropout, Tensor& out, const Tensor& x, DropoutMask mask)
 
 // --- lstm.cc: pre (n, 4h) the gates before activation in the order i, f, g, o; c_prev (n, h). Writes the
 // activated gates (n, 4h), c and h (n, h). Rows may be strided (a slice of a larger buffer), columns not.
@@ -159,9 +156,17 @@ IMGCAP_KERNEL(additive_attention_backward, AdditiveAttentionBackward arguments)
 // --- optimizer.cc: all tensors of a parameter group in one pass; contiguous
 IMGCAP_KERNEL(adamw, AdamStep step)
 IMGCAP_KERNEL(sgd, SgdStep step)
+IMGCAP_KERNEL(average, AverageStep step)
+
+// --- step_block.cc
+// out (3) f64: the tensor, the element in row-major order and the value of the first that is inf or NaN; -1, 0, 0 when
+// there is none
+IMGCAP_KERNEL(first_not_finite, Tensor& out, const std::vector<Tensor>& tensors)
+// From the block of the step before: a step is skipped when its loss or, with a loss scale, a gradient is not finite. Sets
+// all places.
+IMGCAP_KERNEL(finish_step, FinishStep step)
 
 }  // namespace tensor
 
 #undef IMGCAP_KERNEL
 #undef IMGCAP_KERNEL_ON
-#undef IMGCAP_ON_CUDA

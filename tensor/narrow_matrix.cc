@@ -7,8 +7,8 @@ namespace tensor {
 
 Tensor StoredWeight::widened() const {
   if (!scales.defined()) return values.to(DType::f32);
-  Tensor wide = Tensor::empty(shape());
-  rows(wide, Tensor::arange(shape()[0]));
+  Tensor wide = Tensor::empty(shape(), DType::f32, values.device());
+  rows(wide, Tensor::arange(shape()[0], DType::i64, values.device()));
   return wide;
 }
 

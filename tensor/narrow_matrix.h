@@ -17,6 +17,9 @@ struct StoredWeight {
   // Rows `ids` (n) i64, each widened into a row of out (n, in) f32, whose rows may be strided. Errors: index.
   void rows(Tensor& out, const Tensor& ids) const;
   StoredWeight columns(int64_t begin, int64_t end) const { return {values.slice(1, begin, end), scales}; }
+  StoredWeight to(const Device& device) const {
+    return {values.to(device), scales.defined() ? scales.to(device) : scales};
+  }
   // How many of the widened numbers are NaN or infinite.
   int64_t count_non_finite() const;
 };
@@ -25,12 +28,13 @@ struct StoredWeight {
 class NarrowMatrix {
  public:
   NarrowMatrix() = default;
-  // Errors: shape (no matrix, scales that are not (out)), dtype.
+  // On the weight's device; later changes of it may or may not be seen. Errors: shape (no matrix, scales that are not
+  // (out)), dtype.
   explicit NarrowMatrix(const StoredWeight& weight);
 
   // out = x weight^T, or out += x weight^T with `accumulate`: x (m, in) and out (m, out) f32 with contiguous
-  // rows. The same bits as PackedMatrix gives for the widened weight: those of a row depend neither on the
-  // other rows nor on the number of threads.
+  // rows. The same bits as for the widened weight, and on the CPU as PackedMatrix gives for that. Those of a row depend
+  // neither on the other rows nor on the number of threads.
   void multiply(Tensor& out, const Tensor& x, bool accumulate) const;
 
   bool defined() const { return packed_.defined(); }

@@ -8,9 +8,15 @@ namespace tensor {
 namespace {
 
 DType expect_picture_type(DType dtype) {
-  check(dtype == DType::f32 || dtype == DType::bf16, ErrorKind::dtype,
-        "channels last: pictures are f32 or bf16, not {}", name_of(dtype));
+  check(dtype == DType::f32 || is_half(dtype), ErrorKind::dtype,
+        "channels last: pictures are f32, f16 or bf16, not {}", name_of(dtype));
   return dtype;
+}
+
+const Border& expect_border(const Border& border, Device device) {
+  check(device.is_cpu() || border == Border{}, ErrorKind::argument,
+        "channels last: pictures on {} have no border", to_string(device));
+  return border;
 }
 
 }  // namespace
@@ -24,7 +30,7 @@ NhwcBatch::NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& b
       h_(h),
       w_(w),
       c_(c),
-      border_(border) {}
+      border_(expect_border(border, device)) {}
 
 NhwcBatch NhwcBatch::from_nchw(const Tensor& x, const Border& border, DType dtype) {
   check(x.rank() == 4, ErrorKind::shape, "channels last: input {} must be (n, c, h, w)", x.shape());
@@ -33,10 +39,10 @@ NhwcBatch NhwcBatch::from_nchw(const Tensor& x, const Border& border, DType dtyp
   return result;
 }
 
-Tensor NhwcBatch::to_nchw() const {
-  return storage_.slice(1, border_.top, border_.top + h_)
-      .slice(2, border_.left, border_.left + w_)
-      .permute({0, 3, 1, 2});
+Tensor NhwcBatch::to_nchw() const { return to_nhwc().permute({0, 3, 1, 2}); }
+
+Tensor NhwcBatch::to_nhwc() const {
+  return storage_.slice(1, border_.top, border_.top + h_).slice(2, border_.left, border_.left + w_);
 }
 
 PackedConv2d::PackedConv2d(const Tensor& source, const std::vector<double>& scale,
@@ -51,7 +57,7 @@ void PackedConv2d::prepare(const Shape& input, const Conv2dOptions& options, boo
 }
 
 Border PackedConv2d::border_for(const Conv2dOptions& o) const {
-  if (weight.device().is_cpu() && cpu::convolves_with_onednn(*this, o)) return {};
+  if (!weight.device().is_cpu() || cpu::convolves_with_onednn(*this, o)) return {};
   return {o.pad_top, o.pad_bottom, o.pad_left, o.pad_right};
 }
 

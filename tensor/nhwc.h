@@ -1,7 +1,7 @@
-// Pictures with channels last, for inference in f32 or bf16: kernels that add a bias and a residual and apply
-// the activation while the result is still in registers. No copies of windows are made: with channels last a
-// row of a window is one run of memory, and pictures may carry a border of zeros instead of being padded for
-// each convolution.
+// Pictures with channels last, for inference in f32, f16 or bf16: kernels that add a bias and a residual and apply
+// the activation while the result is still in registers. On the CPU no copies of windows are made: with channels
+// last a row of a window is one run of memory, and pictures may carry a border of zeros instead of being padded for
+// each convolution. A device's kernels pad while they read, and take no borders.
 #pragma once
 
 #include <cstdint>
@@ -26,14 +26,16 @@ struct Border {
 class NhwcBatch {
  public:
   NhwcBatch() = default;
-  // Memory only, of f32 or bf16 numbers: the kernel that fills the inside clears the border. Errors: dtype
-  // (another one).
+  // Memory only, of f32, f16 or bf16 numbers: the kernel that fills the inside clears the border. Errors: dtype
+  // (another one), argument (a border on a device).
   NhwcBatch(int64_t n, int64_t h, int64_t w, int64_t c, const Border& border = {}, Device device = {},
             DType dtype = DType::f32);
-  // From (n, c, h, w), any strides, f32; rounded when `dtype` is bf16.
+  // From (n, c, h, w), any strides, f32; rounded when `dtype` has 16 bits.
   static NhwcBatch from_nchw(const Tensor& x, const Border& border = {}, DType dtype = DType::f32);
   // As (n, c, h, w): a view with strides of channels last.
   Tensor to_nchw() const;
+  // As (n, h, w, c), which is contiguous without a border: a view.
+  Tensor to_nhwc() const;
 
   bool defined() const { return storage_.defined(); }
   int64_t n() const { return n_; }
@@ -77,22 +79,22 @@ class NhwcBatch {
 struct PackedConv2d {
   PackedConv2d() = default;
   // weight (o, c / groups, kh, kw), floating; output channel i is multiplied by scale[i], and bias[i] is
-  // added. For pictures of `dtype`: with bf16 the weights are rounded, too; sums and biases are f32. Errors:
-  // argument (other numbers of groups), dtype (not f32 or bf16).
+  // added. For pictures of `dtype`: with 16 bits the weights are rounded, too; sums and, but for a device's dense
+  // convolutions, biases are f32. Errors: argument (other numbers of groups), dtype (not f32, f16 or bf16).
   PackedConv2d(const Tensor& weight, const std::vector<double>& scale, const std::vector<double>& bias,
                int64_t groups = 1, DType dtype = DType::f32);
 
   Shape weight_shape;  // (o, c / groups, kh, kw)
   int64_t groups = 1;
   DType dtype = DType::f32;
-  Tensor
-      weight;   // on the CPU, f32, dense: (panels, kh, kw, c, panel width), zeros past o; depthwise: (1, kh,
-                // kw, 1, o)
-  Tensor bias;  // padded to whole panels
+  // On the CPU, f32, dense: (panels, kh, kw, c, panel width), zeros past o; depthwise: (1, kh, kw, 1, o). On a device, of
+  // `dtype`, dense: (o, kh kw c), zeros up to a multiple of 8; depthwise: (kh kw, o).
+  Tensor weight;
+  Tensor bias;                              // on the CPU padded to whole panels
   std::shared_ptr<cpu::OneDnnConv> onednn;  // on the CPU: what oneDNN made of the weights so far
 
   bool depthwise() const { return groups != 1; }
-  // The border that conv2d_nhwc would like its input to have; without it, it makes a copy.
+  // The border that conv2d_nhwc would like its input to have; without it, the CPU makes a copy.
   Border border_for(const Conv2dOptions& options) const;
   // Does now what else the first convolution of such an input (n, c, h, w) would. Several threads may.
   void prepare(const Shape& input, const Conv2dOptions& options, bool residual, Activation activation) const;

@@ -33,6 +33,17 @@ IMGCAP_HOST_DEVICE inline PhiloxBlock philox(uint64_t seed, uint64_t counter, ui
   return {c0, c1, c2, c3};
 }
 
+// A stream and a block of it.
+struct PhiloxPlace {
+  uint64_t seed, offset;
+};
+
+// That of a mask (DropoutMask), whose origin may be null.
+IMGCAP_HOST_DEVICE inline PhiloxPlace place_of(const int64_t* origin, const PhiloxPlace& place) {
+  if (origin == nullptr) return place;
+  return {static_cast<uint64_t>(origin[0]), static_cast<uint64_t>(origin[1]) + place.offset};
+}
+
 // [0, 1) with 24 bits.
 IMGCAP_HOST_DEVICE inline float uniform_float(uint32_t word) {
   return static_cast<float>(word >> 8) * 0x1p-24f;

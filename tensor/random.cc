@@ -54,6 +54,7 @@ GeneratorState Generator::state() const {
 void Generator::set_state(uint64_t seed, uint64_t offset) {
   const std::lock_guard lock(mutex_);
   state_ = {seed, offset};
+  origin_ = {};
 }
 
 GeneratorState Generator::take(uint64_t blocks) {
@@ -61,6 +62,24 @@ GeneratorState Generator::take(uint64_t blocks) {
   const GeneratorState first = state_;
   state_.offset += blocks;
   return first;
+}
+
+Draw Generator::draw(uint64_t blocks) {
+  const std::lock_guard lock(mutex_);
+  const GeneratorState first = state_;
+  state_.offset += blocks;
+  return {first.seed, origin_.defined() ? first.offset - offset_of_origin_ : first.offset, origin_};
+}
+
+void Generator::set_origin(const Tensor& origin) {
+  const std::lock_guard lock(mutex_);
+  origin_ = origin;
+  offset_of_origin_ = state_.offset;
+}
+
+uint64_t Generator::drawn() const {
+  const std::lock_guard lock(mutex_);
+  return origin_.defined() ? state_.offset - offset_of_origin_ : 0;
 }
 
 PhiloxBlock Generator::next_block() {

@@ -16,6 +16,12 @@ struct GeneratorState {
   bool operator==(const GeneratorState&) const = default;
 };
 
+// Blocks that a kernel draws from (DropoutMask).
+struct Draw {
+  uint64_t seed, offset;
+  Tensor origin;
+};
+
 // A stream with a position; both can be saved and restored, so a resumed run draws what it would have drawn.
 // Threads may share one: no number is handed out twice. Which thread gets which is by chance, so a run that
 // is to be repeated gives each thread its own.
@@ -32,6 +38,14 @@ class Generator {
   // Keeps blocks [offset, offset + blocks) of stream `seed` for the caller: how a kernel gets its numbers.
   GeneratorState take(uint64_t blocks);
   uint64_t reserve(uint64_t blocks) { return take(blocks).offset; }  // the offset alone
+  // The same for a kernel that may be on a device: from the origin on, where there is one.
+  Draw draw(uint64_t blocks);
+
+  // Seed and offset of this moment are on a device, too, in `origin` (2) i64, from which draw() counts from now on; an
+  // undefined one ends that, as does a new state. Copies have none.
+  void set_origin(const Tensor& origin);
+  // The blocks that were taken since set_origin().
+  uint64_t drawn() const;
 
   double uniform();                // [0, 1) with 53 bits
   double normal();                 // mean 0, variance 1 (Box-Muller)
@@ -50,6 +64,8 @@ class Generator {
 
   mutable std::mutex mutex_;
   GeneratorState state_;
+  Tensor origin_;
+  uint64_t offset_of_origin_ = 0;
 };
 
 // The generator that modules and ops use when none is given.

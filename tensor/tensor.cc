@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tensor/allocator.h"
+#include "tensor/cuda/runtime.h"
 #include "tensor/format.h"
 #include "tensor/kernels.h"
 
@@ -16,25 +17,35 @@ std::atomic<uint64_t> storages{0};  // that were made so far
 Storage::Storage() : number(storages.fetch_add(1, std::memory_order_relaxed) + 1) {}
 
 Storage::~Storage() {
-  if (!owner) release(data, bytes);
+  if (owner || data == nullptr) return;
+  if (device.is_cpu())
+    release(data, bytes);
+  else if (cuda::device_count() > 0)  // 0 in a child of fork(), whose memory it is not
+    cuda::linked_runtime()->release(device.index, data, bytes);
 }
 
-namespace internal {
-void built_without_cuda(const char* kernel) { fail(ErrorKind::device, "{}: built without CUDA", kernel); }
-}  // namespace internal
+namespace {
+
+std::byte* memory_of(Device device, int64_t bytes) {
+  if (device.is_cpu()) return static_cast<std::byte*>(allocate(bytes));
+  std::byte* block = cuda::runtime_of(device, "empty").allocate(device.index, bytes);
+  check(block != nullptr, ErrorKind::cuda, "empty: {} has no room for {} bytes", to_string(device), bytes);
+  return block;
+}
+
+}  // namespace
 
 // --- making
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
-  if (!device.is_cpu()) fail(ErrorKind::device, "empty: {}: built without CUDA", to_string(device));
   for (const int64_t size : shape) check(size >= 0, ErrorKind::shape, "empty: a negative size in {}", shape);
   int64_t bytes = 0;
   check(!__builtin_mul_overflow(shape.numel(), size_of(dtype), &bytes), ErrorKind::shape,
         "empty: {} {} does not fit 64 bits", shape, name_of(dtype));
   auto storage = std::make_shared<Storage>();
-  storage->data = static_cast<std::byte*>(allocate(bytes));
-  storage->bytes = bytes;
   storage->device = device;
+  storage->data = memory_of(device, bytes);
+  storage->bytes = bytes;
   return Tensor(std::move(storage), shape, dtype);
 }
 
@@ -46,15 +57,15 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
   return t;
 }
 
-Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, dtype); }
+Tensor Tensor::scalar(double value, DType dtype, Device device) { return full({}, value, dtype, device); }
 
-Tensor Tensor::arange(int64_t n, DType dtype) {
+Tensor Tensor::arange(int64_t n, DType dtype, Device device) {
   Tensor t = empty({n}, dtype);
   dispatch_number(dtype, "arange", [&]<class T>() {
     T* values = t.mutable_data<T>();
     for (int64_t i = 0; i < n; ++i) values[i] = static_cast<T>(i);
   });
-  return t;
+  return t.to(device);
 }
 
 Tensor Tensor::wrap(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner,
@@ -272,9 +283,16 @@ Tensor Tensor::squeeze(int dim) const {
 
 namespace {
 
+// What is on its way from a device is here when this returns.
+void copy_into(Tensor& target, const Tensor& source) {
+  kernels::copy(target, source);
+  const Device from = source.device();
+  if (target.device().is_cpu() && !from.is_cpu()) cuda::runtime_of(from, "copy").wait(from.index);
+}
+
 Tensor copy_of(const Tensor& source, DType dtype, Device device) {
   Tensor t = Tensor::empty(source.shape(), dtype, device);
-  kernels::copy(t, source);
+  copy_into(t, source);
   return t;
 }
 
@@ -286,7 +304,7 @@ Tensor Tensor::to(DType dtype) const { return dtype == dtype_ ? *this : copy_of(
 Tensor Tensor::to(Device device) const {
   return device == this->device() ? *this : copy_of(*this, dtype_, device);
 }
-void Tensor::copy_(const Tensor& source) { kernels::copy(*this, source); }
+void Tensor::copy_(const Tensor& source) { copy_into(*this, source); }
 void Tensor::fill_(double value) { kernels::fill(*this, value); }
 
 // --- messages

@@ -40,21 +40,21 @@ class Tensor {
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = {});
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = {});
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = {});
-  static Tensor arange(int64_t n, DType dtype = DType::i64);
-  static Tensor scalar(double value, DType dtype = DType::f32);
+  static Tensor arange(int64_t n, DType dtype = DType::i64, Device device = {});
+  static Tensor scalar(double value, DType dtype = DType::f32, Device device = {});
   // A copy of `values`; a shape error when their number differs from the shape's.
   template <class T>
-  static Tensor from(std::span<const T> values, const Shape& shape) {
+  static Tensor from(std::span<const T> values, const Shape& shape, Device device = {}) {
     check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::shape,
           "from: {} values for shape {}", values.size(), shape);
     Tensor t = empty(shape, dtype_of<T>::value);
     T* elements = t.mutable_data<T>();
     for (size_t i = 0; i < values.size(); ++i) elements[i] = values[i];
-    return t;
+    return t.to(device);
   }
   template <class T>
-  static Tensor from(const std::vector<T>& values, const Shape& shape) {
-    return from(std::span<const T>(values), shape);
+  static Tensor from(const std::vector<T>& values, const Shape& shape, Device device = {}) {
+    return from(std::span<const T>(values), shape, device);
   }
   // A read-only tensor over foreign memory of `device`, which `owner` keeps alive; aligned to the element
   // size.

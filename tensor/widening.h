@@ -41,17 +41,34 @@ void for_each_tensor(T& argument, F& f) {
 
 inline bool is_half(const Tensor& t) { return t.defined() && tensor::is_half(t.dtype()); }
 
-// Whether one of the tensors that it is shown has 16-bit floats.
-struct AnyHalf {
-  bool any = false;
+// The types of the floats among the tensors that it is shown.
+struct FloatTypes {
+  DType type{};  // that of the first
+  bool any = false, any_half = false, mixed = false;
 
-  void operator()(const Tensor& t) { any = any || is_half(t); }
+  void operator()(const Tensor& t) {
+    if (!t.defined() || !is_floating(t.dtype())) return;
+    mixed = mixed || (any && t.dtype() != type);
+    if (!any) type = t.dtype();
+    any = true;
+    any_half = any_half || tensor::is_half(t.dtype());
+  }
 };
 
 inline Tensor widen(const Tensor& t) { return is_half(t) ? t.to(DType::f32) : t; }
 inline std::vector<Tensor> widen(const std::vector<Tensor>& tensors) {
   std::vector<Tensor> wide;
   for (const Tensor& t : tensors) wide.push_back(widen(t));
+  return wide;
+}
+
+// What a kernel writes in place of t; `kept`: it starts from what t holds.
+inline Tensor wide_output(const Tensor& t, bool kept) {
+  return is_half(t) && !kept ? Tensor::empty(t.shape(), DType::f32, t.device()) : widen(t);
+}
+inline std::vector<Tensor> wide_output(const std::vector<Tensor>& tensors, bool kept) {
+  std::vector<Tensor> wide;
+  for (const Tensor& t : tensors) wide.push_back(wide_output(t, kept));
   return wide;
 }
 
@@ -63,8 +80,9 @@ inline void round_into(std::vector<Tensor>& targets, const std::vector<Tensor>& 
   for (size_t i = 0; i < targets.size(); ++i) round_into(targets[i], wide[i]);
 }
 
-// What a kernel gets in place of an argument of type P. An output's former values go in, too: some kernels
-// add to them. It may be one of the inputs: those have f32 copies of their own.
+// What a kernel gets in place of an argument of type P. The former values of outputs go in only where the kernel
+// adds to them: they may be what nobody wrote. An output may be one of the inputs: those have f32 copies of their
+// own.
 template <class P>
 struct Widened {
   using Value = std::remove_cvref_t<P>;
@@ -74,14 +92,15 @@ struct Widened {
   P target;
   std::conditional_t<is_list || ArgumentStruct<Value>, Value, char> value{};
 
-  explicit Widened(P argument) : target(argument) {
-    if constexpr (is_list) {
+  Widened(P argument, bool adds) : target(argument) {
+    if constexpr (is_output) {
+      value = wide_output(target, adds);
+    } else if constexpr (is_list) {
       value = widen(target);
     } else if constexpr (ArgumentStruct<Value>) {
       value = target;
-      const auto widen_all = [](auto&... listed) { ((listed = widen(listed)), ...); };
-      std::apply(widen_all, value.outputs());
-      std::apply(widen_all, value.inputs());
+      std::apply([&](auto&... listed) { ((listed = wide_output(listed, adds)), ...); }, value.outputs());
+      std::apply([](auto&... listed) { ((listed = widen(listed)), ...); }, value.inputs());
     }
   }
   auto& get() {

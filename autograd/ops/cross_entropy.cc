@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "autograd/ops/common.h"
 
@@ -8,7 +10,7 @@ namespace {
 
 // What the mean divides by: the rows that count, or the weights of their targets.
 double total_weight(const Tensor& targets, int64_t ignore_index, const Tensor& weight) {
-  const Tensor rows = targets.to(tensor::Device::cpu()).contiguous();
+  const Tensor rows = targets.contiguous();
   const int64_t* target = rows.data<int64_t>();
   const std::vector<double> weights =
       weight.defined() ? weight.to(DType::f64).to_vector<double>() : std::vector<double>();
@@ -18,6 +20,55 @@ double total_weight(const Tensor& targets, int64_t ignore_index, const Tensor& w
   return total;
 }
 
+// The same, (), of targets on a device: the host neither looks nor waits.
+Tensor total_weight_there(const Tensor& targets, int64_t ignore_index, const Tensor& weight, DType dtype) {
+  const Tensor counts =
+      compare(targets, Tensor::full({}, static_cast<double>(ignore_index), DType::i64, targets.device()),
+              BinaryOp::ne);
+  Tensor terms = counts.to(dtype);
+  if (weight.defined() && weight.numel() > 0) {
+    // Of a target that does not count the first class's weight is read, and not taken.
+    const Tensor zero = Tensor::zeros({}, DType::i64, targets.device());
+    Tensor classes = empty_like(targets, targets.shape()),
+           weights = Tensor::empty({targets.numel(), 1}, dtype, targets.device());
+    tensor::kernels::where(classes, counts, targets, zero);
+    tensor::kernels::embedding(weights, weight.to(dtype).reshape({-1, 1}), classes);
+    tensor::kernels::where(terms, counts, weights.view(targets.shape()), zero.to(dtype));
+  }
+  Tensor total = Tensor::empty({}, dtype, targets.device());
+  tensor::kernels::reduce(total, terms, {0}, tensor::ReduceOp::sum);
+  return total;
+}
+
+// What a mean divides by. 0 where nothing counts.
+class Divisor {
+ public:
+  Divisor() = default;  // 1
+  Divisor(const Tensor& targets, int64_t ignore_index, const Tensor& weight, DType dtype) {
+    if (targets.device().is_cpu())
+      value_ = std::max(0.0, total_weight(targets, ignore_index, weight));
+    else
+      there_ =
+          total_weight_there(targets, ignore_index, weight, dtype == DType::f64 ? DType::f64 : DType::f32);
+  }
+
+  // x / it, or x times `otherwise` where it is 0, so that what is no number stays none.
+  Tensor divide(const Tensor& x, double otherwise) const {
+    if (!there_.defined() && value_ > 0) return divided(x, value_);
+    Tensor rest = empty_like(x, x.shape());
+    tensor::kernels::affine(rest, x, otherwise, 0);
+    if (!there_.defined()) return rest;
+    Tensor quotient = empty_like(x, x.shape()), result = empty_like(x, x.shape());
+    tensor::kernels::binary(quotient, x, there_, BinaryOp::div);
+    tensor::kernels::where(result, compare(there_, 0, BinaryOp::gt), quotient, rest);
+    return result;
+  }
+
+ private:
+  double value_ = 1;
+  Tensor there_;
+};
+
 }  // namespace
 
 // With p = softmax(logits) and smoothing s, the loss of a row is -(1 - s) ln p[target] - s / v sum_k ln p[k],
@@ -26,11 +77,11 @@ double total_weight(const Tensor& targets, int64_t ignore_index, const Tensor& w
 class CrossEntropyBackward final : public OnceDifferentiable {
  public:
   CrossEntropyBackward(const Variable& logits, const Tensor& targets, const Tensor& weight,
-                       int64_t ignore_index, double smoothing, double divisor)
+                       int64_t ignore_index, double smoothing, Divisor divisor)
       : OnceDifferentiable("cross_entropy"),
         ignore_index_(ignore_index),
         smoothing_(smoothing),
-        divisor_(divisor),
+        divisor_(std::move(divisor)),
         logits_(save(logits)),
         targets_(save(targets)),
         weight_(save(weight)) {}
@@ -46,10 +97,7 @@ class CrossEntropyBackward final : public OnceDifferentiable {
     }
     const Variable weight = saved(weight_);
     Tensor row_gradient = empty_like(logits, targets.shape());
-    if (divisor_ > 0)
-      row_gradient.copy_(divided(g[0], divisor_));  // one for all rows broadcasts
-    else
-      row_gradient.zero_();
+    row_gradient.copy_(divisor_.divide(g[0], 0));  // one for all rows broadcasts
     own = release_for_writing() && own && logits.is_unique() && logits.is_contiguous();
     // A copy that is made and dropped: after that, what a thread that held the tensor did with it has happened.
     if (own) {
@@ -64,7 +112,8 @@ class CrossEntropyBackward final : public OnceDifferentiable {
 
  private:
   int64_t ignore_index_;
-  double smoothing_, divisor_;
+  double smoothing_;
+  Divisor divisor_;
   int logits_, targets_, weight_;
 };
 
@@ -83,16 +132,13 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
   Tensor losses = empty_like(logits.data(), targets.shape());
   tensor::kernels::cross_entropy(losses, logits.data().contiguous(), targets, weight,
                                  {ignore_index, label_smoothing});
-  double divisor = 1;  // 0: nothing counts
+  Divisor divisor;
   if (reduction != Reduction::none) {
     Tensor total = empty_like(losses, {});
     tensor::kernels::reduce(total, losses, {0}, tensor::ReduceOp::sum);
     if (reduction == Reduction::mean) {
-      divisor = std::max(0.0, total_weight(targets, ignore_index, weight));
-      if (divisor > 0)
-        total = divided(total, divisor);
-      else
-        tensor::kernels::affine(total, total, targets.numel() > 0 ? 0 : NAN, 0);
+      divisor = Divisor(targets, ignore_index, weight, losses.dtype());
+      total = divisor.divide(total, targets.numel() > 0 ? 0 : NAN);
     }
     losses = total;
   }

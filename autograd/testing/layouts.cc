@@ -22,13 +22,13 @@ std::vector<Layout> layouts_of(const Tensor& x) {
   const double far = tensor::is_floating(x.dtype()) ? 1e4 : 0;
   Shape wide = x.shape();
   wide[rank - 1] = 2 * wide[rank - 1];
-  Tensor strided = Tensor::full(wide, far, x.dtype());
+  Tensor strided = Tensor::full(wide, far, x.dtype(), x.device());
   Tensor every_second = strided.slice(rank - 1, 0, wide[rank - 1], 2);
   every_second.copy_(x);
   all.push_back({"strided", every_second, strided});
   Shape tall = x.shape();
   tall[0] += 3;
-  Tensor larger = Tensor::full(tall, far, x.dtype());
+  Tensor larger = Tensor::full(tall, far, x.dtype(), x.device());
   Tensor inside = larger.slice(0, 2, 2 + x.size(0));
   inside.copy_(x);
   all.push_back({"offset", inside, larger});

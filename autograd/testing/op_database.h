@@ -72,6 +72,7 @@ struct OpRecord {
   Derivatives derivatives = Derivatives::twice;
   bool fused = false;
   Tolerance tolerance = {};
+  bool sums_gradients = false;  // where nothing else is computed: each device in its own order
   std::vector<Sample> samples = {};
   std::vector<ErrorSample> errors = {};
   // Takes integers, too (views, copies): other types are not expected to be refused.

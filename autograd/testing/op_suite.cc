@@ -11,6 +11,7 @@
 #include "autograd/testing/gradcheck.h"
 #include "autograd/testing/layouts.h"
 #include "tensor/allocator.h"
+#include "tensor/cuda/runtime.h"
 #include "tensor/error.h"
 #include "tensor/thread_pool.h"
 
@@ -18,6 +19,7 @@ namespace autograd::testing {
 namespace {
 
 using Derivatives = OpRecord::Derivatives;
+using tensor::Device;
 
 std::string index_text(const Shape& shape, int64_t place) {
   Shape index = shape;
@@ -35,7 +37,9 @@ struct Outcome {
 
 class Suite {
  public:
-  explicit Suite(const OpRecord& record) : record_(record) { report_.name = record.name; }
+  Suite(const OpRecord& record, const Device& device) : record_(record), device_(device) {
+    report_.name = record.name;
+  }
 
   OpReport run() {
     const auto start = std::chrono::steady_clock::now();
@@ -45,24 +49,18 @@ class Suite {
         sample_ = &sample;
         ++report_.samples;
         for (const DType dtype : kFloatTypes) attempt(dtype, "forward", [&] { forward(dtype); });
-        for (const DType dtype : kFloatTypes) attempt(dtype, "layout", [&] { layouts(dtype); });
-        if (record_.derivatives != Derivatives::none) {
-          for (const DType dtype : kFloatTypes) attempt(dtype, "gradient", [&] { gradients(dtype); });
-          attempt(DType::f64, "derivative", [&] { derivatives(); });
-        }
-        if (sample.composed)
-          for (const DType dtype : kFloatTypes) attempt(dtype, "composed", [&] { composed(dtype); });
-        for (const DType dtype : kFloatTypes) attempt(dtype, "repeat", [&] { repeat(dtype); });
-        if (sample.inputs.size() > 1) attempt(DType::f32, "device", [&] { devices(DType::f32); });
+        if (!report_.without_code.empty() && !report_.forward_alone) break;
+        if (report_.without_code.empty()) beyond_forward();
         for (const std::string& broken : guards.broken()) fail(std::nullopt, "memory", broken);
         ++report_.checks;
       }
-      if (!record_.any_type && !record_.samples.empty()) {
+      if (!record_.any_type && !record_.samples.empty() && report_.without_code.empty()) {
         sample_ = &record_.samples.front();
         other_types();
       }
     }
-    for (const ErrorSample& error : record_.errors) refusal(error);
+    if (device_.is_cpu())
+      for (const ErrorSample& error : record_.errors) refusal(error);
     report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report_;
   }
@@ -74,6 +72,24 @@ class Suite {
                                               what));
   }
 
+  // The checks that ask for a backward pass, where the op has one.
+  void beyond_forward() {
+    report_.forward_alone = true;  // if one of them needs a kernel that the device has no code for
+    for (const DType dtype : kFloatTypes) attempt(dtype, "layout", [&] { layouts(dtype); });
+    if (record_.derivatives != Derivatives::none) {
+      for (const DType dtype : kFloatTypes) attempt(dtype, "gradient", [&] { gradients(dtype); });
+      if (device_.is_cpu()) attempt(DType::f64, "derivative", [&] { derivatives(); });
+    }
+    if (!device_.is_cpu())
+      for (const DType dtype : kFloatTypes) attempt(dtype, "cpu", [&] { as_on_cpu(dtype); });
+    if (sample_->composed)
+      for (const DType dtype : kFloatTypes) attempt(dtype, "composed", [&] { composed(dtype); });
+    for (const DType dtype : kFloatTypes) attempt(dtype, "repeat", [&] { repeat(dtype); });
+    if (sample_->inputs.size() > 1 && tensor::cuda::device_count() > 0)
+      attempt(DType::f32, "device", [&] { devices(DType::f32); });
+    report_.forward_alone = !report_.without_code.empty();
+  }
+
   // An exception is a failure of the check, not the end of the suite.
   template <class F>
   void attempt(DType dtype, const char* check, F&& f) {
@@ -81,13 +97,15 @@ class Suite {
     ++report_.checks;
     try {
       f();
+    } catch (const tensor::cuda::NoDeviceCode& missing) {
+      report_.without_code = missing.kernel();
     } catch (const std::exception& e) {
       fail(dtype, check, tensor::format("it threw: {}", e.what()));
     }
   }
 
   Tensor make(const SampleInput& input, DType dtype) const {
-    const Tensor values = Tensor::from<double>(input.values.values, input.values.shape);
+    const Tensor values = Tensor::from<double>(input.values.values, input.values.shape, device_);
     if (input.kind == SampleInput::Kind::index) return values.to(DType::i64);
     if (input.kind == SampleInput::Kind::condition) return values.to(DType::boolean);
     return values.to(dtype);
@@ -105,8 +123,8 @@ class Suite {
            input.differentiable;
   }
 
-  double tolerance(DType dtype) const {
-    const Tolerance& t = record_.tolerance;
+  double tolerance(DType dtype) const { return tolerance(dtype, record_.tolerance); }
+  static double tolerance(DType dtype, const Tolerance& t) {
     if (dtype == DType::f64) return t.f64;
     if (dtype == DType::f32) return t.f32;
     return t.f32 + t.roundings * (dtype == DType::f16 ? 0x1p-11 : 0x1p-8);
@@ -147,8 +165,8 @@ class Suite {
     if (worst_here > bar)
       fail(dtype, check,
            tensor::format("{} is {:.9g} at {}, the reference {:.9g} (relative error {:.2g}, allowed {:.2g})",
-                          what, std::isnan(values[at]) ? NAN : values[at],
-                          index_text(shape, static_cast<int64_t>(at)), wanted[at], worst_here, bar));
+                          what, values[at], index_text(shape, static_cast<int64_t>(at)), wanted[at],
+                          worst_here, bar));
   }
 
   void forward(DType dtype) {
@@ -177,7 +195,7 @@ class Suite {
       if (!output.requires_grad()) continue;
       const Array g = random_array(output.shape(), seed, -1, 1);
       roots.push_back(output);
-      cotangents.emplace_back(Tensor::from<double>(g.values, g.shape).to(output.dtype()));
+      cotangents.emplace_back(Tensor::from<double>(g.values, g.shape, output.device()).to(output.dtype()));
     }
     Variables wanted;
     for (const Variable& input : inputs)
@@ -280,7 +298,8 @@ class Suite {
 
   static std::vector<std::byte> bytes_of(const Tensor& x) {
     if (x.numel() == 0) return {};
-    return {x.raw(), x.raw() + x.bytes()};
+    const Tensor here = x.to(Device::cpu());
+    return {here.raw(), here.raw() + here.bytes()};
   }
 
   void gradients(DType dtype) {
@@ -399,16 +418,31 @@ class Suite {
     }
   }
 
-  // Each input in turn on another device than the rest. Its memory is the host's: what the op has to look at
-  // is where the tensor says that it is, before anything else.
+  // Values and gradients are the CPU's, but for roundings.
+  void as_on_cpu(DType dtype) {
+    const Variables inputs = make_inputs(dtype, true);
+    Variables here;
+    for (const Variable& input : inputs)
+      here.emplace_back(input.data().to(Device::cpu()), input.requires_grad());
+    const Outcome got = outcome_of(sample_->op, inputs), wanted = outcome_of(sample_->op, here);
+    for (const auto* tensors : {&got.outputs, &got.gradients})
+      for (const Tensor& t : *tensors)
+        if (t.defined() && t.device() != device_)
+          fail(dtype, "cpu", "a result is on " + to_string(t.device()));
+    same(dtype, "cpu", to_string(device_), got.outputs, wanted.outputs, "output", tolerance(dtype));
+    const double band = 10 * tolerance(dtype, record_.sums_gradients ? Tolerance{} : record_.tolerance);
+    same(dtype, "cpu", to_string(device_), got.gradients, wanted.gradients, "gradient", band,
+         scales_of(wanted.gradients));
+  }
+
+  // Each input in turn on another device than the rest.
   void devices(DType dtype) {
     const Variables plain = make_inputs(dtype, false);
+    const Device other = device_.is_cpu() ? Device::cuda() : Device::cpu();
     for (size_t i = 0; i < plain.size(); ++i) {
       ++report_.checks;
       Variables inputs = plain;
-      const auto host = std::make_shared<Tensor>(plain[i].data());
-      inputs[i] = Variable(
-          Tensor::wrap(host->raw(), host->shape(), host->dtype(), host, tensor::Device::cuda()), false);
+      inputs[i] = Variable(plain[i].data().to(other), false);
       try {
         sample_->op(inputs);
       } catch (const tensor::Error& e) {
@@ -443,6 +477,7 @@ class Suite {
   }
 
   const OpRecord& record_;
+  const Device device_;
   OpReport report_;
   const Sample* sample_ = nullptr;
   const char* check_ = "";
@@ -450,11 +485,10 @@ class Suite {
 
 }  // namespace
 
-OpReport check_op(const OpRecord& record, const std::string& device) {
-  tensor::check(device == "cpu", ErrorKind::device,
-                "gradcheck: the device '{}' is not in this build; there is cpu", device);
+OpReport check_op(const OpRecord& record, const Device& device) {
+  if (!device.is_cpu()) tensor::cuda::runtime_of(device, "gradcheck");
   const GradMode guard(true);
-  return Suite(record).run();
+  return Suite(record, device).run();
 }
 
 }  // namespace autograd::testing

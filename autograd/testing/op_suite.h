@@ -17,6 +17,10 @@ struct OpReport {
   // worst difference of a derivative.
   double worst_f32 = 0, worst_f64 = 0, worst_f16 = 0, worst_bf16 = 0, worst_derivative = 0;
   double seconds = 0;
+  // Of a device that has no code for a kernel of this op, that kernel's name. Nothing is checked then, or, where only a
+  // backward pass asks for it, forward alone.
+  std::string without_code;
+  bool forward_alone = false;
   std::vector<std::string> failures;  // "matmul, (2, 3) x (3, 4), forward f32: ..."
   bool ok() const { return failures.empty(); }
 };
@@ -31,9 +35,12 @@ struct OpReport {
 //   gradient     each input that requires a gradient gets one, of its shape and type
 //   composed     a fused op against the one of plain ops, forward and backward
 //   repeat       a second run, and runs with 1, 2 and 4 threads, give the same bits
-//   device       inputs on two devices are refused, with both in the sentence
+//   device       inputs on two devices are refused, with both in the sentence; where the program has a device
+//                beside the CPU
 //   error        what should be refused is, with the op and the shapes in the sentence
-// `device`: only "cpu" so far; a device error for others.
-OpReport check_op(const OpRecord& record, const std::string& device = "cpu");
+// On another device than the CPU all but the last and the derivatives, which prove autograd and not kernels; and
+//   cpu          values and gradients are the CPU's, but for roundings, and on the device
+// Errors: device (it is not there).
+OpReport check_op(const OpRecord& record, const Device& device = {});
 
 }  // namespace autograd::testing

@@ -23,17 +23,18 @@ std::string arithmetic(Precision precision) {
   return precision == Precision::f32 ? "float32" : to_string(precision);
 }
 
-Row encoding(const char* name, const char* title, int64_t photos, int64_t calls, Precision precision) {
+Row encoding(const char* name, const char* title, int64_t photos, int64_t calls, const RowOptions& options) {
   tensor::Generator generator(1);
   const auto encoder = random_encoder(name);
-  const tensor::Tensor pictures = random_normal({photos, 3, 224, 224}, generator);
+  encoder->to(options.device);
+  const tensor::Tensor pictures = random_normal({photos, 3, 224, 224}, generator).to(options.device);
   Row row;
   row.what = tensor::format("frozen {}, {}, {}", title,
                             photos == 1 ? "1 photo" : tensor::format("{} photos at once", photos),
-                            arithmetic(precision));
+                            arithmetic(options.precision));
   row.unit = "photos";
   row.per_call = static_cast<double>(photos);
-  row.timing = measure([&] { encode(*encoder, pictures, precision); }, 2, calls);
+  row.timing = measure([&] { encode(*encoder, pictures, options.precision); }, 2, calls, options.device);
   return row;
 }
 
@@ -78,17 +79,22 @@ tensor::Tensor encode(Encoder& encoder, const tensor::Tensor& pictures, Precisio
   return encoder.features(pictures);
 }
 
-Row resnet50_b1(const RowOptions& o) { return encoding("resnet50", "ResNet50", 1, o.calls * 4, o.precision); }
-Row resnet50_b8(const RowOptions& o) { return encoding("resnet50", "ResNet50", 8, o.calls, o.precision); }
+Row resnet50_b1(const RowOptions& o) { return encoding("resnet50", "ResNet50", 1, o.calls * 4, o); }
+Row resnet50_b8(const RowOptions& o) { return encoding("resnet50", "ResNet50", 8, o.calls, o); }
+Row resnet50_b256(const RowOptions& o) { return encoding("resnet50", "ResNet50", 256, o.calls, o); }
 Row lite2_b1(const RowOptions& o) {
-  return encoding("efficientnet_lite2", "EfficientNet-Lite2", 1, o.calls * 8, o.precision);
+  return encoding("efficientnet_lite2", "EfficientNet-Lite2", 1, o.calls * 8, o);
 }
 Row lite2_b16(const RowOptions& o) {
-  return encoding("efficientnet_lite2", "EfficientNet-Lite2", 16, o.calls, o.precision);
+  return encoding("efficientnet_lite2", "EfficientNet-Lite2", 16, o.calls, o);
+}
+Row lite2_b256(const RowOptions& o) {
+  return encoding("efficientnet_lite2", "EfficientNet-Lite2", 256, o.calls, o);
 }
 
 Row prepare(const RowOptions& o) {
   const LoadedEncoder encoder = load_encoder("efficientnet_lite2", o.weights);
+  encoder.encoder->to(o.device);
   encoder.encoder->set_arithmetic(dtype_of(o.precision));
   const TemporaryFolder out;
   const int64_t photos = ImageSource({o.photos}).size();
@@ -97,7 +103,7 @@ Row prepare(const RowOptions& o) {
                             arithmetic(o.precision));
   row.unit = "photos";
   row.per_call = static_cast<double>(photos);
-  row.timing = measure([&] { seconds_to_prepare(encoder, o.photos, out); }, 1, o.calls);
+  row.timing = measure([&] { seconds_to_prepare(encoder, o.photos, out); }, 1, o.calls, o.device);
   return row;
 }
 

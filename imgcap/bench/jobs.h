@@ -19,6 +19,7 @@ struct TrainingWork {
   int64_t captions = 128;
   int64_t tokens = 20;  // <sos> and <eos> among them
   Precision precision = Precision::f32;
+  tensor::Device device{};
 };
 Timing time_training(const TrainingWork& work, int64_t warm_up, int64_t calls);
 // Of the step's matrix products, forward and backward; a multiply-add counts as 2.
@@ -28,6 +29,9 @@ Row train_attention(const RowOptions& options);
 Row train_plain(const RowOptions& options);
 Row lstm(const RowOptions& options);
 
+// search_rows.cc
+Row search_1000(const RowOptions& options);
+
 // encoder_rows.cc
 
 // A frozen encoder's features in one of the precisions that it has (encoder_arithmetic.h). Errors: argument.
@@ -35,8 +39,10 @@ tensor::Tensor encode(Encoder& encoder, const tensor::Tensor& pictures, Precisio
 
 Row resnet50_b1(const RowOptions& options);
 Row resnet50_b8(const RowOptions& options);
+Row resnet50_b256(const RowOptions& options);
 Row lite2_b1(const RowOptions& options);
 Row lite2_b16(const RowOptions& options);
+Row lite2_b256(const RowOptions& options);
 Row prepare(const RowOptions& options);
 Row caption_resnet50(const RowOptions& options);
 

@@ -9,6 +9,7 @@
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "optim/grad_scaler.h"
+#include "optim/step_block.h"
 #include "tensor/kernels.h"
 
 namespace imgcap::bench {
@@ -24,8 +25,8 @@ std::string arithmetic(Precision precision) {
 
 // `captions` captions of `tokens` tokens, <sos> and <eos> among them, each of an image of its own.
 CaptionBatch random_batch(int64_t captions, int64_t tokens, const DecoderConfig& config,
-                          tensor::Generator& generator) {
-  const Tensor features = random_normal({captions, kPlaces, config.features}, generator);
+                          tensor::Generator& generator, const tensor::Device& device) {
+  const Tensor features = random_normal({captions, kPlaces, config.features}, generator).to(device);
   Tensor draws = Tensor::empty({captions, tokens});
   tensor::fill_uniform(draws, 4, static_cast<double>(config.vocabulary), generator);
   const float* draw = draws.data<float>();
@@ -50,6 +51,7 @@ Row train_step(DecoderKind kind, const RowOptions& options) {
   TrainingWork work;
   work.config.kind = kind;
   work.precision = options.precision;
+  work.device = options.device;
   Row row;
   row.what = tensor::format("training step, {} captions of {} tokens, {} images, original widths, {}",
                             work.captions, work.tokens, work.captions, arithmetic(options.precision));
@@ -70,14 +72,29 @@ tensor::Tensor random_normal(tensor::Shape shape, tensor::Generator& generator) 
 Timing time_training(const TrainingWork& work, int64_t warm_up, int64_t calls) {
   tensor::Generator generator(1);
   const auto decoder = make_decoder(work.config, generator);
+  decoder->to(work.device);
   decoder->train();
   optim::AdamW optimizer(decoder->named_parameters(), {.lr = 4e-4, .weight_decay = 1e-4});
-  const CaptionBatch batch = random_batch(work.captions, work.tokens, work.config, generator);
+  const CaptionBatch batch = random_batch(work.captions, work.tokens, work.config, generator, work.device);
   LossOptions options;
   options.teacher_forcing = 0.9;
   options.generator = &generator;
   const DType dtype = dtype_of(work.precision);
   optim::GradScaler scaler({.enabled = dtype == DType::f16});
+  if (!work.device.is_cpu()) {
+    // As a run does (TrainStep): the host waits for the step before.
+    optim::StepBlock block(optimizer, scaler, {.generator = &generator, .clip_norm = 1});
+    return measure(
+        [&] {
+          decoder->zero_grad();
+          block.begin();
+          const autograd::Variable loss = step_loss(*decoder, batch, options, dtype);
+          block.scale(loss).backward();
+          block.queue(loss);
+          if (block.queued() > 1) block.settle();
+        },
+        warm_up, calls, work.device);
+  }
   return measure(
       [&] {
         decoder->zero_grad();
@@ -112,7 +129,8 @@ Row lstm(const RowOptions& options) {
   constexpr int64_t kSteps = 20, kSequences = 128, kInput = 512, kHidden = 1024;
   tensor::Generator generator(1);
   nn::LSTM layer(kInput, kHidden, {}, generator);
-  Variable x(random_normal({kSteps, kSequences, kInput}, generator), true);
+  layer.to(options.device);
+  Variable x(random_normal({kSteps, kSequences, kInput}, generator).to(options.device), true);
   const DType dtype = dtype_of(options.precision);
   Row row;
   row.what = tensor::format("LSTM, 1 layer of {}, {} sequences of {} steps of {}, forward and backward, {}",
@@ -126,7 +144,7 @@ Row lstm(const RowOptions& options) {
         const autograd::AutocastGuard autocast(dtype);
         autograd::sum(layer(x).outputs).backward();
       },
-      2, options.calls);
+      2, options.calls, options.device);
   return row;
 }
 

@@ -9,6 +9,7 @@
 #include "imgcap/cli/attention_sheet.h"
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/caption_results.h"
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
@@ -29,7 +30,7 @@ constexpr size_t kShownChances = 5;
 constexpr std::array<const char*, 4> names_of(Format) { return {"text", "json", "coco", "csv"}; }
 
 struct Options {
-  std::string model = "attention", weights, attention, language, explain;
+  std::string model = "attention", weights, device = "cpu", attention, language, explain;
   EnsembleOption ensemble;
   std::vector<std::string> images;
   BeamOptions search;
@@ -170,7 +171,9 @@ std::string text_lines(const Photo& photo, const Explanation& explanation) {
 
 // --explain: the model's view of a sentence in place of its captions.
 void explain(const Options& o, Program& program) {
-  const auto captioner = std::make_shared<const Captioner>(load_model(o.model, o.weights));
+  const tensor::Device device = choose_device_for({o.model}, o.device);
+  const auto captioner =
+      std::make_shared<const Captioner>(load_model(o.model, o.weights, ModelUse::captions, device));
   const auto explainer = load_explainer(captioner, o.model);
   const std::string language =
       language_of(o.language, captioner->vocabulary(), captioner->default_language(), "caption");
@@ -193,7 +196,8 @@ void run(const Options& o, bool doubts, Program& program) {
   expect_fitting(o);
   tensor::check(!doubts || (!json && !results && o.behaviours.search == SearchKind::standard),
                 ErrorKind::argument, "caption: --doubt is for text, and the standard search");
-  const Captioner captioner(o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption"));
+  const Captioner captioner(
+      o.ensemble.load(o.model, o.weights, o.behaviours.search, "caption", ModelUse::captions, o.device));
   const std::vector<std::string> languages =
       languages_of(o.language, captioner.vocabulary(), captioner.default_language(), "caption");
   expect_knows_languages(o.behaviours.search, captioner.vocabulary(), "caption");
@@ -251,6 +255,7 @@ void add_caption(Verb& app, Program& program) {
   verb.option("--model", o->model, "A checkpoint, or attention or plain: the models in the box");
   o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  add_device_option(verb, o->device);
   add_search_settings(verb, kSettings<BeamOptions>, o->search, 1000);
   verb.at("--nbest").range(1, 1000);
   verb.option(

@@ -3,6 +3,7 @@
 #include <memory>
 #include <numeric>
 
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
 #include "imgcap/data/utf8.h"
@@ -22,6 +23,7 @@ struct Options {
   EncoderChoice encoder;
   std::string classes;
   std::vector<std::string> images;
+  std::string device = "cpu";
   int64_t top = 5;
   bool json = false;
 };
@@ -59,9 +61,11 @@ void run(const Options& o, Program& program) {
                 "classify: --top {}: {} has {} classes", o.top, o.encoder.name, loaded.encoder->classes());
   const std::vector<std::string> names = names_of(o, loaded.encoder->classes());
   const auto top = static_cast<size_t>(o.top);
+  const tensor::Device device = choose_device(o.device, encoding_bytes(loaded));
+  loaded.encoder->to(device);
   for_each_photo(o.images, o.json, program, [&](const Photo& photo) {
-    const std::vector<float> p =
-        loaded.encoder->classify(Encoder::preprocess(photo.image, loaded.preprocessing)).to_vector<float>();
+    const Tensor picture = Encoder::preprocess(photo.image, loaded.preprocessing).to(device);
+    const std::vector<float> p = loaded.encoder->classify(picture).to_vector<float>();
     std::vector<size_t> ids(p.size());
     std::iota(ids.begin(), ids.end(), size_t{0});
     std::partial_sort(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(top), ids.end(),
@@ -95,6 +99,7 @@ void add_classify(Verb& app, Program& program) {
   verb.option("--classes", o->classes,
               "Their names, a line each (default: ImageNet's for an encoder of 1000 classes, else none)");
   verb.option("--top", o->top, "How many classes").range(1, 1'000'000);
+  add_device_option(verb, o->device);
   verb.flag("--json", o->json, "JSON alone on stdout: a line per photo");
   verb.on_run([o, &program] { run(*o, program); });
 }

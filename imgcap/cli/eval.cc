@@ -3,6 +3,7 @@
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/encoder_precision.h"
 #include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
@@ -25,7 +26,7 @@ namespace {
 using tensor::io::Json;
 
 struct Options {
-  std::string checkpoint, weights, features, fit, out, language;
+  std::string checkpoint, weights, device = "cpu", features, fit, out, language;
   EnsembleOption ensemble;
   std::vector<std::string> images, captions;
   PhotoChoice photos;
@@ -188,7 +189,7 @@ void run(const Options& o, bool precision_given) {
   std::vector<FileSet> sets =
       files_by_set("eval", {"--captions", o.captions}, {{"--list", o.photos.lists}}, o.language);
   const Captioner captioner(
-      o.ensemble.load(o.checkpoint, o.weights, o.behaviours.search, "eval", ModelUse::parameters));
+      o.ensemble.load(o.checkpoint, o.weights, o.behaviours.search, "eval", ModelUse::parameters, o.device));
   const EncodeOptions encoding = set_encoder_precision(captioner.encoder(), o.precision, precision_given);
   const Vocabulary& vocabulary = captioner.vocabulary();
   expect_knows_languages(o.behaviours.search, vocabulary, "eval");
@@ -252,6 +253,7 @@ void add_eval(Verb& app, Program& program) {
       .required();
   o->ensemble.add_option(verb);
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  add_device_option(verb, o->device);
   verb.option("--images", o->images, "Folders or .tar archives of photos").required();
   verb.option(
           "--captions", o->captions,

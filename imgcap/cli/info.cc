@@ -16,7 +16,9 @@
 #include "imgcap/training/precision.h"
 #include "imgcap/training/weights_file.h"
 #include "nn/summary.h"
+#include "tensor/cuda/runtime.h"
 #include "tensor/error.h"
+#include "tensor/format.h"
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/native_types.h"
@@ -40,6 +42,41 @@ constexpr const char* kCompiler = "g++ " __VERSION__;
 
 std::string yes_no(bool on) { return on ? "yes" : "no"; }
 
+struct CudaDevice {
+  std::string name, what;
+  tensor::cuda::DeviceMemory memory;
+};
+
+std::vector<CudaDevice> devices() {
+  std::vector<CudaDevice> all;
+  for (int i = 0; i < tensor::cuda::device_count(); ++i) {
+    tensor::cuda::Runtime& runtime = *tensor::cuda::linked_runtime();
+    all.push_back({to_string(tensor::Device::cuda(i)), runtime.describe(i), runtime.device_memory(i)});
+  }
+  return all;
+}
+
+Json devices_json() {
+  Json all = Json::array();
+  for (const CudaDevice& device : devices())
+    all.push_back(Json::object({{"name", device.name},
+                                {"what", device.what},
+                                {"total_bytes", device.memory.total},
+                                {"free_bytes", device.memory.free}}));
+  return all;
+}
+
+// "no", why there is no device, or the devices.
+std::string cuda_text() {
+  if (tensor::cuda::linked_runtime == nullptr) return "no";
+  std::vector<std::string> all;
+  for (const CudaDevice& device : devices())
+    all.push_back(tensor::format("{}: {}; {:.2f} GiB free", device.name, device.what,
+                                 static_cast<double>(device.memory.free) / (1 << 30)));
+  if (all.empty()) return "yes, but " + tensor::cuda::linked_runtime()->why_none();
+  return tensor::join(all, "\n               ");
+}
+
 void show_build(const Options& o) {
   const bool onednn = bench::products() == "oneDNN";
   const std::vector<std::string> sets = bench::instruction_sets();
@@ -49,7 +86,8 @@ void show_build(const Options& o) {
                              {"oneDNN", onednn},
                              {"libjpeg-turbo", jpeg_is_turbo()},
                              {"pictures", readable_formats()},
-                             {"CUDA", false},
+                             {"CUDA", tensor::cuda::linked_runtime != nullptr},
+                             {"devices", devices_json()},
                              {"processor", bench::processor_name()},
                              {"instruction_sets", sets},
                              {"native_bf16", tensor::has_native_products(tensor::DType::bf16)},
@@ -61,12 +99,12 @@ void show_build(const Options& o) {
       "oneDNN:        {}\n"
       "libjpeg-turbo: {}\n"
       "pictures:      {}\n"
-      "CUDA:          no\n"
+      "CUDA:          {}\n"
       "processor:     {}\n"
       "threads:       {}\n"
       "16 bits:       {}\n"
       "instructions: ",
-      IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), readable_formats(),
+      IMGCAP_VERSION, kCompiler, yes_no(onednn), yes_no(jpeg_is_turbo()), readable_formats(), cuda_text(),
       bench::processor_name(), tensor::num_threads(), describe_16_bits());
   for (const std::string& set : sets) text += " " + set;
   print(text + "\n");

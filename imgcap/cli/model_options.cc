@@ -5,6 +5,8 @@
 #include <set>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/cli/device_option.h"
+#include "imgcap/models/frozen_cnn.h"
 #include "tensor/error.h"
 
 namespace imgcap::cli {
@@ -20,8 +22,22 @@ std::string assets_folder() {
   return (program / "../../assets").lexically_normal().string();
 }
 
-LoadedModel load_model(const std::string& model, const std::string& weights, ModelUse use) {
-  LoadedModel loaded = imgcap::load_model(model, weights, assets_folder(), use);
+tensor::Device choose_device_for(const std::vector<std::string>& models, const std::string& device) {
+  constexpr int64_t kOfBatch = FrozenCnn::kDeviceBytes + (int64_t{256} << 20),
+                    kOfStored = 4;  // bytes in f32 for one of 8 bits
+  int64_t bytes = kOfBatch;
+  if (device == "auto")
+    for (const std::string& model : models) {
+      std::error_code not_there;  // said by who loads it
+      const uintmax_t size = fs::file_size(model_file(model), not_there);
+      if (!not_there) bytes += kOfStored * static_cast<int64_t>(size);
+    }
+  return choose_device(device, bytes);
+}
+
+LoadedModel load_model(const std::string& model, const std::string& weights, ModelUse use,
+                       tensor::Device device) {
+  LoadedModel loaded = imgcap::load_model(model, weights, assets_folder(), use, device);
   say(loaded.encoder.remarks);
   return loaded;
 }
@@ -30,8 +46,10 @@ std::shared_ptr<const Explainer> load_explainer(std::shared_ptr<const Captioner>
                                                 const std::string& model) {
   // Without attention its maps are gradients, which need the parameters.
   std::unique_ptr<Decoder> parameters;
-  if (captioner->decoder().config().kind == DecoderKind::plain)
+  if (captioner->decoder().config().kind == DecoderKind::plain) {
     parameters = load_checkpoint(model_file(model), WeightsAs::f32).make_decoder();
+    parameters->to(captioner->decoder().device());
+  }
   return std::make_shared<const Explainer>(std::move(captioner), std::move(parameters));
 }
 
@@ -44,12 +62,13 @@ void EnsembleOption::add_option(Verb& verb) {
 }
 
 LoadedModel EnsembleOption::load(const std::string& first, const std::string& weights, SearchKind search,
-                                 const char* verb, ModelUse use) const {
+                                 const char* verb, ModelUse use, const std::string& device) const {
   tensor::check(others.empty() || search == SearchKind::standard, tensor::ErrorKind::argument,
                 "{}: --ensemble: the original's search has one model", verb);
   std::vector<std::string> models = {first};
   models.insert(models.end(), others.begin(), others.end());
-  LoadedModel loaded = load_ensemble(models, weights, assets_folder(), use);
+  LoadedModel loaded =
+      load_ensemble(models, weights, assets_folder(), use, choose_device_for(models, device));
   say(loaded.encoder.remarks);
   return loaded;
 }

@@ -9,11 +9,15 @@
 
 namespace imgcap::cli {
 
+// choose_device() (device_option.h) for captions of these models: of `auto`, a device has room for their weights in f32, and
+// for a batch of photos and searches.
+tensor::Device choose_device_for(const std::vector<std::string>& models, const std::string& device);
+
 // imgcap::load_model() with the models in the box, and what it has to say on stderr.
 LoadedModel load_model(const std::string& model, const std::string& weights,
-                       ModelUse use = ModelUse::captions);
+                       ModelUse use = ModelUse::captions, tensor::Device device = {});
 
-// For the captioner of a model that was named so.
+// For the captioner of a model that was named so, on its device.
 std::shared_ptr<const Explainer> load_explainer(std::shared_ptr<const Captioner> captioner,
                                                 const std::string& model);
 
@@ -25,10 +29,10 @@ struct EnsembleOption {
   std::vector<std::string> others;
 
   void add_option(Verb& verb);
-  // imgcap::load_ensemble() with the models in the box. Errors: those of it, argument (another search than the
-  // standard one).
+  // imgcap::load_ensemble() with the models in the box, on the device of choose_device_for(). Errors: those of both,
+  // argument (another search than the standard one).
   LoadedModel load(const std::string& first, const std::string& weights, SearchKind search, const char* verb,
-                   ModelUse use = ModelUse::captions) const;
+                   ModelUse use = ModelUse::captions, const std::string& device = "cpu") const;
 };
 
 // "attention", "plain", "mine/best" for runs/mine/best.safetensors; the whole paths where that is the same

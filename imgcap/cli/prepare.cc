@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/encoder_precision.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/set_files.h"
@@ -15,6 +16,7 @@ struct Options {
   std::vector<std::string> images, captions;
   PhotoChoice photos;
   Precision precision = Precision::f32;
+  std::string device = "cpu";
 };
 
 void run(const Options& o, bool precision_given) {
@@ -27,6 +29,7 @@ void run(const Options& o, bool precision_given) {
     names = PhotoChoice{without_sets(o.photos.lists), o.photos.split}.names(splits);
   }
   const LoadedEncoder encoder = o.encoder.load();
+  encoder.encoder->to(choose_device(o.device, encoding_bytes(encoder)));
   const EncodeOptions options = set_encoder_precision(encoder, o.precision, precision_given);
   const FeatureCache cache = load_features(encoder, o.images, names, o.out, options);
   print(tensor::format("{}: {} photos, {} places of {} channels, encoded in {}\n", o.out, cache.size(),
@@ -45,6 +48,7 @@ void add_prepare(Verb& app, Program& program) {
   verb.option("--captions", o->captions, "Caption files, for --split");
   verb.option("--out", o->out, "The cache to write").required();
   add_encoder_precision(verb, o->precision);
+  add_device_option(verb, o->device);
   verb.on_run([o, verb] { run(*o, verb.given("--precision")); });
 }
 

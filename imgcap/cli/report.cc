@@ -5,6 +5,7 @@
 #include <set>
 
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/photos.h"
@@ -26,7 +27,7 @@ using tensor::ErrorKind;
 struct Options {
   std::vector<std::string> models, images, captions;
   PhotoChoice choice;
-  std::string log, weights, features, title = "What the captioners say", out, language;
+  std::string log, weights, device = "cpu", features, title = "What the captioners say", out, language;
   int64_t beam = 5, max_words = 30, photos = 12;
   double length_exponent = 1;
   RuleTexts rules;
@@ -63,6 +64,7 @@ class Work {
  public:
   explicit Work(const Options& o)
       : o_(o),
+        device_(choose_device_for(o.models, o.device)),
         captions_(load_captions(without_sets(o.captions), &splits_)),
         names_(o.choice.names(splits_)),
         source_(open_images(o.images)) {
@@ -82,7 +84,7 @@ class Work {
 
   // Scores the model and captions the photos that are shown.
   void add(const std::string& file, const std::string& name) {
-    const Captioner captioner(load_model(file, o_.weights, ModelUse::parameters));
+    const Captioner captioner(load_model(file, o_.weights, ModelUse::parameters, device_));
     const Vocabulary& vocabulary = captioner.vocabulary();
     const std::string language = language_of(o_.language, vocabulary, captioner.default_language(), "report");
     const CaptionRules rules =
@@ -189,6 +191,7 @@ class Work {
   }
 
   const Options& o_;
+  const tensor::Device device_;
   PhotosBySplit splits_;
   std::vector<CaptionsByPhoto> captions_;
   std::vector<std::string> names_;
@@ -235,6 +238,7 @@ void add_report(Verb& app, Program& program) {
       "The log of a training run, for its curves: log.jsonl, an event file of TensorBoard, or a folder of "
       "a resumed run's event files");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  add_device_option(verb, o->device);
   verb.option("--features", o->features, "Feature cache to use or to make, of the first model's encoder");
   add_search_settings(verb, kSearchSettings<Options>, *o, 100);
   add_rule_options(verb, o->rules);

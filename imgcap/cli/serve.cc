@@ -4,6 +4,7 @@
 #include <random>
 
 #include "imgcap/cli/cli.h"
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/serve/service.h"
 #include "tensor/error.h"
@@ -13,7 +14,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> models = {"attention"};
-  std::string weights, run;
+  std::string weights, device = "cpu", run;
   int port = 7860, queue = 64;
   serve::AccessRules access;
   bool open = false;
@@ -41,8 +42,10 @@ void open_browser(const std::string& address) {
   if (std::system(command.c_str()) != 0) say({"--open: no browser could be started"});
 }
 
-serve::ServedModel load(const std::string& model, const std::string& name, const std::string& weights) {
-  auto captioner = std::make_shared<const Captioner>(cli::load_model(model, weights));
+serve::ServedModel load(const std::string& model, const std::string& name, const std::string& weights,
+                        const tensor::Device& device) {
+  auto captioner =
+      std::make_shared<const Captioner>(cli::load_model(model, weights, ModelUse::captions, device));
   auto explainer = load_explainer(captioner, model);
   return {name, std::move(captioner), std::move(explainer)};
 }
@@ -58,8 +61,9 @@ void run(Options& o) {
   options.version = IMGCAP_VERSION;
   const std::vector<std::string> names = short_names(o.models);
   options.examples = serve::load_examples(assets_folder() + "/photos");
+  const tensor::Device device = choose_device_for(o.models, o.device);
   for (size_t i = 0; i < o.models.size(); ++i)
-    options.models.push_back(load(o.models[i], names[i], o.weights));
+    options.models.push_back(load(o.models[i], names[i], o.weights, device));
   if (!o.run.empty()) options.run = std::make_shared<serve::RunView>(o.run);
   const StopSignals signals;
   serve::Service service(std::move(options));
@@ -80,6 +84,7 @@ void add_serve(Verb& app, Program& program) {
   const auto o = std::make_shared<Options>();
   verb.option("--model", o->models, "Checkpoints, or attention or plain: the models in the box");
   verb.option("--weights", o->weights, "The encoder's weights (default: the encoder in the box)");
+  add_device_option(verb, o->device);
   verb.option("--run", o->run, "A training run to watch: the folder of imgcap train --out");
   verb.option("--host", o->access.host, "The address to listen at; 0.0.0.0: all of this machine's");
   verb.option("--port", o->port, "0: any free one").range(0, 65535);

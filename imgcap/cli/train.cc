@@ -5,6 +5,7 @@
 
 #include "imgcap/cli/behaviour_options.h"
 #include "imgcap/cli/data_options.h"
+#include "imgcap/cli/device_option.h"
 #include "imgcap/cli/language_options.h"
 #include "imgcap/cli/model_options.h"
 #include "imgcap/cli/run_folder.h"
@@ -15,11 +16,13 @@
 #include "imgcap/cli/training_sets.h"
 #include "imgcap/data/utf8.h"
 #include "imgcap/models/decoder_settings.h"
+#include "imgcap/training/memory.h"
 #include "imgcap/training/new_words.h"
 #include "imgcap/training/own_encoder.h"
 #include "imgcap/training/precision.h"
 #include "imgcap/training/train_settings.h"
 #include "imgcap/training/trainer.h"
+#include "tensor/cuda/runtime.h"
 #include "tensor/error.h"
 #include "tensor/io/atomic_file.h"
 
@@ -34,7 +37,7 @@ struct Options {
   std::vector<std::string> captions, images, train_lists, val_lists, set_weights;
   std::string out, features, language;
   EncoderChoice encoder;
-  std::string init, vocabulary, profile, tensorboard;
+  std::string init, vocabulary, profile, tensorboard, device = "cpu";
   EncoderMode encoder_mode = EncoderMode::eval;
   int64_t max_words = 4065, min_frequency = 5, min_references = 1;
   double init_temperature = 1;
@@ -220,23 +223,33 @@ Checkpoint first_checkpoint(const Options& o, std::vector<TrainingSet>& sets, co
   return info;
 }
 
+// Where the run is computed, which is none of its settings: a run may go on elsewhere. Found out before anything is read,
+// so the sizes are those of the options, which those of an --init model or a vocabulary only come near.
+tensor::Device settle_device(const Options& o) {
+  constexpr int64_t kWords = 30'000;  // of a vocabulary without a limit
+  DecoderConfig model = o.decoder;
+  model.vocabulary = o.max_words > 0 ? o.max_words : kWords;
+  return choose_device(o.device, o.device == "auto" ? training_bytes(model, o.train) : 0);
+}
+
 // In place of `auto`; a run that goes on keeps what it has. One line says what precision 16-bit training has here.
-void settle_precision(Options& o) {
+void settle_precision(Options& o, const tensor::Device& device) {
   if (o.train.precision == Precision::automatic && o.resume) {
     o.train.precision = precision_of_run(o.out + "/last.safetensors");
     tell(tensor::format("precision {}, as the run has had\n", to_string(o.train.precision)));
   } else if (o.train.precision == Precision::automatic) {
-    const PrecisionChoice choice = choose_precision();
+    const PrecisionChoice choice = choose_precision(device);
     o.train.precision = choice.precision;
     tell(tensor::format("precision {}: {}\n", to_string(choice.precision), choice.why));
   } else if (o.train.precision != Precision::f32) {
-    tell(tensor::format("precision {}; here {}\n", to_string(o.train.precision), describe_16_bits()));
+    tell(tensor::format("precision {}; here {}\n", to_string(o.train.precision), describe_16_bits(device)));
   }
 }
 
-// What is not said takes its value from what is, and what does not fit together is refused.
-void settle(Options& o, const Verb& verb) {
-  settle_precision(o);
+// What is not said takes its value from what is, and what does not fit together is refused. The run's device.
+tensor::Device settle(Options& o, const Verb& verb) {
+  const tensor::Device device = settle_device(o);
+  settle_precision(o, device);
   set_unsaid(o.train, o.decoder.kind, [&](const char* flag) { return verb.given(flag); });
   const bool batch_statistics = behaviours_of(o.train).batch_statistics;
   if (batch_statistics && !verb.given("--encoder-mode") && o.train.finetune == 0)
@@ -254,6 +267,7 @@ void settle(Options& o, const Verb& verb) {
   tensor::check(!verb.given("--min-frequency") || o.init.empty() || adds_words(o),
                 tensor::ErrorKind::argument,
                 "train: no words are added to the model of --init; leave out --min-frequency");
+  return device;
 }
 
 // What of the encoder's work on each photo is kept: the features, or what the stages take that are trained, or, where
@@ -287,6 +301,14 @@ void tell_sizes(Trainer& trainer, DecoderKind kind, const Dataset& training, con
                         training.sets[s].weight, val[s].photos.size()));
 }
 
+// What there is to say of a device when a run on it is over.
+void tell_memory(const tensor::Device& device) {
+  if (device.is_cpu()) return;
+  const int64_t peak = tensor::cuda::runtime_of(device, "train").memory_statistics(device.index).peak_bytes;
+  tell(tensor::format("{}: at most {:.0f} MiB of its memory in use\n", to_string(device),
+                      static_cast<double>(peak) / (1 << 20)));
+}
+
 // The exit code.
 int tell_end(const Trainer& trainer, Trainer::End end, const std::string& folder, bool several_sets) {
   if (end == Trainer::End::interrupted) {
@@ -301,7 +323,7 @@ int tell_end(const Trainer& trainer, Trainer::End end, const std::string& folder
 
 void run(Options o, const Verb& verb, Program& program) {
   o.train.seed = program.seed;
-  settle(o, verb);
+  const tensor::Device device = settle(o, verb);
   const std::optional<Checkpoint> begins = o.init.empty() ? std::nullopt : std::optional(read_initial(o));
   const Checkpoint* const initial = begins ? &*begins : nullptr;
   if (initial == nullptr || initial->encoder_weights.empty()) o.encoder.file();
@@ -318,6 +340,8 @@ void run(Options o, const Verb& verb, Program& program) {
   if (o.train.finetune > 0) encoder.encoder->finetune(static_cast<int>(o.train.finetune));
   encoder.encoder->freeze();
   Checkpoint info = first_checkpoint(o, sets, encoder, initial);
+  info.notes.erase("device");  // of the --init model; a file that names none was trained on the CPU
+  if (!device.is_cpu()) info.notes["device"] = describe_device(device);
   const Vocabulary vocabulary = info.make_vocabulary();
   if (o.train.compat_original) expect_no_languages(o, vocabulary);
   FeatureRequest request{.encoder_name = o.encoder.name,
@@ -330,6 +354,7 @@ void run(Options o, const Verb& verb, Program& program) {
                          .left_out_stages = kept_before_stages(o, encoder)};
   request.change_validation = behaviours_of(o.train).change_validation;
   request.batch_statistics = o.encoder_mode == EncoderMode::train;
+  if (!request.batch_statistics) encoder.encoder->to(device);
   const TrainingFeatures features = load_training_features(encoder, request);
 
   if (features.moved) info.encoder_weights = features.moved->encoder->state_dict();
@@ -345,7 +370,7 @@ void run(Options o, const Verb& verb, Program& program) {
   const bool from_photos = trained && request.left_out_stages == 0;
   Trainer trainer(info, features.plain, training, validation, o.train, o.out,
                   from_photos ? std::vector<const FeatureCache*>() : features.views(),
-                  trained ? &*trained : nullptr);
+                  trained ? &*trained : nullptr, device);
   trainer.validate_on(features.validation_views());
   trainer.detect_anomaly(o.detect_anomaly);
   tell_sizes(trainer, info.decoder.kind, training, validation, vocabulary,
@@ -366,6 +391,7 @@ void run(Options o, const Verb& verb, Program& program) {
   const Trainer::End end =
       trainer.run(make_listener(line, o.profile, events ? &*events : nullptr, samples), stop_flag());
   line.clear();
+  tell_memory(device);
   if (const int code = tell_end(trainer, end, o.out, sets.size() > 1); code != 0) program.exit_code = code;
 }
 
@@ -392,6 +418,7 @@ void add_train(Verb& app, Program& program) {
               "SET=NUMBER: multiplies the loss of a set's captions (default: 1, each caption counts once)");
   add_settings(verb, o->decoder, "", "kind", "kind");
   verb.at("--model").one_of(all_names<DecoderKind>());
+  add_device_option(verb, o->device);
   o->encoder.add_options(verb);
   verb.option("--out", o->out, "Folder for checkpoints, log and features").required();
   verb.option("--features", o->features, "Feature cache (default: OUT/features.safetensors)");

@@ -9,7 +9,6 @@
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/text.h"
-#include "tensor/thread_pool.h"
 
 namespace imgcap {
 
@@ -172,20 +171,16 @@ void add_arithmetic(std::map<std::string, std::string>& metadata) {
   if (added && at != std::string::npos) key->second.erase(at, kInKey.size());
 }
 
-Tensor FeatureCache::rows(const std::vector<int64_t>& which) const {
-  const int64_t width = places() * channels();
-  Tensor out = Tensor::empty({static_cast<int64_t>(which.size()), places(), channels()});
-  for (const int64_t row : which)
-    check(row >= 0 && row < size(), ErrorKind::index, "feature cache: row {} of {}", row, size());
-  float* to = out.mutable_data<float>();
-  const tensor::f16* from = features_.data<tensor::f16>();
-  tensor::parallel_for(static_cast<int64_t>(which.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const tensor::f16* x = from + which[static_cast<size_t>(i)] * width;
-      for (int64_t j = 0; j < width; ++j) to[i * width + j] = static_cast<float>(x[j]);
-    }
-  });
-  return out;
+Tensor FeatureCache::stored_row(int64_t row) const {
+  check(row >= 0 && row < size(), ErrorKind::index, "feature cache: row {} of {}", row, size());
+  return features_.slice(0, row, row + 1);
+}
+
+Tensor FeatureCache::rows(const std::vector<int64_t>& which, const FeaturesAs& as) const {
+  const auto n = std::ssize(which);
+  Tensor out = Tensor::empty({n, places(), channels()}, as.device.is_cpu() ? as.dtype : DType::f16);
+  for (int64_t i = 0; i < n; ++i) out.slice(0, i, i + 1).copy_(stored_row(which[static_cast<size_t>(i)]));
+  return as.sent(out);
 }
 
 }  // namespace imgcap

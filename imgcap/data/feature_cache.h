@@ -23,6 +23,17 @@ struct CacheReaders {
   ReaderVersions older_versions;
 };
 
+// Where features are wanted, and in which type: f32, or f16, as they are kept.
+struct FeaturesAs {
+  tensor::Device device;
+  tensor::DType dtype;
+
+  FeaturesAs(const tensor::Device& where = {}, tensor::DType type = tensor::DType::f32)
+      : device(where), dtype(type) {}
+  // Features on the CPU as they are wanted: they are widened where they go, for half the bytes on the way.
+  tensor::Tensor sent(const tensor::Tensor& features) const { return features.to(device).to(dtype); }
+};
+
 // A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'
 // names, a key that stands for what made them (encoder, weights, preprocessing) and the photos that could not
 // be read, with the bytes of their files (-1: unknown), the arithmetic of the encoder and the versions of the
@@ -58,8 +69,10 @@ class FeatureCache {
   // The row of the photo that the name means. Errors: data (photo_names.h).
   std::optional<int64_t> find(const std::string& name) const { return photos_.find(name); }
 
-  // The given rows as (rows, places, channels) f32. Errors: index (names the row).
-  tensor::Tensor rows(const std::vector<int64_t>& which) const;
+  // The given rows, (rows, places, channels). Errors: index (names the row).
+  tensor::Tensor rows(const std::vector<int64_t>& which, const FeaturesAs& as = {}) const;
+  // One row as it is kept, (1, places, channels) f16 on the CPU: a view. Errors: index.
+  tensor::Tensor stored_row(int64_t row) const;
 
  private:
   PhotoNames photos_;

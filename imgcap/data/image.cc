@@ -86,11 +86,11 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
   if (starts_with(bytes, "\xff\xd8\xff"sv)) {
     const codecs::Header header = codecs::check_jpeg(bytes, name, limits);
     const auto decode = header.data_end > 0 ? codecs::decode_endless_jpeg : codecs::decode_jpeg;
-    return apply_orientation(decode(bytes, header, name), header.orientation);
+    return codecs::upright(decode(bytes, header, name), header.orientation);
   }
   if (starts_with(bytes, "\x89PNG\r\n\x1a\n"sv)) {
     const codecs::Header header = codecs::check_png(bytes, name, limits);
-    return apply_orientation(codecs::decode_png(bytes, header, name), header.orientation);
+    return codecs::upright(codecs::decode_png(bytes, header, name), header.orientation);
   }
   if (starts_with(bytes, "GIF87a"sv) || starts_with(bytes, "GIF89a"sv))
     return codecs::decode_gif(bytes, name, limits);
@@ -125,6 +125,12 @@ std::vector<uint8_t> read_file_bytes(const std::filesystem::path& path, int64_t 
   }
   bytes.resize(done);
   return bytes;
+}
+
+Image codecs::upright(Image image, int orientation) {
+  Image turned = apply_orientation(std::move(image), orientation);
+  turned.orientation = orientation;
+  return turned;
 }
 
 Image apply_orientation(Image image, int orientation) {

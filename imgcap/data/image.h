@@ -15,6 +15,7 @@ struct Image {
   int64_t height = 0, width = 0;
   std::vector<uint8_t> pixels;
   std::string warning;  // of decoding: what is wrong with a file whose picture is whole; mostly empty
+  int orientation = 1;  // EXIF's 1..8: how decoding turned the stored picture (HEIF: 1)
 
   Image() = default;
   // A black picture. Errors: argument (a side that is not positive).

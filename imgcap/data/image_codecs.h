@@ -64,6 +64,9 @@ Image decode_gif(Bytes bytes, const std::string& name, const ImageLimits& limits
 // Unpacks zlib data; nothing when they are damaged or give more than `limit` bytes.
 std::optional<std::string> unpack_zlib(Bytes bytes, size_t limit);
 
+// A decoded picture, turned as its file says, which it keeps in `orientation`.
+Image upright(Image image, int orientation);
+
 // These check, decode and turn upright in one, by libraries that a build may lack. Errors: data.
 Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limits);
 Image decode_tiff(Bytes bytes, const std::string& name, const ImageLimits& limits);

@@ -49,7 +49,7 @@ class Reader {
   Image decode() {
     read_layout();
     Image image = through_rgba_ ? decode_rgba() : decode_samples();
-    return apply_orientation(std::move(image), layout_.header.orientation);
+    return upright(std::move(image), layout_.header.orientation);
   }
 
  private:

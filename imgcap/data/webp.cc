@@ -137,7 +137,7 @@ Image decode_webp(Bytes bytes, const std::string& name, const ImageLimits& limit
       for (int64_t x = 0; x < features.width; ++x, from += 4, to += 3) over_white(from, from[3], to);
     }
   }
-  return apply_orientation(std::move(image), orientation_of(chunks.exif, text_of(chunks.xmp)));
+  return upright(std::move(image), orientation_of(chunks.exif, text_of(chunks.xmp)));
 }
 
 }  // namespace imgcap::codecs

@@ -33,6 +33,7 @@ FollowedCaption follow(Decoder& decoder, const Tensor& features, const std::vect
     for (const internal::Likely& each : next[0]) chances.push_back({each.token, each.log_probability});
     if (i == words.size()) break;
     const double of_word = log_probabilities.select(0, 0).select(0, words[i]).item();
+    internal::expect_number(of_word);
     sum += of_word;
     node = search.add(node, {words[i], of_word}, 0);
   }

@@ -7,6 +7,7 @@
 
 #include "imgcap/data/vocabulary.h"
 #include "tensor/error.h"
+#include "tensor/fetched.h"
 #include "tensor/kernels.h"
 
 namespace imgcap::internal {
@@ -78,9 +79,10 @@ constexpr size_t kUsualAlphas = size_t{1} << 22;
 Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& options, int64_t beams,
                const char* op)
     : decoder_(decoder),
+      device_(decoder.device()),
       options_(options),
       op_(op),
-      state_(decoder.start(features)),
+      state_(decoder.start(features.to(device_))),
       rows_(features.size(0)) {
   if (options.rules.given()) rules_.emplace(options.rules, options.max_words, options.range);
   // The original's search has a limit of its own and does not look at this one.
@@ -102,13 +104,13 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   if (!same) {
     Tensor rows = parents_.take({n}, DType::i64);
     std::copy(parents.begin(), parents.end(), rows.mutable_data<int64_t>());
-    state_.select(rows);
+    state_.select(rows.to(device_));
   }
   rows_ = n;
   Tensor tokens = tokens_.take({n}, DType::i64);
   std::transform(nodes.begin(), nodes.end(), tokens.mutable_data<int64_t>(),
                  [&](int64_t node) { return node == kNoNode ? options_.range.start : token(node); });
-  const Tensor logits = feed(state_, tokens);
+  const Tensor logits = feed(state_, tokens.to(device_));
   check(logits.rank() == 2 && logits.size(0) == n && logits.size(1) == decoder_.config().vocabulary,
         ErrorKind::internal, "{}: the decoder gave {} where ({}, {}) is needed", op_,
         tensor::describe(logits), n, decoder_.config().vocabulary);
@@ -117,7 +119,6 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
   const Tensor x = tensor::is_half(logits.dtype()) ? logits.to(DType::f32) : logits.contiguous();
   Tensor log_probabilities = log_probabilities_.take(x.shape(), x.dtype(), x.device());
   tensor::kernels::log_softmax(log_probabilities, x);
-  log_probabilities = log_probabilities.to(tensor::Device{});
   if (options_.range != WordRange()) keep_range(log_probabilities);
   if (rules_) keep_rules(log_probabilities, nodes);
   return log_probabilities;
@@ -126,27 +127,49 @@ Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64
 Tensor Search::feed(DecodingState& state, const Tensor& tokens) { return decoder_.step(state, tokens); }
 
 void Search::keep_attention() {
-  if (!state_.alpha.defined()) {
-    step_alphas_.push_back({alphas_.size(), 0});
-    return;
-  }
-  const Tensor alpha = state_.alpha.to(tensor::Device{}).to(DType::f32).contiguous();
-  step_alphas_.push_back({alphas_.size(), alpha.size(1)});
+  const bool looks = state_.alpha.defined();
+  const size_t begin = step_alphas_.empty() ? 0 : step_alphas_.back().end;
+  step_alphas_.push_back({begin, begin + (looks ? static_cast<size_t>(state_.alpha.numel()) : 0),
+                          looks ? state_.alpha.size(1) : 0});
+  if (!looks) return;
+  const Tensor alpha = state_.alpha.to(DType::f32).contiguous();
+  if (!device_.is_cpu()) return alphas_on_device_.push_back(alpha);
   alphas_.insert(alphas_.end(), alpha.data<float>(), alpha.data<float>() + alpha.numel());
 }
 
+// All at once, when somebody asks: steps do not wait for what only the results have.
+void Search::fetch_attention() {
+  if (alphas_on_device_.empty()) return;
+  int64_t end = 0;
+  for (const Tensor& alpha : alphas_on_device_) end += alpha.numel();
+  Tensor all = Tensor::empty({end}, DType::f32, device_);
+  end = 0;
+  for (const Tensor& alpha : alphas_on_device_) {
+    all.slice(0, end, end + alpha.numel()).copy_(alpha.view({alpha.numel()}));
+    end += alpha.numel();
+  }
+  alphas_on_device_.clear();
+  const Tensor fetched = tensor::Fetched(all).take();
+  alphas_.insert(alphas_.end(), fetched.data<float>(), fetched.data<float>() + fetched.numel());
+}
+
+void Search::find_banned(int64_t node) {
+  path_.clear();
+  for (int64_t at = node; at != kNoNode; at = nodes_[static_cast<size_t>(at)].parent)
+    path_.push_back(token(at));
+  std::reverse(path_.begin(), path_.end());
+  banned_.assign(static_cast<size_t>(decoder_.config().vocabulary), false);
+  rules_->ban(path_, banned_);
+}
+
 void Search::keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& nodes) {
+  if (!device_.is_cpu()) return keep_rules_on_device(log_probabilities, nodes);
   const int64_t vocabulary = log_probabilities.size(1);
   tensor::dispatch_float(log_probabilities.dtype(), op_, [&]<class T>() {
     T* row = log_probabilities.mutable_data<T>();
     for (const int64_t node : nodes) {
       expect_number(static_cast<double>(row[0]));
-      path_.clear();
-      for (int64_t at = node; at != kNoNode; at = nodes_[static_cast<size_t>(at)].parent)
-        path_.push_back(token(at));
-      std::reverse(path_.begin(), path_.end());
-      banned_.assign(static_cast<size_t>(vocabulary), false);
-      rules_->ban(path_, banned_);
+      find_banned(node);
       for (int64_t token = 0; token < vocabulary; ++token)
         if (banned_[static_cast<size_t>(token)]) row[token] = -std::numeric_limits<T>::infinity();
       row += vocabulary;
@@ -154,11 +177,28 @@ void Search::keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& n
   });
 }
 
+// Which tokens those are follows from the words alone: they go up, and nothing comes down.
+void Search::keep_rules_on_device(Tensor& log_probabilities, const std::vector<int64_t>& nodes) {
+  Tensor banned = Tensor::empty(log_probabilities.shape(), DType::boolean);
+  bool* row = banned.mutable_data<bool>();
+  for (const int64_t node : nodes) {
+    find_banned(node);
+    row = std::copy(banned_.begin(), banned_.end(), row);
+  }
+  const Tensor never = Tensor::full({1}, -INFINITY, log_probabilities.dtype(), device_);
+  tensor::kernels::where(log_probabilities, banned.to(device_), never, log_probabilities);
+}
+
 // The special tokens are the caller's (forbidden()).
 void Search::keep_range(Tensor& log_probabilities) const {
   const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1);
   const auto first = static_cast<std::ptrdiff_t>(options_.range.first),
              end = static_cast<std::ptrdiff_t>(options_.range.end);
+  if (!log_probabilities.device().is_cpu()) {  // whoever takes words of it looks for NaN
+    log_probabilities.slice(1, kSpecialTokens, options_.range.first).fill_(-INFINITY);
+    log_probabilities.slice(1, options_.range.end, vocabulary).fill_(-INFINITY);
+    return;
+  }
   tensor::dispatch_float(log_probabilities.dtype(), op_, [&]<class T>() {
     T* row = log_probabilities.mutable_data<T>();
     for (int64_t r = 0; r < n; ++r, row += vocabulary) {
@@ -182,7 +222,8 @@ std::vector<const Node*> Search::path(int64_t node) const {
   return path;
 }
 
-Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
+Hypothesis Search::hypothesis(int64_t node, double log_probability) {
+  fetch_attention();
   const std::vector<const Node*> path = this->path(node);
   Hypothesis result;
   result.log_probability = log_probability;
@@ -196,7 +237,7 @@ Hypothesis Search::hypothesis(int64_t node, double log_probability) const {
     if (token == kSos || token == kEos) continue;
     result.words.push_back(token);
     if (step >= step_alphas_.size() || step_alphas_[step].places == 0) continue;
-    const auto [begin, places] = step_alphas_[step];
+    const auto [begin, end, places] = step_alphas_[step];
     const float* alpha = alphas_.data() + begin + path[step]->row * places;
     result.attention.emplace_back(alpha, alpha + places);
   }
@@ -220,8 +261,19 @@ void NextTokens::take_likeliest(const Tensor& log_probabilities, int64_t count,
                                 const std::vector<int64_t>& forbidden) {
   const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1),
                 k = std::min(count + std::ssize(forbidden), vocabulary);
-  Tensor top = values_.take({n, k}, log_probabilities.dtype()), indices = indices_.take({n, k}, DType::i64);
+  const Device& device = log_probabilities.device();
+  Tensor top = values_.take({n, k}, log_probabilities.dtype(), device),
+         indices = indices_.take({n, k}, DType::i64, device);
   tensor::kernels::topk(top, indices, log_probabilities, k);
+  if (!device.is_cpu()) {
+    // Both in one piece, so that a step waits once. f64 has all values and numbers of tokens.
+    Tensor both = both_.take({2, n, k}, DType::f64, device);
+    both.select(0, 0).copy_(top);
+    both.select(0, 1).copy_(indices);
+    both = tensor::Fetched(both).take();
+    top = both.select(0, 0).to(top.dtype());
+    indices = both.select(0, 1).to(DType::i64);
+  }
   const int64_t* tokens = indices.data<int64_t>();
   tokens_.clear(), ends_.clear();
   tokens_.reserve(static_cast<size_t>(n * k));  // rules may leave a step few and the next one all
@@ -229,6 +281,7 @@ void NextTokens::take_likeliest(const Tensor& log_probabilities, int64_t count,
     const T* values = std::as_const(top).data<T>();
     for (int64_t row = 0; row < n; ++row) {
       const size_t full = tokens_.size() + static_cast<size_t>(count);
+      if (k > 0) expect_number(static_cast<double>(values[row * k]));  // a row is NaN as a whole
       for (int64_t i = row * k; i < (row + 1) * k && tokens_.size() < full; ++i) {
         const auto value = static_cast<double>(values[i]);
         expect_number(value);
@@ -240,15 +293,16 @@ void NextTokens::take_likeliest(const Tensor& log_probabilities, int64_t count,
   });
 }
 
-void NextTokens::take_all(const Tensor& log_probabilities, const std::vector<int64_t>& forbidden) {
+void NextTokens::take_all(const Tensor& given, const std::vector<int64_t>& forbidden) {
+  const Tensor log_probabilities = given.device().is_cpu() ? given : tensor::Fetched(given).take();
   const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1);
   tokens_.clear(), ends_.clear();
   tensor::dispatch_float(log_probabilities.dtype(), "sample", [&]<class T>() {
     const T* values = log_probabilities.data<T>();
     for (int64_t row = 0; row < n; ++row, values += vocabulary) {
-      expect_number(static_cast<double>(values[0]));
       for (int64_t token = 0; token < vocabulary; ++token) {
         const auto value = static_cast<double>(values[token]);
+        expect_number(value);
         if (value != -INFINITY && !is_one_of(forbidden, token)) tokens_.push_back({token, value});
       }
       ends_.push_back(tokens_.size());

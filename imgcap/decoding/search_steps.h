@@ -60,19 +60,19 @@ class Search {
 
   int64_t steps() const { return steps_; }  // that have been run
 
-  // The log-probabilities (n, vocabulary), f32 or f64, of the next tokens of n hypotheses, on the host; -inf
-  // where the rules forbid one, or it is no word of the options' range. parents: for each hypothesis its row of
-  // the last batch (the first time: its image); nodes: the last one of each, kNoNode for the beginning.
+  // The log-probabilities (n, vocabulary), f32 or f64, of the next tokens of n hypotheses, on the decoder's device;
+  // -inf where the rules forbid one, or it is no word of the options' range. parents: for each hypothesis its row of the
+  // last batch (the first time: its image); nodes: the last one of each, kNoNode for the beginning. Nothing is waited for.
   Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes);
 
   int64_t add(int64_t parent, const Likely& next, int64_t row);
   int64_t token(int64_t node) const { return nodes_[static_cast<size_t>(node)].token; }
 
   // The hypothesis that ends in `node` (kNoNode: the empty one).
-  Hypothesis hypothesis(int64_t node, double log_probability) const;
+  Hypothesis hypothesis(int64_t node, double log_probability);
   // The best score first, equals in the order given.
   template <class Beam>
-  std::vector<Hypothesis> ranked(const std::vector<Beam>& beams) const {
+  std::vector<Hypothesis> ranked(const std::vector<Beam>& beams) {
     std::vector<Hypothesis> list;
     for (const Beam& beam : beams) list.push_back(hypothesis(beam.node, beam.log_probability));
     std::stable_sort(list.begin(), list.end(),
@@ -86,18 +86,22 @@ class Search {
   Decoder& decoder() { return decoder_; }
 
  private:
-  // Where the attention of a step's rows begins in alphas_; no places: the decoder has none.
+  // Where the attention of a step's rows is in alphas_; no places: the decoder has none.
   struct StepAlpha {
-    size_t begin;
+    size_t begin, end;
     int64_t places;
   };
 
   std::vector<const Node*> path(int64_t node) const;  // from the root
+  void find_banned(int64_t node);                     // into banned_
   void keep_rules(Tensor& log_probabilities, const std::vector<int64_t>& nodes);
+  void keep_rules_on_device(Tensor& log_probabilities, const std::vector<int64_t>& nodes);
   void keep_range(Tensor& log_probabilities) const;
   void keep_attention();
+  void fetch_attention();
 
   Decoder& decoder_;
+  const tensor::Device device_;  // the decoder's
   const DecodingOptions& options_;
   const char* op_;
   DecodingState state_;
@@ -105,7 +109,8 @@ class Search {
   int64_t steps_ = 0;
   std::vector<Node> nodes_;
   std::optional<RuleChecker> rules_;
-  std::vector<float> alphas_;  // a step: (n, p)
+  std::vector<float> alphas_;             // a step: (n, p)
+  std::vector<Tensor> alphas_on_device_;  // those of the last steps, which have not been fetched yet
   std::vector<StepAlpha> step_alphas_;
   // Of the current step.
   tensor::Room parents_, tokens_, log_probabilities_;
@@ -123,7 +128,7 @@ class NextTokens {
   // token; at most `count` of them and none of probability 0. Errors: data (one is NaN).
   void take_likeliest(const Tensor& log_probabilities, int64_t count, const std::vector<int64_t>& forbidden);
   // All of them, in order of number.
-  void take_all(const Tensor& log_probabilities, const std::vector<int64_t>& forbidden);
+  void take_all(const Tensor& given, const std::vector<int64_t>& forbidden);
 
   int64_t rows() const { return std::ssize(ends_); }
   std::span<const Likely> operator[](int64_t row) const;
@@ -132,6 +137,7 @@ class NextTokens {
   std::vector<Likely> tokens_;     // row after row
   std::vector<size_t> ends_;       // of the rows
   tensor::Room values_, indices_;  // of the most likely
+  tensor::Room both_;              // of a device, to be fetched at once
 };
 
 // A hypothesis that is open or finished, while a search runs.

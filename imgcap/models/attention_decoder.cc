@@ -65,6 +65,7 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   inputs.image = batch.image;
   inputs.rows = internal::rows_at_steps(batch.lengths, 1);
   inputs.words = batch.words.slice(1, 0, static_cast<int64_t>(inputs.rows.size()));
+  if (batch.fed.defined()) inputs.fed = batch.fed.slice(0, inputs.rows[0], batch.fed.numel());
   inputs.teacher = internal::draw_coins(options, inputs.rows.size(), 1, generator);
   if (const autograd::LstmState initial = initial_state(prepared.features); initial.h.defined()) {
     // A row starts from its image's state.
@@ -80,7 +81,7 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
   const DecoderOutputs out =
       options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
-  const Tensor targets = internal::packed_targets(batch.words, inputs.rows, 1);
+  const Tensor targets = internal::packed_targets(batch, inputs.rows, 1);
   const Variable loss =
       internal::vocabulary_loss(out.hidden, fc_, targets, inputs.rows, config(), training(), options);
   if (!options.count_start) return {loss, targets.numel()};
@@ -106,12 +107,12 @@ DecodingState AttentionDecoder::start(const Tensor& features) {
   DecodingState state;
   state.keys = attention_.prepare(features).keys.data();
   state.values = features;
-  state.image = Tensor::arange(images);
+  state.image = Tensor::arange(images, tensor::DType::i64, features.device());
   const autograd::LstmState initial = initial_state(features);
   for (int64_t l = 0; l < config().layers; ++l) {
     const auto layer = [&](const Variable& s) {
       return s.defined() ? s.data().select(0, l).contiguous()
-                         : Tensor::zeros({images, config().hidden}, features.dtype());
+                         : Tensor::zeros({images, config().hidden}, features.dtype(), features.device());
     };
     state.h.push_back(layer(initial.h));
     state.c.push_back(layer(initial.c));

@@ -33,11 +33,9 @@ void DecodingState::select(const Tensor& rows) {
   gather(alpha, rooms.alpha, rows);
   for (DecodingState& member : members) member.select(rows);
   if (!image.defined()) return;
-  Tensor selected = rooms.image.take(rows.shape(), tensor::DType::i64);
-  const int64_t *from = image.data<int64_t>(), *row = rows.data<int64_t>();
-  int64_t* to = selected.mutable_data<int64_t>();
-  for (int64_t i = 0; i < rows.numel(); ++i) to[i] = from[row[i]];
-  image = selected;
+  Tensor column = image.unsqueeze(1);
+  gather(column, rooms.image, rows);
+  image = column.squeeze(1);
 }
 
 DecodingState Decoder::select(const DecodingState& state, const Tensor& rows) {
@@ -58,23 +56,50 @@ void Decoder::tie_weights(tensor::Generator& generator) {
   replace_parameter(kOutputWeight, parameter(kEmbedding));
 }
 
-CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows) {
+CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows, const Device& device) {
   std::stable_sort(rows.begin(), rows.end(),
                    [](const CaptionRow& a, const CaptionRow& b) { return a.ids.size() > b.ids.size(); });
   const auto n = static_cast<int64_t>(rows.size());
   const auto longest = n == 0 ? int64_t{0} : static_cast<int64_t>(rows.front().ids.size());
-  CaptionBatch batch{features,
-                     Tensor::empty({n}, tensor::DType::i64),
-                     Tensor::full({n, longest}, kPad, tensor::DType::i64),
-                     {}};
-  int64_t *image = batch.image.mutable_data<int64_t>(), *words = batch.words.mutable_data<int64_t>();
+  CaptionBatch batch{features, {}, {}, {}, {}, 0};
+  int64_t total = 0;
+  for (const CaptionRow& row : rows) {
+    batch.images.push_back(row.image);
+    for (const int64_t id : row.ids) batch.greatest_word = std::max(batch.greatest_word, id);
+    batch.lengths.push_back(std::ssize(row.ids));
+    total += std::ssize(row.ids);
+  }
+  // One tensor, and so one way to a device: the words, the images, the targets, what is fed.
+  Tensor all = Tensor::full({n * longest + n + 2 * total}, kPad, tensor::DType::i64);
+  int64_t *words = all.mutable_data<int64_t>(), *image = words + n * longest, *target = image + n,
+          *fed = target + total;
   for (const CaptionRow& row : rows) {
     *image++ = row.image;
     std::copy(row.ids.begin(), row.ids.end(), words);
     words += longest;
-    batch.lengths.push_back(static_cast<int64_t>(row.ids.size()));
   }
+  for (size_t t = 0; t < static_cast<size_t>(longest); ++t)
+    for (const CaptionRow& row : rows) {
+      if (row.ids.size() <= t) break;
+      *target++ = row.ids[t];
+      *fed++ = t == 0 ? 0 : row.ids[t - 1];
+    }
+  all = all.to(features.defined() ? features.device() : device);
+  int64_t at = 0;
+  const auto next = [&](int64_t size) {
+    at += size;
+    return all.slice(0, at - size, at);
+  };
+  batch.words = next(n * longest).view({n, longest});
+  batch.image = next(n);
+  batch.targets = next(total);
+  batch.fed = next(total);
   return batch;
+}
+
+Device Decoder::device() const {
+  const auto parameters = named_parameters();
+  return parameters.empty() ? Device::cpu() : parameters.front().second.device();
 }
 
 std::string Decoder::describe() const {

@@ -18,6 +18,7 @@
 
 namespace imgcap {
 
+using tensor::Device;
 using tensor::Shape;
 
 // Captions of a batch of images. Rows are sorted by falling length.
@@ -27,6 +28,13 @@ struct CaptionBatch {
   Tensor image;       // (n) i64: row -> image
   Tensor words;       // (n, s) i64: <sos>, words, <eos>, then <pad>
   std::vector<int64_t> lengths;  // n: with <sos> and <eos>, falling
+  // What the host knows of `image` and `words`, which may be on a device: pack() tells.
+  std::vector<int64_t> images = {};  // as `image`
+  int64_t greatest_word = 0;
+  // The words again as the decoders take them, step after step, of each those of the captions that are long enough;
+  // pack() makes them. Undefined: what a decoder picks out of `words` itself, a copy for each step.
+  Tensor targets = {};  // (sum of lengths) i64: of step t word t
+  Tensor fed = {};      // (sum of lengths) i64: of step 0 zeros, of step t word t - 1
 };
 
 // A caption that is to be a row of a batch.
@@ -36,8 +44,9 @@ struct CaptionRow {
   double weight = 1;         // what LossOptions::weights is to have for it
 };
 
-// The rows as a batch; they are sorted for that by falling length, equal ones staying in their order.
-CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows);
+// The rows as a batch, on the features' device, or, without any, on `device`: in one copy. They are sorted for that by
+// falling length, equal ones staying in their order.
+CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows, const Device& device = {});
 
 struct LossOptions {
   // Probability that a step is fed the caption's word: one coin per step and batch.
@@ -83,6 +92,8 @@ class Decoder : public nn::Module {
  public:
   explicit Decoder(const DecoderConfig& config) : config_(config) { validate(config); }
   const DecoderConfig& config() const { return config_; }
+  // Where its weights are, and what it is given has to be. One without any is the CPU's.
+  virtual Device device() const;
 
   // Forward pass in the module's mode (train or eval).
   virtual CaptionLoss loss(const CaptionBatch& batch, const LossOptions& options) = 0;
@@ -90,8 +101,8 @@ class Decoder : public nn::Module {
   // One row per image, ready for step() with <sos>. features (m, p, d). No graph.
   virtual DecodingState start(const Tensor& features) = 0;
   // Feeds one word per row; the logits (n, vocabulary) of the next. No graph, evaluation arithmetic. In f32
-  // the bits of a row depend on that row alone, here and in start(), and several threads may call both at
-  // once with states of their own.
+  // the bits of a row depend on that row alone, here and in start() (on a device: of a FrozenDecoder), and several threads
+  // may call both at once with states of their own.
   virtual Tensor step(DecodingState& state, const Tensor& words) = 0;
   // What step() ends with: the logits of rows (n, hidden) of the top layer.
   virtual Tensor logits(const Tensor& hidden);

@@ -1,6 +1,7 @@
 #include "imgcap/models/decoder_batch.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "autograd/node.h"
 #include "autograd/ops.h"
@@ -11,6 +12,7 @@
 namespace imgcap::internal {
 
 using tensor::check;
+using tensor::Device;
 using tensor::DType;
 using tensor::ErrorKind;
 
@@ -23,6 +25,16 @@ void expect_batch(const CaptionBatch& batch, const DecoderConfig& config) {
         ErrorKind::shape, "decoder: words {} for {} captions", tensor::describe(batch.words), n);
   check(batch.image.defined() && batch.image.shape() == Shape{n}, ErrorKind::shape,
         "decoder: image {} for {} captions", tensor::describe(batch.image), n);
+  check(batch.greatest_word < config.vocabulary, ErrorKind::index, "decoder: token {} of a vocabulary of {}",
+        batch.greatest_word, config.vocabulary);
+  for (size_t i = 0; i < batch.images.size(); ++i)
+    check(batch.images[i] >= 0 && batch.images[i] < batch.features.size(0), ErrorKind::index,
+          "decoder: caption {} of the batch is of image {} of {}", i, batch.images[i],
+          batch.features.size(0));
+  const int64_t tokens = std::accumulate(batch.lengths.begin(), batch.lengths.end(), int64_t{0});
+  for (const Tensor* packed : {&batch.targets, &batch.fed})
+    check(!packed->defined() || packed->shape() == Shape{tokens}, ErrorKind::shape,
+          "decoder: packed words {} for {} tokens", tensor::describe(*packed), tokens);
   for (size_t i = 0; i < batch.lengths.size(); ++i)
     check(batch.lengths[i] >= 2 && batch.lengths[i] <= batch.words.size(1) &&
               (i == 0 || batch.lengths[i] <= batch.lengths[i - 1]),
@@ -41,10 +53,14 @@ std::vector<int64_t> rows_at_steps(const std::vector<int64_t>& lengths, int64_t 
   }
 }
 
-Tensor packed_targets(const Tensor& words, const std::vector<int64_t>& rows, int64_t shift) {
+Tensor packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift) {
+  const Tensor& words = batch.words;
+  // All captions have a first word, which a shift leaves out.
+  if (batch.targets.defined())
+    return batch.targets.slice(0, shift * std::ssize(batch.lengths), batch.targets.numel());
   int64_t total = 0;
   for (const int64_t n : rows) total += n;
-  Tensor targets = Tensor::empty({total}, DType::i64);
+  Tensor targets = Tensor::empty({total}, DType::i64, words.device());
   int64_t start = 0;
   for (size_t t = 0; t < rows.size(); ++t) {
     targets.slice(0, start, start + rows[t])
@@ -80,7 +96,7 @@ Tensor shift_of(const WordRange& range, int64_t vocabulary) {
 
 // The same of each packed row (total, v), or (v) where all captions have one range.
 Variable decodable_shift(const std::vector<WordRange>& ranges, const std::vector<int64_t>& rows,
-                         int64_t vocabulary, DType dtype) {
+                         int64_t vocabulary, DType dtype, const Device& device) {
   std::vector<WordRange> different;
   std::vector<int64_t> of_caption;
   for (const WordRange& range : ranges) {
@@ -88,7 +104,7 @@ Variable decodable_shift(const std::vector<WordRange>& ranges, const std::vector
     of_caption.push_back(found - different.begin());
     if (found == different.end()) different.push_back(range);
   }
-  if (different.size() == 1) return Variable(shift_of(different.front(), vocabulary).to(dtype));
+  if (different.size() == 1) return Variable(shift_of(different.front(), vocabulary).to(dtype).to(device));
   check(std::ssize(ranges) >= rows.front(), ErrorKind::argument, "decoder: {} ranges for {} captions",
         ranges.size(), rows.front());
   Tensor shifts = Tensor::empty({std::ssize(different), vocabulary}, dtype);
@@ -96,7 +112,7 @@ Variable decodable_shift(const std::vector<WordRange>& ranges, const std::vector
     shifts.select(0, static_cast<int64_t>(i)).copy_(shift_of(different[i], vocabulary).to(dtype));
   std::vector<int64_t> packed;
   for (const int64_t n : rows) packed.insert(packed.end(), of_caption.begin(), of_caption.begin() + n);
-  return autograd::embedding(Variable(shifts), Tensor::from(packed, {std::ssize(packed)}));
+  return autograd::embedding(Variable(shifts.to(device)), Tensor::from(packed, {std::ssize(packed)}, device));
 }
 
 }  // namespace
@@ -107,7 +123,8 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
   const Variable dropped = autograd::dropout(hidden, config.output_dropout, train, generator_of(options));
   Variable logits = fc(dropped);
   if (!options.decodable.empty())
-    logits = logits + decodable_shift(options.decodable, rows, config.vocabulary, hidden.dtype());
+    logits =
+        logits + decodable_shift(options.decodable, rows, config.vocabulary, hidden.dtype(), hidden.device());
   if (options.weights.empty()) return autograd::cross_entropy(logits, targets, -100, options.label_smoothing);
   check(static_cast<int64_t>(options.weights.size()) >= rows.front(), ErrorKind::argument,
         "decoder: {} weights for {} captions", options.weights.size(), rows.front());
@@ -116,7 +133,7 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
     weights.insert(weights.end(), options.weights.begin(), options.weights.begin() + n);
   const Variable losses =
       autograd::cross_entropy(logits, targets, -100, options.label_smoothing, autograd::Reduction::none);
-  const Tensor factors = Tensor::from<double>(weights, {targets.numel()}).to(hidden.dtype());
+  const Tensor factors = Tensor::from<double>(weights, {targets.numel()}, hidden.device()).to(hidden.dtype());
   return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
 }
 

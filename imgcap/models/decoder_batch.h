@@ -15,8 +15,9 @@ void expect_batch(const CaptionBatch& batch, const DecoderConfig& config);
 // rows[t] = captions of more than t + shift tokens, for as long as there are any.
 std::vector<int64_t> rows_at_steps(const std::vector<int64_t>& lengths, int64_t shift);
 
-// words[r, t + shift] for the rows that step t runs, packed step after step: the targets. (total) i64
-Tensor packed_targets(const Tensor& words, const std::vector<int64_t>& rows, int64_t shift);
+// words[r, t + shift] for the rows[t] captions that step t runs, packed step after step, with shift 0 or 1: the targets.
+// (total) i64
+Tensor packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift);
 
 // teacher[t] for each step; the first `always` are fed by the teacher, the others by a coin each.
 std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t always,

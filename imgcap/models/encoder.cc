@@ -20,7 +20,7 @@ bool Encoder::is_of_today(const Plan& plan) const {
   size_t i = 0;
   bool same = true;
   for_each_tensor([&](const Tensor& t) {
-    same = same && i < plan.state.size() && plan.state[i].first.raw() == t.raw() &&
+    same = same && i < plan.state.size() && plan.state[i].first.device_raw() == t.device_raw() &&
            plan.state[i].second == t.version();
     ++i;
   });
@@ -65,7 +65,7 @@ void Encoder::build(CnnBuilder& plan, int left_out) const {
 }
 
 void Encoder::set_arithmetic(tensor::DType dtype) {
-  check(encodes_in(dtype), ErrorKind::argument, "{}: its arithmetic is f32 or bf16, not {}", name(),
+  check(encodes_in(dtype), ErrorKind::argument, "{}: its arithmetic is f32, f16 or bf16, not {}", name(),
         tensor::name_of(dtype));
   arithmetic_ = dtype;
 }
@@ -73,9 +73,10 @@ void Encoder::set_arithmetic(tensor::DType dtype) {
 Tensor Encoder::features(const Tensor& pictures, int left_out) {
   check(pictures.rank() == 4 && pictures.size(1) == 3, ErrorKind::shape,
         "{}: pictures {} must be (n, 3, h, w)", name(), to_string(pictures.shape()));
-  const bool plain = pictures.dtype() == tensor::DType::f32 && pictures.device().is_cpu();
+  check(pictures.device() == device(), ErrorKind::device, "{}: pictures on {} for weights on {}", name(),
+        to_string(pictures.device()), to_string(device()));
   const size_t end = first_of_last(left_out);
-  if (frozen() && plain && end > 0) return plan(left_out)->run(pictures);
+  if (frozen() && pictures.dtype() == tensor::DType::f32 && end > 0) return plan(left_out)->run(pictures);
   const autograd::NoGrad guard;
   const nn::Scope scope(*this);
   Variable y = pictures;
@@ -87,6 +88,12 @@ Tensor Encoder::classify(const Tensor& pictures) {
   const Tensor grid = features(pictures);
   const autograd::NoGrad guard;
   return autograd::softmax(forward_head(grid)).data();
+}
+
+tensor::Device Encoder::device() const {
+  tensor::Device device;
+  for_each_tensor([&](const Tensor& t) { device = t.device(); });
+  return device;
 }
 
 std::string Encoder::classifier() {

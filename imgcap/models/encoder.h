@@ -59,16 +59,19 @@ class Encoder : public nn::Module {
   // Without a graph: features of pictures (n, 3, h, w) that are preprocessed, or what the last `left_out` stages
   // take. A frozen encoder runs as a FrozenCnn, compiled at the first call and again when weights or the
   // arithmetic have changed; several threads may then call this at once. Its result has the strides of channels
-  // last: permute({0, 2, 3, 1}) is contiguous. Other encoders run in their mode. Errors: shape, argument.
+  // last: permute({0, 2, 3, 1}) is contiguous. Other encoders run in their mode. Pictures are on the encoder's device,
+  // and so is the result, which is not waited for there. Errors: shape, argument, device.
   Tensor features(const Tensor& pictures, int left_out = 0);
   // Of a frozen encoder: compiles now what features() would at its first call.
   void compile() {
     if (frozen()) plan(0);
   }
-  // What a frozen encoder of f32 weights computes in, f32 or bf16 (with f32 sums); its features are f32 in either
+  // What a frozen encoder of f32 weights computes in, f32, f16 or bf16 (with f32 sums); its features are f32 in each
   // case. Errors: argument (another type).
   void set_arithmetic(tensor::DType dtype);
   tensor::DType arithmetic() const { return arithmetic_; }
+  // Where its weights are; to(device) moves them.
+  tensor::Device device() const;
   // Without a graph: probabilities (n, classes).
   Tensor classify(const Tensor& pictures);
   // One picture, resized and normalised: (1, 3, height, width).

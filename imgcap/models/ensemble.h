@@ -14,7 +14,7 @@ namespace imgcap {
 class Ensemble final : public Decoder {
  public:
   // config() is that of the first member with attention, or else of the first. Errors: argument (no member;
-  // members of other vocabularies' sizes or features).
+  // members of other vocabularies' sizes or features, or on other devices).
   explicit Ensemble(std::vector<std::unique_ptr<Decoder>> members);
 
   CaptionLoss loss(const CaptionBatch& batch,
@@ -23,6 +23,7 @@ class Ensemble final : public Decoder {
   // The logarithm of the mean probabilities.
   Tensor step(DecodingState& state, const Tensor& words) override;
   Tensor logits(const Tensor& hidden) override;  // Errors: argument (always: no layer is common to all)
+  Device device() const override { return members_.front()->device(); }
 
   std::string describe() const override { return "Ensemble"; }
 

@@ -21,9 +21,10 @@ constexpr size_t kMostSizes = 16;  // of pictures whose plans are kept
 
 }  // namespace
 
-FrozenCnn::FrozenCnn(tensor::DType arithmetic) : arithmetic_(arithmetic) {
+FrozenCnn::FrozenCnn(tensor::DType arithmetic, int64_t device_bytes)
+    : arithmetic_(arithmetic), device_bytes_(device_bytes) {
   tensor::check(encodes_in(arithmetic), tensor::ErrorKind::argument,
-                "frozen network: its arithmetic is f32 or bf16, not {}", tensor::name_of(arithmetic));
+                "frozen network: its arithmetic is f32, f16 or bf16, not {}", tensor::name_of(arithmetic));
 }
 
 int FrozenCnn::conv(int x, const nn::Conv2d& conv, const nn::BatchNorm2d& norm, Activation activation,
@@ -88,6 +89,17 @@ std::shared_ptr<const FrozenCnn::Sizes> FrozenCnn::sizes_for(int64_t channels, i
   return kept = std::move(sizes);
 }
 
+int64_t FrozenCnn::most_bytes(const Sizes& sizes) const {
+  int64_t most = 1;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    int64_t numbers = sizes.shapes[i + 1].numel();
+    for (size_t v = 0; v <= i; ++v)
+      if (sizes.last_use[v] >= i) numbers += sizes.shapes[v].numel();
+    most = std::max(most, numbers * tensor::size_of(arithmetic_));
+  }
+  return most;
+}
+
 NhwcBatch FrozenCnn::run_together(const Tensor& x, const Sizes& sizes) const {
   std::vector<NhwcBatch> values(steps_.size() + 1);
   values[0] = NhwcBatch::from_nchw(x, sizes.borders[0], arithmetic_);
@@ -126,6 +138,11 @@ Tensor FrozenCnn::run(const Tensor& x) const {
     const NhwcBatch features = run_together(x.slice(0, begin, end), *sizes);
     out.slice(0, begin, end).copy_(features.to_nchw().permute({0, 2, 3, 1}));
   };
+  if (!x.device().is_cpu()) {
+    const int64_t part = std::max<int64_t>(1, device_bytes_ / most_bytes(*sizes));
+    for (int64_t begin = 0; begin < n; begin += part) run_part(begin, std::min(n, begin + part));
+    return out.permute({0, 3, 1, 2});
+  }
   // A thread takes a picture through all steps, which stays in its caches and waits for nobody; what is left for
   // fewer pictures than threads, all threads do step by step.
   const int64_t alone = n / threads * threads;

@@ -16,9 +16,12 @@ namespace imgcap {
 
 class FrozenCnn final : public CnnBuilder {
  public:
-  // With bf16, weights and what passes between steps are rounded to it; sums, biases and the result are f32.
-  // Errors: argument (another type than f32 and bf16).
-  explicit FrozenCnn(tensor::DType arithmetic = tensor::DType::f32);
+  // What a device has under way at once, in bytes, beside the weights.
+  static constexpr int64_t kDeviceBytes = int64_t{1} << 29;
+
+  // With 16 bits, weights and what passes between steps are rounded to them; sums and the result are f32. Errors:
+  // argument (another type than f32, f16 and bf16).
+  explicit FrozenCnn(tensor::DType arithmetic = tensor::DType::f32, int64_t device_bytes = kDeviceBytes);
 
   tensor::DType arithmetic() const { return arithmetic_; }
 
@@ -28,8 +31,9 @@ class FrozenCnn final : public CnnBuilder {
   int max_pool(int x, const tensor::Pool2dOptions& options) override;
 
   // The last step's result (n, c, oh, ow) f32, with strides of channels last, for x (n, c, h, w) f32 with any
-  // strides. A picture's features do not depend on the batch it is in, nor on the number of threads. May be
-  // called by several threads.
+  // strides, on the device of the modules; the result is there, too. On the CPU a picture's features do not depend on
+  // the batch it is in, nor on the number of threads. A device is not waited for; it takes as many pictures at once as
+  // have room in the bytes that it may take. May be called by several threads.
   Tensor run(const Tensor& x) const;
 
  private:
@@ -54,9 +58,12 @@ class FrozenCnn final : public CnnBuilder {
   Sizes find_sizes(int64_t channels, int64_t h, int64_t w) const;
   // The same, kept; when it is the first time, the convolutions are made ready for that size, too.
   std::shared_ptr<const Sizes> sizes_for(int64_t channels, int64_t h, int64_t w) const;
+  // Of one picture, on its way through all steps, at the most.
+  int64_t most_bytes(const Sizes& sizes) const;
   tensor::NhwcBatch run_together(const Tensor& x, const Sizes& sizes) const;
 
   tensor::DType arithmetic_;
+  int64_t device_bytes_;
   mutable std::mutex mutex_;
   mutable std::map<std::array<int64_t, 3>, std::shared_ptr<const Sizes>> sizes_;  // by channels, h, w
   std::vector<tensor::PackedConv2d> convs_;

@@ -37,10 +37,16 @@ Tensor vector(const StoredWeights& weights, const std::string& name) {
   return weights.at(name).values.to(DType::f32).contiguous();
 }
 
+// On the device, where they stay as narrow.
+StoredWeights on_device(StoredWeights weights, const Device& device) {
+  for (auto& [name, weight] : weights) weight = weight.to(device);
+  return weights;
+}
+
 void in_place(Tensor& x, tensor::UnaryOp op) { kernels::unary(x, x, op); }
 
 Tensor mean_of_places(const Tensor& features) {
-  Tensor mean = Tensor::empty({features.size(0), features.size(2)});
+  Tensor mean = Tensor::empty({features.size(0), features.size(2)}, DType::f32, features.device());
   kernels::reduce(mean, features, {1}, tensor::ReduceOp::mean);
   return mean;
 }
@@ -54,16 +60,21 @@ StoredWeights stored_weights(const Decoder& decoder, DType dtype) {
   return stored;
 }
 
-FrozenDecoder::FrozenDecoder(const DecoderConfig& config, const StoredWeights& weights) : Decoder(config) {
+FrozenDecoder::FrozenDecoder(const DecoderConfig& config, const StoredWeights& given, Device device)
+    : Decoder(config) {
   const tensor::LargePages for_the_weights;
-  expect_weights(config, weights);
+  expect_weights(config, given);
+  const StoredWeights weights = on_device(given, device);
   const auto linear = [&](const std::string& name) {
     return Linear{NarrowMatrix(weights.at(name + ".weight")), vector(weights, name + ".bias")};
   };
   const bool output_alone = weights.contains(kOutputWeight);
   const tensor::StoredWeight& words = weights.at(weights.contains(kEmbedding) ? kEmbedding : kOutputWeight);
-  // A copy: the file that it may be a view of can change while captions are made.
-  embedding_ = {words.values.clone(), words.scales.defined() ? words.scales.clone() : words.scales};
+  embedding_ = words;
+  if (device.is_cpu()) {  // a copy: the file that it may be a view of can change while captions are made
+    embedding_.values = words.values.clone();
+    if (words.scales.defined()) embedding_.scales = words.scales.clone();
+  }
   output_ = {NarrowMatrix(output_alone ? weights.at(kOutputWeight) : embedding_),
              vector(weights, kOutputBias)};
   for (int64_t l = 0; l < config.layers; ++l) {
@@ -97,7 +108,7 @@ Tensor FrozenDecoder::Linear::operator()(const Tensor& x) const {
 }
 
 Tensor FrozenDecoder::Linear::operator()(const Tensor& x, tensor::Room& room) const {
-  Tensor out = room.take({x.size(0), weight.out()});
+  Tensor out = room.take({x.size(0), weight.out()}, DType::f32, x.device());
   if (bias.defined()) out.copy_(bias);
   weight.multiply(out, x, bias.defined());
   return out;
@@ -129,14 +140,15 @@ DecodingState FrozenDecoder::start(const Tensor& features) {
         tensor::describe(features), config().features);
   const int64_t images = features.size(0), hidden = config().hidden;
   DecodingState state;
-  state.image = Tensor::arange(images);
+  const Device device = features.device();
+  state.image = Tensor::arange(images, DType::i64, device);
   const auto states = [&](const std::optional<Linear>& initial) {
     std::vector<Tensor> layers;
     Tensor all;  // (images, layers * hidden)
     if (initial) in_place(all = (*initial)(mean_of_places(features)), tensor::UnaryOp::tanh);
     for (int64_t l = 0; l < config().layers; ++l)
       layers.push_back(initial ? all.slice(1, l * hidden, (l + 1) * hidden).contiguous()
-                               : Tensor::zeros({images, hidden}));
+                               : Tensor::zeros({images, hidden}, DType::f32, device));
     return layers;
   };
   state.h = states(init_h_), state.c = states(init_c_);
@@ -154,8 +166,8 @@ DecodingState FrozenDecoder::start(const Tensor& features) {
 Tensor FrozenDecoder::attend(DecodingState& state) const {
   const Tensor& top = state.h.back();
   const int64_t n = top.size(0);
-  Tensor context = state.rooms.context.take({n, config().features});
-  state.alpha = state.rooms.alpha.take({n, state.keys.size(1)});
+  Tensor context = state.rooms.context.take({n, config().features}, DType::f32, top.device());
+  state.alpha = state.rooms.alpha.take({n, state.keys.size(1)}, DType::f32, top.device());
   kernels::additive_attention({.context = context,
                                .alpha = state.alpha,
                                .keys = state.keys,
@@ -176,11 +188,12 @@ Tensor FrozenDecoder::advance(DecodingState& state, const Tensor& x) const {
   Tensor input = x;
   for (size_t l = 0; l < lstm_.size(); ++l) {
     const Layer& layer = lstm_[l];
-    Tensor gates = state.rooms.gates.take({x.size(0), layer.ih.out()});
+    Tensor gates = state.rooms.gates.take({x.size(0), layer.ih.out()}, DType::f32, x.device());
     gates.copy_(layer.bias);
     layer.ih.multiply(gates, input, true);
     layer.hh.multiply(gates, state.h[l], true);
-    Tensor h = state.rooms.h[l].take(state.h[l].shape()), c = state.rooms.c[l].take(h.shape());
+    Tensor h = state.rooms.h[l].take(state.h[l].shape(), DType::f32, x.device()),
+           c = state.rooms.c[l].take(h.shape(), DType::f32, x.device());
     kernels::lstm_cell(h, c, gates, gates, state.c[l]);
     state.h[l] = h, state.c[l] = c;
     input = h;
@@ -191,7 +204,7 @@ Tensor FrozenDecoder::advance(DecodingState& state, const Tensor& x) const {
 Tensor FrozenDecoder::step(DecodingState& state, const Tensor& words) {
   const nn::Scope scope(*this);
   const int64_t n = words.numel(), width = config().embedding;
-  Tensor x = state.rooms.input.take({n, width + (keys_ ? config().features : 0)});
+  Tensor x = state.rooms.input.take({n, width + (keys_ ? config().features : 0)}, DType::f32, words.device());
   Tensor word = x.slice(1, 0, width);
   embedding_.rows(word, words);
   if (keys_) x.slice(1, width, x.size(1)).copy_(attend(state));

@@ -1,6 +1,6 @@
 // A decoder for captions alone, as FrozenCnn is an encoder for features alone: its weights stay as narrow as
 // their file has them, and start() and step() run kernels without any graph. What the decoder of the config's
-// kind gives for the widened weights, to the bit.
+// kind gives for the widened weights, on the CPU to the bit.
 #pragma once
 
 #include <map>
@@ -21,14 +21,16 @@ StoredWeights stored_weights(const Decoder& decoder, tensor::DType dtype = tenso
 
 class FrozenDecoder final : public Decoder {
  public:
-  // Errors: data (as load_state_dict(): what is missing or does not fit; a weight that is not finite).
-  FrozenDecoder(const DecoderConfig& config, const StoredWeights& weights);
+  // On `device` from then on; `weights` may be elsewhere. Errors: data (as load_state_dict(): what is missing or does not
+  // fit; a weight that is not finite), device (it is not there).
+  FrozenDecoder(const DecoderConfig& config, const StoredWeights& weights, Device device = {});
 
   CaptionLoss loss(const CaptionBatch& batch,
                    const LossOptions& options) override;  // Errors: argument (always)
   DecodingState start(const Tensor& features) override;
   Tensor step(DecodingState& state, const Tensor& words) override;
   Tensor logits(const Tensor& hidden) override;
+  Device device() const override { return output_.bias.device(); }
 
   std::string describe() const override { return "FrozenDecoder"; }
 

@@ -55,14 +55,15 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   inputs.rows = internal::rows_at_steps(batch.lengths, 0);
   const auto steps = static_cast<int64_t>(inputs.rows.size());
   // Step k >= 1 is fed word k - 1; step 0 is the image and its column is not read.
-  inputs.words = Tensor::zeros({batch.words.size(0), steps}, tensor::DType::i64);
+  inputs.words = Tensor::zeros({batch.words.size(0), steps}, tensor::DType::i64, batch.words.device());
   if (steps > 1) inputs.words.slice(1, 1, steps).copy_(batch.words.slice(1, 0, steps - 1));
+  inputs.fed = batch.fed;
   inputs.teacher = internal::draw_coins(options, inputs.rows.size(), 2, generator);
   const DecoderWeights w = weights();
   const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
   const DecoderOutputs out =
       options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
-  Tensor targets = internal::packed_targets(batch.words, inputs.rows, 0);
+  Tensor targets = internal::packed_targets(batch, inputs.rows, 0);
   Variable hidden = out.hidden;
   std::vector<int64_t> rows = inputs.rows;
   if (!options.count_start) {
@@ -85,10 +86,10 @@ DecodingState PlainDecoder::start(const Tensor& features) {
   const int64_t images = features.size(0);
   DecodingState state;
   for (int64_t l = 0; l < config().layers; ++l) {
-    state.h.push_back(Tensor::zeros({images, config().hidden}, features.dtype()));
-    state.c.push_back(Tensor::zeros({images, config().hidden}, features.dtype()));
+    state.h.push_back(Tensor::zeros({images, config().hidden}, features.dtype(), features.device()));
+    state.c.push_back(Tensor::zeros({images, config().hidden}, features.dtype(), features.device()));
   }
-  state.image = Tensor::arange(images);
+  state.image = Tensor::arange(images, tensor::DType::i64, features.device());
   internal::advance(lstm_, state, image_input(features, tensor::default_generator()));
   return state;
 }

@@ -188,16 +188,17 @@ Json schemas(const OpenApiFacts& facts) {
   best.emplace_back("attention", attention);
   best.emplace_back("alternatives", list_of(object_of(caption, {"caption", "log_probability", "words"})));
   best.emplace_back("milliseconds", number);
-  const Json photo =
-      object_of({{"name", text},
-                 {"width", integer},
-                 {"height", integer},
-                 {"format", text},
-                 {"warning", text},
-                 {"preview", text},
-                 {"captions", list_of(object_of(best, {"model", "caption", "log_probability", "words"}))},
-                 {"error", text}},
-                {});
+  Json orientation = integer;
+  orientation["minimum"] = 1;
+  orientation["maximum"] = 8;
+  // What every answer says of a photo; each adds its own.
+  const std::vector<std::pair<std::string, Json>> seen = {
+      {"name", text},   {"width", integer}, {"height", integer}, {"orientation", orientation},
+      {"format", text}, {"warning", text},  {"preview", text}};
+  auto captioned = seen, explained_photo = seen;
+  captioned.emplace_back("captions",
+                         list_of(object_of(best, {"model", "caption", "log_probability", "words"})));
+  captioned.emplace_back("error", text);
   const Json model =
       object_of({{"name", text},
                  {"kind", text},
@@ -206,6 +207,7 @@ Json schemas(const OpenApiFacts& facts) {
                  {"photo_size", list_of(integer)},
                  {"languages", list_of(object_of({{"code", text}, {"words", integer}}, {"code", "words"}))},
                  {"language", text},
+                 {"device", text},
                  {"attention", of_type("boolean")},
                  {"confidence", of_type("boolean")}},
                 {"name", "kind"});
@@ -228,25 +230,22 @@ Json schemas(const OpenApiFacts& facts) {
                                       {"next", list_of(chance)},
                                       {"attention", std::move(maps)}},
                                      {"model", "text", "log_probability", "words", "next"});
-  const Json explained_photo = object_of({{"name", text},
-                                          {"width", integer},
-                                          {"height", integer},
-                                          {"format", text},
-                                          {"warning", text},
-                                          {"preview", text},
-                                          {"explanations", list_of(explanation)}},
-                                         {"name", "width", "height", "format", "explanations"});
+  explained_photo.emplace_back("explanations", list_of(explanation));
   const Json example =
       object_of({{"name", text}, {"photo", text}, {"licence", text}, {"author", text}, {"source", text}},
                 {"name", "photo", "licence", "author", "source"});
   Json all = Json::object();
   all.add("Examples", object_of({{"examples", list_of(example)}}, {"examples"}));
-  all.add("Explanations", object_of({{"photos", list_of(explained_photo)}}, {"photos"}));
+  all.add("Explanations",
+          object_of({{"photos", list_of(object_of(explained_photo, {"name", "width", "height", "orientation",
+                                                                    "format", "explanations"}))}},
+                    {"photos"}));
   all.add("Error", object_of({{"error", text}}, {"error"}));
   Json wish = object_of(options(facts), {});
   wish["additionalProperties"] = false;
   all.add("Options", std::move(wish));
-  all.add("Captions", object_of({{"photos", list_of(photo)}, {"notes", list_of(text)}}, {"photos"}));
+  all.add("Captions",
+          object_of({{"photos", list_of(object_of(captioned, {}))}, {"notes", list_of(text)}}, {"photos"}));
   all.add("Models", object_of({{"models", list_of(model)}}, {"models"}));
   return all;
 }

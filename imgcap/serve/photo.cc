@@ -39,6 +39,7 @@ Json photo_json(const UploadedPhoto& photo, const Image& image, bool preview) {
   Json json = Json::object({{"name", photo.name},
                             {"width", image.width},
                             {"height", image.height},
+                            {"orientation", image.orientation},
                             {"format", name_of(picture_format(bytes_of(photo)))}});
   if (!image.warning.empty()) json["warning"] = image.warning;
   if (preview)

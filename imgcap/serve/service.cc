@@ -66,6 +66,7 @@ Json json_of(const ServedModel& model) {
           Json::object({{"code", language.code}, {"words", captioner.vocabulary().words(language)}}));
     json["language"] = captioner.default_language();
   }
+  json["device"] = to_string(captioner.decoder().device());
   json["attention"] = captioner.decoder().config().kind == DecoderKind::attention;
   json["confidence"] = !captioner.info().confidence.empty();
   return json;

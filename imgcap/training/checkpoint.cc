@@ -39,7 +39,7 @@ struct Quantised {
 };
 
 Quantised quantise(const Tensor& weight) {
-  const Tensor source = as_matrix(weight.to(DType::f32));
+  const Tensor source = as_matrix(weight.to(Device::cpu()).to(DType::f32));
   const int64_t rows = source.size(0), columns = source.size(1);
   Quantised q{Tensor::empty(weight.shape(), DType::u8), Tensor::empty({rows}, DType::f16)};
   const float* x = source.data<float>();
@@ -116,8 +116,8 @@ std::unique_ptr<Decoder> Checkpoint::make_decoder() const {
   return model;
 }
 
-std::unique_ptr<Decoder> Checkpoint::make_frozen_decoder() const {
-  return std::make_unique<FrozenDecoder>(decoder, stored);
+std::unique_ptr<Decoder> Checkpoint::make_frozen_decoder(tensor::Device device) const {
+  return std::make_unique<FrozenDecoder>(decoder, stored, device);
 }
 
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint, WeightFormat format) {

@@ -43,7 +43,7 @@ struct Checkpoint {
   // A decoder with these weights. A data error names one that is missing or not finite.
   std::unique_ptr<Decoder> make_decoder() const;
   // One for captions alone, of the stored weights. The same errors.
-  std::unique_ptr<Decoder> make_frozen_decoder() const;
+  std::unique_ptr<Decoder> make_frozen_decoder(tensor::Device device = {}) const;
   Vocabulary make_vocabulary() const { return Vocabulary(vocabulary, text_rules); }
 };
 

@@ -170,7 +170,7 @@ std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, 
     const auto first = photos.begin() + static_cast<std::ptrdiff_t>(begin);
     const std::vector<int64_t> group(
         first, first + static_cast<std::ptrdiff_t>(std::min(kBatchPhotos, photos.size() - begin)));
-    const CaptionBatch batch = make_batch(data, group, features);
+    const CaptionBatch batch = make_batch(data, group, features, decoder.device());
     DecodingState state = decoder.start(batch.features.data());
     state.select(batch.image);
     const std::vector<int64_t> words = batch.words.to_vector<int64_t>();
@@ -179,20 +179,24 @@ std::vector<Prediction> word_predictions(Decoder& decoder, const Dataset& data, 
     for (int64_t t = 0; t + 1 < longest; ++t) {
       const auto going_on = std::count_if(batch.lengths.begin(), batch.lengths.end(),
                                           [&](int64_t length) { return length > t + 1; });
-      if (going_on != rows) state.select(Tensor::arange(rows = going_on));
+      if (going_on != rows)
+        state.select(Tensor::arange(rows = going_on, tensor::DType::i64, decoder.device()));
       Tensor fed = Tensor::empty({rows}, tensor::DType::i64);
       for (int64_t r = 0; r < rows; ++r)
         fed.mutable_data<int64_t>()[r] = words[static_cast<size_t>(r * longest + t)];
-      const Tensor logits = decoder.step(state, fed).to(tensor::DType::f32).contiguous();
-      Tensor p = Tensor::empty(logits.shape());
+      const Tensor logits = decoder.step(state, fed.to(decoder.device())).to(tensor::DType::f32).contiguous();
+      Tensor p = Tensor::empty(logits.shape(), tensor::DType::f32, logits.device()),
+             top = Tensor::empty({rows, 1}, tensor::DType::f32, logits.device()),
+             token = Tensor::empty({rows, 1}, tensor::DType::i64, logits.device());
       tensor::kernels::softmax(p, logits);
-      const int64_t width = p.size(1);
+      tensor::kernels::topk(top, token, p, 1);
+      const std::vector<float> tops = top.to_vector<float>();
+      const std::vector<int64_t> tokens = token.to_vector<int64_t>();
       for (int64_t r = 0; r < rows; ++r) {
-        const float* row = std::as_const(p).data<float>() + r * width;
-        const float* top = std::max_element(row, row + width);
-        check(std::isfinite(*top), ErrorKind::data, "confidence: the decoder's output is not a number");
+        const auto row = static_cast<size_t>(r);
+        check(std::isfinite(tops[row]), ErrorKind::data, "confidence: the decoder's output is not a number");
         const int64_t next = words[static_cast<size_t>(r * longest + t + 1)];
-        all.push_back({std::min(1.0, static_cast<double>(*top)), top - row == next});
+        all.push_back({std::min(1.0, static_cast<double>(tops[row])), tokens[row] == next});
       }
     }
   }

@@ -147,7 +147,9 @@ Dataset with_rows_of(const FeatureCache& features, Dataset data) {
   return data;
 }
 
-CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos) {
+namespace {
+
+std::vector<CaptionRow> captions_of(const Dataset& data, const std::vector<int64_t>& photos) {
   std::vector<CaptionRow> rows;
   int64_t images = 0;
   for (const int64_t p : photos) {
@@ -155,34 +157,39 @@ CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos)
     for (const std::vector<int32_t>& ids : photo.encoded) rows.push_back({images, {ids.begin(), ids.end()}});
     ++images;
   }
-  return pack({}, rows);
+  return rows;
 }
 
-CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
-                        const FeatureCache& features) {
-  CaptionBatch batch = make_batch(data, photos);
+}  // namespace
+
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos, const Device& device) {
+  std::vector<CaptionRow> captions = captions_of(data, photos);
+  return pack({}, captions, device);
+}
+
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos, const FeatureCache& features,
+                        const FeaturesAs& as) {
+  std::vector<CaptionRow> captions = captions_of(data, photos);
   std::vector<int64_t> rows;
   for (const int64_t p : photos) rows.push_back(data.photos[static_cast<size_t>(p)].row);
-  batch.features = features.rows(rows);
-  return batch;
+  return pack(features.rows(rows, as), captions);
 }
 
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
-                        const std::vector<const FeatureCache*>& views, int64_t epoch) {
+                        const std::vector<const FeatureCache*>& views, int64_t epoch, const FeaturesAs& as) {
   check(!views.empty(), ErrorKind::argument, "batch: no views of the photos");
-  CaptionBatch batch = make_batch(data, photos);
+  std::vector<CaptionRow> captions = captions_of(data, photos);
   const auto n = static_cast<int64_t>(photos.size());
-  Tensor features = Tensor::empty({n, views[0]->places(), views[0]->channels()});
+  Tensor features = Tensor::empty({n, views[0]->places(), views[0]->channels()}, tensor::DType::f16);
   for (int64_t i = 0; i < n; ++i) {
     const int64_t p = photos[static_cast<size_t>(i)];
     const std::string& name = data.photos[static_cast<size_t>(p)].name;
     const FeatureCache& view = *views[static_cast<size_t>(p + epoch) % views.size()];
     const auto row = view.find(name);
     check(row.has_value(), ErrorKind::data, "batch: the photo '{}' is missing among augmented photos", name);
-    features.slice(0, i, i + 1).copy_(view.rows({*row}));
+    features.slice(0, i, i + 1).copy_(view.stored_row(*row));
   }
-  batch.features = features;
-  return batch;
+  return pack(as.sent(features), captions);
 }
 
 std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,

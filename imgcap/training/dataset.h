@@ -70,15 +70,16 @@ Dataset with_rows_of(const FeatureCache& features, Dataset data);
 
 // Whole photos with all their captions, rows sorted by falling length (equal lengths keep their order).
 // Without features: for an encoder that is trained, too.
-CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos);
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos, const Device& device = {});
 
 // The same with features.
-CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
-                        const FeatureCache& features);
+CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos, const FeatureCache& features,
+                        const FeaturesAs& as = {});
 
 // The same with views: in each epoch a photo comes from another one of `views`, in turn.
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
-                        const std::vector<const FeatureCache*>& views, int64_t epoch);
+                        const std::vector<const FeatureCache*>& views, int64_t epoch,
+                        const FeaturesAs& as = {});
 
 // Photo numbers of each batch of an epoch: shuffled by (seed, epoch) alone, so a resumed run sees the same
 // order. The last batch may be smaller.

@@ -23,11 +23,11 @@ using tensor::Tensor;
 
 namespace {
 
-constexpr int64_t kBatch = 16;
+constexpr int64_t kBatch = 16, kDeviceBatch = 64;
 
-// (n, p, d) from pictures (n, 3, h, w) that are preprocessed.
+// (n, p, d) on the encoder's device from pictures (n, 3, h, w) that are preprocessed.
 Tensor encode(const LoadedEncoder& loaded, const Tensor& pictures, int left_out_stages = 0) {
-  const Tensor map = loaded.encoder->features(pictures, left_out_stages);
+  const Tensor map = loaded.encoder->features(pictures.to(loaded.encoder->device()), left_out_stages);
   return map.permute({0, 2, 3, 1}).reshape({map.size(0), map.size(2) * map.size(3), map.size(1)});
 }
 
@@ -106,6 +106,13 @@ void set_preprocessing(LoadedEncoder& encoder, const Preprocessing& preprocessin
   encoder.preprocessing = preprocessing;
 }
 
+int64_t encoding_bytes(const LoadedEncoder& loaded) {
+  constexpr int64_t kLibrary = int64_t{64} << 20;  // cuBLASLt's workspace, and windows for it
+  const Preprocessing& p = loaded.preprocessing;
+  const int64_t numbers = 2 * loaded.encoder->parameter_count() + 2 * kDeviceBatch * 3 * p.height * p.width;
+  return numbers * tensor::size_of(DType::f32) + FrozenCnn::kDeviceBytes + kLibrary;
+}
+
 Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images) {
   std::vector<const Image*> pointers;
   for (const Image& image : images) pointers.push_back(&image);
@@ -175,7 +182,8 @@ class PhotoEncoder {
         options_(options),
         report_(report),
         order_(which),
-        readers_(options.readers) {
+        readers_(options.readers),
+        on_device_(!encoder.encoder->device().is_cpu()) {
     if (order_.empty()) {
       order_.resize(static_cast<size_t>(source.size()));
       std::iota(order_.begin(), order_.end(), 0);
@@ -188,14 +196,16 @@ class PhotoEncoder {
   }
 
   FeatureCache run() {
-    const int64_t size = options_.batch_statistics > 0 ? options_.batch_statistics : kBatch;
+    const int64_t size = options_.batch_statistics > 0 ? options_.batch_statistics
+                         : on_device_                  ? kDeviceBatch
+                                                       : kBatch;
     std::optional<LearningNorms> learning;
     if (options_.batch_statistics > 0) learning.emplace(*encoder_.encoder);
     // In a thread of its own, while the batch before is encoded.
     const auto read_at = [&](int64_t begin) {
       const auto count = static_cast<size_t>(std::min(size, total() - begin));
       return std::async(std::launch::async, [this, which = std::span(order_).subspan(begin, count)] {
-        return read_photos(source_, which, options_.augmentation, encoder_.preprocessing);
+        return read_photos(source_, which, options_.augmentation, encoder_.preprocessing, on_device_);
       });
     };
     std::future<PhotoBatch> next = read_at(0);
@@ -282,6 +292,7 @@ class PhotoEncoder {
   std::map<std::string, int64_t> unreadable_;
   CacheReaders readers_;
   PhotoNames before_;  // of unreadable_ and readers_.older, as they were at first
+  const bool on_device_;
 };
 
 }  // namespace

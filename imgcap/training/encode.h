@@ -49,7 +49,10 @@ std::string fingerprint_of(const std::map<std::string, tensor::Tensor>& weights)
 // does not end in the preprocessing).
 void set_preprocessing(LoadedEncoder& encoder, const Preprocessing& preprocessing);
 
-// (n, p, d) f32 from pictures, in their order.
+// What encoding takes of a device's memory, roughly, in bytes.
+int64_t encoding_bytes(const LoadedEncoder& encoder);
+
+// (n, p, d) f32 from pictures, in their order, on the encoder's device.
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<const Image*>& images);
 tensor::Tensor encode_images(const LoadedEncoder& encoder, const std::vector<Image>& images);
 
@@ -108,7 +111,8 @@ std::string feature_key(const LoadedEncoder& encoder, const EncodeOptions& optio
 tensor::DType feature_arithmetic(const LoadedEncoder& encoder, const EncodeOptions& options);
 
 // Features of the given pictures of the source (all when `which` is empty); those that cannot be read are
-// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded.
+// skipped and reported, and the cache knows them. Decoding of the next batch goes on while one is encoded. An encoder
+// on a device gets larger batches, and features come back from it in 16 bits.
 // Errors: data (there is no picture that can be read and none known), argument (what is known is of another
 // arithmetic).
 FeatureCache encode_photos(const LoadedEncoder& encoder, const ImageSource& source,

@@ -36,7 +36,7 @@ std::map<std::string, Hypothesis> search_photos(Decoder& decoder, const Dataset&
   for (const std::vector<int64_t>& group : groups(data.photos.size(), options.batch_photos)) {
     std::vector<int64_t> rows;
     for (const int64_t p : group) rows.push_back(data.photos[static_cast<size_t>(p)].row);
-    auto found = find_captions(decoder, features.rows(rows),
+    auto found = find_captions(decoder, features.rows(rows, decoder.device()),
                                std::vector<SearchRequest>(group.size(), {.search = beam}));
     for (size_t i = 0; i < group.size(); ++i)
       captions[data.photos[static_cast<size_t>(group[i])].name] = std::move(found[i].front());
@@ -91,7 +91,7 @@ double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& feat
   double sum = 0;
   int64_t tokens = 0;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), kBatchPhotos)) {
-    const CaptionLoss part = decoder.loss(make_batch(data, group, features), options);
+    const CaptionLoss part = decoder.loss(make_batch(data, group, features, decoder.device()), options);
     sum += part.loss.item() * static_cast<double>(part.tokens);
     tokens += part.tokens;
   }

@@ -49,8 +49,10 @@ std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& o, optim::O
   return std::make_unique<optim::ConstantLR>(optimizer);
 }
 
+bool is_stepped(const TrainOptions& o) { return o.schedule == Schedule::cosine; }
+
 void schedule_after_step(const TrainOptions& o, optim::Scheduler& scheduler) {
-  if (o.schedule == Schedule::cosine) scheduler.step();
+  if (is_stepped(o)) scheduler.step();
 }
 
 void schedule_after_validation(const TrainOptions& o, optim::Scheduler& scheduler, double loss,

@@ -20,7 +20,8 @@ optim::NamedParameters all_parameters(const optim::Optimizer& optimizer);
 
 std::unique_ptr<optim::Scheduler> make_scheduler(const TrainOptions& options, optim::Optimizer& optimizer,
                                                  int64_t total_steps);
-// A cosine goes on with each step, a plateau with each validation; these two know which.
+// A cosine goes on with each step, a plateau with each validation; these know which.
+bool is_stepped(const TrainOptions& options);
 void schedule_after_step(const TrainOptions& options, optim::Scheduler& scheduler);
 void schedule_after_validation(const TrainOptions& options, optim::Scheduler& scheduler, double loss,
                                double cider);

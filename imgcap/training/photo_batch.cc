@@ -40,7 +40,8 @@ Outcome read_one(const ImageSource& source, int64_t index, const Augmentation& a
 }  // namespace
 
 PhotoBatch read_photos(const ImageSource& source, std::span<const int64_t> which,
-                       const Augmentation& augmentation, const Preprocessing& preprocessing) {
+                       const Augmentation& augmentation, const Preprocessing& preprocessing,
+                       bool all_threads) {
   const auto n = std::ssize(which);
   const int64_t size = 3 * preprocessing.height * preprocessing.width;
   tensor::Tensor pictures = tensor::Tensor::empty({n, 3, preprocessing.height, preprocessing.width});
@@ -55,9 +56,11 @@ PhotoBatch read_photos(const ImageSource& source, std::span<const int64_t> which
     }
   };
   // A photo is encoded in a few times what it takes to read it; and while it is decoded it may take a GiB.
-  constexpr int kMostReaders = 4;
+  constexpr int kMostReaders = 4, kMostForDevice = 16;
+  const int threads = tensor::num_threads();
+  const int readers = all_threads ? std::min(kMostForDevice, threads) : std::min(kMostReaders, threads / 4);
   std::vector<std::future<void>> helpers;
-  for (int helper = 1; helper < std::min(kMostReaders, tensor::num_threads() / 4); ++helper)
+  for (int helper = 1; helper < readers; ++helper)
     helpers.push_back(std::async(std::launch::async | std::launch::deferred, work));
   work();
   for (auto& helper : helpers) helper.get();

@@ -20,8 +20,9 @@ struct PhotoBatch {
 };
 
 // Reads, decodes, changes and resizes the given photos of the source. Where there are many processors, several
-// at once.
+// at once; with `all_threads` as many as there are, since the encoder does not use them.
 PhotoBatch read_photos(const ImageSource& source, std::span<const int64_t> which,
-                       const Augmentation& augmentation, const Preprocessing& preprocessing);
+                       const Augmentation& augmentation, const Preprocessing& preprocessing,
+                       bool all_threads = false);
 
 }  // namespace imgcap

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-#include "imgcap/data/encoder_arithmetic.h"
+#include "tensor/cuda/runtime.h"
 #include "tensor/error.h"
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
@@ -38,16 +38,16 @@ class Product {
 
 }  // namespace
 
-std::string describe_16_bits() {
+std::string describe_16_bits(const tensor::Device& device) {
+  if (!device.is_cpu()) return "by the device's own units, with sums in f32";
   return tensor::has_native_products(DType::bf16) ? "bf16 by the processor's own instructions, f16 emulated"
                                                   : "bf16 and f16 emulated, no faster than f32";
 }
 
-bool encodes_in(Precision precision) {
-  return precision == Precision::automatic || encodes_in(dtype_of(precision));
-}
-
-PrecisionChoice choose_precision() {
+PrecisionChoice choose_precision(const tensor::Device& device) {
+  if (!device.is_cpu() && tensor::cuda::runtime_of(device, "--precision").is_emulated())
+    return {Precision::f32, "16 bits save an emulated device no time"};
+  if (!device.is_cpu()) return {Precision::f16, "the device has units for it"};
   if (!tensor::has_native_products(DType::bf16))
     return {Precision::f32, "bf16 is emulated here: it needs AVX512-BF16 or AMX, and oneDNN"};
   Product exact(DType::f32), rounded(DType::bf16);

@@ -22,10 +22,10 @@ class Progress {
  public:
   Progress(int64_t first_step, int64_t total_steps) : first_step_(first_step), total_steps_(total_steps) {}
 
-  // Fills in speed, time left and number of steps after a step with so many captions. Captions per second are
+  // Fills in speed, time left and number of steps after a step. Captions per second are
   // of training alone; the time left counts on as many pauses as before.
-  void tell(StepReport& report, int64_t captions) {
-    captions_ += captions;
+  void tell(StepReport& report) {
+    captions_ += report.captions;
     const double seconds = watch_.seconds();
     report.total_steps = total_steps_;
     report.captions_per_second = static_cast<double>(captions_) / (seconds - paused_);

@@ -16,6 +16,7 @@ struct StepReport {
   int64_t epoch = 0, step = 0, step_in_epoch = 0, steps_in_epoch = 0, total_steps = 0;
   // gradient_norm: of all gradients together, before clip_norm.
   double loss = 0, gradient_norm = 0, lr = 0, teacher_forcing = 0, captions_per_second = 0, seconds_left = 0;
+  int64_t captions = 0;          // of its batch
   double loss_scale = 0;         // after the step; 0: none is used
   int64_t skipped = 0;           // steps whose scaled gradients overflowed, so far
   bool was_skipped = false;      // this one: then gradient_norm is not finite

@@ -166,13 +166,24 @@ void restore(RunState& state, const Checkpoint& saved, const Json& json) {
   state.generator.set_state(generator[0].as_uint64(), generator[1].as_uint64());
 }
 
+// Before the optimiser is made, which knows their parameters.
+std::unique_ptr<Decoder> decoder_on(const Device& device, std::unique_ptr<Decoder> decoder) {
+  decoder->to(device);
+  return decoder;
+}
+
+TrainedEncoder* encoder_on(const Device& device, TrainedEncoder* encoder) {
+  if (encoder != nullptr) encoder->encoder().to(device);
+  return encoder;
+}
+
 }  // namespace
 
 RunState::RunState(const Checkpoint& model, const TrainOptions& options, int64_t total_steps,
-                   TrainedEncoder* trained_encoder)
+                   TrainedEncoder* trained_encoder, const Device& device)
     : generator(options.seed),
-      decoder(make_decoder(model.decoder, generator)),
-      encoder(trained_encoder),
+      decoder(decoder_on(device, make_decoder(model.decoder, generator))),
+      encoder(encoder_on(device, trained_encoder)),
       optimizer(make_optimizer(options, *decoder, encoder)),
       scheduler(make_scheduler(options, *optimizer, total_steps)),
       scaler(scaler_options(options)) {

@@ -18,9 +18,9 @@ namespace imgcap {
 
 struct RunState {
   // The first moment. `model` has the decoder's configuration and its first weights; without any they are
-  // drawn. `encoder`: trained, too; may be null, and has to outlive the state.
-  RunState(const Checkpoint& model, const TrainOptions& options, int64_t total_steps,
-           TrainedEncoder* encoder);
+  // drawn. `encoder`: trained, too; may be null, and has to outlive the state. All that is trained is on `device`.
+  RunState(const Checkpoint& model, const TrainOptions& options, int64_t total_steps, TrainedEncoder* encoder,
+           const Device& device = {});
 
   tensor::Generator generator;  // of first weights, dropout, coins and drawn captions
   std::unique_ptr<Decoder> decoder;

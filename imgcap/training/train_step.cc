@@ -21,19 +21,33 @@ TrainStep::TrainStep(const TrainOptions& options, const Dataset& training, RunSt
   if (options.objective == Objective::self_critical)
     self_critical_.emplace(training, options.samples,
                            options.max_tokens > 0 ? options.max_tokens : options.validation.max_words);
+  if (state.decoder->device().is_cpu()) return;
+  const auto photos = static_cast<int64_t>(training.photos.size());
+  block_.emplace(
+      *state.optimizer, state.scaler,
+      optim::StepBlockOptions{.scheduler = is_stepped(options) ? state.scheduler.get() : nullptr,
+                              .average = state.average.get(),
+                              .generator = &state.generator,
+                              .clip_value = options.clip_value,
+                              .clip_norm = options.clip_norm,
+                              .steps_ahead = (photos + options.batch_photos - 1) / options.batch_photos});
 }
 
-StepReport TrainStep::operator()(TrainingBatch& batch) {
+std::optional<StepReport> TrainStep::operator()(TrainingBatch& batch) {
   StepReport report;
   report.epoch = state_.epoch;
-  report.lr = state_.optimizer->lr();
-
+  report.step = state_.step + 1;
+  report.step_in_epoch = state_.batch + 1;
+  report.captions = batch.captions.image.numel();
   state_.optimizer->zero_grad();
+  return block_ ? queue_step(batch, std::move(report)) : step_now(batch, std::move(report));
+}
+
+StepReport TrainStep::step_now(TrainingBatch& batch, StepReport report) {
+  report.lr = state_.optimizer->lr();
   const CaptionLoss result = forward(batch, report);
   report.loss = result.loss.item();
-  tensor::check(std::isfinite(report.loss), tensor::ErrorKind::data,
-                "train: the loss of step {} is {}; a lower learning rate may help", state_.step + 1,
-                report.loss);
+  expect_finite(report);
   state_.scaler.scale(result.loss).backward();
   state_.scaler.unscale_(*state_.optimizer);
   if (state_.step == 0) state_.optimizer->expect_gradients();
@@ -44,10 +58,47 @@ StepReport TrainStep::operator()(TrainingBatch& batch) {
     schedule_after_step(options_, *state_.scheduler);
     if (state_.average) state_.average->update();
   }
-  report.step = ++state_.step;
+  ++state_.step;
+  say_scale(report);
+  return report;
+}
+
+std::optional<StepReport> TrainStep::queue_step(TrainingBatch& batch, StepReport report) {
+  block_->begin();
+  const CaptionLoss result = forward(batch, report);
+  block_->scale(result.loss).backward();
+  if (state_.step == 0) state_.optimizer->expect_gradients();
+  block_->queue(result.loss);
+  queued_.push_back(std::move(report));
+  ++state_.step;
+  return queued_.size() > 1 ? std::optional(settle()) : std::nullopt;
+}
+
+std::optional<StepReport> TrainStep::finish() {
+  return queued_.empty() ? std::nullopt : std::optional(settle());
+}
+
+StepReport TrainStep::settle() {
+  StepReport report = std::move(queued_.front());
+  queued_.pop_front();
+  const optim::StepOutcome outcome = block_->settle();
+  report.loss = outcome.loss;
+  report.gradient_norm = outcome.gradient_norm;
+  report.lr = outcome.lr;
+  report.was_skipped = outcome.was_skipped;
+  expect_finite(report);
+  say_scale(report);
+  return report;
+}
+
+void TrainStep::expect_finite(const StepReport& report) const {
+  tensor::check(std::isfinite(report.loss), tensor::ErrorKind::data,
+                "train: the loss of step {} is {}; a lower learning rate may help", report.step, report.loss);
+}
+
+void TrainStep::say_scale(StepReport& report) const {
   report.loss_scale = state_.scaler.is_enabled() ? state_.scaler.scale() : 0;
   report.skipped = state_.scaler.skipped();
-  return report;
 }
 
 // Encode and decode, in the precision of the run.
@@ -85,7 +136,7 @@ CaptionLoss TrainStep::cross_entropy_loss(const TrainingBatch& batch, const Step
 std::vector<double> TrainStep::weights_of(const TrainingBatch& batch) const {
   std::vector<double> weights;
   if (!training_.is_weighted()) return weights;
-  for (const int64_t image : batch.captions.image.to_vector<int64_t>())
+  for (const int64_t image : batch.captions.images)
     weights.push_back(training_.weight_of(batch.photos[static_cast<size_t>(image)]));
   return weights;
 }

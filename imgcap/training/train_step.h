@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "imgcap/training/reports.h"
 #include "imgcap/training/run_state.h"
 #include "imgcap/training/self_critical.h"
+#include "optim/step_block.h"
 
 namespace imgcap {
 
@@ -29,11 +31,20 @@ class TrainStep {
   // All references have to outlive it.
   TrainStep(const TrainOptions& options, const Dataset& training, RunState& state);
 
-  // Trains on a batch and counts the step. Errors: data (the loss is not finite, or a loss scale cannot help
-  // any more: optim/grad_scaler.h), autograd (in a run's first step a parameter got no gradient).
-  StepReport operator()(TrainingBatch& batch);
+  // Trains on a batch and counts the step. What is returned is its report; on a device the step is only queued, and the
+  // report that of the step before, where there is one: so the device is never idle. Errors: data (the loss is not finite,
+  // or a loss scale cannot help any more: optim/grad_scaler.h; both may be said of the step before), autograd (in a run's
+  // first step a parameter got no gradient).
+  std::optional<StepReport> operator()(TrainingBatch& batch);
+  // That of the step that is queued, where there is one; before the state is looked at, and before the epoch's end.
+  std::optional<StepReport> finish();
 
  private:
+  StepReport step_now(TrainingBatch& batch, StepReport report);
+  std::optional<StepReport> queue_step(TrainingBatch& batch, StepReport report);
+  StepReport settle();
+  void expect_finite(const StepReport& report) const;
+  void say_scale(StepReport& report) const;
   CaptionLoss forward(TrainingBatch& batch, StepReport& report);
   CaptionLoss self_critical_loss(const TrainingBatch& batch, StepReport& report);
   CaptionLoss cross_entropy_loss(const TrainingBatch& batch, const StepReport& report);
@@ -44,6 +55,8 @@ class TrainStep {
   const Dataset& training_;
   RunState& state_;
   std::optional<SelfCritical> self_critical_;  // in place of cross-entropy
+  std::optional<optim::StepBlock> block_;      // on a device
+  std::deque<StepReport> queued_;              // what is known of its steps
 };
 
 }  // namespace imgcap

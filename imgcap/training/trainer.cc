@@ -51,6 +51,13 @@ TrainOptions checked(TrainOptions options, const Checkpoint& info, const Feature
   return options;
 }
 
+// Features stay in their file's 16 bits where the decoder's products take these as they are; an encoder's stages add them
+// to what is in 32.
+FeaturesAs features_for(const TrainOptions& options, const TrainedEncoder* encoder, const Device& device) {
+  const bool as_kept = !device.is_cpu() && options.precision == Precision::f16 && encoder == nullptr;
+  return {device, as_kept ? tensor::DType::f16 : tensor::DType::f32};
+}
+
 // Measures one step, where somebody listens.
 class StepProfiler {
  public:
@@ -74,13 +81,14 @@ class StepProfiler {
 
 Trainer::Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training,
                  const Dataset& validation, const TrainOptions& options, std::filesystem::path folder,
-                 std::vector<const FeatureCache*> views, TrainedEncoder* encoder)
+                 std::vector<const FeatureCache*> views, TrainedEncoder* encoder, const Device& device)
     : info_(std::move(info)),
       training_(training),
+      features_as_(features_for(options, encoder, device)),
       options_(checked(options, info_, features, training, validation, views, encoder)),
       folder_(std::move(folder)),
       views_(views.empty() && encoder == nullptr ? std::vector{&features} : std::move(views)),
-      state_(info_, options_, total_steps(), encoder),
+      state_(info_, options_, total_steps(), encoder, device),
       step_(options_, training_, state_),
       validation_(options_, validation, features, info_.make_vocabulary(), encoder),
       log_(folder_ / "log.jsonl") {}
@@ -100,21 +108,30 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
                        state_.batch, [this, epoch = state_.epoch](const std::vector<int64_t>& photos) {
                          return read_batch(photos, epoch);
                        });
+    const auto tell = [&](std::optional<StepReport> report) {
+      if (!report) return;
+      report->steps_in_epoch = reader.batches();
+      progress.tell(*report);
+      log_.add(*report);
+      if (listener.step) listener.step(*report);
+    };
     while (state_.batch < reader.batches() && state_.step < total) {
       TrainingBatch batch = reader.next();
-      StepReport report;
+      std::optional<StepReport> report;
       measured(state_.step + 1, [&] { report = make_step(batch); });
-      report.step_in_epoch = ++state_.batch;
-      report.steps_in_epoch = reader.batches();
-      progress.tell(report, batch.captions.image.numel());
-      log_.add(report);
-      if (listener.step) listener.step(report);
+      ++state_.batch;
+      tell(std::move(report));
       if (stop) {
+        tell(step_.finish());
         save_last();
         return End::interrupted;
       }
-      if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) save_last();
+      if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) {
+        tell(step_.finish());
+        save_last();
+      }
     }
+    tell(step_.finish());
     const Stopwatch pause;
     if (state_.step >= total || (state_.epoch + 1) % options_.validate_every == 0) {
       const ValidationReport report = validate_now();
@@ -133,13 +150,14 @@ Trainer::End Trainer::run(const TrainListener& listener, const std::atomic<bool>
 }
 
 TrainingBatch Trainer::read_batch(const std::vector<int64_t>& photos, int64_t epoch) const {
-  if (!views_.empty()) return {photos, make_batch(training_, photos, views_, epoch), {}};
+  if (!views_.empty()) return {photos, make_batch(training_, photos, views_, epoch, features_as_), {}};
   std::vector<std::string> names;
   for (const int64_t p : photos) names.push_back(training_.photos[static_cast<size_t>(p)].name);
-  return {photos, make_batch(training_, photos), state_.encoder->read(names)};
+  const Device& device = features_as_.device;
+  return {photos, make_batch(training_, photos, device), state_.encoder->read(names).to(device)};
 }
 
-StepReport Trainer::make_step(TrainingBatch& batch) {
+std::optional<StepReport> Trainer::make_step(TrainingBatch& batch) {
   std::optional<autograd::DetectAnomaly> detect;
   if (detect_anomaly_) detect.emplace();
   return step_(batch);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -26,10 +27,11 @@ class Trainer {
   // trained along with the decoder when there is one; then `features` is not read, and `views` are of what its
   // trained stages take, or empty: photos are read and encoded in each step. Errors: argument (it and the options'
   // `finetune` do not come together, or it needs views, as the options change photos), data (other channels than
-  // the decoder's).
+  // the decoder's), device (it is not there).
   Trainer(Checkpoint info, const FeatureCache& features, const Dataset& training, const Dataset& validation,
           const TrainOptions& options, std::filesystem::path folder,
-          std::vector<const FeatureCache*> views = {}, TrainedEncoder* encoder = nullptr);
+          std::vector<const FeatureCache*> views = {}, TrainedEncoder* encoder = nullptr,
+          const Device& device = {});
 
   // Validates on these features in place of the constructor's, in turn by epoch: changed photos, as the
   // original did. They have to outlive the trainer.
@@ -53,7 +55,7 @@ class Trainer {
 
  private:
   TrainingBatch read_batch(const std::vector<int64_t>& photos, int64_t epoch) const;
-  StepReport make_step(TrainingBatch& batch);
+  std::optional<StepReport> make_step(TrainingBatch& batch);
   ValidationReport validate_now();
   void save_last() const;
   void save_best(const ValidationReport& report) const;
@@ -61,6 +63,7 @@ class Trainer {
 
   Checkpoint info_;
   const Dataset& training_;
+  const FeaturesAs features_as_;  // for the thread that reads ahead, which must not look at the model
   TrainOptions options_;
   std::filesystem::path folder_;
   std::vector<const FeatureCache*> views_;  // empty: photos are read

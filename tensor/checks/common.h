@@ -23,4 +23,11 @@ inline void expect_contiguous(const char* op, std::initializer_list<Named> all) 
     check(t.is_contiguous(), ErrorKind::shape, "{}: {} {} must be contiguous", op, name, describe(t));
 }
 
+// Of random numbers (DropoutMask).
+inline void expect_origin(const Tensor& origin, const char* op) {
+  check(origin.dtype() == DType::i64 && origin.shape() == Shape{2} && origin.is_contiguous(),
+        ErrorKind::shape, "{}: the origin of random numbers has to be (2) i64 and contiguous, not {}", op,
+        describe(origin));
+}
+
 }  // namespace tensor::checks

@@ -23,6 +23,28 @@ void expect_float(const char* op, const Tensors& weights) {
   for (const Tensor& weight : weights) dispatch_float(weight.dtype(), op, []<class T>() {});
 }
 
+void expect_floating(const char* op, const Tensors& tensors) {
+  for (const Tensor& t : tensors)
+    check(is_floating(t.dtype()), ErrorKind::dtype, "{}: floating types are needed, not {}", op,
+          name_of(t.dtype()));
+}
+
+bool is_numbers(const Tensor& t, int64_t count) {
+  return t.defined() && t.dtype() == DType::f64 && t.shape() == Shape{count} && t.is_contiguous();
+}
+
+void expect_numbers(const char* op, const char* what, const Tensor& t, int64_t count) {
+  check(is_numbers(t, count), ErrorKind::shape, "{}: {} has to be ({}) f64 and contiguous, not {}", op, what,
+        count, describe(t));
+}
+
+void expect_block(const char* op, const FromBlock& from) {
+  if (!from.block.defined() && !from.rates.defined()) return;
+  expect_numbers(op, "the block", from.block, StepPlace::count);
+  check(from.rates.defined() && from.rates.numel() > 0, ErrorKind::shape, "{}: a block comes with rates", op);
+  expect_numbers(op, "rates", from.rates, from.rates.numel());
+}
+
 }  // namespace
 
 void adamw(AdamStep step) {
@@ -30,6 +52,7 @@ void adamw(AdamStep step) {
   expect("adamw", step.weights, step.m, "m");
   expect("adamw", step.weights, step.v, "v");
   expect_float("adamw", step.weights);
+  expect_block("adamw", step.from);
   check(step.step >= 1, ErrorKind::argument, "adamw: steps count from 1, not {}", step.step);
 }
 
@@ -37,6 +60,28 @@ void sgd(SgdStep step) {
   expect("sgd", step.weights, step.gradients, "gradient");
   if (step.momentum != 0) expect("sgd", step.weights, step.buffers, "momentum buffer");
   expect_float("sgd", step.weights);
+  expect_block("sgd", step.from);
+  check(step.step >= 1, ErrorKind::argument, "sgd: steps count from 1, not {}", step.step);
+}
+
+void average(AverageStep step) {
+  expect("average", step.averages, step.parameters, "parameter");
+  expect_floating("average", step.averages);
+  if (step.block.defined()) expect_numbers("average", "the block", step.block, StepPlace::count);
+  check(step.t >= 0, ErrorKind::argument, "average: {} updates", step.t);
+}
+
+void first_not_finite(Tensor& out, const Tensors& tensors) {
+  expect_numbers("first_not_finite", "the output", out, 3);
+  expect_floating("first_not_finite", tensors);
+}
+
+void finish_step(FinishStep step) {
+  expect_numbers("finish_step", "the block", step.block, StepPlace::count);
+  expect_numbers("finish_step", "the loss", step.loss, 1);
+  expect_numbers("finish_step", "the sum of squares", step.squares, 1);
+  if (step.bad.defined()) expect_numbers("finish_step", "what is not finite", step.bad, 3);
+  if (step.origin.defined()) expect_origin(step.origin, "finish_step");
 }
 
 }  // namespace tensor::checks

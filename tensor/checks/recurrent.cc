@@ -35,8 +35,10 @@ void expect_attention(const char* op, const Tensor& context, const Tensor& alpha
 
 }  // namespace
 
-void dropout(Tensor& out, const Tensor& x, double p, uint64_t, uint64_t) {
-  check(p >= 0 && p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1", p);
+void dropout(Tensor& out, const Tensor& x, DropoutMask mask) {
+  check(mask.p >= 0 && mask.p <= 1, ErrorKind::argument, "dropout: the probability {} is not between 0 and 1",
+        mask.p);
+  if (mask.origin.defined()) expect_origin(mask.origin, "dropout");
   check(out.shape() == x.shape(), ErrorKind::shape, "dropout: {} into {}", x.shape(), out.shape());
   check(same_type(out, x), ErrorKind::dtype, "dropout: {} into {}", describe(x), describe(out));
   check(out.is_contiguous() && x.is_contiguous(), ErrorKind::argument, "dropout: {} has to be contiguous",

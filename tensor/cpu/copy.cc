@@ -3,50 +3,16 @@
 #include <immintrin.h>
 #endif
 
+#include "tensor/convert.h"
 #include "tensor/cpu/half_rows.h"
 #include "tensor/cpu/strided.h"
-#include "tensor/cpu/subnormal.h"
 #include "tensor/kernels.h"
 
 namespace tensor::cpu {
 namespace {
 
-template <class T>
-constexpr bool is_half_type = std::is_same_v<T, f16> || std::is_same_v<T, bf16>;
-
-// As a double, or, past 2^53, one that rounds to 16 bits as the integer does.
-double odd_double(int64_t value) {
-  if (value > -(int64_t{1} << 53) && value < int64_t{1} << 53) return static_cast<double>(value);
-  return static_cast<double>(value >> 10 | ((value & 1023) != 0 ? 1 : 0)) * 1024;
-}
-
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, From>)
-    return value;
-  else if constexpr (is_half_type<From> && std::is_same_v<To, bool>)
-    return (value.bits & 0x7fffu) != 0;
-  else if constexpr (is_half_type<From> && std::is_same_v<To, double>)
-    return static_cast<double>(value);
-  else if constexpr (is_half_type<From>)
-    return convert<To>(static_cast<float>(value));
-  else if constexpr (is_half_type<To> && std::is_floating_point_v<From>)
-    return To(value);
-  else if constexpr (is_half_type<To> && std::is_same_v<From, int64_t>)
-    return To(odd_double(value));
-  else if constexpr (is_half_type<To>)
-    return To(static_cast<double>(value));
-  else if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, bool>)
-    return (std::bit_cast<typename Binary<From>::Bits>(value) & ~sign_bit<From>) != 0;
-  else if constexpr (std::is_same_v<To, double> && std::is_same_v<From, float>)
-    return widened(value);
-  else if constexpr (std::is_same_v<To, float> && std::is_same_v<From, double>)
-    return narrowed(value);
-  else if constexpr (std::is_same_v<To, bool>)
-    return value != From(0);
-  else
-    return static_cast<To>(value);
-}
+using internal::convert;
+using internal::is_half_type;
 
 // Whether there is a number that is subnormal as a float.
 template <class From>
@@ -54,9 +20,9 @@ bool any_subnormal(const From* in, int64_t n) {
   int64_t found = 0;
   for (int64_t i = 0; i < n; ++i) {
     if constexpr (std::is_same_v<From, float>)
-      found |= static_cast<int64_t>(is_subnormal(in[i]));
+      found |= static_cast<int64_t>(internal::is_subnormal(in[i]));
     else
-      found |= static_cast<int64_t>(narrows_to_subnormal(in[i]));
+      found |= static_cast<int64_t>(internal::narrows_to_subnormal(in[i]));
   }
   return found != 0;
 }

@@ -77,7 +77,10 @@ void philox_blocks(uint32_t* words, uint64_t seed, uint64_t first) {
 
 }  // namespace
 
-void dropout(Tensor& out, const Tensor& x, double p, uint64_t seed, uint64_t offset) {
+void dropout(Tensor& out, const Tensor& x, DropoutMask mask) {
+  const double p = mask.p;
+  const int64_t* origin = mask.origin.defined() ? mask.origin.device_data<int64_t>() : nullptr;
+  const PhiloxPlace place = place_of(origin, {mask.seed, mask.offset});
   // uniform_float(word) >= p, in whole numbers.
   const auto threshold = static_cast<uint32_t>(std::ceil(p * 0x1p24));
   dispatch_float(x.dtype(), "dropout", [&]<class T>() {
@@ -87,7 +90,7 @@ void dropout(Tensor& out, const Tensor& x, double p, uint64_t seed, uint64_t off
     parallel_for(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
       uint32_t words[4 * kBlocks];
       for (int64_t first = begin; first < end; first += 4 * kBlocks) {
-        philox_blocks(words, seed, offset + static_cast<uint64_t>(first / 4));
+        philox_blocks(words, place.seed, place.offset + static_cast<uint64_t>(first / 4));
         const int64_t n = std::min<int64_t>(4 * kBlocks, end - first);
         const T* from = source + first;
         T* to = target + first;

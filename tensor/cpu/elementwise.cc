@@ -1,19 +1,11 @@
 #include "tensor/cpu/strided.h"
 #include "tensor/cpu/subnormal.h"
 #include "tensor/cpu/vector_math.h"
+#include "tensor/in_place.h"
 #include "tensor/kernels.h"
 
 namespace tensor::cpu {
 namespace {
-
-// `x`, or a copy where writing `out` would change what is still to be read. The same elements in the same
-// places are safe: each is read before it is written.
-Tensor input_for(const Tensor& out, const Tensor& x) {
-  if (!out.may_overlap(x)) return x;
-  const bool in_place = out.shape() == x.shape() && out.strides() == x.strides() &&
-                        out.offset() == x.offset() && out.dtype() == x.dtype();
-  return in_place ? x : x.clone();
-}
 
 Shape input_strides(const Tensor& out, const Tensor& x) { return broadcast_strides(x, out.shape()); }
 

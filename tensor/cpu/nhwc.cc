@@ -12,6 +12,7 @@ namespace {
 // f.template operator()<T>() for pictures' type T.
 template <class F>
 void dispatch_pictures(DType dtype, const F& f) {
+  if (dtype == DType::f16) return f.template operator()<f16>();
   dtype == DType::bf16 ? f.template operator()<bf16>() : f.template operator()<float>();
 }
 
@@ -82,7 +83,7 @@ void conv2d_own(NhwcBatch& out, const NhwcBatch& x, const PackedConv2d& weight, 
     NhwcBatch wide_residual;
     if (residual != nullptr) wide_residual = converted(*residual, DType::f32);
     conv2d_own(wide, x, weight, o, residual != nullptr ? &wide_residual : nullptr, activation);
-    return fill_from<bf16, float>(out, wide);
+    return dispatch_pictures(out.dtype(), [&]<class T>() { fill_from<T, float>(out, wide); });
   }
   (weight.depthwise() ? conv2d_depthwise : conv2d_dense)(out, x, weight, o, residual, activation);
 }

@@ -113,7 +113,7 @@ void pack_conv2d(PackedConv2d& out, const Tensor& weight, const std::vector<doub
   std::transform(bias.begin(), bias.end(), out.bias.mutable_device_data<float>(),
                  [](double b) { return static_cast<float>(b); });
   pack_conv_weight(out.weight.mutable_device_data<float>(), weight, scale, width);
-  if (out.dtype == DType::bf16) out.weight = out.weight.to(DType::bf16).to(DType::f32);
+  if (is_half(out.dtype)) out.weight = out.weight.to(out.dtype).to(DType::f32);
 }
 
 }  // namespace tensor::cpu

@@ -50,6 +50,19 @@ void for_each_tile(Tensors& weights, const Tensors& gradients, Tensors* a, Tenso
   });
 }
 
+// False: the block says that the step is not made. Else what it knows is set.
+template <class Step>
+bool take_from_block(Step& p) {
+  if (!p.from.block.defined()) return true;
+  const auto* block = p.from.block.template device_data<double>();
+  if (block[StepPlace::skip] != 0) return false;
+  const auto good = static_cast<int64_t>(block[StepPlace::good]);
+  p.lr = p.from.rates.template device_data<double>()[std::min(good, p.from.rates.numel() - 1)];
+  p.step += good;
+  p.gradient_scale = block[StepPlace::gradient_scale];
+  return true;
+}
+
 template <class T>
 void adamw_of(AdamStep& p) {
   const double correction1 = 1 - std::pow(p.beta1, static_cast<double>(p.step));
@@ -88,7 +101,7 @@ void sgd_of(SgdStep& p) {
   const T scale = static_cast<T>(p.gradient_scale), decay = static_cast<T>(p.weight_decay);
   const T lr = static_cast<T>(p.lr), mu = static_cast<T>(p.momentum);
   // The first buffer is the gradient itself.
-  const bool is_first = p.first;
+  const bool is_first = p.step == 1;
   const T kept = is_first ? T(0) : mu, taken = is_first ? T(1) : static_cast<T>(1 - p.dampening);
   const bool has_buffer = p.momentum != 0, nesterov = p.nesterov;
   // Terms that do not count are left out: 0 times infinity would be NaN.
@@ -113,16 +126,47 @@ void sgd_of(SgdStep& p) {
                    });
 }
 
+template <class T>
+void average_of(AverageStep& p, double decay) {
+  const T kept = static_cast<T>(decay), taken = static_cast<T>(1 - decay);
+  for_each_tile<T>(p.averages, p.parameters, nullptr, nullptr,
+                   [&](const Slot<T>& slot, int64_t begin, int64_t end) {
+                     T* __restrict average = slot.weight;
+                     const T* __restrict parameter = slot.gradient;
+                     if (p.t == 0) {  // it may hold anything, NaN included
+                       std::copy(parameter + begin, parameter + end, average + begin);
+                       return;
+                     }
+                     for (int64_t i = begin; i < end; ++i) average[i] *= kept;
+                     for (int64_t i = begin; i < end; ++i) average[i] += taken * parameter[i];
+                   });
+}
+
 }  // namespace
 
 void adamw(AdamStep step) {
+  if (!take_from_block(step)) return;
   adamw_of<float>(step);
   adamw_of<double>(step);
 }
 
 void sgd(SgdStep step) {
+  if (!take_from_block(step)) return;
   sgd_of<float>(step);
   sgd_of<double>(step);
+}
+
+void average(AverageStep step) {
+  if (step.block.defined()) {
+    const auto* block = step.block.device_data<double>();
+    if (block[StepPlace::skip] != 0) return;
+    step.t += static_cast<int64_t>(block[StepPlace::good]);
+  }
+  const auto t = static_cast<double>(step.t);
+  double decay = step.decay.value_or(t / (t + 1));
+  if (step.decay && step.warm_up) decay = std::min(decay, (1 + t) / (10 + t));
+  average_of<float>(step, decay);
+  average_of<double>(step, decay);
 }
 
 }  // namespace tensor::cpu

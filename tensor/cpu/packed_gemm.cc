@@ -16,6 +16,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 #endif
 
 namespace tensor::cpu {
@@ -118,8 +120,11 @@ struct Primitive {
     const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, c), attributes, engine);
     scratchpad = description.scratchpad_desc();
     primitive = dnnl::matmul(description);
-    fast = std::string_view(description.impl_info_str()).starts_with("brg");
+    implementation = description.impl_info_str();
   }
+
+  // One of the batch-reduce kernels.
+  bool fast() const { return implementation.starts_with("brg"); }
 
   static dnnl::memory::data_type type(const Key& key) {
     return key.bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
@@ -140,7 +145,7 @@ struct Primitive {
   dnnl::engine engine;
   dnnl::memory::desc a, b, c, scratchpad;
   dnnl::matmul primitive;
-  bool fast;  // one of the batch-reduce kernels
+  std::string implementation;  // "brg:avx512_core_amx_bf16"
 };
 
 // The primitives that were made so far. Never destroyed, as products may come while the program ends.
@@ -172,11 +177,36 @@ int64_t rows_of_tile(int64_t rows) {
   return std::min(kTileRows, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(rows))));
 }
 
-// A tile of sums to where it belongs.
+// Whether oneDNN multiplies so few rows of a depth by a block of columns as it does a whole tile.
+template <class T>
+bool multiplies_alike(int64_t rows, int64_t k) {
+  const auto implementation = [k](int64_t m, int64_t n) {
+    return primitives().of({std::is_same_v<T, bf16>, m, n, k})->implementation;
+  };
+  keep_onednn_on_this_thread();
+  try {
+    return implementation(rows, kColumns) == implementation(kTileRows, kTileColumns);
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+// The fewest rows, in tiles of whole blocks of columns, that are multiplied as many are: of less oneDNN may think that its
+// matrix unit is not worth while (2.6: 512 results), and its other kernels round otherwise. 1 where all are alike;
+// where not, no tile is less.
+template <class T>
+int64_t least_rows(int64_t k) {
+  static const bool all_alike = multiplies_alike<T>(1, 64);
+  int64_t rows = 1;
+  while (!all_alike && rows < kTileRows && !multiplies_alike<T>(rows, k)) rows *= 2;
+  return rows;
+}
+
+// A tile of sums, rows of `width`, to where it belongs.
 template <class C>
-void finish_tile(C* to, int64_t row, const float* tile, int64_t rows, int64_t columns, float alpha,
-                 float beta) {
-  for (int64_t i = 0; i < rows; ++i, to += row, tile += columns) {
+void finish_tile(C* to, int64_t row, const float* tile, int64_t width, int64_t rows, int64_t columns,
+                 float alpha, float beta) {
+  for (int64_t i = 0; i < rows; ++i, to += row, tile += width) {
     if (beta == 0) {
       for (int64_t j = 0; j < columns; ++j) to[j] = C(alpha * tile[j]);
     } else {
@@ -185,25 +215,35 @@ void finish_tile(C* to, int64_t row, const float* tile, int64_t rows, int64_t co
   }
 }
 
-// Columns [first, first + columns) of rows [i, end).
+// Columns [first, first + columns) of rows [i, end), in tiles of at least `least` rows.
 template <class T>
-void multiply_columns(const PackedGemm<T>& p, int64_t i, int64_t end, int64_t first, int64_t columns) {
+void multiply_columns(const PackedGemm<T>& p, int64_t least, int64_t i, int64_t end, int64_t first,
+                      int64_t columns) {
   keep_onednn_on_this_thread();
-  Tensor room = Tensor::empty({kTileRows * columns});
+  const int64_t width = least > 1 ? blocks(columns, kColumns) * kColumns : columns;
+  Tensor room = Tensor::empty({kTileRows * width});
   float* tile = room.mutable_data<float>();
   const T* packed = p.packed + first * blocks(p.k, kRows<T>) * kRows<T>;
+  std::vector<T> padded;
   while (i < end) {
-    const int64_t rows = rows_of_tile(end - i), at = i * p.c_row + first;
+    const int64_t rows = std::max(rows_of_tile(end - i), least), whole = std::min(rows, end - i);
+    const int64_t at = i * p.c_row + first;
+    const T* from = p.a + i * p.k;
+    if (whole < rows) {
+      padded.assign(static_cast<size_t>(rows * p.k), T(0.0f));
+      std::copy_n(from, whole * p.k, padded.data());
+      from = padded.data();
+    }
     try {
-      primitives().of({std::is_same_v<T, bf16>, rows, columns, p.k})->run(p.a + i * p.k, packed, tile);
+      primitives().of({std::is_same_v<T, bf16>, rows, width, p.k})->run(from, packed, tile);
     } catch (const dnnl::error& e) {
-      fail(ErrorKind::internal, "a product of {} x {} x {}: oneDNN: {}", rows, p.k, columns, e.what());
+      fail(ErrorKind::internal, "a product of {} x {} x {}: oneDNN: {}", rows, p.k, width, e.what());
     }
     if (p.c_type == DType::f32)
-      finish_tile(static_cast<float*>(p.c) + at, p.c_row, tile, rows, columns, p.alpha, p.beta);
+      finish_tile(static_cast<float*>(p.c) + at, p.c_row, tile, width, whole, columns, p.alpha, p.beta);
     else
-      finish_tile(static_cast<bf16*>(p.c) + at, p.c_row, tile, rows, columns, p.alpha, p.beta);
-    i += rows;
+      finish_tile(static_cast<bf16*>(p.c) + at, p.c_row, tile, width, whole, columns, p.alpha, p.beta);
+    i += whole;
   }
 }
 
@@ -217,7 +257,7 @@ bool has_packed_gemm() {
     if (!product.allowed()) return false;
     keep_onednn_on_this_thread();
     try {
-      return primitives().of({std::is_same_v<T, bf16>, kTileRows, kTileColumns, 64})->fast;
+      return primitives().of({std::is_same_v<T, bf16>, kTileRows, kTileColumns, 64})->fast();
     } catch (const dnnl::error&) {  // it knows no way for this type
       return false;
     }
@@ -266,10 +306,10 @@ void multiply_packed(const PackedGemm<T>& p) {
     while (tasks() < 16 && task_rows > kTileRows) task_rows /= 2;
     while (tasks() < 16 && task_columns > kColumns) task_columns /= 2;
     const int64_t down = blocks(p.m, task_rows), across = blocks(p.n, task_columns);
-    const int64_t work = std::min(p.m, task_rows) * task_columns * p.k;
+    const int64_t work = std::min(p.m, task_rows) * task_columns * p.k, least = least_rows<T>(p.k);
     return parallel_each(down * across, (int64_t{1} << 18) / (work + 1), [&](int64_t t) {
       const int64_t i = t % down * task_rows, j = t / down * task_columns;
-      multiply_columns(p, i, std::min(i + task_rows, p.m), j, std::min(task_columns, p.n - j));
+      multiply_columns(p, least, i, std::min(i + task_rows, p.m), j, std::min(task_columns, p.n - j));
     });
   }
 #endif

@@ -40,22 +40,20 @@ void multiply_blocks(Tensor& out, const Tensor& a, const Tensor& packed, bool ac
                       out.mutable_device_raw(), out.dtype(), out.strides()[0], 1, accumulate ? 1.0f : 0.0f});
 }
 
-bool has_blocks(DType type, PackedFor use) {
-  return type == DType::bf16 ? has_packed_gemm<bf16>()
-                             : use == PackedFor::many_rows && has_packed_gemm<float>();
-}
+// For f32, and for 16-bit numbers that are widened.
+bool has_wide_blocks(PackedFor use) { return use == PackedFor::many_rows && has_packed_gemm<float>(); }
 
 }  // namespace
 
 void pack_matrix(Tensor& packed, const Tensor& b, PackedFor use) {
-  if (!has_blocks(b.dtype(), use)) return pack_own(packed, tensor::internal::widen(b));
-  if (b.dtype() == DType::bf16) return pack_blocks<bf16>(packed, b);
-  pack_blocks<float>(packed, tensor::internal::widen(b));
+  if (b.dtype() == DType::bf16 && has_packed_gemm<bf16>()) return pack_blocks<bf16>(packed, b);
+  const Tensor wide = tensor::internal::widen(b);
+  has_wide_blocks(use) ? pack_blocks<float>(packed, wide) : pack_own(packed, wide);
 }
 
 void packed_matmul(Tensor& out, const Tensor& a, const Tensor& packed, PackedFor use, bool accumulate) {
   const int64_t n = out.size(1), k = a.size(1);
-  const bool native = packed.dtype() == DType::bf16, blocks = native || has_blocks(DType::f32, use);
+  const bool native = packed.dtype() == DType::bf16, blocks = native || has_wide_blocks(use);
   check(packed.numel() == (native   ? packed_size<bf16>(k, n)
                            : blocks ? packed_size<float>(k, n)
                                     : panels_size(k, n)),

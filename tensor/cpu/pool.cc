@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tensor/adaptive_cell.h"
 #include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
@@ -10,14 +11,9 @@
 namespace tensor::cpu {
 namespace {
 
-int64_t plane_grain(int64_t work) { return 16384 / std::max<int64_t>(1, work); }
+using Cell = internal::AdaptiveCell;
 
-// Output cell i of `out` averages the inputs [floor(i in / out), ceil((i + 1) in / out)).
-struct Cell {
-  int64_t begin, end;
-  Cell(int64_t i, int64_t in, int64_t out) : begin(i * in / out), end(((i + 1) * in + out - 1) / out) {}
-  int64_t size() const { return end - begin; }
-};
+int64_t plane_grain(int64_t work) { return 16384 / std::max<int64_t>(1, work); }
 
 template <class T>
 double rectangle_sum(const T* plane, int64_t width, const Cell& rows, const Cell& columns) {
@@ -29,8 +25,7 @@ double rectangle_sum(const T* plane, int64_t width, const Cell& rows, const Cell
   return static_cast<double>(sum);
 }
 
-// The gradient of each input from the cells that it is in, for more cells than inputs: then many are. Those
-// of input i are a Cell, too, with the sizes exchanged.
+// The gradient of each input from the cells that it is in, for more cells than inputs: then many are.
 template <class T>
 void gather_shares(T* to, const T* from, int64_t planes, int64_t h, int64_t w, int64_t oh, int64_t ow) {
   parallel_each(planes * h, plane_grain(w + (oh * ow) / h), [&](int64_t row) {

@@ -1,46 +1,22 @@
-// How kernels walk over tensors with any strides: neighbouring dimensions are merged where all operands allow
-// it, and the innermost one is handed to the kernel as a run.
+// How kernels walk over tensors with any strides: dimensions are merged (tensor/merged_dims.h), and the innermost one
+// is handed to the kernel as a run.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 
-#include "tensor/tensor.h"
+#include "tensor/merged_dims.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {
 
 inline constexpr int64_t kElementGrain = 16384;  // elements per tile: less is not worth another thread
 
-// The strides of `t` seen as `shape` (broadcasting gives 0).
-inline Shape broadcast_strides(const Tensor& t, const Shape& shape) { return t.expand(shape).strides(); }
-
 template <int N>
-struct StridedLoop {
-  Shape shape;                   // outer sizes, then the run's length
-  std::array<Shape, N> strides;  // in elements
-
-  StridedLoop(const Shape& sizes, const std::array<Shape, N>& all) {
-    for (int d = 0; d < sizes.rank(); ++d) {
-      if (sizes[d] == 1) continue;
-      const int last = shape.rank() - 1;
-      bool mergeable = last >= 0;
-      for (int k = 0; mergeable && k < N; ++k)
-        mergeable = strides[static_cast<size_t>(k)][last] == all[static_cast<size_t>(k)][d] * sizes[d];
-      if (mergeable) {
-        shape[last] *= sizes[d];
-        for (size_t k = 0; k < N; ++k) strides[k][last] = all[k][d];
-      } else {
-        shape.push_back(sizes[d]);
-        for (size_t k = 0; k < N; ++k) strides[k].push_back(all[k][d]);
-      }
-    }
-    if (shape.empty()) {
-      shape.push_back(1);
-      for (size_t k = 0; k < N; ++k) strides[k].push_back(0);
-    }
-  }
+struct StridedLoop : MergedDims<N> {
+  using MergedDims<N>::MergedDims;
+  using MergedDims<N>::shape;
+  using MergedDims<N>::strides;
 
   // Calls run(offsets, length, run_strides): offsets[k] is operand k's element offset at the run's start.
   template <class Run>

@@ -185,3 +185,18 @@ TEST_CASE("gradients of what broadcasts are sums right to a unit in the last pla
   backward({expand(row, {n / 2, 2})}, {reshape(g, {n / 2, 2})});
   CHECK(values(row.grad().data()) == Values(2, static_cast<double>(c) * static_cast<double>(n / 2)));
 }
+
+TEST_CASE("dropout of a step that is over has no backward") {
+  tensor::Generator generator(1);
+  Tensor origin = Tensor::from(std::vector<int64_t>{1, 0}, {2});
+  generator.set_origin(origin);
+  const Variable x = leaf({1, 2, 3, 4, 5, 6, 7, 8});
+  const Variable kept = sum(dropout(x, 0.5, true, generator)), late = sum(dropout(x, 0.5, true, generator));
+  kept.backward();
+  Tensor block = Tensor::zeros({tensor::StepPlace::count}, tensor::DType::f64);
+  const Tensor number = Tensor::full({1}, 1, tensor::DType::f64);
+  tensor::kernels::finish_step(
+      {.block = block, .loss = number, .squares = number, .bad = {}, .origin = origin, .drawn = 4});
+  tests::check_error(tensor::ErrorKind::autograd, {"dropout", "after the end of the step"},
+                     [&] { late.backward(); });
+}

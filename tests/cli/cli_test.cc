@@ -70,11 +70,9 @@ TEST_CASE("--help says what an option takes, and its default") {
     defaults.erase("--threads");
     return defaults;
   };
-  const Defaults search = {{"--beam", "5"},
-                           {"--max-words", "30"},
-                           {"--length-exponent", "1"},
-                           {"--no-repeat-ngram", "0"},
-                           {"--min-words", "0"}};
+  const Defaults search = {{"--device", "cpu"},        {"--beam", "5"},
+                           {"--max-words", "30"},      {"--length-exponent", "1"},
+                           {"--no-repeat-ngram", "0"}, {"--min-words", "0"}};
   Defaults eval = search, report = search, caption = search;
   eval.insert({{"--protocol", "standard"}, {"--compat", "none"}, {"--precision", "f32"}});
   report.insert({{"--photos", "12"}, {"--title", "What"}});  // the captioners say
@@ -90,9 +88,12 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"report"}) == report);
   CHECK(defaults_of({"caption"}) == caption);
   CHECK(defaults_of({"classify"}) ==
-        Defaults{{"--encoder", "efficientnet_lite2"}, {"--photo-size", "0"}, {"--top", "5"}});
-  CHECK(defaults_of({"prepare"}) ==
-        Defaults{{"--encoder", "efficientnet_lite2"}, {"--photo-size", "0"}, {"--precision", "f32"}});
+        Defaults{
+            {"--encoder", "efficientnet_lite2"}, {"--photo-size", "0"}, {"--top", "5"}, {"--device", "cpu"}});
+  CHECK(defaults_of({"prepare"}) == Defaults{{"--encoder", "efficientnet_lite2"},
+                                             {"--photo-size", "0"},
+                                             {"--precision", "f32"},
+                                             {"--device", "cpu"}});
   CHECK(defaults_of({"score"}) ==
         Defaults{{"--protocol", "standard"}, {"--samples", "1000"}, {"--normalise", "none"}});
   CHECK(defaults_of({"vocab", "build"}) == Defaults{{"--max-words", "4065"}, {"--min-frequency", "5"}});
@@ -100,10 +101,12 @@ TEST_CASE("--help says what an option takes, and its default") {
   CHECK(defaults_of({"tokenize"}) == Defaults{{"--rules", "spacy"}, {"--normalise", "none"}});
   CHECK(defaults_of({"convert"}) == Defaults{{"--format", "keep"}});
   CHECK(defaults_of({"info"}) == Defaults{{"--encoder", "resnet50"}});
-  CHECK(defaults_of({"bench"}) == Defaults{{"--precision", "f32"}, {"--calls", "5"}, {"--pairs", "3"}});
-  CHECK(defaults_of({"gradcheck"}) == Defaults{{"--device", "cpu"}});
+  CHECK(defaults_of({"bench"}) ==
+        Defaults{{"--device", "cpu"}, {"--precision", "f32"}, {"--calls", "5"}, {"--pairs", "3"}});
+  CHECK(defaults_of({"gradcheck"}) == Defaults{{"--samples", "0"}, {"--device", "cpu"}});
   // The original's widths, vocabulary, rate and share of the caption's words; the rest is off or plain.
   CHECK(defaults_of({"train"}) == Defaults{{"--model", "attention"},
+                                           {"--device", "cpu"},
                                            {"--encoder", "efficientnet_lite2"},
                                            {"--photo-size", "0"},
                                            {"--compat", "none"},
@@ -305,8 +308,8 @@ TEST_CASE("an output that takes nothing") {
 
 TEST_CASE("bench: a row that is not there") {
   check_refused(run({"bench", "--only", "nonsense"}), "there is no row 'nonsense'");
-  check_refused(run({"bench", "--only", "resnet50", "--precision", "f16"}),
-                "there is no row 'resnet50' in f16; there are train-attention, train-plain");
+  check_refused(run({"bench", "--only", "resnet50-b256"}),
+                "there is no row 'resnet50-b256' in f32; there are train-attention, train-plain");
 }
 
 TEST_CASE("captions: settings are checked before anything is loaded") {

@@ -71,10 +71,10 @@ TEST_CASE("prepare in bf16 makes a cache of its own, near f32's") {
   CHECK(prepare("old.safetensors", {"--precision", "bf16"}).code == 0);
   check_refused(prepare("old.safetensors", {"--precision", "f32"}),
                 "its features are in bf16, and f32 is asked for");
-  // Not one of the choices, nor shown as one.
-  check_refused(prepare("no.safetensors", {"--precision", "f16"}), "--precision: f16 not in {f32,bf16,auto}");
+  check_refused(prepare("no.safetensors", {"--precision", "f64"}),
+                "--precision: f64 not in {f32,f16,bf16,auto}");
   for (const char* verb : {"prepare", "eval"})
-    CHECK(has(run({verb, "--help"}).out, "--precision TEXT:{f32,bf16,auto}=f32"));
+    CHECK(has(run({verb, "--help"}).out, "--precision TEXT:{f32,f16,bf16,auto}=f32"));
   // auto is one of them, and says why.
   const Result chosen = prepare("auto.safetensors", {"--precision", "auto"});
   CHECK(chosen.code == 0);

@@ -80,6 +80,7 @@ TEST_CASE("eval: every option counts") {
   given.elsewhere({"--ensemble"});                     // ensemble_test.cc
   given.elsewhere({"--fit-confidence"});               // confidence_test.cc
   given.elsewhere({"--precision"});                    // encoder_precision_test.cc
+  given.elsewhere({"--device"});                       // caption_device_test.cc
   given.elsewhere({"--lang"});                         // languages_test.cc
   given.elsewhere({"--tokenizer"});                    // text_options_test.cc
   given.elsewhere(kNormalisations);
@@ -181,6 +182,7 @@ TEST_CASE("caption: every option counts") {
   given.elsewhere({"--format"});    // caption_files_test.cc
   given.elsewhere({"--ensemble"});  // ensemble_test.cc
   given.elsewhere({"--doubt"});     // confidence_test.cc
+  given.elsewhere({"--device"});    // caption_device_test.cc
   CHECK(given.left() == "");
 }
 
@@ -331,6 +333,7 @@ TEST_CASE("report: every option counts") {
     CHECK(line(beam_options(4, 1, 30, 2)) != expected);
     CHECK(line(beam_options(4, 1, 5, 1)) != expected);
   }
-  given.elsewhere({"--split"});  // caption_files_test.cc
+  given.elsewhere({"--split"});   // caption_files_test.cc
+  given.elsewhere({"--device"});  // caption_device_test.cc
   CHECK(given.left() == "");
 }

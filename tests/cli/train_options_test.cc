@@ -391,6 +391,7 @@ TEST_CASE("train: every option counts") {
   check_same_run(data, "third", "third_expected");
 
   given.elsewhere({"--compat", "--encoder-mode"});        // compat_test.cc
+  given.elsewhere({"--device"});                          // device_test.cc
   given.elsewhere({"--tensorboard"});                     // tensorboard_test.cc
   given.elsewhere({"--set-weight", "--min-references"});  // train_sets_test.cc
   given.elsewhere({"--photo-size"});                      // photo_size_test.cc

@@ -55,6 +55,17 @@ void refused(const std::vector<std::string>& command, const std::string& why) {
   CHECK(result.out.empty());
 }
 
+// What `info` says of CUDA, or the beginning of that, by what it says in JSON.
+std::string cuda_text(const Json& build) {
+  if (!build.at("CUDA").as_bool()) return "no\n";
+  std::vector<std::string> devices;
+  for (const Json& device : build.at("devices").items())
+    devices.push_back(tensor::format("{}: {}; {:.2f} GiB free", device.at("name").as_text(),
+                                     device.at("what").as_text(),
+                                     static_cast<double>(device.at("free_bytes").as_int64()) / (1 << 30)));
+  return devices.empty() ? "yes, but " : tensor::join(devices, "\n               ") + "\n";
+}
+
 }  // namespace
 
 TEST_CASE("score: every option counts") {
@@ -143,6 +154,7 @@ TEST_CASE("prepare and classify: every option counts") {
   prepare.elsewhere({"--list", "--split", "--captions"});  // caption_files_test.cc
   prepare.elsewhere({"--precision"});                      // encoder_precision_test.cc
   prepare.elsewhere({"--photo-size"});                     // photo_size_test.cc
+  prepare.elsewhere({"--device"});                         // encoder_device_test.cc
   CHECK(prepare.left() == "");
   const FeatureCache features = FeatureCache::open(cache);
   CHECK(features.names() == std::vector<std::string>{bear, "skier.jpg"});
@@ -191,6 +203,7 @@ TEST_CASE("prepare and classify: every option counts") {
     CHECK(line.at("classes").at(k).at(2) == names[static_cast<size_t>(order[k])]);
   }
   classify.elsewhere({"--photo-size"});  // photo_size_test.cc
+  classify.elsewhere({"--device"});      // encoder_device_test.cc
   CHECK(classify.left() == "");
 }
 
@@ -360,15 +373,14 @@ TEST_CASE("convert and info: every option and kind of file counts") {
   const std::string about = ran({"info", "--threads", "3"}).out;
   CHECK("imgcap " + build.at("version").as_text() + "\n" == ran({"--version"}).out);
   CHECK(about.starts_with(tensor::format(
-      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          "
-      "no\n"
-      "processor:     {}\nthreads:       3\n16 bits:       {}\ninstructions: ",
+      "imgcap {}, compiled by {}\noneDNN:        {}\nlibjpeg-turbo: {}\npictures:      {}\nCUDA:          {}",
       build.at("version").as_text(), build.at("compiler").as_text(),
       build.at("oneDNN").as_bool() ? "yes" : "no", build.at("libjpeg-turbo").as_bool() ? "yes" : "no",
-      readable_formats(), build.at("processor").as_text(), describe_16_bits())));
+      readable_formats(), cuda_text(build))));
+  CHECK(has(about, tensor::format("\nprocessor:     {}\nthreads:       3\n16 bits:       {}\ninstructions: ",
+                                  build.at("processor").as_text(), describe_16_bits())));
   CHECK(build.at("native_bf16") == tensor::has_native_products(tensor::DType::bf16));
   CHECK(build.at("threads") == 3);
-  CHECK(build.at("CUDA") == false);
   // PyTorch's files are known by their contents or their names.
   const std::string pth = (tests::source_dir() / "tests/golden/pth_state_dict.pth").string();
   for (const char* name : {"no_extension", "a.pt"}) {
@@ -413,7 +425,16 @@ TEST_CASE("gradcheck and ops: every option counts") {
         both.at("ops").at(1).at("worst_relative_error").at("f64").as_double());
   CHECK(both.at("samples") == samples);
   CHECK(both.at("checks") == checks);
-  refused(gradcheck({"--op", "relu", "--device", "cuda", "--json"}), "cuda");
+  refused(gradcheck({"--op", "relu", "--device", "cuda:9", "--json"}), "cuda:9");
+  if (read_json(ran({"info", "--json"}).out).at("devices").size() > 0) {
+    const Json there = read_json(ran({"gradcheck", "--op", "relu", "--device", "cuda", "--json"}).out);
+    CHECK(there.at("device") == "cuda:0");
+    CHECK(there.at("failed") == 0);
+    CHECK(there.at("checks").as_int64() > 0);
+  }
+  const Json one = read_json(ran(gradcheck({"--op", "relu", "--samples", "1", "--json"})).out);
+  CHECK(one.at("samples") == 1);
+  CHECK(both.at("ops").at(0).at("samples").as_int64() > 1);
   CHECK(gradcheck.left() == "");
   const Result text = ran({"gradcheck", "--op", "relu"});
   CHECK(has(text.out, tensor::format("1 ops, {} samples, {} checks on cpu in ",
@@ -495,15 +516,16 @@ TEST_CASE("bench: every option counts") {
   const Result photo =
       run(given({"--only", "caption", "--photo", folder / "none.jpg", "--calls", "1", "--pairs", "1"}));
   given.elsewhere({"--images", "--scale", "--without-onednn"});  // bench_test.cc
+  given.elsewhere({"--device"});                                 // device_test.cc
   CHECK(photo.code == 2);
   CHECK(has(photo.err, "--beam 5 " + (folder / "none.jpg")));
-  refused(given({"--only", "resnet50-b1", "--precision", "f16"}), "there is no row 'resnet50-b1' in f16");
+  refused(given({"--only", "caption", "--precision", "f16"}), "there is no row 'caption' in f16");
   CHECK(given.left() == "");
 }
 
 TEST_CASE("bench: what is refused") {
-  refused({"bench", "--only", "resnet50-b1", "--precision", "f16"}, "there is no row 'resnet50-b1' in f16");
-  refused({"bench", "--worker", "resnet50-b1", "--precision", "f16"}, "f16");
+  refused({"bench", "--only", "caption", "--precision", "f16"}, "there is no row 'caption' in f16");
+  refused({"bench", "--worker", "caption", "--precision", "f16"}, "f16");
   refused({"bench", "--calls", "0"}, "--calls: '0' is not a number from 1 to 1000");
   refused({"bench", "--pairs", "101"}, "--pairs: '101' is not a number from 1 to 100");
 }

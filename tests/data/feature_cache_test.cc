@@ -49,6 +49,9 @@ void check_same(const FeatureCache& cache) {
     for (int64_t p = 0; p < 2; ++p)
       for (int64_t c = 0; c < 5; ++c)
         CHECK(got[i * 10 + static_cast<size_t>(p * 5 + c)] == static_cast<float>(value(which[i], p, c)));
+  const Tensor as_kept = cache.rows(which, FeaturesAs({}, DType::f16));
+  CHECK(as_kept.dtype() == DType::f16);
+  CHECK(as_kept.to(DType::f32).to_vector<float>() == got);
   CHECK(cache.rows({}).shape() == tensor::Shape{0, 2, 5});
 }
 
@@ -160,7 +163,7 @@ TEST_CASE("feature cache: the encoder's arithmetic is beside the key") {
   const tests::TempFolder folder;
   const auto file = folder.path() / "f.safetensors";
   const auto metadata = [&] { return tensor::io::read_safetensors_header(file).metadata; };
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     FeatureCache(kNames, three_photos(), "k", {}, {}, dtype).save(file);
     CHECK(FeatureCache::open(file).arithmetic() == dtype);
     CHECK(FeatureCache::open(file).key() == "k");
@@ -168,8 +171,8 @@ TEST_CASE("feature cache: the encoder's arithmetic is beside the key") {
     CHECK(metadata().at("key") == "k");
   }
   CHECK(FeatureCache(kNames, three_photos(), "k").arithmetic() == DType::f32);
-  CHECK(contains(data_error([&] { FeatureCache(kNames, three_photos(), "k", {}, {}, DType::f16); }),
-                 "no encoder computes in f16"));
+  CHECK(contains(data_error([&] { FeatureCache(kNames, three_photos(), "k", {}, {}, DType::f64); }),
+                 "no encoder computes in f64"));
 
   // The key and the arithmetic of a file with this metadata, or why it is refused.
   const auto read = [&](std::map<std::string, std::string> with) {
@@ -189,7 +192,7 @@ TEST_CASE("feature cache: the encoder's arithmetic is beside the key") {
   // Where the field is there, the key is what it is.
   CHECK(read({{"key", "eye"}, {"arithmetic", "bf16"}}) == "eye, bf16");
   CHECK(read({{"key", "eye bf16 arithmetic"}, {"arithmetic", "f32"}}) == "eye bf16 arithmetic, f32");
-  for (const std::string bad : {"", "f16", "BF16", "f32 ", "{}", "\n"}) {
+  for (const std::string bad : {"", "f64", "BF16", "f32 ", "{}", "\n"}) {
     CAPTURE(bad);
     CHECK(contains(read({{"key", "eye"}, {"arithmetic", bad}}),
                    "f.safetensors: features of an encoder that computes in '"));

@@ -58,6 +58,21 @@ TEST_CASE("TIFF files give Pillow's pixels") {
   CHECK(check_all(".tif") == 60);
 }
 
+TEST_CASE("WebP and TIFF pictures say how they were turned") {
+  if (can_read(PictureFormat::webp)) {
+    for (const int orientation : {1, 3, 6})
+      CHECK(decode_image(file("exif_" + std::to_string(orientation) + ".webp"), "f").orientation ==
+            orientation);
+    CHECK(decode_image(file("exif_5_xmp_8.webp"), "f").orientation == 5);
+  }
+  if (can_read(PictureFormat::tiff)) {
+    for (int orientation = 1; orientation <= 8; ++orientation)
+      CHECK(decode_image(file("orientation_" + std::to_string(orientation) + ".tif"), "f").orientation ==
+            orientation);
+    CHECK(decode_image(file("ycbcr_orientation_6.tif"), "f").orientation == 6);
+  }
+}
+
 TEST_CASE("a format whose library is missing is named, with what to install") {
   const std::pair<PictureFormat, const char*> libraries[] = {
       {PictureFormat::webp, "libwebp"}, {PictureFormat::tiff, "libtiff"}, {PictureFormat::heif, "libheif"}};

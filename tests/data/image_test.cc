@@ -349,6 +349,16 @@ TEST_CASE("what follows a JPEG's end mark is nobody's business") {
   CHECK(decode_image(bytes, "f").warning == "");
 }
 
+TEST_CASE("a picture says how it was turned") {
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const std::string name = "orientation_" + std::to_string(orientation);
+    CHECK(decode_image(file(name + ".jpg"), "f").orientation == orientation);
+  }
+  CHECK(decode_image(file("orientation_big_endian.jpg"), "f").orientation == 6);
+  CHECK(decode_image(file("rgb.png"), "f").orientation == 1);
+  CHECK(decode_image(file("still.gif"), "f").orientation == 1);
+}
+
 TEST_CASE("a warning stays with a picture that is turned") {
   std::vector<uint8_t> bytes = file("orientation_6.jpg");
   bytes.resize(bytes.size() - 2);

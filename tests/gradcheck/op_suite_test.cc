@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -15,14 +16,21 @@ using namespace autograd::testing;
 
 namespace {
 
+// The CPU, or what IMGCAP_TEST_DEVICE names, for a build that has it.
+tensor::Device device_under_test() {
+  const char* name = std::getenv("IMGCAP_TEST_DEVICE");
+  return tensor::parse_device(name == nullptr ? "cpu" : name);
+}
+
 void check_family(const char* family) {
   int64_t ops = 0, samples = 0, checks = 0;
   double f32 = 0, f64 = 0, derivative = 0;
   for (const OpRecord& record : imgcap::testing::op_database()) {
     if (record.family != family) continue;
-    const OpReport report = check_op(record);
+    const OpReport report = check_op(record, device_under_test());
     for (const std::string& failure : report.failures) FAIL_CHECK(failure);
     CHECK(report.samples > 0);
+    if (!report.without_code.empty()) MESSAGE(record.name << ": no device code for " << report.without_code);
     ++ops;
     samples += report.samples;
     checks += report.checks;
@@ -96,5 +104,5 @@ TEST_CASE("op database: names that resemble another") {
   CHECK(find_op("decoder_sequence", imgcap::testing::op_database()) != nullptr);
   CHECK(similar_ops("decoder_sequense", imgcap::testing::op_database()) ==
         std::vector<std::string>{"decoder_sequence"});
-  CHECK_THROWS(check_op(*find_op("add"), "cuda"));
+  CHECK_THROWS(check_op(*find_op("add"), tensor::Device::cuda(9)));
 }

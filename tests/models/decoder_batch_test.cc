@@ -47,13 +47,49 @@ TEST_CASE("a step runs the captions that are long enough for it") {
 }
 
 TEST_CASE("targets are the words of each step's captions, packed step after step") {
-  const Tensor words = Tensor::from(Ints{2, 11, 12, 13, 3,  //
-                                         2, 21, 22, 3, 1,   //
-                                         2, 31, 3, 1, 1},
-                                    {3, 5});
-  CHECK(internal::packed_targets(words, {3, 3, 2, 1}, 1).to_vector<int64_t>() ==
-        Ints{11, 21, 31, 12, 22, 3, 13, 3, 3});
-  CHECK(internal::packed_targets(words, {3, 2}, 0).to_vector<int64_t>() == Ints{2, 2, 2, 11, 21});
+  CaptionBatch batch;
+  batch.lengths = {5, 4, 3};
+  batch.words = Tensor::from(Ints{2, 11, 12, 13, 3,  //
+                                  2, 21, 22, 3, 1,   //
+                                  2, 31, 3, 1, 1},
+                             {3, 5});
+  const auto targets = [&](const Ints& rows, int64_t shift) {
+    return internal::packed_targets(batch, rows, shift).to_vector<int64_t>();
+  };
+  CHECK(targets({3, 3, 2, 1}, 1) == Ints{11, 21, 31, 12, 22, 3, 13, 3, 3});
+  CHECK(targets({3, 3, 3, 2, 1}, 0) == Ints{2, 2, 2, 11, 21, 31, 12, 22, 3, 13, 3, 3});
+  // pack() has them ready.
+  std::vector<CaptionRow> rows = {{0, {2, 11, 12, 13, 3}}, {0, {2, 21, 22, 3}}, {0, {2, 31, 3}}};
+  const Tensor by_hand = batch.words;
+  batch = pack(Variable(Tensor::zeros({1, 3, 4})), rows);
+  CHECK(batch.words.to_vector<int64_t>() == by_hand.to_vector<int64_t>());
+  CHECK(targets({3, 3, 2, 1}, 1) == Ints{11, 21, 31, 12, 22, 3, 13, 3, 3});
+  CHECK(targets({3, 3, 3, 2, 1}, 0) == Ints{2, 2, 2, 11, 21, 31, 12, 22, 3, 13, 3, 3});
+  CHECK(batch.fed.to_vector<int64_t>() == Ints{0, 0, 0, 2, 2, 2, 11, 21, 31, 12, 22, 13});
+}
+
+TEST_CASE("a batch that was packed has the loss of one that was made by hand") {
+  for (const DecoderKind kind : {DecoderKind::attention, DecoderKind::plain})
+    for (const double forcing : {1.0, 0.5}) {
+      DecoderConfig config = config_of(17, 4);
+      config.kind = kind;
+      config.embedding = config.hidden = config.attention = 5;
+      config.embedding_dropout = 0.2;
+      tensor::Generator generator(3);
+      const auto decoder = make_decoder(config, generator);
+      std::vector<CaptionRow> rows = {{0, {2, 5, 3}}, {1, {2, 6, 7, 8, 3}}, {1, {2, 9, 10, 3}}, {0, {2, 3}}};
+      CaptionBatch batch = pack(Variable(made(5, {2, 3, 4}).to(DType::f32)), rows);
+      const auto loss = [&] {
+        tensor::Generator draws(4);
+        LossOptions options;
+        options.teacher_forcing = forcing;
+        options.generator = &draws;
+        return decoder->loss(batch, options).loss.item();
+      };
+      const double packed = loss();
+      batch.targets = batch.fed = Tensor();
+      CHECK(packed == loss());
+    }
 }
 
 TEST_CASE("coins: given ones first, then drawn ones, and the first steps always have a teacher") {
@@ -153,6 +189,10 @@ TEST_CASE("batches that do not fit the decoder are refused, one by one") {
           b.words = Tensor::zeros({0, 5}, DType::i64);
           b.image = Tensor::zeros({0}, DType::i64);
         }) != "");
+  CHECK(shape([](auto& b) { b.targets = Tensor::zeros({11}, DType::i64); }) == "");
+  CHECK(shape([](auto& b) { b.targets = Tensor::zeros({10}, DType::i64); }) ==
+        "decoder: packed words (10) i64 for 11 tokens");
+  CHECK(shape([](auto& b) { b.fed = Tensor::zeros({12}, DType::i64); }) != "");
   CHECK(lengths({5, 5, 5}) == "");
   CHECK(lengths({2, 2, 2}) == "");
   CHECK(lengths({5, 4, 1}) ==

@@ -204,6 +204,8 @@ TEST_CASE("the decoder sequence says what is missing, wrong or does not go toget
   refused(shape, words, plain, [](Decoder& d) { d.inputs.words = Tensor(); });
   refused(shape, words, plain, [](Decoder& d) { d.inputs.words = integers({1, 2, 3}, {3}); });
   refused(shape, words, plain, [](Decoder& d) { d.inputs.words = Tensor::zeros({3, 4}, DType::i32); });
+  refused(shape, "packed words", plain, [](Decoder& d) { d.inputs.fed = integers({1, 2, 3}, {3}); });
+  refused(shape, "packed words", plain, [](Decoder& d) { d.inputs.fed = Tensor::zeros({8}, DType::i32); });
   refused(shape, "no words in (0, 4)", plain, [](Decoder& d) { d.inputs.words = integers({}, {0, 4}); });
   refused(shape, "no words in (3, 0)", plain, [](Decoder& d) { d.inputs.words = integers({}, {3, 0}); });
   refused(argument, "3 row counts and 4 coins for 4 steps", plain,

@@ -8,10 +8,10 @@
 #include "tensor/allocator.h"
 #include "tensor/error.h"
 #include "tensor/thread_pool.h"
+#include "tests/models/eight_bits.h"
 
 using namespace imgcap;
 using tensor::DType;
-using tensor::StoredWeight;
 
 namespace {
 
@@ -43,30 +43,11 @@ std::vector<DecoderConfig> configs() {
   return {attention, tied, rich, plain, tanh};
 }
 
-// A matrix as 8-bit rows, of numbers that those are exact for.
-StoredWeight eight_bits(const Tensor& weight) {
-  const int64_t rows = weight.size(0), columns = weight.size(1);
-  StoredWeight stored{Tensor::empty({rows, columns}, DType::u8), Tensor::empty({rows}, DType::f16)};
-  const float* x = weight.data<float>();
-  for (int64_t r = 0; r < rows; ++r) {
-    stored.scales.mutable_data<tensor::f16>()[r] = tensor::f16(0.004f * static_cast<float>(r % 3 + 1));
-    for (int64_t j = 0; j < columns; ++j)
-      stored.values.mutable_data<uint8_t>()[r * columns + j] =
-          static_cast<uint8_t>(std::min(255.0f, std::max(1.0f, 128 + 200 * x[r * columns + j])));
-  }
-  return stored;
-}
-
 // Of each decoder the same ones, as a file has them.
 StoredWeights weights_of(const DecoderConfig& config, DType dtype) {
   tensor::Generator generator(3);
   const auto decoder = make_decoder(config, generator);
-  if (dtype != DType::u8) return stored_weights(*decoder, dtype);
-  StoredWeights stored = stored_weights(*decoder);
-  for (auto& [name, weight] : stored)
-    weight =
-        weight.values.rank() == 2 ? eight_bits(weight.values) : StoredWeight{weight.values.to(DType::f16)};
-  return stored;
+  return tests::stored_as(*decoder, dtype);
 }
 
 std::unique_ptr<Decoder> widened(const DecoderConfig& config, const StoredWeights& stored) {

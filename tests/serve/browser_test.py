@@ -207,12 +207,12 @@ class BrowserTest(unittest.TestCase):
         page.captioned(4)
         self.assertIn("1 file of the folder is no photo", page.page.inner_text("#notices"))
         self.assertEqual(page.texts("#photo-list .name")[:2], ["album/further/two.jpg", "album/one.jpg"])
-        page.give(self.file("red.tiff", tiff()), self.file("broken.jpg", b"\xff\xd8\xff and then nothing"))
+        page.give(self.file("red.tiff", tiff(orientation=6)), self.file("broken.jpg", b"\xff\xd8\xff and then nothing"))
         until(lambda: page.page.locator("#photo-list .problem").count() == 1, "the broken photo's error")
         self.assertIn("broken.jpg", page.texts("#photo-list .problem")[0])
         page.page.click("#photo-list li:nth-child(1) .open")
-        self.assertEqual(page.page.evaluate("[document.getElementById('photo').naturalWidth, document.getElementById('photo').naturalHeight]"), [40, 30])
-        self.assertIn("TIFF, 40 × 30", page.page.inner_text("#photo-facts"))
+        self.assertEqual(page.page.evaluate("[document.getElementById('photo').naturalWidth, document.getElementById('photo').naturalHeight]"), [30, 40])
+        self.assertIn("TIFF, 30 × 40, turned upright", page.page.inner_text("#photo-facts"))
 
     def test_camera(self):
         page = self.a_page(permissions=["camera"])

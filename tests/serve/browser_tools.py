@@ -149,10 +149,11 @@ DROP = """([kind, name, bytes]) => {
 }"""
 
 
-def tiff(width=40, height=30):
-    """A photo that browsers cannot show: red on the left, blue on the right, not packed."""
+def tiff(width=40, height=30, orientation=1):
+    """A photo that browsers cannot show: red on the left, blue on the right as it is stored, not packed."""
     pixels = b"".join((b"\xc0\x20\x20" if x < width // 2 else b"\x20\x20\xc0") for _ in range(height) for x in range(width))
-    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 8 + 2 + 12 * 9 + 4), (259, 3, 1, 1), (262, 3, 1, 2),
-            (273, 4, 1, 8 + 2 + 12 * 9 + 4 + 6), (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(pixels))]
+    behind = 8 + 2 + 12 * 10 + 4  # where the directory ends
+    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, behind), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, behind + 6),
+            (274, 3, 1, orientation), (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(pixels))]
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + struct.pack("<I", 0)
     return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<HHH", 8, 8, 8) + pixels

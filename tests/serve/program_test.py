@@ -143,6 +143,7 @@ def captions_are_those_of_the_command_line():
         upright, broken, other = answer["photos"]
         head = "data:image/jpeg;base64,"
         assert (upright["width"], upright["height"]) == (height, width), upright
+        assert (upright["orientation"], other["orientation"]) == (6, 1), (upright, other)
         assert upright["preview"].startswith(head), upright["preview"][:40]
         assert jpeg_size(base64.b64decode(upright["preview"][len(head):])) == (height, width)
         assert jpeg_size(base64.b64decode(other["preview"][len(head):])) == jpeg_size(photo(NAMES[0]))

@@ -217,8 +217,10 @@ TEST_CASE("service: a root path is left out or stands before each address") {
 TEST_CASE("service: the page's files") {
   Asked ask;
   std::set<std::string_view> paths, etags;
+  size_t bytes = 0;
   for (const PageFile& file : page_files()) {
     CAPTURE(std::string(file.path));
+    bytes += file.bytes.size();
     CHECK(paths.insert(file.path).second);
     CHECK(etags.insert(file.etag).second);
     const Answered answer = ask("GET", std::string(file.path));
@@ -234,6 +236,7 @@ TEST_CASE("service: the page's files") {
     CHECK(again.fields.at("ETag") == file.etag);
     CHECK(ask("GET", std::string(file.path), {{"if-none-match", "\"other\""}}).status == 200);
   }
+  CHECK(bytes <= 100 * 1024);
   CHECK(paths.contains("/"));
   CHECK(ask("GET", "/").type == "text/html; charset=utf-8");
 }
@@ -250,6 +253,7 @@ TEST_CASE("service: what it says of itself") {
   CHECK(models.at(0).at("photo_size").dump() == "[32,32]");
   CHECK(models.at(0).at("languages").at(1).at("code").as_text() == "ar");
   CHECK(models.at(0).at("language").as_text() == "en");
+  CHECK(models.at(0).at("device").as_text() == "cpu");
   CHECK(models.at(0).at("attention").as_bool());
   CHECK_FALSE(models.at(0).at("confidence").as_bool());
   CHECK(models.at(1).find("languages") == nullptr);
@@ -307,6 +311,7 @@ TEST_CASE("service: captions are the captioner's") {
   CHECK(photo.at("name").as_text() == "dog.png");
   CHECK(photo.at("width").as_int64() == 30);
   CHECK(photo.at("height").as_int64() == 40);
+  CHECK(photo.at("orientation").as_int64() == 1);
   CHECK(photo.at("format").as_text() == "PNG");
   CHECK(photo.find("preview") == nullptr);
   REQUIRE(photo.at("captions").size() == 1);

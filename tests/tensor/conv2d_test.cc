@@ -5,37 +5,14 @@
 
 #include "tensor/nhwc.h"
 #include "tensor/window.h"
+#include "tests/tensor/conv2d_cases.h"
 
 using namespace tests;
 using tensor::Conv2dOptions;
 
 namespace {
 
-struct Case {
-  const char* name;
-  Shape x, w;
-  Conv2dOptions options;  // stride h, w; padding top, bottom, left, right; dilation h, w; groups
-};
-
-const Case kCases[] = {
-    {"3x3", {2, 3, 9, 8}, {5, 3, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
-    {"1x1", {2, 17, 5, 7}, {33, 17, 1, 1}, {}},
-    {"1x1 stride 2", {1, 8, 7, 7}, {16, 8, 1, 1}, {2, 2, 0, 0, 0, 0, 1, 1, 1}},
-    {"1x1 padded", {1, 4, 3, 3}, {4, 4, 1, 1}, {1, 1, 1, 0, 0, 1, 1, 1, 1}},
-    {"7x7 stride 2", {1, 3, 29, 31}, {20, 3, 7, 7}, {2, 2, 3, 3, 3, 3, 1, 1, 1}},
-    {"asymmetric", {2, 4, 8, 10}, {6, 4, 3, 5}, {2, 1, 0, 1, 1, 3, 1, 1, 1}},
-    {"dilation", {1, 4, 11, 12}, {3, 4, 3, 3}, {1, 2, 2, 2, 3, 1, 2, 3, 1}},
-    {"groups", {2, 6, 7, 6}, {8, 3, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 2}},
-    {"many images", {16, 4, 6, 6}, {5, 4, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
-    {"depthwise 3x3", {2, 20, 9, 7}, {20, 1, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 20}},
-    {"depthwise 5x5 stride 2", {2, 9, 12, 13}, {9, 1, 5, 5}, {2, 2, 1, 2, 1, 2, 1, 1, 9}},
-    {"depthwise 3x3 stride 2", {1, 5, 9, 40}, {5, 1, 3, 3}, {2, 2, 0, 1, 0, 1, 1, 1, 5}},
-    {"depthwise dilation", {1, 5, 12, 12}, {5, 1, 3, 2}, {1, 3, 2, 2, 2, 2, 2, 2, 5}},
-    {"depthwise multiplier", {2, 3, 6, 6}, {6, 1, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 3}},
-    {"size 1", {1, 1, 1, 1}, {1, 1, 1, 1}, {}},
-    {"padding beyond the window", {1, 2, 2, 2}, {3, 2, 2, 2}, {1, 1, 4, 3, 3, 4, 1, 1, 1}},
-    {"wide and small", {1, 40, 7, 7}, {70, 40, 3, 3}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
-};
+using Case = Conv2dCase;
 
 // Calls f(output index, input index, weight index) for every product that the definition adds up.
 template <class F>
@@ -87,7 +64,7 @@ struct Sums {
 }  // namespace
 
 TEST_CASE("conv2d and its gradients are the sums of the definition") {
-  for (const Case& k : kCases) {
+  for (const Case& k : kConv2dCases) {
     CAPTURE(k.name);
     for (const DType dtype : {DType::f32, DType::f64}) {
       // Both sums are rounded in f64, the expected ones and those under test.
@@ -185,7 +162,7 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
   using tensor::Activation;
   using tensor::Border;
   using tensor::NhwcBatch;
-  for (const Case& k : kCases) {
+  for (const Case& k : kConv2dCases) {
     const Conv2dOptions& o = k.options;
     const bool depthwise = o.groups == k.x[1] && k.w[0] == k.x[1];
     if (o.groups != 1 && !depthwise) continue;
@@ -197,10 +174,10 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
     std::vector<double> scale, bias;
     for (size_t i = 0; i < channels; ++i)
       scale.push_back(0.5 + 0.01 * static_cast<double>(i)), bias.push_back(0.1 * static_cast<double>(i % 7));
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
       CAPTURE(tensor::name_of(dtype));
-      // What the kernel reads: numbers of its type, and weights that are rounded once they are scaled.
-      const auto read = [&](const Tensor& t) { return t.to(dtype).to(DType::f64); };
+      // What the kernel reads: numbers of its type, and weights that are rounded once they are scaled, in f32.
+      const auto read = [&](const Tensor& t) { return t.to(DType::f32).to(dtype).to(DType::f64); };
       Tensor scaled = w.to(DType::f64);
       const int64_t each = w.numel() / w.size(0);
       for (int64_t i = 0; i < w.numel(); ++i)
@@ -225,8 +202,8 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
               if (activation == Activation::relu6) v = std::min(v, 6.0);
               expected.push_back(v);
             }
-            // bf16: half a unit in the last of 8 places
-            const double bound = dtype == DType::f32 ? 2e-5 : 0x1p-8;
+            // 16 bits: half a unit in the last of 11 or 8 places
+            const double bound = dtype == DType::f32 ? 2e-5 : dtype == DType::f16 ? 0x1p-11 : 0x1p-8;
             check_threads([&] {
               NhwcBatch out(shape[0], shape[2], shape[3], shape[1], outer, {}, dtype);
               tensor::kernels::conv2d_nhwc(out, in, conv, o, with_residual ? &residual : nullptr, activation);
@@ -234,8 +211,9 @@ TEST_CASE("packed convolutions with channels last equal conv2d, residual additio
               if (bordered) {
                 double border = 0;  // is still zero
                 const auto at = [&](int64_t y, int64_t column, int64_t c) {
-                  return dtype == DType::f32 ? out.pixel(0, y, column)[c]
-                                             : static_cast<float>(out.pixel<tensor::bf16>(0, y, column)[c]);
+                  return dtype == DType::f32   ? out.pixel(0, y, column)[c]
+                         : dtype == DType::f16 ? static_cast<float>(out.pixel<tensor::f16>(0, y, column)[c])
+                                               : static_cast<float>(out.pixel<tensor::bf16>(0, y, column)[c]);
                 };
                 for (int64_t c = 0; c < shape[1]; ++c)
                   border += std::abs(at(shape[2], 0, c)) + std::abs(at(0, -1, c));
@@ -317,7 +295,8 @@ TEST_CASE("packed convolutions reject what they cannot do") {
     NhwcBatch out16(1, 3, 3, 4, {}, {}, DType::bf16);
     kernels::conv2d_nhwc(out16, rounded, conv, {1, 1, 1, 1, 1, 1}, nullptr, Activation::none);
   });
-  check_error(ErrorKind::dtype, {"f32 or bf16, not f16"}, [] { NhwcBatch(1, 1, 1, 1, {}, {}, DType::f16); });
+  check_error(ErrorKind::dtype, {"f32, f16 or bf16, not f64"},
+              [] { NhwcBatch(1, 1, 1, 1, {}, {}, DType::f64); });
   check_error(ErrorKind::shape, {"(1, 4, 1, 1)"},
               [&] { kernels::conv2d_nhwc(out, NhwcBatch(1, 3, 3, 2), conv, {}, nullptr, Activation::none); });
 }

@@ -64,7 +64,7 @@ TEST_CASE("dropout keeps element i when uniform(seed, offset, i) >= p") {
         const uint64_t seed = 0x123456789abcull, offset = 0xfffffffeull;  // the counter crosses 2^32
         const Tensor x = random({n}, dtype, 7, 1, 2);
         Tensor out = Tensor::empty({n}, dtype);
-        tensor::kernels::dropout(out, x, p, seed, offset);
+        tensor::kernels::dropout(out, x, {p, seed, offset});
         std::vector<double> want = values(x);
         for (int64_t i = 0; i < n; ++i) {
           const float u = tensor::uniform_float(
@@ -82,16 +82,40 @@ TEST_CASE("dropout: the share kept, threads, in place, errors") {
   const Tensor x = Tensor::full({200000}, 1);
   check_threads([&] {
     Tensor out = Tensor::empty(x.shape());
-    tensor::kernels::dropout(out, x, 0.3, 42, 0);
+    tensor::kernels::dropout(out, x, {0.3, 42, 0});
     return out;
   });
   Tensor out = x.clone();
-  tensor::kernels::dropout(out, out, 0.3, 42, 0);
+  tensor::kernels::dropout(out, out, {0.3, 42, 0});
   double kept = 0;
   for (const double v : values(out)) kept += v > 0 ? 1 : 0;
   // Binomial: standard deviation 205, so 1000 is almost five of them.
   CHECK(std::abs(kept - 140000) < 1000);
-  check_error(ErrorKind::argument, {"dropout", "1.5"}, [&] { tensor::kernels::dropout(out, x, 1.5, 0, 0); });
+  check_error(ErrorKind::argument, {"dropout", "1.5"}, [&] { tensor::kernels::dropout(out, x, {.p = 1.5}); });
   check_error(ErrorKind::shape, {"dropout", "(3)", "(200000)"},
-              [&] { tensor::kernels::dropout(out, Tensor::zeros({3}), 0.5, 0, 0); });
+              [&] { tensor::kernels::dropout(out, Tensor::zeros({3}), {.p = 0.5}); });
+}
+
+TEST_CASE("what a generator draws counts from its origin, where it has one") {
+  tensor::Generator generator(5);
+  generator.take(10);
+  const Tensor origin = Tensor::from(std::vector<int64_t>{5, 10}, {2});
+  generator.set_origin(origin);
+  generator.take(4);
+  const tensor::Draw draw = generator.draw(3);
+  CHECK(draw.offset == 4);
+  CHECK(draw.origin.shares_storage(origin));
+  CHECK(generator.drawn() == 7);
+  CHECK(generator.offset() == 17);
+  const Tensor x = Tensor::full({40}, 1);
+  Tensor out = Tensor::empty({40}), wanted = Tensor::empty({40});
+  tensor::kernels::dropout(out, x, {0.5, draw.seed, draw.offset, draw.origin});
+  tensor::kernels::dropout(wanted, x, {0.5, 5, 14});
+  CHECK(values(out) == values(wanted));
+  tensor::Generator copy = generator;
+  CHECK_FALSE(copy.draw(1).origin.defined());
+  generator.set_state(5, 17);
+  CHECK(generator.draw(1).offset == 17);
+  check_error(ErrorKind::shape, {"dropout", "origin", "(3)"},
+              [&] { tensor::kernels::dropout(out, x, {.origin = Tensor::zeros({3}, DType::i64)}); });
 }

@@ -55,6 +55,11 @@ TEST_CASE("format: a string that does not fit its values has a fault, and does n
   CHECK(format_fault("{:<{}}", two, 2) != nullptr);
 }
 
+TEST_CASE("a NaN has no sign in a text") {
+  CHECK(format("{} {}", std::copysign(NAN, -1.0f), std::copysign(double{NAN}, 1.0)) == "nan nan");
+  CHECK(format("{:.3f} {}", std::copysign(double{NAN}, -1.0), -INFINITY) == "nan -inf");
+}
+
 TEST_CASE("join: parts with a separator between them") {
   CHECK(join(std::vector<std::string>{"a", "b", "c"}, ", ") == "a, b, c");
   CHECK(join(std::vector<int>{1, 2}, "+") == "1+2");

@@ -238,7 +238,7 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
       {"dropout",
        [=](DType t) {
          Tensor out = n({2}, t);
-         kernels::dropout(out, n({2}, t), 0.5, 1, 0);
+         kernels::dropout(out, n({2}, t), {.p = 0.5, .seed = 1});
        }},
       {"lstm_cell",
        [=](DType t) {
@@ -293,52 +293,21 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
          kernels::sgd(
              {.weights = {n({2}, t)}, .buffers = {n({2}, t)}, .gradients = {n({2}, t)}, .momentum = 0.9});
        }},
+      {"average", [=](DType t) { kernels::average({.averages = {n({2}, t)}, .parameters = {n({2}, t)}}); }},
+      {"first_not_finite",
+       [=](DType t) {
+         Tensor out = n({3}, DType::f64);
+         kernels::first_not_finite(out, {n({2}, t)});
+       }},
+      {"finish_step",
+       [=](DType t) {
+         kernels::finish_step({.block = n({tensor::StepPlace::count}, t),
+                               .loss = n({1}, t),
+                               .squares = n({1}, t),
+                               .bad = n({3}, t)});
+       }},
   };
   return all;
-}
-
-// Memory that says it is a GPU's.
-Tensor elsewhere(const Tensor& t) {
-  const auto owner = std::make_shared<Tensor>(t.clone());
-  return Tensor::wrap(owner->raw(), owner->shape(), owner->dtype(), owner, Device::cuda());
-}
-
-bool is_device_error(const std::function<void()>& call, const std::string& kernel) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.kind() == tensor::ErrorKind::device &&
-           std::string(error.what()).starts_with(kernel + ": one tensor is on");
-  }
-  return false;
-}
-
-// Each listed tensor on another device than the rest is refused.
-template <class Arguments>
-void check_devices(const std::string& kernel, const Arguments& good,
-                   const std::function<void(Arguments)>& call) {
-  Arguments bad = good;
-  int listed = 0;
-  const auto try_each = [&](auto&... tensors) {
-    const auto try_one = [&](auto& entry) {
-      if constexpr (std::is_same_v<std::remove_reference_t<decltype(entry)>, Tensor>) {
-        const Tensor kept = entry;
-        entry = elsewhere(kept);
-        CHECK_MESSAGE(is_device_error([&] { call(bad); }, kernel), kernel << ": tensor " << listed);
-        entry = kept;
-      } else {
-        const Tensor kept = entry.at(0);
-        entry[0] = elsewhere(kept);
-        CHECK_MESSAGE(is_device_error([&] { call(bad); }, kernel), kernel << ": tensor " << listed);
-        entry[0] = kept;
-      }
-      ++listed;
-    };
-    (try_one(tensors), ...);
-  };
-  std::apply(try_each, bad.outputs());
-  std::apply(try_each, bad.inputs());
-  if constexpr (requires { bad.operands(); }) std::apply(try_each, bad.operands());
 }
 
 // A struct of nothing but tensors (and what follows them) lists each of them.
@@ -358,9 +327,14 @@ static_assert(sizeof(tensor::AdditiveAttentionBackward) ==
               count_listed<tensor::AdditiveAttentionBackward>() * sizeof(Tensor));
 static_assert(offsetof(tensor::BatchNormBackward, train) ==
               count_listed<tensor::BatchNormBackward>() * sizeof(Tensor));
-static_assert(offsetof(tensor::AdamStep, lr) ==
-              count_listed<tensor::AdamStep>() * sizeof(std::vector<Tensor>));
-static_assert(offsetof(tensor::SgdStep, lr) == count_listed<tensor::SgdStep>() * sizeof(std::vector<Tensor>));
+static_assert(sizeof(tensor::DropoutMask) - offsetof(tensor::DropoutMask, origin) ==
+              count_listed<tensor::DropoutMask>() * sizeof(Tensor));
+static_assert(sizeof(tensor::FromBlock) == 2 * sizeof(Tensor));
+static_assert(offsetof(tensor::AdamStep, from) ==
+              (count_listed<tensor::AdamStep>() - 2) * sizeof(std::vector<Tensor>));
+static_assert(offsetof(tensor::SgdStep, from) ==
+              (count_listed<tensor::SgdStep>() - 2) * sizeof(std::vector<Tensor>));
+static_assert(offsetof(tensor::FinishStep, drawn) == count_listed<tensor::FinishStep>() * sizeof(Tensor));
 
 }  // namespace
 
@@ -381,77 +355,6 @@ TEST_CASE("kernels take the types of their table, natively or widened, and no ot
         CHECK_THROWS_AS(sample(type), Error);
     }
   }
-}
-
-TEST_CASE("kernels want all their tensors on one device") {
-  Tensor out = Tensor::zeros({2}), at = Tensor::zeros({1}, DType::i64);
-  const Tensor x = Tensor::zeros({2}), far = elsewhere(x);
-  CHECK(is_device_error([&] { kernels::unary(out, far, tensor::UnaryOp::neg); }, "unary"));
-  CHECK(is_device_error([&] { kernels::binary(out, x, far, tensor::BinaryOp::add); }, "binary"));
-  CHECK(is_device_error([&] { kernels::where(out, elsewhere(x.to(DType::boolean)), x, x); }, "where"));
-  Tensor top = Tensor::zeros({1}), total = Tensor::zeros({1}, DType::f64);
-  CHECK(is_device_error([&] { kernels::topk(top, at, far, 1); }, "topk"));
-  CHECK(is_device_error([&] { kernels::sum_squares(total, {x, far}); }, "sum_squares"));
-  CHECK(is_device_error([&] { kernels::softmax(out, far); }, "softmax"));
-  const Tensor channel = Tensor::full({1}, 1);
-  const NhwcBatch in = NhwcBatch::from_nchw(Tensor::zeros({1, 1, 1, 1}));
-  NhwcBatch result(1, 1, 1, 1);
-  PackedConv2d packed(Tensor::zeros({1, 1, 1, 1}), {1.0}, {0.0});
-  packed.bias = elsewhere(packed.bias);
-  CHECK(is_device_error(
-      [&] { kernels::conv2d_nhwc(result, in, packed, {}, nullptr, tensor::Activation::none); },
-      "conv2d_nhwc"));
-
-  const auto n = [](const Shape& shape) { return Tensor::full(shape, 1); };
-  const Tensor row = n({2, 1}), state = n({1, 2}), gates = n({1, 8}), image = Tensor::zeros({2}, DType::i64);
-  check_devices<tensor::BatchNormBackward>("batch_norm_backward",
-                                           {row, channel, channel, row, row, channel, channel, channel, true},
-                                           [](auto a) { kernels::batch_norm_backward(a); });
-  check_devices<tensor::LstmCellBackward>("lstm_cell_backward",
-                                          {gates, state, state, state, gates, state, state},
-                                          [](auto a) { kernels::lstm_cell_backward(a); });
-  check_devices<tensor::AdditiveAttention>(
-      "additive_attention",
-      {n({2, 5}), n({2, 3}), n({1, 3, 4}), n({1, 3, 5}), n({2, 4}), image, n({4}), channel},
-      [](auto a) { kernels::additive_attention(a); });
-  check_devices<tensor::AdditiveAttentionBackward>(
-      "additive_attention_backward",
-      {n({2, 4}), n({1, 3, 4}), n({1, 3, 5}), n({4}), channel, n({2, 5}), n({2, 3}), n({2, 3}), n({1, 3, 4}),
-       n({1, 3, 5}), n({2, 4}), image, n({4})},
-      [](auto a) { kernels::additive_attention_backward(a); });
-  check_devices<tensor::AdamStep>("adamw", {.weights = {x}, .m = {x}, .v = {x}, .gradients = {x}},
-                                  [](auto a) { kernels::adamw(a); });
-  check_devices<tensor::SgdStep>("sgd", {.weights = {x}, .buffers = {x}, .gradients = {x}},
-                                 [](auto a) { kernels::sgd(a); });
-}
-
-TEST_CASE("a kernel on another device, or a copy from or to one, needs a build with CUDA") {
-  Tensor out = Tensor::zeros({2});
-  const Tensor far = elsewhere(out);
-  Tensor far_out = far;
-  const auto message = [](const std::function<void()>& call) -> std::string {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
-  };
-  CHECK(message([&] { kernels::copy(out, far); }) == "copy: built without CUDA");
-  CHECK(message([&] { kernels::copy(far_out, out); }) == "copy: built without CUDA");
-  CHECK(message([&] { kernels::fill(far_out, 0); }) == "fill: built without CUDA");
-  CHECK(message([&] { far.item(); }).starts_with("item: one element"));
-}
-
-TEST_CASE("elements of a tensor on another device are not read as if they were here") {
-  const Tensor far = elsewhere(Tensor::zeros({2}));
-  for (const std::function<void()>& read : std::vector<std::function<void()>>{
-           [&] { far.data<float>(); }, [&] { far.raw(); }, [&] { Tensor(far).mutable_data<float>(); },
-           [&] { Tensor(far).mutable_raw(); }}) {
-    CHECK_THROWS_WITH_AS(read(), "data: the tensor (2) f32 is on cuda:0; copy it with to(Device::cpu())",
-                         Error);
-  }
-  CHECK(far.device_data<float>()[1] == 0);
 }
 
 TEST_CASE(

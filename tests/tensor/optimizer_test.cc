@@ -79,7 +79,7 @@ SgdStep sgd_settings(double lr, double momentum, double dampening, double weight
                      bool first, double gradient_scale = 1) {
   SgdStep p;
   p.lr = lr, p.momentum = momentum, p.dampening = dampening, p.weight_decay = weight_decay;
-  p.nesterov = nesterov, p.first = first, p.gradient_scale = gradient_scale;
+  p.nesterov = nesterov, p.step = first ? 1 : 2, p.gradient_scale = gradient_scale;
   return p;
 }
 

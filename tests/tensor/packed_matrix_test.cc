@@ -54,6 +54,27 @@ TEST_CASE("a product with a packed matrix equals matmul") {
         }
 }
 
+TEST_CASE("products of 16 bits with packed matrices, for few rows and many, into their type and f32") {
+  for (const DType dtype : {DType::f16, DType::bf16})
+    for (const PackedFor use : {PackedFor::few_rows, PackedFor::many_rows})
+      for (const int64_t m : {1, 70})
+        for (const DType result : {dtype, DType::f32})
+          for (const bool accumulate : {false, true}) {
+            CAPTURE(m);
+            CAPTURE(name_of(dtype));
+            CAPTURE(name_of(result));
+            CAPTURE(accumulate);
+            const Tensor a = random({m, 65}, DType::f32, 1).to(dtype),
+                         b = random({65, 33}, DType::f32, 2).to(dtype),
+                         start = random({m, 33}, DType::f32, 3).to(result);
+            Tensor out = start.clone();
+            PackedMatrix(b, use).multiply(out, a, accumulate);
+            // Sums of 65 products of about 1, rounded to 24, 11 or 8 places.
+            const double bound = result == DType::f32 ? 1e-4 : result == DType::f16 ? 0.03 : 0.25;
+            CHECK(worst(out, start, a, b, accumulate) < bound);
+          }
+}
+
 TEST_CASE("packed matrix: views of rows, every third column, threads") {
   const Tensor a = random({20, 90}, DType::f32, 4), b = random({90, 96}, DType::f32, 5);
   const Tensor every_third = b.t().slice(0, 0, 96, 3).t();  // (90, 32), no unit stride

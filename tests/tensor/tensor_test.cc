@@ -10,6 +10,7 @@
 #include "tests/tensor/reference.h"
 
 using namespace tests;
+using tensor::Device;
 
 TEST_CASE("views share memory and know their elements") {
   Tensor x = Tensor::arange(24).view({2, 3, 4});
@@ -40,21 +41,21 @@ TEST_CASE("wrong views are refused with a sentence") {
   CHECK_THROWS_AS(x.permute({0, 0}), tensor::Error);
   CHECK_THROWS_AS(Tensor::empty({int64_t{1} << 40, int64_t{1} << 40}), tensor::Error);
   CHECK_THROWS_AS(Tensor::empty({-1}), tensor::Error);
-  CHECK_THROWS_WITH_AS(Tensor::zeros({1}, DType::f32, tensor::Device::cuda()),
+  CHECK_THROWS_WITH_AS(Tensor::zeros({1}, DType::f32, Device::cuda()),
                        doctest::Contains("built without CUDA"), tensor::Error);
   CHECK_THROWS_AS(x.data<double>(), tensor::Error);
   CHECK_THROWS_AS(Tensor().data<float>(), tensor::Error);
 }
 
-TEST_CASE("tensors on two devices are refused with both in the sentence") {
-  Tensor here = Tensor::zeros({3});
-  const auto owner = std::make_shared<Tensor>(here.clone());
-  const Tensor there = Tensor::wrap(owner->raw(), {3}, DType::f32, owner, tensor::Device::cuda(1));
-  CHECK(there.device() == tensor::Device::cuda(1));
-  CHECK(there.select(0, 0).device() == tensor::Device::cuda(1));
-  CHECK_THROWS_WITH_AS(tensor::expect_same_device(here, there, "add"),
-                       "add: one tensor is on cpu, another on cuda:1; move one with to()", tensor::Error);
-  CHECK_NOTHROW(tensor::expect_same_device(there, there, "add"));
+TEST_CASE("devices have names") {
+  for (const Device& device : {Device::cpu(), Device::cuda(), Device::cuda(1), Device::cuda(12)})
+    CHECK(tensor::parse_device(to_string(device)) == device);
+  CHECK(tensor::parse_device("cuda") == Device::cuda(0));
+  for (const char* text :
+       {"", "gpu", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "cuda 1", "cuda:99999999999"})
+    CHECK_THROWS_WITH_AS(tensor::parse_device(text),
+                         (std::string("'") + text + "' is no device: cpu, cuda, or cuda:1 and so on").c_str(),
+                         tensor::Error);
 }
 
 TEST_CASE("copies convert, broadcast and may overlap") {

@@ -75,7 +75,7 @@ TEST_CASE("expanded: no kernel writes to it") {
   // Those that want a contiguous output say that.
   for (const auto& f : std::vector<std::function<void()>>{
            [&] { tensor::kernels::softmax(x, a); }, [&] { tensor::kernels::cumsum(x, a); },
-           [&] { tensor::kernels::dropout(x, a, 0.5, 1, 0); },
+           [&] { tensor::kernels::dropout(x, a, {.p = 0.5, .seed = 1}); },
            [&] { tensor::fill_uniform(x, 0, 1, generator); }}) {
     CHECK_THROWS_AS(f(), tensor::Error);
     CHECK(values(row) == std::vector<double>{0, 1, 2, 3});

@@ -16,7 +16,7 @@
 #include "tests/folder.h"
 #include "tests/golden.h"
 #include "tests/tensor/reference.h"
-#include "tests/training/small_encoder.h"
+#include "tests/training/finetune_run.h"
 
 using namespace imgcap;
 
@@ -24,71 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kPhotos = {"coco_000000000285.jpg", "coco_000000000785.jpg",
-                                          "coco_000000000872.jpg", "coco_000000000885.jpg"};
-
 using Folder = tests::TemporaryFolder;
-
-ImageSource photos_in_the_box() { return ImageSource({tests::source_dir() / "assets/photos"}); }
-
-FeatureCache encode(const LoadedEncoder& encoder, const ImageSource& source) {
-  std::vector<int64_t> which;
-  for (const std::string& name : kPhotos) which.push_back(*source.find(name));
-  EncodeReport report;
-  return encode_photos(encoder, source, which, report);
-}
-
-TrainOptions small_options() {
-  TrainOptions options;
-  options.epochs = 2;
-  options.batch_photos = 2;
-  options.lr = 1e-2;
-  options.finetune = 1;
-  options.finetune_lr = 1e-3;
-  options.schedule = Schedule::cosine;
-  options.average_decay = 0.5;
-  options.validation.beam = 2;
-  options.validation.max_words = 6;
-  return options;
-}
-
-// A run with all that its trainer refers to.
-struct Run {
-  ImageSource source = photos_in_the_box();
-  LoadedEncoder encoder = small_encoder();
-  FeatureCache features = encode(encoder, source);
-  std::map<std::string, std::vector<std::string>> captions = {
-      {kPhotos[0], {"a bear stands", "a brown bear"}},
-      {kPhotos[1], {"a woman skis", "snow and a woman"}},
-      {kPhotos[2], {"two men play", "men play a game"}},
-      {kPhotos[3], {"a man plays", "a game of a man"}}};
-  Vocabulary vocabulary = make_vocabulary();
-  Dataset data = make_dataset({captions}, kPhotos, features, vocabulary);
-  TrainedEncoder trained{encoder, source, 1};
-  Trainer trainer;
-
-  explicit Run(const fs::path& folder, const TrainOptions& options = small_options(),
-               const nn::StateDict& decoder_weights = {})
-      : trainer(info(decoder_weights), features, data, data, options, folder, {}, &trained) {}
-
-  Vocabulary make_vocabulary() const {
-    std::vector<std::string> texts;
-    for (const auto& [name, some] : captions) texts.insert(texts.end(), some.begin(), some.end());
-    return Vocabulary::build(texts, {0, 1, false});
-  }
-  Checkpoint info(const nn::StateDict& decoder_weights = {}) const {
-    Checkpoint info;
-    info.weights = decoder_weights;
-    info.decoder.vocabulary = vocabulary.size();
-    info.decoder.features = features.channels();
-    info.decoder.embedding = info.decoder.hidden = info.decoder.attention = 16;
-    info.vocabulary = vocabulary.tokens();
-    info.encoder = kEncoder;
-    info.encoder_key = encoder.key;
-    info.preprocessing = encoder.preprocessing;
-    return info;
-  }
-};
 
 using Values = std::map<std::string, std::vector<double>>;
 
@@ -125,7 +61,7 @@ nn::StateDict unsaturated_decoder(const Checkpoint& info) {
 }
 
 // The validation that a checkpoint's model would have had.
-double loss_of(const Checkpoint& checkpoint, const nn::StateDict& encoder_weights, const Run& run) {
+double loss_of(const Checkpoint& checkpoint, const nn::StateDict& encoder_weights, const FinetuneRun& run) {
   LoadedEncoder encoder = load_encoder(checkpoint.encoder, encoder_weights, "a checkpoint");
   encoder.preprocessing = checkpoint.preprocessing;
   const auto decoder = checkpoint.make_decoder();
@@ -141,7 +77,7 @@ TEST_CASE("fine-tuning changes the last stage's weights alone, and is resumed to
   std::vector<ValidationReport> validations;
   TrainListener listener;
   listener.validation = [&](const ValidationReport& report) { validations.push_back(report); };
-  Run straight(whole.path);
+  FinetuneRun straight(whole.path);
   const Values before = values_of(small_encoder().encoder->state_dict());
   CHECK(straight.trainer.run(listener, go) == Trainer::End::finished);
   CHECK(straight.trainer.step() == 4);
@@ -152,13 +88,13 @@ TEST_CASE("fine-tuning changes the last stage's weights alone, and is resumed to
   }
 
   {
-    Run first(broken.path);
+    FinetuneRun first(broken.path);
     std::atomic<bool> stop{false};
     TrainListener stopper;
     stopper.step = [&](const StepReport& r) { stop = r.step == 3; };  // inside the second epoch
     CHECK(first.trainer.run(stopper, stop) == Trainer::End::interrupted);
   }
-  Run second(broken.path);
+  FinetuneRun second(broken.path);
   second.trainer.resume();
   CHECK(second.trainer.step() == 3);
   CHECK(second.trainer.run({}, go) == Trainer::End::finished);
@@ -195,18 +131,18 @@ TEST_CASE("fine-tuning in 16 bits follows f32") {
   const std::atomic<bool> go{false};
   const nn::StateDict weights = [] {
     const Folder folder("shapes");
-    return unsaturated_decoder(Run(folder.path).info());
+    return unsaturated_decoder(FinetuneRun(folder.path).info());
   }();
   std::map<Precision, std::vector<StepReport>> steps;
   for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
     CAPTURE(to_string(precision));
     const Folder folder("rounded");
-    TrainOptions options = small_options();
+    TrainOptions options = finetune_options();
     options.precision = precision;
     options.epochs = 1;
     TrainListener listener;
     listener.step = [&](const StepReport& r) { steps[precision].push_back(r); };
-    Run run(folder.path, options, weights);
+    FinetuneRun run(folder.path, options, weights);
     const Values before = values_of(run.encoder.encoder->state_dict());
     CHECK(run.trainer.run(listener, go) == Trainer::End::finished);
     for (const auto& [name, values] : values_of(run.encoder.encoder->state_dict())) {
@@ -239,7 +175,7 @@ TEST_CASE("fine-tuning goes together with self-critical training in every precis
   for (const Precision precision : {Precision::f32, Precision::f16, Precision::bf16}) {
     CAPTURE(to_string(precision));
     const Folder folder("critical");
-    TrainOptions options = small_options();
+    TrainOptions options = finetune_options();
     options.precision = precision;
     options.objective = Objective::self_critical;
     options.teacher_forcing = 1;
@@ -249,7 +185,7 @@ TEST_CASE("fine-tuning goes together with self-critical training in every precis
     listener.step = [&](const StepReport& r) {
       if (r.step == 1) first[precision] = r;
     };
-    Run run(folder.path, options);
+    FinetuneRun run(folder.path, options);
     const Values before = values_of(run.encoder.encoder->state_dict());
     CHECK(run.trainer.run(listener, go) == Trainer::End::finished);
     CHECK(values_of(run.encoder.encoder->state_dict()) != before);
@@ -298,7 +234,7 @@ TEST_CASE("a trained encoder's features follow its weights, with a graph and wit
 TEST_CASE("the encoder's weights have a learning rate and a schedule of their own, and the run's decay") {
   const std::atomic<bool> go{false};
   const auto changes = [&](const std::function<void(TrainOptions&)>& change) {
-    TrainOptions options = small_options();
+    TrainOptions options = finetune_options();
     options.optimizer = OptimizerKind::sgd;
     options.weight_decay = 0;
     options.schedule = Schedule::constant;
@@ -306,7 +242,7 @@ TEST_CASE("the encoder's weights have a learning rate and a schedule of their ow
     options.average_decay = 0;
     change(options);
     const Folder folder("rates");
-    Run run(folder.path, options);
+    FinetuneRun run(folder.path, options);
     const Values encoder = values_of(run.encoder.encoder->state_dict()),
                  decoder = values_of(run.trainer.decoder().state_dict());
     run.trainer.run({}, go);
@@ -399,7 +335,7 @@ TEST_CASE("pictures are read in the order of their names, and the trained parame
 TEST_CASE("what the trained stages take can come from a cache, of changed photos, too") {
   const std::atomic<bool> go{false};
   const Folder folder("cached"), changed("changed"), anew("anew");
-  Run run(folder.path);
+  FinetuneRun run(folder.path);
   CHECK(keeps_stage_inputs(run.encoder, 1));
   CHECK_FALSE(keeps_stage_inputs(run.encoder, 5));  // all: there is nothing to keep
   const auto kept = [&](Augmentation::Kind kind) {
@@ -430,8 +366,8 @@ TEST_CASE("what the trained stages take can come from a cache, of changed photos
   // And the same steps, on those of the views that the epoch has.
   const auto losses = [&](const fs::path& out, const std::vector<const FeatureCache*>& views) {
     std::vector<double> all;
-    Run fresh(out);
-    Trainer trainer(fresh.info(), fresh.features, fresh.data, fresh.data, small_options(), out, views,
+    FinetuneRun fresh(out);
+    Trainer trainer(fresh.info(), fresh.features, fresh.data, fresh.data, finetune_options(), out, views,
                     &fresh.trained);
     TrainListener listener;
     listener.step = [&](const StepReport& r) { all.push_back(r.loss); };
@@ -460,42 +396,42 @@ TEST_CASE("what cannot be fine-tuned is refused") {
   CHECK_THROWS_WITH_AS(trained.encode({"nowhere.jpg"}), doctest::Contains("'nowhere.jpg' is not there"),
                        tensor::Error);
 
-  TrainOptions options = small_options();
+  TrainOptions options = finetune_options();
   options.augment = Augmentation::Kind::original;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("does not go with --finetune"), tensor::Error);
-  options = small_options();
+  options = finetune_options();
   options.min_lr = 2e-3;
   CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("is over the encoder's"), tensor::Error);
   options.schedule = Schedule::constant;
   CHECK_NOTHROW(validate(options));
-  options = small_options();
+  options = finetune_options();
   options.finetune = -1;
   CHECK_THROWS_AS(validate(options), tensor::Error);
-  CHECK(train_options_from_json(to_json(small_options())) == small_options());
+  CHECK(train_options_from_json(to_json(finetune_options())) == finetune_options());
 
   const Folder folder("refused");
   // Changed photos are there from caches alone.
-  options = small_options();
+  options = finetune_options();
   options.augment = Augmentation::Kind::mirror;
-  CHECK_THROWS_WITH_AS(Run(folder.path, options), doctest::Contains("--augment changes what is kept"),
+  CHECK_THROWS_WITH_AS(FinetuneRun(folder.path, options), doctest::Contains("--augment changes what is kept"),
                        tensor::Error);
   {
-    Run run(folder.path);
+    FinetuneRun run(folder.path);
     CHECK_THROWS_WITH_AS(
-        Trainer(run.info(), run.features, run.data, run.data, small_options(), folder.path, {&run.features},
-                &run.trained),
+        Trainer(run.info(), run.features, run.data, run.data, finetune_options(), folder.path,
+                {&run.features}, &run.trained),
         doctest::Contains("the trained stages take 120 channels, and what is kept of photos has 1280"),
         tensor::Error);
   }
-  options = small_options();
+  options = finetune_options();
   options.finetune = 0;
-  CHECK_THROWS_WITH_AS(Run(folder.path, options), doctest::Contains("come together"), tensor::Error);
+  CHECK_THROWS_WITH_AS(FinetuneRun(folder.path, options), doctest::Contains("come together"), tensor::Error);
   // The photos may have gone since they were encoded.
   fs::copy_file(tests::source_dir() / "assets/photos" / kPhotos[0], folder.path / kPhotos[0]);
   const ImageSource fewer({folder.path});
-  Run run(folder.path);
+  FinetuneRun run(folder.path);
   TrainedEncoder without(encoder, fewer, 1);
   CHECK_THROWS_WITH_AS(
-      Trainer(run.info(), run.features, run.data, run.data, small_options(), folder.path, {}, &without),
+      Trainer(run.info(), run.features, run.data, run.data, finetune_options(), folder.path, {}, &without),
       doctest::Contains("'coco_000000000785.jpg' is not there"), tensor::Error);
 }

@@ -40,10 +40,3 @@ TEST_CASE("the precision of a run is in its checkpoint's metadata: no weights, w
     CHECK(refused({{"training", bad}}).starts_with(file + ": "));
   }
 }
-
-TEST_CASE("which precisions encoders have") {
-  CHECK(encodes_in(Precision::f32));
-  CHECK(encodes_in(Precision::bf16));
-  CHECK(encodes_in(Precision::automatic));
-  CHECK_FALSE(encodes_in(Precision::f16));
-}

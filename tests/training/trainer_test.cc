@@ -149,8 +149,7 @@ TEST_CASE("a loss that is not finite ends the run, and anomaly detection says wh
       what = error.what();
     }
     const std::string sentence = "train: the loss of step 1 is ";
-    const bool told = what.starts_with(sentence + "nan") || what.starts_with(sentence + "-nan");
-    CHECK(told == !detect);
+    CHECK(what.starts_with(sentence + "nan") == !detect);
     CHECK((what.find("AttentionDecoder") != std::string::npos) == detect);
     CHECK(trainer.step() == 0);
     CHECK(training_of(folder.path / "last.safetensors").at("step") == 0);

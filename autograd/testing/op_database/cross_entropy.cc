@@ -38,15 +38,16 @@ Array reference(const std::vector<Array>& in, const Settings& s) {
 // -ln softmax(logits)[target], smoothed, of plain ops.
 Variable composed(const Variables& in, const Settings& s) {
   const int64_t rows = in[0].size(0), classes = in[0].size(1);
-  Tensor one_hot = Tensor::zeros({rows, classes}, in[0].dtype()),
-         counts = Tensor::zeros({rows}, in[0].dtype());
+  Tensor one_hot = Tensor::zeros({rows, classes}, in[0].dtype(), in[0].device()),
+         counts = Tensor::zeros({rows}, in[0].dtype(), in[0].device());
   const std::vector<int64_t> target = in[1].data().to_vector<int64_t>();
   for (int64_t i = 0; i < rows; ++i) {
     if (target[static_cast<size_t>(i)] == kIgnored) continue;
     one_hot.select(0, i).select(0, target[static_cast<size_t>(i)]).fill_(1);
     counts.select(0, i).fill_(1);
   }
-  const Variable weight = s.weighted ? in[2] : Variable(Tensor::full({classes}, 1, in[0].dtype()));
+  const Variable weight =
+      s.weighted ? in[2] : Variable(Tensor::full({classes}, 1, in[0].dtype(), in[0].device()));
   const Variable terms = neg(log_softmax(in[0])) * weight, hot(one_hot), count(counts);
   const Variable losses =
       count * (sum(terms * hot, {1}) * (1 - s.smoothing) + mean(terms, {1}) * s.smoothing);

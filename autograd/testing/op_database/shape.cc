@@ -38,6 +38,10 @@ class Moving {
     record_.errors.push_back(refuses(label, call, kind, says));
     return *this;
   }
+  Moving& sums_gradients() {
+    record_.sums_gradients = true;
+    return *this;
+  }
   operator OpRecord() const { return record_; }  // NOLINT(google-explicit-constructor)
 
  private:
@@ -120,6 +124,7 @@ OpRecord expand_op() {
     return [from](const Index& i) { return broadcast_index(from, i); };
   };
   return Moving("expand")
+      .sums_gradients()
       .add({3, 1}, {2, 3, 4}, to({2, 3, 4}), stretched({3, 1}), " to (2, 3, 4)")
       .add({}, {2}, to({2}), stretched({}), " to (2)")
       .add({2, 3}, {2, 3}, to({2, 3}), " to itself")

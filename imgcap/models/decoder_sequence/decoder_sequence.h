@@ -35,11 +35,12 @@ struct DecoderWeights {
 
 // What a batch feeds. Rows are sorted by falling length: step t runs the first rows[t] of the n rows.
 struct DecoderInputs {
-  Variable keys, values;      // with attention: (m, p, a) = W_f f + b, (m, p, d) = f
-  Tensor image;               // with attention: (n) i64, row -> image
-  Variable first_input;       // without attention: (n, e), the input of step 0 in place of a word
-  Variable h0, c0;            // (layers, n, h); undefined: zeros
-  Tensor words;               // (n, t) i64: column t is the word that a teacher feeds at step t
+  Variable keys, values;  // with attention: (m, p, a) = W_f f + b, (m, p, d) = f
+  Tensor image;           // with attention: (n) i64, row -> image
+  Variable first_input;   // without attention: (n, e), the input of step 0 in place of a word
+  Variable h0, c0;        // (layers, n, h); undefined: zeros
+  Tensor words;           // (n, t) i64: column t is the word that a teacher feeds at step t
+  Tensor fed;  // (sum of rows) i64: the same, packed as the outputs are; undefined: made of `words`
   std::vector<int64_t> rows;  // t values, falling, rows[0] == n
   // t values: whether step t is fed by the teacher; else by the own argmax of step t - 1. [0] has to be true.
   std::vector<bool> teacher;

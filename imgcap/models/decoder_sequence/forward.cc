@@ -90,9 +90,11 @@ class Forward {
   void reserve_masks() {
     tensor::Generator& generator = dropout_.generator ? *dropout_.generator : tensor::default_generator();
     const auto reserve = [&](int64_t elements, double p) -> uint64_t {
-      return dropout_.train && p > 0 ? generator.reserve(static_cast<uint64_t>((elements + 3) / 4)) : 0;
+      if (!dropout_.train || p == 0) return 0;
+      const tensor::Draw draw = generator.draw(static_cast<uint64_t>((elements + 3) / 4));
+      trace_.draws.seed = draw.seed, trace_.draws.origin = draw.origin;
+      return draw.offset;
     };
-    if (dropout_.train) trace_.draws.seed = generator.seed();
     for (size_t t = 0; t < plan_.n.size(); ++t) {
       const bool word = t > 0 || !plan_.first_input;
       trace_.draws.embedding.push_back(word ? reserve(plan_.n[t] * plan_.embedding, dropout_.embedding) : 0);
@@ -102,7 +104,7 @@ class Forward {
   }
 
   void drop(Tensor x, double p, uint64_t offset) const {
-    if (dropout_.train && p > 0) tensor::kernels::dropout(x, x, p, trace_.draws.seed, offset);
+    if (dropout_.train && p > 0) tensor::kernels::dropout(x, x, trace_.draws.mask(p, offset));
   }
 
   Tensor word_slot(size_t t) const {
@@ -127,9 +129,12 @@ class Forward {
     const auto of_step = [&](size_t t) {
       return x.slice(0, plan_.start[t] - first, plan_.start[t] - first + plan_.n[t]);
     };
-    for (size_t t = from; t < to; ++t)
-      packed_rows(trace_.fed, plan_, t)
-          .copy_(inputs_.words.select(1, static_cast<int64_t>(t)).slice(0, 0, plan_.n[t]));
+    if (inputs_.fed.defined())
+      trace_.fed.slice(0, first, last).copy_(inputs_.fed.slice(0, first, last));
+    else
+      for (size_t t = from; t < to; ++t)
+        packed_rows(trace_.fed, plan_, t)
+            .copy_(inputs_.words.select(1, static_cast<int64_t>(t)).slice(0, 0, plan_.n[t]));
     const bool given = from == 0 && plan_.first_input;
     if (given) {
       packed_rows(trace_.fed, plan_, 0).zero_();

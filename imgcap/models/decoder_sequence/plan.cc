@@ -77,6 +77,9 @@ void DecoderPlan::plan_steps(const DecoderInputs& inputs) {
     start.push_back(total);
     total += n[t];
   }
+  check(!inputs.fed.defined() || (inputs.fed.shape() == Shape{total} && inputs.fed.dtype() == DType::i64),
+        ErrorKind::shape, "decoder_sequence: packed words {} for {} rows of all steps", describe(inputs.fed),
+        total);
 }
 
 void DecoderPlan::plan_attention(const DecoderWeights& weights, const DecoderInputs& inputs) {
@@ -114,7 +117,7 @@ void DecoderPlan::expect_types(const DecoderWeights& weights, const DecoderInput
           tensor::describe(x.data()), tensor::name_of(dtype));
     autograd::expect_one_device("decoder_sequence", weights.embedding, x);
   }
-  autograd::expect_one_device("decoder_sequence", weights.embedding, inputs.words, inputs.image,
+  autograd::expect_one_device("decoder_sequence", weights.embedding, inputs.words, inputs.fed, inputs.image,
                               weights.output_weight, weights.output_bias);
 }
 

@@ -119,8 +119,8 @@ class Sweep {
   }
 
   void drop_layer(Tensor dx, size_t l, size_t t) const {
-    tensor::kernels::dropout(dx, dx, dropout_.layers, trace_.draws.seed,
-                             trace_.draws.layers[draw_of_layer(plan_, t, static_cast<int>(l))]);
+    const uint64_t offset = trace_.draws.layers[draw_of_layer(plan_, t, static_cast<int>(l))];
+    tensor::kernels::dropout(dx, dx, trace_.draws.mask(dropout_.layers, offset));
   }
 
   // From a layer's dh and dc to those of the step before.
@@ -158,7 +158,8 @@ class Sweep {
     result_[kScore] = zeros({plan_.width});
     if (in_.score_bias.defined()) result_[kScoreBias] = zeros({1});
     if (needs(kValues)) result_[kValues] = zeros(in_.values.shape());
-    dquery_ = make({plan_.total, plan_.width});
+    // Cleared: of 16 bits, what it holds is widened along with what is added to.
+    dquery_ = zeros({plan_.total, plan_.width});
     if (plan_.gate) dgate_ = make({plan_.total, plan_.features});
     context_ = plan_.packed(trace_.weights.ih[0].slice(1, plan_.embedding, plan_.embedding + plan_.features));
     query_ = plan_.packed(trace_.weights.query);
@@ -257,8 +258,8 @@ class Sweep {
     if (drops(dropout_.embedding))
       for (size_t t = first_word; t < plan_.n.size(); ++t) {
         Tensor rows = packed_rows(dx, plan_, t);
-        tensor::kernels::dropout(rows, rows, dropout_.embedding, trace_.draws.seed,
-                                 trace_.draws.embedding[t]);
+        tensor::kernels::dropout(rows, rows,
+                                 trace_.draws.mask(dropout_.embedding, trace_.draws.embedding[t]));
       }
     if (plan_.first_input && needs(kFirst)) result_[kFirst] = packed_rows(dx, plan_, 0).clone();
     if (!needs(kEmbedding)) return;

@@ -11,8 +11,11 @@ namespace imgcap {
 // Where the dropout masks of a run stand in the generator's stream: the backward pass makes them again.
 struct DropoutDraws {
   uint64_t seed = 0;
+  Tensor origin;                    // Generator::draw
   std::vector<uint64_t> embedding;  // of step t
   std::vector<uint64_t> layers;     // of a layer's input at step t: draw_of_layer()
+
+  tensor::DropoutMask mask(double p, uint64_t offset) const { return {p, seed, offset, origin}; }
 };
 
 inline size_t draw_of_layer(const DecoderPlan& plan, size_t t, int layer) {

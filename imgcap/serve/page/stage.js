@@ -85,7 +85,7 @@ function show() {
   showPicture();
   find('photo').alt = current.results.length > 0 ? tidy(textOf(current.results[0])) : current.name;
   find('photo-name').textContent = current.name;
-  find('photo-facts').textContent = current.width ? `${current.format}, ${current.width} × ${current.height}` : '';
+  find('photo-facts').textContent = current.width ? `${current.format}, ${current.width} × ${current.height}${current.turned ? ', turned upright' : ''}` : '';
   find('photo-warning').textContent = current.warning ?? '';
   showCaptions();
   find('again').disabled = isUnderWay(current) || isWaiting(current);

@@ -22,7 +22,8 @@ export const isUnderWay = (entry) => underWay.has(entry);
 export const isWaiting = (entry) => waiting.includes(entry);
 
 async function show(entry, photo) {
-  Object.assign(entry, { width: photo.width, height: photo.height, format: photo.format, warning: photo.warning });
+  const { width, height, format, warning } = photo;
+  Object.assign(entry, { width, height, format, warning, turned: photo.orientation > 1 });
   if (photo.preview) {
     entry.preview = blobOf(photo.preview);
     entry.thumb = await thumbOf(entry.preview);

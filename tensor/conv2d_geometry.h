@@ -1,13 +1,12 @@
-// The sizes of a 2-D convolution, for both ways of computing one.
+// The sizes of a 2-D convolution, for each way of computing one, on every device.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "tensor/kernel_options.h"
 #include "tensor/shape.h"
 
-namespace tensor::cpu {
+namespace tensor::internal {
 
 // x (n, c, h, w) by weight (o, cg, kh, kw) to (n, o, oh, ow); cg and og are the channels of a group.
 struct Conv2dGeometry {
@@ -34,9 +33,4 @@ struct Conv2dGeometry {
   int64_t padded_w() const { return w + options.pad_left + options.pad_right; }
 };
 
-template <class T>
-std::unique_ptr<T[]> scratch(int64_t count) {
-  return std::make_unique_for_overwrite<T[]>(static_cast<size_t>(count));
-}
-
-}  // namespace tensor::cpu
+}  // namespace tensor::internal
