@@ -21,6 +21,7 @@ WANTED = {
     "resnet50-b256": "ResNet50's features of 256 photos",
     "lite2-b256": "EfficientNet-Lite2's features of 256 photos",
     "search-1000": "captions of 1,000 images, beam 5",
+    "train-attention-640": "training step, attention, 128 photos with 5 captions each",
     "encode-31783": "features of Flickr30k's 31,783 photos, from files",
 }
 

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tensor/host_device.h"
 #include "tensor/tensor.h"
 
 namespace tensor {
@@ -169,6 +170,93 @@ struct FinishStep {
 
   auto outputs() { return std::tie(block, origin); }
   auto inputs() { return std::tie(loss, squares, bad); }
+};
+
+// Tokens that a search never takes; -1: none.
+struct TokenList {
+  int64_t tokens[3] = {-1, -1, -1};
+
+  IMGCAP_HOST_DEVICE bool has(int64_t token) const {
+    return token == tokens[0] || token == tokens[1] || token == tokens[2];
+  }
+};
+
+// What a search knows of an image, or of a caption that is drawn, after a step.
+enum class SearchState : uint8_t { goes_on, done, not_a_number };
+
+// How many hypotheses of an image are open, finished and unfinished.
+struct BeamCount {
+  enum : int64_t { open, finished, unfinished, count };
+};
+
+// A hypothesis that has ended: after how many tokens and with which rank among the open ones it was left; of a finished one,
+// the log-probability of its end; the hypothesis' log-probability and score.
+struct BeamEnd {
+  enum : int64_t { tokens, rank, log_probability, sum, score, count };
+};
+
+// How the hypotheses of a beam search go on by one token (beam_search() in imgcap/decoding), image by image, where they stay
+// on their device. Those of an image stand side by side, the likeliest first. k is as many tokens as may be needed: one more
+// than the beam, and those that are forbidden.
+struct BeamStep {
+  Tensor rows,
+      words;  // (images * beam) i64, for the next step: the row that a hypothesis had in this one; its token
+  Tensor next_scores;  // (images, beam) f64: log-probabilities of the open ones, falling
+  Tensor
+      tree;  // (3, images, beam) f64, of the open ones: rank of the parent; token, -1: there is none; its log-probability
+  Tensor
+      ended;  // (images, 2, beam, BeamEnd::count) f64: the finished ones as they came, the unfinished by falling score
+  Tensor counts;          // (images, BeamCount::count) i64
+  Tensor state;           // (images) u8: SearchState
+  Tensor values, tokens;  // (images * w, k), i64: each row's likeliest tokens, falling; w is 1 or the beam
+  Tensor scores;          // (images, beam) f64: next_scores of the step before
+  Tensor stop = {};       // (images) u8, if any: 1 ends an image with what it has
+  int64_t nbest = 1, end_token = 0;
+  TokenList forbidden = {};
+  int64_t step = 1;   // tokens with this one
+  bool last = false;  // only the end may come now
+  // What a log-probability is divided by for a score: after this step, before it, and at the longest.
+  double divisor = 1, divisor_before = 1, divisor_at_last = 1;
+
+  auto outputs() { return std::tie(rows, words, next_scores, tree, ended, counts, state); }
+  auto inputs() { return std::tie(values, tokens, scores, stop); }
+};
+
+// A token for each row, drawn with its probability.
+struct DrawTokens {
+  Tensor tokens, chosen;  // (n) i64, kNone or kNotANumber where there is none; (n) f64: its log-probability
+  Tensor log_probabilities;  // (n, v)
+  Tensor indices = {};       // (n, v) i64: their tokens; undefined: 0, 1, ...
+  Tensor uniforms;           // (n) f64 in [0, 1)
+  TokenList forbidden = {};
+  int64_t most = 0;  // takes only the first so many that are not forbidden; 0: all
+  double temperature = 1;
+  double top_p =
+      1;  // under 1: of the fewest of the likeliest that have this share of the probability, those first
+
+  static constexpr int64_t kNone = -1;        // none can come: all have the probability 0
+  static constexpr int64_t kNotANumber = -2;  // one of the row is NaN
+
+  auto outputs() { return std::tie(tokens, chosen); }
+  auto inputs() { return std::tie(log_probabilities, indices, uniforms); }
+};
+
+// What follows from the tokens that were drawn for n captions, where they stay on their device, and the numbers that the
+// next ones are drawn with. Captions of one stream draw from it in their order, a block for each that is open.
+struct SampleStep {
+  Tensor words, uniforms;  // (n) i64, f64, for the next step
+  Tensor next_state;       // (n) u8: SearchState
+  Tensor next_places;      // (n, 2) i64
+  Tensor tree;             // (2, n) f64: the token, -1: there is none; its log-probability
+  Tensor tokens, chosen;   // as DrawTokens gives them
+  Tensor state, places;    // next_state and next_places of the step before: a stream's seed and next block
+  Tensor stream;           // (n) i64: equal ones draw from one stream
+  Tensor stop = {};        // (n) u8, if any: 1 ends a caption with what it has
+  int64_t end_token = 0;
+  bool last = false;  // only the end may come now
+
+  auto outputs() { return std::tie(words, uniforms, next_state, next_places, tree); }
+  auto inputs() { return std::tie(tokens, chosen, state, places, stream, stop); }
 };
 
 }  // namespace tensor

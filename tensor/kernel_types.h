@@ -92,6 +92,9 @@ inline constexpr KernelTypes kKernelTypes[] = {
     {"average", kFloats, kHalves, kNone, true},
     {"first_not_finite", kFloats, kHalves},
     {"finish_step", kF64, kNone},
+    {"beam_step", kFloats, kHalves},
+    {"sample_step", kF64, kNone},
+    {"draw_tokens", kFloats, kHalves},
 };
 
 // A kernel without a row does not compile.

@@ -166,6 +166,12 @@ IMGCAP_KERNEL(first_not_finite, Tensor& out, const std::vector<Tensor>& tensors)
 // all places.
 IMGCAP_KERNEL(finish_step, FinishStep step)
 
+// --- search.cc and draw.cc: a search that stays on its device; all contiguous. `ended`, `counts` and `state` change in
+// place; an image that is done changes no more.
+IMGCAP_KERNEL(beam_step, BeamStep step)
+IMGCAP_KERNEL(sample_step, SampleStep step)
+IMGCAP_KERNEL(draw_tokens, DrawTokens arguments)
+
 }  // namespace tensor
 
 #undef IMGCAP_KERNEL

@@ -44,6 +44,11 @@ IMGCAP_HOST_DEVICE inline PhiloxPlace place_of(const int64_t* origin, const Phil
   return {static_cast<uint64_t>(origin[0]), static_cast<uint64_t>(origin[1]) + place.offset};
 }
 
+// [0, 1) with 53 bits, of two words.
+IMGCAP_HOST_DEVICE inline double uniform_double(uint32_t high, uint32_t low) {
+  return static_cast<double>(((uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
+}
+
 // [0, 1) with 24 bits.
 IMGCAP_HOST_DEVICE inline float uniform_float(uint32_t word) {
   return static_cast<float>(word >> 8) * 0x1p-24f;

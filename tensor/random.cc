@@ -8,10 +8,6 @@
 namespace tensor {
 namespace {
 
-double uniform_double(uint32_t high, uint32_t low) {
-  return static_cast<double>(((uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
-}
-
 // One block gives two numbers of 53 bits, so f32 and f64 tensors are filled with the same values.
 template <class Make>
 void fill_pairs(Tensor& out, Generator& generator, const char* op, Make make) {

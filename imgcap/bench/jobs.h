@@ -13,11 +13,13 @@ tensor::Tensor random_normal(tensor::Shape shape, tensor::Generator& generator);
 
 // training_rows.cc
 
-// A training step with random features of `captions` photos, 49 places each.
+// A training step with random features of photos, 49 places each.
 struct TrainingWork {
   DecoderConfig config;
-  int64_t captions = 128;
-  int64_t tokens = 20;  // <sos> and <eos> among them
+  int64_t captions = 128;  // of a photo each, or five of each photo
+  int64_t tokens =
+      20;  // <sos> and <eos> among them; of five captions of a photo 14, 17, 20, 23 and 26 of them
+  bool five = false;
   Precision precision = Precision::f32;
   tensor::Device device{};
 };
@@ -27,6 +29,7 @@ double operations(const TrainingWork& work);
 
 Row train_attention(const RowOptions& options);
 Row train_plain(const RowOptions& options);
+Row train_attention_640(const RowOptions& options);
 Row lstm(const RowOptions& options);
 
 // search_rows.cc
@@ -44,6 +47,7 @@ Row lite2_b1(const RowOptions& options);
 Row lite2_b16(const RowOptions& options);
 Row lite2_b256(const RowOptions& options);
 Row prepare(const RowOptions& options);
+Row encode_31783(const RowOptions& options);
 Row caption_resnet50(const RowOptions& options);
 
 // Seconds from files to a cache that is written, by the number of photos: all that `folder` has, again and

@@ -13,7 +13,6 @@ using tensor::Device;
 
 constexpr bool anywhere(Precision, const Device&) { return true; }
 bool only_on_devices(Precision, const Device& device) { return !device.is_cpu(); }
-bool only_on_the_cpu(Precision, const Device& device) { return device.is_cpu(); }
 
 struct Job {
   const char* name;
@@ -29,10 +28,12 @@ constexpr Job kJobs[] = {
     {"lite2-b1", anywhere, lite2_b1},
     {"lite2-b16", anywhere, lite2_b16},
     {"prepare", anywhere, prepare},
-    {"caption-resnet50", only_on_the_cpu, caption_resnet50},
+    {"caption-resnet50", anywhere, caption_resnet50},
     {"resnet50-b256", only_on_devices, resnet50_b256},
     {"lite2-b256", only_on_devices, lite2_b256},
     {"search-1000", only_on_devices, search_1000},
+    {"train-attention-640", only_on_devices, train_attention_640},
+    {"encode-31783", only_on_devices, encode_31783},
 };
 
 }  // namespace

@@ -42,6 +42,8 @@ struct RowOptions {
 //   widths.
 // search-1000: features of 1,000 images to captions of 30 words, beam 5, original widths, all images of a batch together;
 //   on devices alone, as a processor takes minutes.
+// train-attention-640: the training step with 128 images of 5 captions of 14 to 26 tokens; on devices alone.
+// encode-31783: prepare with as many photos as Flickr30k has, once; on devices alone.
 // By name, those that run in `precision` on `device`: all in f32 on the CPU; elsewhere those that it has code for.
 std::vector<std::string> row_names(Precision precision, const tensor::Device& device = {});
 

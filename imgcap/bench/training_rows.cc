@@ -23,20 +23,23 @@ std::string arithmetic(Precision precision) {
   return precision == Precision::f32 ? "float32" : "autocast to " + to_string(precision);
 }
 
-// `captions` captions of `tokens` tokens, <sos> and <eos> among them, each of an image of its own.
-CaptionBatch random_batch(int64_t captions, int64_t tokens, const DecoderConfig& config,
-                          tensor::Generator& generator, const tensor::Device& device) {
-  const Tensor features = random_normal({captions, kPlaces, config.features}, generator).to(device);
-  Tensor draws = Tensor::empty({captions, tokens});
-  tensor::fill_uniform(draws, 4, static_cast<double>(config.vocabulary), generator);
+// Random captions of random photos.
+CaptionBatch random_batch(const TrainingWork& work, tensor::Generator& generator) {
+  const int64_t of_a_photo = work.five ? 5 : 1;
+  const Tensor features =
+      random_normal({work.captions / of_a_photo, kPlaces, work.config.features}, generator).to(work.device);
+  const int64_t longest = work.tokens + (work.five ? 6 : 0);
+  Tensor draws = Tensor::empty({work.captions, longest});
+  tensor::fill_uniform(draws, 4, static_cast<double>(work.config.vocabulary), generator);
   const float* draw = draws.data<float>();
   std::vector<CaptionRow> rows;
-  for (int64_t r = 0; r < captions; ++r, draw += tokens) {
+  for (int64_t r = 0; r < work.captions; ++r, draw += longest) {
+    const int64_t tokens = work.tokens + (work.five ? 3 * (r % 5 - 2) : 0);
     std::vector<int64_t> ids{kSos};
     for (int64_t t = 1; t + 1 < tokens; ++t)
-      ids.push_back(std::min(config.vocabulary - 1, static_cast<int64_t>(draw[t])));
+      ids.push_back(std::min(work.config.vocabulary - 1, static_cast<int64_t>(draw[t])));
     ids.push_back(kEos);
-    rows.push_back({r, std::move(ids)});
+    rows.push_back({r / of_a_photo, std::move(ids)});
   }
   return pack(features, rows);
 }
@@ -75,7 +78,7 @@ Timing time_training(const TrainingWork& work, int64_t warm_up, int64_t calls) {
   decoder->to(work.device);
   decoder->train();
   optim::AdamW optimizer(decoder->named_parameters(), {.lr = 4e-4, .weight_decay = 1e-4});
-  const CaptionBatch batch = random_batch(work.captions, work.tokens, work.config, generator, work.device);
+  const CaptionBatch batch = random_batch(work, generator);
   LossOptions options;
   options.teacher_forcing = 0.9;
   options.generator = &generator;
@@ -124,6 +127,22 @@ double operations(const TrainingWork& work) {
 
 Row train_attention(const RowOptions& options) { return train_step(DecoderKind::attention, options); }
 Row train_plain(const RowOptions& options) { return train_step(DecoderKind::plain, options); }
+Row train_attention_640(const RowOptions& options) {
+  TrainingWork work;
+  work.config.kind = DecoderKind::attention;
+  work.precision = options.precision;
+  work.device = options.device;
+  work.captions = 640;
+  work.five = true;
+  Row row;
+  row.what =
+      tensor::format("training step, 128 photos with 5 captions of 14 to 26 tokens each, original widths, {}",
+                     arithmetic(options.precision));
+  row.unit = "captions";
+  row.per_call = static_cast<double>(work.captions);
+  row.timing = time_training(work, 2, options.calls);
+  return row;
+}
 
 Row lstm(const RowOptions& options) {
   constexpr int64_t kSteps = 20, kSequences = 128, kInput = 512, kHidden = 1024;

@@ -354,7 +354,7 @@ void run(Options o, const Verb& verb, Program& program) {
                          .left_out_stages = kept_before_stages(o, encoder)};
   request.change_validation = behaviours_of(o.train).change_validation;
   request.batch_statistics = o.encoder_mode == EncoderMode::train;
-  if (!request.batch_statistics) encoder.encoder->to(device);
+  encoder.encoder->to(device);
   const TrainingFeatures features = load_training_features(encoder, request);
 
   if (features.moved) info.encoder_weights = features.moved->encoder->state_dict();

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/device_search.h"
 #include "imgcap/decoding/search_steps.h"
 
 namespace imgcap {
@@ -15,6 +16,19 @@ using internal::kNoNode;
 using internal::Likely;
 using internal::NextTokens;
 using internal::Search;
+
+// The best finished ones; where there are too few, the best unfinished ones after them.
+std::vector<Hypothesis> best_of(Search& search, const std::vector<Beam>& finished,
+                                const std::vector<Beam>& unfinished, const BeamOptions& options) {
+  std::vector<Hypothesis> list = search.ranked(finished);
+  const auto wanted = static_cast<size_t>(options.nbest);
+  if (list.size() < wanted) {
+    std::vector<Hypothesis> rest = search.ranked(unfinished);
+    std::move(rest.begin(), rest.end(), std::back_inserter(list));
+  }
+  if (list.size() > wanted) list.resize(wanted);
+  return list;
+}
 
 // One image's search. The open beams are always in order of rank.
 class ImageSearch {
@@ -70,16 +84,7 @@ class ImageSearch {
     done_ = true;
   }
 
-  std::vector<Hypothesis> results() const {
-    std::vector<Hypothesis> list = search_.ranked(finished_);
-    const auto wanted = static_cast<size_t>(options_.nbest);
-    if (list.size() < wanted) {
-      std::vector<Hypothesis> rest = search_.ranked(unfinished_);
-      std::move(rest.begin(), rest.end(), std::back_inserter(list));
-    }
-    if (list.size() > wanted) list.resize(wanted);
-    return list;
-  }
+  std::vector<Hypothesis> results() const { return best_of(search_, finished_, unfinished_, options_); }
 
   std::vector<int64_t> leading() const {
     std::vector<Beam> all = finished_;
@@ -133,6 +138,13 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
   if (features.size(0) == 0) return {};
 
   Search search(decoder, features, options, options.beam, "beam_search");
+  std::vector<std::vector<Hypothesis>> captions;
+  if (internal::stays_on_device(decoder, options, watch)) {
+    for (const auto& [finished, unfinished] :
+         internal::beams_on_device(search, features.size(0), options, watch))
+      captions.push_back(best_of(search, finished, unfinished, options));
+    return captions;
+  }
   std::vector<ImageSearch> images;
   for (int64_t image = 0; image < features.size(0); ++image) images.emplace_back(search, options, image);
   const std::vector<int64_t> forbidden = internal::forbidden(options);
@@ -158,7 +170,6 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
       if (watch.leading) watch.leading(static_cast<int64_t>(i), images[i].leading());
     }
   }
-  std::vector<std::vector<Hypothesis>> captions;
   for (const ImageSearch& image : images) captions.push_back(image.results());
   return captions;
 }

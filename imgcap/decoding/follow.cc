@@ -1,7 +1,9 @@
 #include "imgcap/decoding/follow.h"
 
+#include "imgcap/data/vocabulary.h"
 #include "imgcap/decoding/search_steps.h"
 #include "tensor/error.h"
+#include "tensor/fetched.h"
 
 namespace imgcap {
 
@@ -23,19 +25,37 @@ FollowedCaption follow(Decoder& decoder, const Tensor& features, const std::vect
   internal::Search search(decoder, features, options, 1, "follow");
   internal::NextTokens next;
   const std::vector<int64_t> forbidden = internal::forbidden(options);
+  // What is fed is known beforehand, so nothing is read before the end: of each step the likeliest tokens, their
+  // log-probabilities, and that of the word that comes.
+  std::vector<int64_t> fed = words;
+  fed.insert(fed.begin(), range.start);
+  const int64_t steps = std::ssize(fed),
+                k = std::min(most + std::ssize(forbidden), decoder.config().vocabulary);
+  const Tensor tokens = Tensor::from(fed, {steps}).to(search.device());
+  Tensor all = Tensor::empty({steps, 2 * k + 1}, tensor::DType::f64, search.device());
+  for (int64_t i = 0; i < steps; ++i) {
+    const Tensor log_probabilities = search.next({}, tokens.slice(0, i, i + 1));
+    const auto top = next.likeliest(log_probabilities, k);
+    const int64_t word = words.empty() ? kEos : words[static_cast<size_t>(std::min(i, steps - 2))];
+    const Tensor row = all.slice(0, i, i + 1);
+    row.slice(1, 0, k).copy_(top.values);
+    row.slice(1, k, 2 * k).copy_(top.tokens);
+    row.slice(1, 2 * k, 2 * k + 1).copy_(log_probabilities.slice(1, word, word + 1));
+  }
+  all = tensor::Fetched(all).take();
+  next.take_likeliest(all.slice(1, 0, k).contiguous(), all.slice(1, k, 2 * k).to(tensor::DType::i64), most,
+                      forbidden);
   FollowedCaption followed;
   int64_t node = internal::kNoNode;
   double sum = 0;
-  for (size_t i = 0; i <= words.size(); ++i) {
-    const Tensor log_probabilities = search.next({0}, {node});
-    next.take_likeliest(log_probabilities, most, forbidden);
+  for (int64_t i = 0; i < steps; ++i) {
     std::vector<TokenChance>& chances = followed.chances.emplace_back();
-    for (const internal::Likely& each : next[0]) chances.push_back({each.token, each.log_probability});
-    if (i == words.size()) break;
-    const double of_word = log_probabilities.select(0, 0).select(0, words[i]).item();
+    for (const internal::Likely& each : next[i]) chances.push_back({each.token, each.log_probability});
+    if (i == steps - 1) break;
+    const double of_word = all.select(0, i).select(0, 2 * k).item();
     internal::expect_number(of_word);
     sum += of_word;
-    node = search.add(node, {words[i], of_word}, 0);
+    node = search.add(node, {words[static_cast<size_t>(i)], of_word}, 0);
   }
   followed.caption = search.hypothesis(node, sum);
   return followed;

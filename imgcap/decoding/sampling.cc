@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <optional>
-#include <span>
 
 #include "imgcap/data/vocabulary.h"
+#include "imgcap/decoding/device_search.h"
 #include "imgcap/decoding/search_steps.h"
 #include "tensor/error.h"
+#include "tensor/fetched.h"
 
 namespace imgcap {
 namespace {
@@ -19,14 +18,34 @@ using internal::NextTokens;
 using tensor::check;
 using tensor::ErrorKind;
 
-// The next token of each row of log-probabilities (n, vocabulary); nothing where none can be produced. The
-// second argument has the rows' images.
-using Chooser = std::function<std::vector<std::optional<Likely>>(const Tensor&, const std::vector<size_t>&)>;
+// The token of each row and its log-probability, on the host; -1: none can be produced.
+std::vector<Likely> draw_here(NextTokens& likely, const Tensor& log_probabilities, const Tensor& uniforms,
+                              const SamplingOptions& options) {
+  const int64_t n = log_probabilities.size(0);
+  const tensor::Device device = log_probabilities.device();
+  Tensor tokens = Tensor::empty({n}, tensor::DType::i64, device),
+         chosen = Tensor::empty({n}, tensor::DType::f64, device);
+  internal::draw_next(likely, tokens, chosen, log_probabilities, uniforms.to(device), options);
+  if (!device.is_cpu()) {  // in one piece, so that a step waits once
+    Tensor both = Tensor::empty({2, n}, tensor::DType::f64, device);
+    both.select(0, 0).copy_(tokens);
+    both.select(0, 1).copy_(chosen);
+    both = tensor::Fetched(both).take();
+    tokens = both.select(0, 0).to(tensor::DType::i64);
+    chosen = both.select(0, 1);
+  }
+  std::vector<Likely> drawn;
+  for (int64_t r = 0; r < n; ++r) {
+    drawn.push_back({std::as_const(tokens).data<int64_t>()[r], std::as_const(chosen).data<double>()[r]});
+    if (drawn.back().token == tensor::DrawTokens::kNotANumber) internal::expect_number(NAN);
+  }
+  return drawn;
+}
 
-// images * copies captions, an image's side by side.
-std::vector<Hypothesis> decode(internal::Search& search, size_t images, size_t copies,
-                               const DecodingOptions& options, const Chooser& choose,
-                               const SearchWatch& watch) {
+// An image's captions side by side.
+std::vector<Hypothesis> decode(internal::Search& search, const SamplingOptions& options,
+                               const std::vector<tensor::Generator*>& generators, const SearchWatch& watch) {
+  const size_t images = generators.size(), copies = static_cast<size_t>(options.samples);
   struct Row {
     int64_t node = kNoNode;
     double log_probability = 0;
@@ -50,26 +69,28 @@ std::vector<Hypothesis> decode(internal::Search& search, size_t images, size_t c
     std::erase_if(open, [&](size_t row) { return stopped[image_of(row)]; });
   };
   std::vector<int64_t> parents, nodes;
-  std::vector<size_t> at;
+  NextTokens likely;
   for (int64_t left = internal::step_limit(options); left > 0; --left) {
     if (watch.stop) end_stopped();
     if (open.empty()) break;
-    parents.clear(), nodes.clear(), at.clear();
+    parents.clear(), nodes.clear();
+    Tensor uniforms = Tensor::empty({std::ssize(open)}, tensor::DType::f64);
+    double* uniform = uniforms.mutable_data<double>();
     for (const size_t i : open) {
       parents.push_back(rows[i].row);
       nodes.push_back(rows[i].node);
-      at.push_back(image_of(i));
+      *uniform++ = generators[image_of(i)]->uniform();
     }
-    const auto chosen = choose(search.next(parents, nodes), at);
+    const std::vector<Likely> chosen = draw_here(likely, search.next(parents, nodes), uniforms, options);
     std::vector<size_t> still;
     for (size_t r = 0; r < open.size(); ++r) {
       // A word after the last allowed one is only looked at: the caption is finished if it is <eos>.
-      if (!chosen[r] || (left == 1 && chosen[r]->token != kEos)) continue;
+      if (chosen[r].token < 0 || (left == 1 && chosen[r].token != kEos)) continue;
       Row& row = rows[open[r]];
       row.row = static_cast<int64_t>(r);
-      row.node = search.add(row.node, *chosen[r], row.row);
-      row.log_probability += chosen[r]->log_probability;
-      if (chosen[r]->token != kEos) still.push_back(open[r]);
+      row.node = search.add(row.node, chosen[r], row.row);
+      row.log_probability += chosen[r].log_probability;
+      if (chosen[r].token != kEos) still.push_back(open[r]);
     }
     if (watch.leading)
       each_image(open, [&](size_t image) {
@@ -84,69 +105,17 @@ std::vector<Hypothesis> decode(internal::Search& search, size_t images, size_t c
   return captions;
 }
 
-// Tokens with their weights: probabilities up to a factor.
-struct Weighted {
-  Likely token;
-  double weight;
-};
-
-// Leaves the fewest of the heaviest tokens that have `share` of the weight together. A heap, as few of a
-// large vocabulary are wanted in order.
-void keep_nucleus(std::vector<Weighted>& tokens, double share) {
-  const auto lighter = [](const Weighted& a, const Weighted& b) {
-    return a.weight != b.weight ? a.weight < b.weight : a.token.token > b.token.token;
-  };
-  double total = 0, kept = 0;
-  for (const Weighted& token : tokens) total += token.weight;
-  std::make_heap(tokens.begin(), tokens.end(), lighter);
-  auto end = tokens.end();
-  while (end != tokens.begin() && kept < share * total) {
-    std::pop_heap(tokens.begin(), end, lighter);
-    --end;
-    kept += end->weight;
-  }
-  tokens.erase(tokens.begin(), end);
-  std::reverse(tokens.begin(), tokens.end());  // heaviest first
-}
-
-std::optional<Likely> draw(std::span<const Likely> row, const SamplingOptions& options, double uniform) {
-  if (row.empty()) return std::nullopt;
-  double top = -INFINITY;
-  for (const Likely& token : row) top = std::max(top, token.log_probability);
-  std::vector<Weighted> tokens;
-  tokens.reserve(row.size());
-  for (const Likely& token : row)
-    tokens.push_back({token, std::exp((token.log_probability - top) / options.temperature)});
-  if (options.top_p < 1) keep_nucleus(tokens, options.top_p);
-  double total = 0;
-  for (const Weighted& token : tokens) total += token.weight;
-  double left = uniform * total;
-  const Weighted* chosen = nullptr;
-  for (const Weighted& token : tokens) {
-    if (token.weight == 0) continue;  // underflow; never to be drawn
-    chosen = &token;
-    if (left < token.weight) break;
-    left -= token.weight;
-  }
-  return chosen->token;
-}
-
 }  // namespace
 
 std::vector<Hypothesis> greedy(Decoder& decoder, const Tensor& features, const DecodingOptions& options) {
   internal::expect_decodable(decoder, features, options, "greedy");
-  if (features.size(0) == 0) return {};
-  internal::Search search(decoder, features, options, 1, "greedy");
-  NextTokens tokens;
-  const std::vector<int64_t> forbidden = internal::forbidden(options);
-  const Chooser likeliest = [&](const Tensor& log_probabilities, const std::vector<size_t>&) {
-    std::vector<std::optional<Likely>> chosen;
-    tokens.take_likeliest(log_probabilities, 1, forbidden);
-    for (int64_t r = 0; r < tokens.rows(); ++r)
-      chosen.push_back(tokens[r].empty() ? std::nullopt : std::optional(tokens[r].front()));
-    return chosen;
-  };
-  return decode(search, static_cast<size_t>(features.size(0)), 1, options, likeliest, {});
+  BeamOptions one;
+  static_cast<DecodingOptions&>(one) = options;
+  one.beam = one.nbest = 1;
+  std::vector<Hypothesis> captions;
+  for (std::vector<Hypothesis>& list : beam_search(decoder, features, one))
+    captions.push_back(std::move(list.front()));
+  return captions;
 }
 
 std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& features,
@@ -168,20 +137,14 @@ std::vector<std::vector<Hypothesis>> sample(Decoder& decoder, const Tensor& feat
         generators.size(), images);
   if (images == 0) return {};
   internal::Search search(decoder, features, options, options.samples, "sample");
-  NextTokens tokens;
-  const std::vector<int64_t> forbidden = internal::forbidden(options);
-  const Chooser drawn = [&](const Tensor& log_probabilities, const std::vector<size_t>& image) {
-    const bool all = options.top_k == 0 || options.top_k >= log_probabilities.size(1);
-    if (all)
-      tokens.take_all(log_probabilities, forbidden);
-    else
-      tokens.take_likeliest(log_probabilities, options.top_k, forbidden);
-    std::vector<std::optional<Likely>> chosen;
-    for (int64_t r = 0; r < tokens.rows(); ++r)
-      chosen.push_back(draw(tokens[r], options, generators[image[static_cast<size_t>(r)]]->uniform()));
-    return chosen;
-  };
-  const auto captions = decode(search, images, static_cast<size_t>(options.samples), options, drawn, watch);
+  std::vector<Hypothesis> captions;
+  if (internal::stays_on_device(decoder, options, watch)) {
+    for (const auto& [node, log_probability, row] :
+         internal::samples_on_device(search, options, generators, watch))
+      captions.push_back(search.hypothesis(node, log_probability));
+  } else {
+    captions = decode(search, options, generators, watch);
+  }
   std::vector<std::vector<Hypothesis>> lists(images);
   for (size_t i = 0; i < captions.size(); ++i)
     lists[i / static_cast<size_t>(options.samples)].push_back(captions[i]);

@@ -62,15 +62,26 @@ Tensor rows_of(const Tensor& features, const std::vector<int64_t>& which) {
 
 int64_t step_limit(const DecodingOptions& options) { return options.max_words + 1; }
 
+double score_divisor(int64_t length, const DecodingOptions& options) {
+  return std::pow(static_cast<double>(std::max<int64_t>(length, 1)), options.length_exponent);
+}
+
 double score_of(double log_probability, int64_t length, const DecodingOptions& options) {
-  return log_probability /
-         std::pow(static_cast<double>(std::max<int64_t>(length, 1)), options.length_exponent);
+  return log_probability / score_divisor(length, options);
 }
 
 std::vector<int64_t> forbidden(const DecodingOptions& options) {
   std::vector<int64_t> tokens = {kPad, kSos};
   if (!options.allow_unknown) tokens.push_back(kUnk);
   return tokens;
+}
+
+tensor::TokenList token_list(const std::vector<int64_t>& tokens) {
+  tensor::TokenList list;
+  check(tokens.size() <= std::size(list.tokens), ErrorKind::internal, "decoding: {} forbidden tokens",
+        tokens.size());
+  std::copy(tokens.begin(), tokens.end(), list.tokens);
+  return list;
 }
 
 // Numbers of attention that room is made for beforehand: of many long captions it grows.
@@ -97,30 +108,37 @@ Search::Search(Decoder& decoder, const Tensor& features, const DecodingOptions& 
 }
 
 Tensor Search::next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes) {
-  const autograd::NoGrad no_grad;
   const auto n = static_cast<int64_t>(parents.size());
   bool same = n == rows_;
   for (int64_t i = 0; same && i < n; ++i) same = parents[static_cast<size_t>(i)] == i;
+  Tensor rows;
   if (!same) {
-    Tensor rows = parents_.take({n}, DType::i64);
+    rows = parents_.take({n}, DType::i64);
     std::copy(parents.begin(), parents.end(), rows.mutable_data<int64_t>());
-    state_.select(rows.to(device_));
+    rows = rows.to(device_);
   }
-  rows_ = n;
   Tensor tokens = tokens_.take({n}, DType::i64);
   std::transform(nodes.begin(), nodes.end(), tokens.mutable_data<int64_t>(),
                  [&](int64_t node) { return node == kNoNode ? options_.range.start : token(node); });
-  const Tensor logits = feed(state_, tokens.to(device_));
-  check(logits.rank() == 2 && logits.size(0) == n && logits.size(1) == decoder_.config().vocabulary,
+  Tensor log_probabilities = next(rows, tokens.to(device_));
+  if (rules_) keep_rules(log_probabilities, nodes);
+  return log_probabilities;
+}
+
+Tensor Search::next(const Tensor& parents, const Tensor& tokens) {
+  const autograd::NoGrad no_grad;
+  if (parents.defined()) state_.select(parents);
+  rows_ = tokens.numel();
+  const Tensor logits = feed(state_, tokens);
+  check(logits.rank() == 2 && logits.size(0) == rows_ && logits.size(1) == decoder_.config().vocabulary,
         ErrorKind::internal, "{}: the decoder gave {} where ({}, {}) is needed", op_,
-        tensor::describe(logits), n, decoder_.config().vocabulary);
+        tensor::describe(logits), rows_, decoder_.config().vocabulary);
   ++steps_;
   if (options_.attention) keep_attention();
   const Tensor x = tensor::is_half(logits.dtype()) ? logits.to(DType::f32) : logits.contiguous();
   Tensor log_probabilities = log_probabilities_.take(x.shape(), x.dtype(), x.device());
   tensor::kernels::log_softmax(log_probabilities, x);
   if (options_.range != WordRange()) keep_range(log_probabilities);
-  if (rules_) keep_rules(log_probabilities, nodes);
   return log_probabilities;
 }
 
@@ -257,28 +275,36 @@ bool is_one_of(const std::vector<int64_t>& tokens, int64_t token) {
 
 }  // namespace
 
+NextTokens::Top NextTokens::likeliest(const Tensor& log_probabilities, int64_t k) {
+  const int64_t n = log_probabilities.size(0);
+  k = std::min(k, log_probabilities.size(1));
+  const Device& device = log_probabilities.device();
+  Top top{values_.take({n, k}, log_probabilities.dtype(), device), indices_.take({n, k}, DType::i64, device)};
+  tensor::kernels::topk(top.values, top.tokens, log_probabilities, k);
+  return top;
+}
+
 void NextTokens::take_likeliest(const Tensor& log_probabilities, int64_t count,
                                 const std::vector<int64_t>& forbidden) {
-  const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1),
-                k = std::min(count + std::ssize(forbidden), vocabulary);
+  const auto [values, tokens] = likeliest(log_probabilities, count + std::ssize(forbidden));
   const Device& device = log_probabilities.device();
-  Tensor top = values_.take({n, k}, log_probabilities.dtype(), device),
-         indices = indices_.take({n, k}, DType::i64, device);
-  tensor::kernels::topk(top, indices, log_probabilities, k);
-  if (!device.is_cpu()) {
-    // Both in one piece, so that a step waits once. f64 has all values and numbers of tokens.
-    Tensor both = both_.take({2, n, k}, DType::f64, device);
-    both.select(0, 0).copy_(top);
-    both.select(0, 1).copy_(indices);
-    both = tensor::Fetched(both).take();
-    top = both.select(0, 0).to(top.dtype());
-    indices = both.select(0, 1).to(DType::i64);
-  }
+  if (device.is_cpu()) return take_likeliest(values, tokens, count, forbidden);
+  // Both in one piece, so that a step waits once. f64 has all values and numbers of tokens.
+  Tensor both = both_.take({2, values.size(0), values.size(1)}, DType::f64, device);
+  both.select(0, 0).copy_(values);
+  both.select(0, 1).copy_(tokens);
+  both = tensor::Fetched(both).take();
+  take_likeliest(both.select(0, 0), both.select(0, 1).to(DType::i64), count, forbidden);
+}
+
+void NextTokens::take_likeliest(const Tensor& top, const Tensor& indices, int64_t count,
+                                const std::vector<int64_t>& forbidden) {
+  const int64_t n = top.size(0), k = top.size(1);
   const int64_t* tokens = indices.data<int64_t>();
   tokens_.clear(), ends_.clear();
   tokens_.reserve(static_cast<size_t>(n * k));  // rules may leave a step few and the next one all
   tensor::dispatch_float(top.dtype(), "likeliest", [&]<class T>() {
-    const T* values = std::as_const(top).data<T>();
+    const T* values = top.data<T>();
     for (int64_t row = 0; row < n; ++row) {
       const size_t full = tokens_.size() + static_cast<size_t>(count);
       if (k > 0) expect_number(static_cast<double>(values[row * k]));  // a row is NaN as a whole
@@ -293,21 +319,23 @@ void NextTokens::take_likeliest(const Tensor& log_probabilities, int64_t count,
   });
 }
 
-void NextTokens::take_all(const Tensor& given, const std::vector<int64_t>& forbidden) {
-  const Tensor log_probabilities = given.device().is_cpu() ? given : tensor::Fetched(given).take();
-  const int64_t n = log_probabilities.size(0), vocabulary = log_probabilities.size(1);
-  tokens_.clear(), ends_.clear();
-  tensor::dispatch_float(log_probabilities.dtype(), "sample", [&]<class T>() {
-    const T* values = log_probabilities.data<T>();
-    for (int64_t row = 0; row < n; ++row, values += vocabulary) {
-      for (int64_t token = 0; token < vocabulary; ++token) {
-        const auto value = static_cast<double>(values[token]);
-        expect_number(value);
-        if (value != -INFINITY && !is_one_of(forbidden, token)) tokens_.push_back({token, value});
-      }
-      ends_.push_back(tokens_.size());
-    }
-  });
+void draw_next(NextTokens& likely, const Tensor& tokens, const Tensor& chosen,
+               const Tensor& log_probabilities, const Tensor& uniforms, const SamplingOptions& options) {
+  const std::vector<int64_t> never = forbidden(options);
+  tensor::DrawTokens draw{.tokens = tokens,
+                          .chosen = chosen,
+                          .log_probabilities = log_probabilities,
+                          .uniforms = uniforms,
+                          .forbidden = token_list(never),
+                          .temperature = options.temperature,
+                          .top_p = options.top_p};
+  if (options.top_k > 0 && options.top_k < log_probabilities.size(1)) {
+    const auto [values, indices] = likely.likeliest(log_probabilities, options.top_k + std::ssize(never));
+    draw.log_probabilities = values;
+    draw.indices = indices;
+    draw.most = options.top_k;
+  }
+  tensor::kernels::draw_tokens(draw);
 }
 
 std::span<const Likely> NextTokens::operator[](int64_t row) const {

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "imgcap/decoding/beam_search.h"
+#include "imgcap/decoding/sampling.h"
 #include "imgcap/models/decoder.h"
+#include "tensor/kernel_options.h"
 #include "tensor/room.h"
 
 namespace imgcap::internal {
@@ -29,10 +31,13 @@ Tensor rows_of(const Tensor& features, const std::vector<int64_t>& which);
 // The most tokens that a hypothesis can have, <eos> included.
 int64_t step_limit(const DecodingOptions& options);
 
+// What the log-probability of so many tokens is divided by for its score.
+double score_divisor(int64_t length, const DecodingOptions& options);
 double score_of(double log_probability, int64_t length, const DecodingOptions& options);
 
 // The tokens that a search never produces.
 std::vector<int64_t> forbidden(const DecodingOptions& options);
+tensor::TokenList token_list(const std::vector<int64_t>& tokens);  // for a kernel; three at most
 
 // A token of a hypothesis; a hypothesis is the way from a node to the root. Beams that begin alike share
 // nodes.
@@ -59,11 +64,15 @@ class Search {
   virtual ~Search() = default;
 
   int64_t steps() const { return steps_; }  // that have been run
+  const tensor::Device& device() const { return device_; }
 
   // The log-probabilities (n, vocabulary), f32 or f64, of the next tokens of n hypotheses, on the decoder's device;
   // -inf where the rules forbid one, or it is no word of the options' range. parents: for each hypothesis its row of the
   // last batch (the first time: its image); nodes: the last one of each, kNoNode for the beginning. Nothing is waited for.
   Tensor next(const std::vector<int64_t>& parents, const std::vector<int64_t>& nodes);
+  // The same of parents and tokens (n) i64 that are on the device, without regard to rules; undefined parents: the rows of
+  // the last batch.
+  Tensor next(const Tensor& parents, const Tensor& tokens);
 
   int64_t add(int64_t parent, const Likely& next, int64_t row);
   int64_t token(int64_t node) const { return nodes_[static_cast<size_t>(node)].token; }
@@ -127,8 +136,14 @@ class NextTokens {
   // Each row's tokens of (n, vocabulary) without those that are `forbidden`, the likeliest first, equals by
   // token; at most `count` of them and none of probability 0. Errors: data (one is NaN).
   void take_likeliest(const Tensor& log_probabilities, int64_t count, const std::vector<int64_t>& forbidden);
-  // All of them, in order of number.
-  void take_all(const Tensor& given, const std::vector<int64_t>& forbidden);
+  // The same of rows' likeliest tokens (n, k), falling, that are on the host: k is `count` and those that are forbidden.
+  void take_likeliest(const Tensor& top, const Tensor& indices, int64_t count,
+                      const std::vector<int64_t>& forbidden);
+  // The k likeliest, or as many as there are, (n, k) of them and i64, on the device; valid until the next call.
+  struct Top {
+    Tensor values, tokens;
+  };
+  Top likeliest(const Tensor& log_probabilities, int64_t k);
 
   int64_t rows() const { return std::ssize(ends_); }
   std::span<const Likely> operator[](int64_t row) const;
@@ -139,6 +154,10 @@ class NextTokens {
   tensor::Room values_, indices_;  // of the most likely
   tensor::Room both_;              // of a device, to be fetched at once
 };
+
+// Draws a token for each row of (n, vocabulary) with uniform numbers (n) f64 (tensor::DrawTokens), all on one device.
+void draw_next(NextTokens& likely, const Tensor& tokens, const Tensor& chosen,
+               const Tensor& log_probabilities, const Tensor& uniforms, const SamplingOptions& options);
 
 // A hypothesis that is open or finished, while a search runs.
 struct Beam {

@@ -306,6 +306,40 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
                                .squares = n({1}, t),
                                .bad = n({3}, t)});
        }},
+      {"beam_step",
+       [=](DType t) {
+         const auto f64 = [&](const Shape& shape) { return n(shape, DType::f64); };
+         kernels::beam_step({.rows = ids(4),
+                             .words = ids(4),
+                             .next_scores = f64({2, 2}),
+                             .tree = f64({3, 2, 2}),
+                             .ended = f64({2, 2, 2, tensor::BeamEnd::count}),
+                             .counts = n({2, tensor::BeamCount::count}, DType::i64),
+                             .state = n({2}, DType::u8),
+                             .values = n({2, 3}, t),
+                             .tokens = n({2, 3}, DType::i64),
+                             .scores = f64({2, 2})});
+       }},
+      {"sample_step",
+       [=](DType t) {
+         kernels::sample_step({.words = ids(2),
+                               .uniforms = n({2}, t),
+                               .next_state = n({2}, DType::u8),
+                               .next_places = n({2, 2}, DType::i64),
+                               .tree = n({2, 2}, t),
+                               .tokens = ids(2),
+                               .chosen = n({2}, t),
+                               .state = n({2}, DType::u8),
+                               .places = n({2, 2}, DType::i64),
+                               .stream = ids(2)});
+       }},
+      {"draw_tokens",
+       [=](DType t) {
+         kernels::draw_tokens({.tokens = ids(2),
+                               .chosen = n({2}, DType::f64),
+                               .log_probabilities = n({2, 3}, t),
+                               .uniforms = Tensor::zeros({2}, DType::f64)});
+       }},
   };
   return all;
 }
@@ -335,6 +369,9 @@ static_assert(offsetof(tensor::AdamStep, from) ==
 static_assert(offsetof(tensor::SgdStep, from) ==
               (count_listed<tensor::SgdStep>() - 2) * sizeof(std::vector<Tensor>));
 static_assert(offsetof(tensor::FinishStep, drawn) == count_listed<tensor::FinishStep>() * sizeof(Tensor));
+static_assert(offsetof(tensor::BeamStep, nbest) == count_listed<tensor::BeamStep>() * sizeof(Tensor));
+static_assert(offsetof(tensor::SampleStep, end_token) == count_listed<tensor::SampleStep>() * sizeof(Tensor));
+static_assert(offsetof(tensor::DrawTokens, forbidden) == count_listed<tensor::DrawTokens>() * sizeof(Tensor));
 
 }  // namespace
 
