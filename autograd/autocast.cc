@@ -1,6 +1,7 @@
 #include "autograd/autocast.h"
 
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "autograd/ops.h"
@@ -18,8 +19,9 @@ struct Cast {
   Variable result;
 };
 
-// By the address of a weight's tensor, which all handles of a variable share, and the type.
-using Casts = std::map<std::pair<const Tensor*, DType>, Cast>;
+// By the address of a weight's tensor, which all handles of a variable share, the type, and whether gradients were on: a cast
+// without a node must not serve an op that needs one.
+using Casts = std::map<std::tuple<const Tensor*, DType, bool>, Cast>;
 
 // Without a destructor, so that static objects, which are destroyed after it, may still compute.
 struct State {
@@ -72,10 +74,9 @@ std::optional<DType> autocast_dtype() { return state.dtype; }
 Variable autocast_lower(const Variable& x) {
   State& s = state;
   if (!s.dtype || !is_castable(x) || x.dtype() == *s.dtype) return x;
-  if (!(grad_enabled() && x.dtype() == DType::f32 && x.requires_grad() && x.is_leaf()))
-    return to(x, *s.dtype);
+  if (!(x.dtype() == DType::f32 && x.requires_grad() && x.is_leaf())) return to(x, *s.dtype);
   if (s.casts == nullptr) s.casts = new Casts;
-  Cast& cast = (*s.casts)[{&x.data(), *s.dtype}];
+  Cast& cast = (*s.casts)[{&x.data(), *s.dtype, grad_enabled()}];
   if (!cast.result.defined() || !is_current(cast))
     cast = {x, TensorIdentity(x.data()), x.data().version(), to(x, *s.dtype)};
   return cast.result;

@@ -49,7 +49,7 @@ std::optional<DType> autocast_dtype();
 
 // f32 and 16-bit floats in the autocast type. The cast of a leaf that requires a gradient (a weight) is kept
 // until the outermost guard ends, or the leaf is changed, so that a weight that is used at every time step is
-// cast once; only while gradients are on, since a cast without a node must not serve an op that needs one.
+// cast once; with gradients on and off once each.
 Variable autocast_lower(const Variable& x);
 // 16-bit floats in f32.
 Variable autocast_f32(const Variable& x);

@@ -68,7 +68,8 @@ struct CaptionRequest {
   CaptionSearch search = BeamOptions{};  // but for its `range`, which is the language's
   std::string language{};                // its code; empty: the model's default
   bool swap_red_and_blue = false;        // in the photo
-  // Where words that are drawn come from; it goes on from call to call. Without one: a new one of `seed`.
+  // Where words that are drawn come from; it goes on from call to call, and is the call's alone while that lasts (sample()).
+  // Without one: a new one of `seed`.
   tensor::Generator* generator = nullptr;
   uint64_t seed = 1;
   // True ends the search of this photo before its next step. It may be set from any thread, at any time.

@@ -73,9 +73,12 @@ phase_curves() {
 
 phase_bench() {
   local calls=10 bad=0 row
+  TMPDIR=$(mktemp -d)  # a row that is ended leaves its files there
+  export TMPDIR
+  trap 'rm -rf "$TMPDIR"' EXIT
   local rows=(train-plain:f16 train-attention:f32 resnet50-b256:f16 search-1000:f16 lite2-b256:f16 train-attention-640:f16
-    encode-31783:f16 train-plain:f32 resnet50-b256:f32 lite2-b256:f32 caption-resnet50:f16 caption-resnet50:f32 prepare:f16
-    lstm:f16 resnet50-b1:f16 lite2-b1:f16)
+    train-plain:f32 resnet50-b256:f32 lite2-b256:f32 caption-resnet50:f16 caption-resnet50:f32 prepare:f16 lstm:f16
+    resnet50-b1:f16 lite2-b1:f16 encode-31783:f16)
   if emulated; then
     export IMGCAP_EMULATION_COUNT=1
     calls=1 rows=(train-plain:f16 train-attention:f32 resnet50-b256:f16 search-1000:f16 lite2-b256:f16 train-attention-640:f16

@@ -172,7 +172,7 @@ struct FinishStep {
   auto inputs() { return std::tie(loss, squares, bad); }
 };
 
-// Tokens that a search never takes; -1: none.
+// Tokens that a search never takes, each once; -1: none.
 struct TokenList {
   int64_t tokens[3] = {-1, -1, -1};
 
@@ -247,13 +247,16 @@ struct SampleStep {
   Tensor words, uniforms;  // (n) i64, f64, for the next step
   Tensor next_state;       // (n) u8: SearchState
   Tensor next_places;      // (n, 2) i64
-  Tensor tree;             // (2, n) f64: the token, -1: there is none; its log-probability
+  Tensor tree;             // (2, n) f64: the token, kNothing or kEnded; its log-probability
   Tensor tokens, chosen;   // as DrawTokens gives them
   Tensor state, places;    // next_state and next_places of the step before: a stream's seed and next block
   Tensor stream;           // (n) i64: equal ones draw from one stream
-  Tensor stop = {};        // (n) u8, if any: 1 ends a caption with what it has
+  Tensor stop = {};        // (n) u8, if any: 1 ends a caption after this step
   int64_t end_token = 0;
   bool last = false;  // only the end may come now
+
+  static constexpr int64_t kNothing = -1;  // no token could come
+  static constexpr int64_t kEnded = -2;    // it had ended before
 
   auto outputs() { return std::tie(words, uniforms, next_state, next_places, tree); }
   auto inputs() { return std::tie(tokens, chosen, state, places, stream, stop); }

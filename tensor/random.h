@@ -23,7 +23,7 @@ struct Draw {
 };
 
 // A stream with a position; both can be saved and restored, so a resumed run draws what it would have drawn.
-// Threads may share one: no number is handed out twice. Which thread gets which is by chance, so a run that
+// Threads may share one: no number is handed out twice (but a search that draws words on a device wants one for itself). Which thread gets which is by chance, so a run that
 // is to be repeated gives each thread its own.
 class Generator {
  public:

@@ -157,9 +157,11 @@ class BeamOfImage {
   }
 
   // The best candidates one after the other: twice the beam has all that can be taken, as a hypothesis has one end at most.
+  // Time grows with the beam's third power, which small ones do not feel.
   IMGCAP_HOST_DEVICE void take_best(int64_t open) {
     Candidate taken{};
-    for (int64_t i = 0; i < 2 * m_.beam && (i < m_.beam || next_ < m_.beam); ++i) {
+    const int64_t most = m_.last ? m_.beam : 2 * m_.beam;
+    for (int64_t i = 0; i < most && (i < m_.beam || next_ < m_.beam); ++i) {
       Candidate best{};
       bool found = false;
       for (int64_t b = 0; b < open; ++b)
@@ -267,21 +269,23 @@ struct SampleMemory {
   }
   // Whether this step gave it a token.
   IMGCAP_HOST_DEVICE bool goes(int64_t i) const {
-    return open(i) && tokens[i] >= 0 && (!last || tokens[i] == end_token) &&
-           (stop == nullptr || stop[i] == 0);
+    return open(i) && tokens[i] >= 0 && (!last || tokens[i] == end_token);
   }
-  IMGCAP_HOST_DEVICE bool stays_open(int64_t i) const { return goes(i) && tokens[i] != end_token; }
+  IMGCAP_HOST_DEVICE bool stays_open(int64_t i) const {
+    return goes(i) && tokens[i] != end_token && (stop == nullptr || stop[i] == 0);
+  }
 };
 
 // Caption i's part of a SampleStep.
 IMGCAP_HOST_DEVICE inline void sample_step(const SampleMemory& m, int64_t i) {
-  const bool stays = m.stays_open(i);
-  const bool nan = m.open(i) && m.tokens[i] == DrawTokens::kNotANumber;
-  m.tree[i] = m.goes(i) ? static_cast<double>(m.tokens[i]) : -1.0;
-  m.tree[m.n + i] = m.goes(i) ? m.chosen[i] : 0.0;
+  const bool open = m.open(i), goes = m.goes(i), stays = m.stays_open(i);
+  const bool nan = open && m.tokens[i] == DrawTokens::kNotANumber;
+  const int64_t none = open ? SampleStep::kNothing : SampleStep::kEnded;
+  m.tree[i] = static_cast<double>(goes ? m.tokens[i] : none);
+  m.tree[m.n + i] = goes ? m.chosen[i] : 0.0;
   m.words[i] = stays ? m.tokens[i] : 0;
   m.next_state[i] = nan ? static_cast<uint8_t>(SearchState::not_a_number)
-                        : (m.open(i) && !stays ? static_cast<uint8_t>(SearchState::done) : m.state[i]);
+                        : (open && !stays ? static_cast<uint8_t>(SearchState::done) : m.state[i]);
   int64_t drawn = 0, before = 0;  // of the stream: in this step; in the next one, before this caption
   for (int64_t other = 0; other < m.n; ++other) {
     if (m.stream[other] != m.stream[i]) continue;

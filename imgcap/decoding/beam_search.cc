@@ -139,7 +139,7 @@ std::vector<std::vector<Hypothesis>> beam_search(Decoder& decoder, const Tensor&
 
   Search search(decoder, features, options, options.beam, "beam_search");
   std::vector<std::vector<Hypothesis>> captions;
-  if (internal::stays_on_device(decoder, options, watch)) {
+  if (internal::stays_on_device(decoder, options, watch, options.beam)) {
     for (const auto& [finished, unfinished] :
          internal::beams_on_device(search, features.size(0), options, watch))
       captions.push_back(best_of(search, finished, unfinished, options));

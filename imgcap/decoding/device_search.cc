@@ -65,6 +65,8 @@ std::vector<double> fetch_together(const std::vector<Tensor>& tensors, const Dev
 
 // Which of the device's images, or captions, go on, as it was one step ago, and which somebody has stopped.
 class Going {
+  static constexpr uint8_t number(SearchState state) { return static_cast<uint8_t>(state); }
+
  public:
   Going(int64_t count, const Device& device)
       : device_(device),
@@ -87,6 +89,12 @@ class Going {
     if (news) stop_ = Tensor::from(stopped_, {std::ssize(stopped_)}).to(device_);
   }
   const Tensor& stop() const { return stop_; }  // undefined while nobody has
+  bool stopped(size_t i) const { return stopped_[i] != 0; }
+  // The states before the first step.
+  Tensor as_asked() const {
+    static_assert(number(SearchState::goes_on) == 0 && number(SearchState::done) == 1);
+    return Tensor::from(stopped_, {std::ssize(stopped_)}).to(device_);
+  }
 
   bool any() const {
     for (size_t i = 0; i < states_.size(); ++i)
@@ -107,8 +115,6 @@ class Going {
   }
 
  private:
-  static constexpr uint8_t number(SearchState state) { return static_cast<uint8_t>(state); }
-
   Device device_;
   std::vector<uint8_t> states_, stopped_;
   Tensor stop_;
@@ -117,8 +123,10 @@ class Going {
 
 }  // namespace
 
-bool stays_on_device(const Decoder& decoder, const DecodingOptions& options, const SearchWatch& watch) {
-  return !decoder.device().is_cpu() && !options.rules.given() && !watch.leading;
+bool stays_on_device(const Decoder& decoder, const DecodingOptions& options, const SearchWatch& watch,
+                     int64_t beam) {
+  constexpr int64_t kWidest = 32;
+  return !decoder.device().is_cpu() && !options.rules.given() && !watch.leading && beam <= kWidest;
 }
 
 std::vector<EndedBeams> beams_on_device(Search& search, int64_t images, const BeamOptions& options,
@@ -237,31 +245,34 @@ std::vector<Beam> samples_on_device(Search& search, const SamplingOptions& optio
     return static_cast<size_t>(std::find(generators.begin(), generators.end(), generators[image_of]) -
                                generators.begin());
   };
+  Going going(n, device);
+  const auto image_of = [&](int64_t row) { return row / copies; };
+  going.ask(watch, image_of);
   for (size_t i = 0; i < image.size(); ++i) {
-    image[i] = static_cast<int64_t>(i) / copies;
+    image[i] = image_of(static_cast<int64_t>(i));
     const size_t from = stream_of(static_cast<size_t>(image[i]));
     const auto [seed, offset] = generators[from]->state();
     stream.push_back(static_cast<int64_t>(from));
     seeds_and_blocks.push_back(static_cast<int64_t>(seed));
     seeds_and_blocks.push_back(static_cast<int64_t>(offset));
-    const auto block = tensor::philox(seed, offset + drawn[from]++);
+    const auto block = tensor::philox(seed, offset + drawn[from]);
+    if (!going.stopped(i)) ++drawn[from];
     first.push_back(tensor::uniform_double(block[0], block[1]));
   }
   std::fill(drawn.begin(), drawn.end(), 0);
   Tensor rows = copies == 1 ? Tensor() : there(image, {n}), uniforms = Tensor::from(first, {n}).to(device);
   Tensor words = Tensor::full({n}, static_cast<double>(options.range.start), DType::i64, device);
-  Tensor places = there(seeds_and_blocks, {n, 2}), state = Tensor::zeros({n}, DType::u8, device);
+  Tensor places = there(seeds_and_blocks, {n, 2}), state = going.as_asked();
   const Tensor streams = there(stream, {n});
   Trees trees({2, n}, device);
-  Going going(n, device);
   NextTokens likely;
-  while (search.steps() < last) {
-    going.ask(watch, [&](int64_t row) { return row / copies; });
-    if (!going.any()) break;
+  while (search.steps() < last && going.any()) {
     const Tensor log_probabilities = search.next(rows, words);
     rows = {};  // each caption goes on in its row
     const Tensor tokens = empty({n}, DType::i64), chosen = empty({n}, DType::f64);
     draw_next(likely, tokens, chosen, log_probabilities, uniforms, options);
+    const bool ends = search.steps() == last;
+    if (!ends) going.ask(watch, image_of);  // before the numbers of the next step are drawn
     tensor::SampleStep step{.words = empty({n}, DType::i64),
                             .uniforms = empty({n}, DType::f64),
                             .next_state = empty({n}, DType::u8),
@@ -274,7 +285,7 @@ std::vector<Beam> samples_on_device(Search& search, const SamplingOptions& optio
                             .stream = streams,
                             .stop = going.stop(),
                             .end_token = kEos,
-                            .last = search.steps() == last};
+                            .last = ends};
     tensor::kernels::sample_step(step);
     words = step.words, uniforms = step.uniforms, state = step.next_state, places = step.next_places;
     going.note(state);
@@ -286,15 +297,13 @@ std::vector<Beam> samples_on_device(Search& search, const SamplingOptions& optio
   Going::expect_numbers(numbers.data(), n);
   const double* tree = numbers.data() + n;
   std::vector<Beam> captions(static_cast<size_t>(n));
-  std::vector<bool> open(captions.size(), true);
   for (int64_t step = 0; step < search.steps(); ++step, tree += 2 * n)
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(i);
-      if (!open[at]) continue;
-      ++drawn[static_cast<size_t>(stream[at])];
       const auto token = static_cast<int64_t>(tree[i]);
-      open[at] = token >= 0 && token != kEos;
-      if (token < 0) continue;
+      if (token == tensor::SampleStep::kEnded) continue;
+      ++drawn[static_cast<size_t>(stream[at])];
+      if (token == tensor::SampleStep::kNothing) continue;
       captions[at].node = search.add(captions[at].node, {token, tree[n + i]}, i);
       captions[at].log_probability += tree[n + i];
     }

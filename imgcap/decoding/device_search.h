@@ -10,9 +10,10 @@
 
 namespace imgcap::internal {
 
-// Not the CPU's, where nothing is gained, and no search that needs the words of each step on the host: for rules, or for
-// somebody who looks on.
-bool stays_on_device(const Decoder& decoder, const DecodingOptions& options, const SearchWatch& watch);
+// Not the CPU's, where nothing is gained, no search that needs the words of each step on the host (for rules, or for
+// somebody who looks on), and no wide beam, whose steps one thread per image would not end.
+bool stays_on_device(const Decoder& decoder, const DecodingOptions& options, const SearchWatch& watch,
+                     int64_t beam = 1);
 
 struct EndedBeams {
   std::vector<Beam> finished, unfinished;
@@ -22,8 +23,7 @@ struct EndedBeams {
 std::vector<EndedBeams> beams_on_device(Search& search, int64_t images, const BeamOptions& options,
                                         const SearchWatch& watch);
 
-// options.samples captions of each image, an image's side by side. While this runs nobody else may draw from the
-// generators.
+// options.samples captions of each image, an image's side by side.
 std::vector<Beam> samples_on_device(Search& search, const SamplingOptions& options,
                                     const std::vector<tensor::Generator*>& generators,
                                     const SearchWatch& watch);

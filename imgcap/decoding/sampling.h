@@ -26,7 +26,8 @@ struct SamplingOptions : DecodingOptions {
 
 // m lists of `samples` captions, in the order they were drawn. Hypothesis::log_probability is the model's
 // own, whatever the settings. A caption takes one number of its image's generator a step. Images may share
-// one: then what is drawn depends on the other images of the batch, too.
+// one: then what is drawn depends on the other images of the batch, too. On a device nobody else may draw from them until the
+// call returns, as the numbers are made there.
 //
 // Errors: those of beam_search, argument (temperature not over 0, top_k < 0, top_p not in (0, 1], samples <
 // 1, not one generator per image).

@@ -301,9 +301,13 @@ TEST_CASE("autocast: a weight is cast once in a step, and anew when it was chang
 
     Variable other = leaf({3, 4}, 3);
     {
-      const NoGrad no_grad;  // a cast without a node must not be kept for those that need one
+      const NoGrad no_grad;  // a cast without a node is not for those that need one
       linear(x, other);
-      CHECK(autocast_cache_size() == 1);
+      const double unchanged = linear(x, other).data().select(0, 0).select(0, 0).item();
+      CHECK(autocast_cache_size() == 2);
+      other.mutable_data().fill_(1);
+      CHECK(linear(x, other).data().select(0, 0).select(0, 0).item() != unchanged);
+      CHECK(autocast_cache_size() == 2);
     }
     const Variable y = linear(x, other);
     CHECK(y.requires_grad());
@@ -311,7 +315,7 @@ TEST_CASE("autocast: a weight is cast once in a step, and anew when it was chang
     CHECK(other.grad().defined());
     const AutocastGuard half(DType::f16);
     CHECK(linear(x, w).dtype() == DType::f16);  // a cast to another type is another cast
-    CHECK(autocast_cache_size() == 3);
+    CHECK(autocast_cache_size() == 4);
   }
   CHECK(autocast_cache_size() == 0);
 }

@@ -73,11 +73,11 @@ TEST_CASE("a beam search's steps on the emulated device are the CPU's to the bit
       BeamRun here(images, beam, beam + 3), there(images, beam, beam + 3, kThere);
       for (int64_t tokens = 1; tokens <= 6; ++tokens) {
         CAPTURE(tokens);
-        const bool last = tokens == 6, nan = tokens == 5 && beam == 4;
+        const bool last = tokens == 6, nan = tokens == 5 && images > 1 && beam == 4;
         tensor::BeamStep a = here.step(tokens, last, nan), b = there.step(tokens, last, nan);
         if (tokens == 3) {
           Tensor stop = Tensor::zeros({images}, DType::u8);
-          stop.mutable_data<uint8_t>()[images - 1] = 1;
+          if (images > 1) stop.mutable_data<uint8_t>()[0] = 1;
           a.stop = stop, b.stop = stop.to(kThere);
         }
         kernels::beam_step(a);
@@ -90,8 +90,15 @@ TEST_CASE("a beam search's steps on the emulated device are the CPU's to the bit
                                    {a.counts, b.counts},
                                    {a.state, b.state}})
           CHECK(same_values(y.to(Device::cpu()), x));
+        if (nan) CHECK(b.state.to(Device::cpu()).to_vector<uint8_t>().back() == 2);
       }
     }
+}
+
+TEST_CASE("no images and no captions on the emulated device: nothing happens") {
+  kernels::beam_step(BeamRun(0, 3, 4, kThere).step(1));
+  kernels::sample_step(SampleRun(0, kThere).step(3));
+  CHECK(drawn({DType::f32, 0, 5}, kThere).numel() == 0);
 }
 
 TEST_CASE("captions that are drawn go on on the emulated device as on the CPU, to the bit") {

@@ -141,22 +141,40 @@ TEST_CASE("a search on a device can be stopped, image by image or as a whole") {
   drawn.samples = 2;
   drawn.max_words = 12;
   for (const std::vector<int64_t>& leaves :
-       std::vector<std::vector<int64_t>>{{1, 1, 1}, {3, 3, 3}, {2, 100, 5}, {100, 100, 4}}) {
-    Found beams[2], samples[2];
-    for (Decoder* decoder : std::initializer_list<Decoder*>{&here, &there}) {
-      std::vector<int64_t> asked(3);
-      SearchWatch watch;
-      watch.stop = [&](int64_t image) {
-        return ++asked[static_cast<size_t>(image)] >= leaves[static_cast<size_t>(image)];
-      };
-      beams[decoder == &there] = beam_search(*decoder, images({0, 1, 2}), beam, watch);
-      asked = {0, 0, 0};
-      tensor::Generator a(1), b(2), c(3);
-      samples[decoder == &there] = sample(*decoder, images({0, 1, 2}), drawn, {&a, &b, &c}, watch);
+       std::vector<std::vector<int64_t>>{{1, 1, 1}, {3, 3, 3}, {1, 100, 2}, {2, 100, 5}, {100, 100, 4}})
+    for (const bool shared : {false, true}) {
+      Found beams[2], samples[2];
+      std::vector<tensor::GeneratorState> states[2];
+      for (Decoder* decoder : std::initializer_list<Decoder*>{&here, &there}) {
+        const int at = decoder == &there;
+        std::vector<int64_t> asked(3);
+        SearchWatch watch;
+        watch.stop = [&](int64_t image) {
+          return ++asked[static_cast<size_t>(image)] >= leaves[static_cast<size_t>(image)];
+        };
+        beams[at] = beam_search(*decoder, images({0, 1, 2}), beam, watch);
+        asked = {0, 0, 0};
+        tensor::Generator a(1), b(2), c(3);
+        samples[at] = sample(*decoder, images({0, 1, 2}), drawn, {&a, &b, shared ? &a : &c}, watch);
+        states[at] = {a.state(), b.state(), c.state()};
+      }
+      check_equal(beams[1], beams[0]);
+      check_equal(samples[1], samples[0]);
+      CHECK(states[1] == states[0]);
+      CHECK(beams[1][2][0].words.size() == static_cast<size_t>(std::min<int64_t>(leaves[2] - 1, 12)));
     }
-    check_equal(beams[1], beams[0]);
-    check_equal(samples[1], samples[0]);
-    CHECK(beams[1][2][0].words.size() == static_cast<size_t>(std::min<int64_t>(leaves[2] - 1, 12)));
+}
+
+TEST_CASE("a beam that is too wide for a device's one thread per image is searched by the host") {
+  ToyDecoder here(50, dense_table(50, 7));
+  Elsewhere there(here, Device::cuda());
+  for (const int64_t beam : {32, 33}) {
+    BeamOptions options = looking(beam);
+    options.max_words = 3;
+    const int64_t before = fake_device_counts().bytes_downloaded;
+    const Found found = beam_search(there, images({1}), options);
+    check_equal(found, beam_search(here, images({1}), options));
+    CHECK(fake_device_counts().bytes_downloaded > before);
   }
 }
 

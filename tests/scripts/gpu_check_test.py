@@ -122,7 +122,8 @@ if "--graph" in sys.argv: sys.exit("no graph")
     # On an emulated device nothing is said to be measured.
     imgcap(cuda="cuda:0: emulated sm_75, sm_75, 1.00 GiB")
     result, out = check(*ours, "--only", "bench", code=0)
-    assert "search" not in (out / "bench.json").read_text()  # whose steps depend on what is found
+    counted = (out / "bench.json").read_text()
+    assert "search-1000" in counted and "encode-31783" not in counted, counted  # whose photos would be decoded
     page = (out / "gpu-report.md").read_text()
     assert "Nothing here has run on a GPU" in page and "| never run | - | 1,500 MiB |" in page and "50%" not in page, page
 

@@ -1,6 +1,7 @@
 // Made steps of searches that stay on a device, for the tests of their kernels on any.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -26,7 +27,8 @@ class BeamRun {
     state = zeros({images}, tensor::DType::u8);
   }
 
-  // The next step after so many tokens; what it writes becomes the state. Lists fall, with equals and impossible ones.
+  // The next step after so many tokens; what it writes becomes the state. Lists fall, with equals and impossible ones; with
+  // `nan` those of the last image are no numbers, which goes on for that: it has no end in its lists.
   tensor::BeamStep step(int64_t tokens, bool last = false, bool nan = false) {
     const int64_t n = images_ * (tokens == 1 ? 1 : beam_);
     std::vector<float> values;
@@ -35,10 +37,12 @@ class BeamRun {
       float value = -0.25f * static_cast<float>(random_.below(4));
       const auto first = static_cast<int64_t>(random_.below(5));
       for (int64_t i = 0; i < k_; ++i) {
-        values.push_back(nan && row == n - 1 ? NAN : value);
-        likely.push_back((first + i) % (k_ + 2));
+        const bool of_last = row >= n - n / std::max<int64_t>(images_, 1);
+        values.push_back(nan && of_last ? NAN : value);
+        const int64_t token = (first + i) % (k_ + 2);
+        likely.push_back(of_last && token == kEnd ? k_ + 2 : token);
         value -= 0.25f * static_cast<float>(random_.below(3));
-        if (random_.below(12) == 0) value = -INFINITY;
+        if (random_.below(12) == 0 && !of_last) value = -INFINITY;
       }
     }
     tensor::BeamStep step{.rows = there({images_ * beam_}, tensor::DType::i64),
