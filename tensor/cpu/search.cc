@@ -97,14 +97,17 @@ void draw_tokens(DrawTokens a) {
     const double* uniforms = a.uniforms.device_data<double>();
     auto* tokens = a.tokens.mutable_device_data<int64_t>();
     auto* chosen = a.chosen.mutable_device_data<double>();
-    parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const Drawn drawn = draw_from(a, values + row * length,
-                                      indices != nullptr ? indices + row * length : nullptr, uniforms[row]);
-        tokens[row] = drawn.token;
-        chosen[row] = drawn.log_probability;
-      }
-    });
+    constexpr int64_t kTogether = 1 << 14;  // numbers that are not worth another thread
+    parallel_for(rows, std::max<int64_t>(1, kTogether / std::max<int64_t>(length, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin; row < end; ++row) {
+                     const Drawn drawn =
+                         draw_from(a, values + row * length,
+                                   indices != nullptr ? indices + row * length : nullptr, uniforms[row]);
+                     tokens[row] = drawn.token;
+                     chosen[row] = drawn.log_probability;
+                   }
+                 });
   });
 }
 
