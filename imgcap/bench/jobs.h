@@ -16,9 +16,9 @@ tensor::Tensor random_normal(tensor::Shape shape, tensor::Generator& generator);
 // A training step with random features of photos, 49 places each.
 struct TrainingWork {
   DecoderConfig config;
-  int64_t captions = 128;  // of a photo each, or five of each photo
-  int64_t tokens =
-      20;  // <sos> and <eos> among them; of five captions of a photo 14, 17, 20, 23 and 26 of them
+  // Of a photo each; or, with `five`, five of each photo, of which these have 14, 17, 20, 23 and 26 tokens.
+  int64_t captions = 128;
+  int64_t tokens = 20;  // <sos> and <eos> among them
   bool five = false;
   Precision precision = Precision::f32;
   tensor::Device device{};

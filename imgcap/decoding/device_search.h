@@ -2,7 +2,6 @@
 // images are done, and reads all captions at the end. They find what the searches of search_steps.h find.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "imgcap/decoding/sampling.h"

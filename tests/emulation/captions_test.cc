@@ -197,7 +197,8 @@ TEST_CASE("captions on the emulated device: the same bits alone and in company, 
 }
 
 TEST_CASE(
-    "a search on the emulated device waits once a step, for the likeliest words, and once for the attention") {
+    "a search on the emulated device waits once a step, for what is done or with rules for the likeliest words, "
+    "and once for the attention") {
   if (!tests::waits()) return;
   const Tensor features = random_features(2).to(kThere);
   const auto waits_of = [&](Decoder& decoder, const CaptionSearch& search) {
