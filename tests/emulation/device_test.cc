@@ -52,6 +52,9 @@ std::string last_words(const std::function<void()>& deed) {
   return words;
 }
 
+const char* const kHeld =
+    "emulated device: the host touched pinned memory that a queued copy reads or writes, without a wait for it\n";
+
 }  // namespace
 
 TEST_CASE("launches beyond a device's limits are refused") {
@@ -160,7 +163,7 @@ TEST_CASE("wrong order of streams: what one writes another reads without an even
   emulation::set_seed(1);
 }
 
-TEST_CASE("missing wait: pinned memory has the result only after a wait") {
+TEST_CASE("missing wait: the host may not read pinned memory that a queued copy writes") {
   DeviceRun run;
   int* pinned = nullptr;
   CHECK(cudaMallocHost(&pinned, 4) == cudaSuccess);
@@ -168,13 +171,16 @@ TEST_CASE("missing wait: pinned memory has the result only after a wait") {
   const int* x = run.numbers<int>(2);
   CHECK(run.fault() == "");
   CHECK(cudaMemcpyAsync(pinned, x + 1, 4, cudaMemcpyDeviceToHost, run.stream()) == cudaSuccess);
-  CHECK(*pinned == -1);  // what a program sees that does not wait
+  CHECK(last_words([&] { ::_exit(*static_cast<volatile int*>(pinned)); }) == kHeld);
   CHECK(cudaStreamSynchronize(run.stream()) == cudaSuccess);
   CHECK(*pinned == 1);
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
+  CHECK(last_words([&] { ::_exit(*static_cast<volatile int*>(pinned)); }) ==
+        "emulated device: pinned memory was touched outside of its blocks\n");
 }
 
-TEST_CASE("pinned memory is read when the copy runs, other memory at once") {
+TEST_CASE(
+    "pinned memory is read when the copy runs, and closed to writing until then; other memory is read at once") {
   DeviceRun run;
   int* pinned = nullptr;
   CHECK(cudaMallocHost(&pinned, 4) == cudaSuccess);
@@ -182,9 +188,37 @@ TEST_CASE("pinned memory is read when the copy runs, other memory at once") {
   int* out = run.empty<int>(2);
   CHECK(cudaMemcpyAsync(out, &pageable, 4, cudaMemcpyHostToDevice, run.stream()) == cudaSuccess);
   CHECK(cudaMemcpyAsync(out + 1, pinned, 4, cudaMemcpyHostToDevice, run.stream()) == cudaSuccess);
-  pageable = *pinned = 2;
-  CHECK(run.values(out, 2) == std::vector<int>{1, 2});
+  pageable = 2;
+  CHECK(*pinned == 1);
+  CHECK(last_words([&] { *static_cast<volatile int*>(pinned) = 2; }) == kHeld);
+  CHECK(run.values(out, 2) == std::vector<int>{1, 1});
+  *pinned = 2;
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
+}
+
+TEST_CASE(
+    "pinned memory opens when the host has waited for its copy, not when that has run, and only its own part is closed") {
+  DeviceRun run;
+  cudaStream_t other = nullptr;
+  cudaEvent_t event = nullptr;
+  CHECK(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking) == cudaSuccess);
+  CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess);
+  CHECK(cudaEventRecord(event, other) == cudaSuccess);
+  constexpr size_t kHalf = size_t{64} << 10;
+  char* pinned = nullptr;
+  CHECK(cudaMallocHost(&pinned, 2 * kHalf) == cudaSuccess);
+  const char* x = run.numbers<char>(kHalf);
+  CHECK(run.fault() == "");
+  CHECK(cudaMemcpyAsync(pinned, x, kHalf, cudaMemcpyDeviceToHost, run.stream()) == cudaSuccess);
+  pinned[kHalf] = 7;
+  CHECK(cudaEventQuery(event) == cudaSuccess);  // gives the device time: there is nothing but the copy
+  CHECK(last_words([&] { ::_exit(static_cast<volatile char*>(pinned)[3]); }) == kHeld);
+  CHECK(cudaEventRecord(event, run.stream()) == cudaSuccess);
+  CHECK(cudaEventSynchronize(event) == cudaSuccess);
+  CHECK(pinned[3] == 3);
+  CHECK(cudaFreeHost(pinned) == cudaSuccess);
+  cudaEventDestroy(event);
+  cudaStreamDestroy(other);
 }
 
 TEST_CASE("events: nothing has passed before somebody waits, and times are in order") {

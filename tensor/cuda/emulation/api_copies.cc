@@ -32,11 +32,22 @@ void copy_without_kernels(const Rows& to, const Rows& from) {
 }
 
 void copy_now(const Rows& to, const Rows& from) {
+  const OpenPinned open_to(to.start, to.extent()), open_from(from.start, from.extent());
   for (size_t i = 0; i < to.height; ++i) {
     if (from.device >= 0) check_read(from.device, from.row(i), from.width);
     if (to.device >= 0) check_write(to.device, to.row(i), to.width);
     std::memmove(to.row(i), from.row(i), to.width);
   }
+}
+
+// The host's side of a copy that is queued now, if it is pinned.
+void hold(const Rows& host, CopyOf copy, const CUstream_st& stream) {
+  if (host.device >= 0 || host.is_pageable()) return;
+  if (host.pitch == host.width)
+    hold_pinned(host.start, host.extent(), copy, stream.number, stream.queued);
+  else
+    for (size_t i = 0; i < host.height; ++i)
+      hold_pinned(host.row(i), host.width, copy, stream.number, stream.queued);
 }
 
 bool fits(cudaMemcpyKind kind, bool from_device, bool to_device) {
@@ -70,6 +81,8 @@ cudaError_t copy(Rows to, Rows from, cudaMemcpyKind kind, cudaStream_t stream) {
     from.start = staged->data();
   }
   queue_work(stream, "cudaMemcpyAsync", [to, from, staged] { copy_now(to, from); });
+  if (staged == nullptr) hold(from, CopyOf::reads, *stream);
+  hold(to, CopyOf::writes, *stream);
   if (to.is_pageable()) {
     wait_for(stream);
     return sticky_error(stream->device);

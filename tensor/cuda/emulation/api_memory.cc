@@ -1,7 +1,4 @@
 // Memory of devices, and of the host for them.
-#include <cstdlib>
-#include <map>
-
 #include "tensor/cuda/emulation/api.h"
 #include "tensor/cuda/emulation/emulation.h"
 #include "tensor/cuda/emulation/memory.h"
@@ -10,11 +7,6 @@
 
 namespace tensor::cuda::emulation {
 namespace {
-
-std::map<const std::byte*, size_t>& pinned_blocks() {
-  static auto* const blocks = new std::map<const std::byte*, size_t>;
-  return *blocks;
-}
 
 std::byte* new_block(int device, size_t bytes, bool reserved) {
   std::byte* start = memory_of(device).allocate(bytes, reserved);
@@ -34,27 +26,6 @@ bool free_block(int device, const std::byte* start) {
 }
 
 }  // namespace
-
-void* allocate_pinned(size_t bytes) {
-  void* start = std::malloc(bytes);
-  if (start != nullptr) pinned_blocks()[static_cast<std::byte*>(start)] = bytes;
-  return start;
-}
-
-bool release_pinned(void* start) {
-  if (pinned_blocks().erase(static_cast<std::byte*>(start)) == 0) return false;
-  std::free(start);
-  return true;
-}
-
-bool is_pinned(const void* address, size_t bytes) {
-  const auto* at = static_cast<const std::byte*>(address);
-  const auto after = pinned_blocks().upper_bound(at);
-  if (after == pinned_blocks().begin()) return false;
-  const auto& [start, size] = *std::prev(after);
-  const auto offset = static_cast<size_t>(at - start);
-  return offset <= size && bytes <= size - offset;
-}
 
 void* reserve(int device, size_t bytes) {
   const std::lock_guard lock(api_mutex());

@@ -10,6 +10,7 @@
 
 #include "tensor/cuda/emulation/block.h"
 #include "tensor/cuda/emulation/emulation.h"
+#include "tensor/cuda/emulation/pinned.h"
 #include "tensor/error.h"
 
 namespace tensor::cuda::emulation {
@@ -55,6 +56,8 @@ void on_fault(int, siginfo_t* info, void*) {
     say("emulated device: the host touched a device's memory, outside of the device's work\n");
   else if (is_behind_a_stack(info->si_addr))
     say("emulated device: the stack of a kernel's thread is full\n");
+  else
+    say(pinned_fault(info->si_addr));
 }
 
 // Again and again: the test framework has a handler of its own for each case.

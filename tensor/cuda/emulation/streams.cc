@@ -11,6 +11,7 @@
 #include "tensor/cuda/emulation/library.h"
 #include "tensor/cuda/emulation/memory.h"
 #include "tensor/cuda/emulation/order.h"
+#include "tensor/cuda/emulation/pinned.h"
 #include "tensor/cuda/emulation/watch.h"
 #include "tensor/error.h"
 
@@ -90,6 +91,7 @@ void run_until(F&& reached) {
 // what it queues next.
 void host_knows(const Moment& moment) {
   join(all().host, moment);
+  release_holds(all().host);
   const auto is_known = [](cudaStream_t s) {
     return s->queue.empty() &&
            (s->begun == 0 || (s->number < all().host.size() && all().host[s->number] == s->begun));
@@ -138,6 +140,7 @@ void destroy_event(cudaEvent_t event) {
 }
 
 void queue_work(cudaStream_t stream, std::string what, std::function<void()> run) {
+  ++stream->queued;
   stream->queue.push_back({std::move(what), std::move(run), nullptr, nullptr, all().host});
 }
 

@@ -41,7 +41,7 @@ struct CUstream_st {
   int device;
   size_t number;
   std::deque<Work> queue = {};
-  uint64_t begun = 0;                          // works, so far
+  uint64_t begun = 0, queued = 0;              // works, so far
   tensor::cuda::emulation::Moment known = {};  // what is done before its next work
 };
 
