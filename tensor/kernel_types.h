@@ -44,6 +44,7 @@ inline constexpr DTypeSet kNone{};
 
 inline constexpr KernelTypes kKernelTypes[] = {
     {"copy", kAllTypes, kNone},
+    {"copy_pieces", kAllTypes, kNone},
     {"fill", kAllTypes, kNone},
     {"unary", kFloats, kHalves, kHalves},
     {"binary", kFloatsAndI64, kHalves, kHalves},  // i64: add, sub, mul and comparisons

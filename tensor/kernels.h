@@ -38,6 +38,8 @@ namespace tensor {
 
 // --- copy.cc: out may have any strides; x broadcasts to out and is converted to its type
 IMGCAP_KERNEL_ON(Across::devices, copy, Tensor& out, const Tensor& x)
+// What tensors on the CPU hold, one behind the other; all are contiguous and of one type. To a device in one copy.
+IMGCAP_KERNEL_ON(Across::devices, copy_pieces, Tensor& out, const std::vector<Tensor>& pieces)
 IMGCAP_KERNEL(fill, Tensor& out, double value)
 
 // --- elementwise.cc: inputs broadcast to out's shape

@@ -182,6 +182,14 @@ Tensor Tensor::view(const Shape& wanted) const {
   return t;
 }
 
+Tensor Tensor::view(DType dtype) const {
+  check(size_of(dtype) == size_of(dtype_), ErrorKind::dtype,
+        "view: {} as {}, whose numbers are of another size", describe(*this), name_of(dtype));
+  Tensor t = *this;
+  t.dtype_ = dtype;
+  return t;
+}
+
 Tensor Tensor::reshape(const Shape& wanted) const {
   infer_size(wanted, numel(), shape_, "reshape");  // so that an error names reshape, not view
   return contiguous().view(wanted);

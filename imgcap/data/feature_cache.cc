@@ -9,6 +9,7 @@
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/text.h"
+#include "tensor/kernels.h"
 
 namespace imgcap {
 
@@ -173,14 +174,26 @@ void add_arithmetic(std::map<std::string, std::string>& metadata) {
 
 Tensor FeatureCache::stored_row(int64_t row) const {
   check(row >= 0 && row < size(), ErrorKind::index, "feature cache: row {} of {}", row, size());
-  return features_.slice(0, row, row + 1);
+  return features_.select(0, row);
 }
 
 Tensor FeatureCache::rows(const std::vector<int64_t>& which, const FeaturesAs& as) const {
-  const auto n = std::ssize(which);
-  Tensor out = Tensor::empty({n, places(), channels()}, as.device.is_cpu() ? as.dtype : DType::f16);
-  for (int64_t i = 0; i < n; ++i) out.slice(0, i, i + 1).copy_(stored_row(which[static_cast<size_t>(i)]));
-  return as.sent(out);
+  if (which.empty()) return Tensor::empty({0, places(), channels()}, as.dtype, as.device);
+  std::vector<Tensor> rows;
+  for (const int64_t row : which) rows.push_back(stored_row(row));
+  return as.together(rows);
+}
+
+Tensor FeaturesAs::together(const std::vector<Tensor>& rows) const {
+  const tensor::Shape& row = rows.at(0).shape();
+  Tensor all =
+      Tensor::empty({std::ssize(rows), row[0], row[1]}, device.is_cpu() ? dtype : DType::f16, device);
+  if (device.is_cpu() && dtype != DType::f16) {
+    for (size_t i = 0; i < rows.size(); ++i) all.select(0, static_cast<int64_t>(i)).copy_(rows[i]);
+    return all;
+  }
+  tensor::kernels::copy_pieces(all, rows);
+  return all.to(dtype);
 }
 
 }  // namespace imgcap

@@ -30,8 +30,8 @@ struct FeaturesAs {
 
   FeaturesAs(const tensor::Device& where = {}, tensor::DType type = tensor::DType::f32)
       : device(where), dtype(type) {}
-  // Features on the CPU as they are wanted: they are widened where they go, for half the bytes on the way.
-  tensor::Tensor sent(const tensor::Tensor& features) const { return features.to(device).to(dtype); }
+  // Rows (p, d) f16 of a cache as (n, p, d): they are widened where they go, for half the bytes on the way.
+  tensor::Tensor together(const std::vector<tensor::Tensor>& rows) const;
 };
 
 // A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'

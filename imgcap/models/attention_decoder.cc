@@ -81,19 +81,18 @@ CaptionLoss AttentionDecoder::loss(const CaptionBatch& batch, const LossOptions&
   const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
   const DecoderOutputs out =
       options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
-  const Tensor targets = internal::packed_targets(batch, inputs.rows, 1);
+  const internal::PackedTargets targets = internal::packed_targets(batch, inputs.rows, 1);
   const Variable loss =
       internal::vocabulary_loss(out.hidden, fc_, targets, inputs.rows, config(), training(), options);
-  if (!options.count_start) return {loss, targets.numel()};
+  const int64_t tokens = targets.words.numel();
+  if (!options.count_start) return {loss, tokens};
   // The original's logits for the <sos> slot are all 0: each caption has one more term, ln(vocabulary).
-  const auto counted = static_cast<double>(targets.numel()),
-             extra = static_cast<double>(batch.lengths.size());
+  const auto counted = static_cast<double>(tokens), extra = static_cast<double>(batch.lengths.size());
   const double share = counted / (counted + extra);
-  const double weight = options.weights.empty()
-                            ? 1
-                            : std::accumulate(options.weights.begin(), options.weights.end(), 0.0) / extra;
+  const double weight =
+      batch.weights.empty() ? 1 : std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0) / extra;
   return {loss * share + (1 - share) * weight * std::log(static_cast<double>(config().vocabulary)),
-          targets.numel() + batch.image.numel()};
+          tokens + batch.image.numel()};
 }
 
 DecodingState AttentionDecoder::start(const Tensor& features) {

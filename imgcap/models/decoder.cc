@@ -1,6 +1,7 @@
 #include "imgcap/models/decoder.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "autograd/ops.h"
 #include "imgcap/data/vocabulary.h"
@@ -69,20 +70,24 @@ CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows, const
     batch.lengths.push_back(std::ssize(row.ids));
     total += std::ssize(row.ids);
   }
-  // One tensor, and so one way to a device: the words, the images, the targets, what is fed.
-  Tensor all = Tensor::full({n * longest + n + 2 * total}, kPad, tensor::DType::i64);
+  const bool weighted =
+      std::any_of(rows.begin(), rows.end(), [](const CaptionRow& r) { return r.weight != 1; });
+  // One tensor, and so one way to a device: the words, the images, the targets, what is fed, and the weights' bits.
+  Tensor all = Tensor::full({n * longest + n + (weighted ? 3 : 2) * total}, kPad, tensor::DType::i64);
   int64_t *words = all.mutable_data<int64_t>(), *image = words + n * longest, *target = image + n,
-          *fed = target + total;
+          *fed = target + total, *factor = fed + total;
   for (const CaptionRow& row : rows) {
     *image++ = row.image;
     std::copy(row.ids.begin(), row.ids.end(), words);
     words += longest;
+    if (weighted) batch.weights.push_back(row.weight);
   }
   for (size_t t = 0; t < static_cast<size_t>(longest); ++t)
     for (const CaptionRow& row : rows) {
       if (row.ids.size() <= t) break;
       *target++ = row.ids[t];
       *fed++ = t == 0 ? 0 : row.ids[t - 1];
+      if (weighted) *factor++ = std::bit_cast<int64_t>(row.weight);
     }
   all = all.to(features.defined() ? features.device() : device);
   int64_t at = 0;
@@ -94,6 +99,7 @@ CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows, const
   batch.image = next(n);
   batch.targets = next(total);
   batch.fed = next(total);
+  if (weighted) batch.factors = next(total).view(tensor::DType::f64);
   return batch;
 }
 

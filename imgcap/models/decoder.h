@@ -35,13 +35,17 @@ struct CaptionBatch {
   // pack() makes them. Undefined: what a decoder picks out of `words` itself, a copy for each step.
   Tensor targets = {};  // (sum of lengths) i64: of step t word t
   Tensor fed = {};      // (sum of lengths) i64: of step 0 zeros, of step t word t - 1
+  // A factor for each caption's terms of the loss, whose mean is still over the tokens; empty: 1.
+  std::vector<double> weights = {};
+  Tensor factors =
+      {};  // (sum of lengths) f64: of each target its caption's weight; pack() makes them of weights
 };
 
 // A caption that is to be a row of a batch.
 struct CaptionRow {
   int64_t image = 0;         // which of the batch's
   std::vector<int64_t> ids;  // <sos>, words, <eos>
-  double weight = 1;         // what LossOptions::weights is to have for it
+  double weight = 1;         // of its terms of the loss
 };
 
 // The rows as a batch, on the features' device, or, without any, on `device`: in one copy. They are sorted for that by
@@ -55,8 +59,6 @@ struct LossOptions {
   bool count_start = false;  // the slot of <sos> is a target, too
   bool composed = false;     // plain ops in place of the fused decoder: slow, for checks
   std::vector<bool> coins;   // given coins instead of drawn ones: coins[k] is for the word after step k
-  // A factor for each caption's terms, in the batch's order; empty: 1. The mean is still over the tokens.
-  std::vector<double> weights;
   // The softmax is over what a search of these ranges may produce, without <unk>, <pad> and <sos>: one for each
   // caption, in the batch's order, or one for all; empty: over all tokens.
   std::vector<WordRange> decodable;

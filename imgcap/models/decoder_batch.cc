@@ -35,6 +35,10 @@ void expect_batch(const CaptionBatch& batch, const DecoderConfig& config) {
   for (const Tensor* packed : {&batch.targets, &batch.fed})
     check(!packed->defined() || packed->shape() == Shape{tokens}, ErrorKind::shape,
           "decoder: packed words {} for {} tokens", tensor::describe(*packed), tokens);
+  check(!batch.factors.defined() || batch.factors.shape() == Shape{tokens}, ErrorKind::shape,
+        "decoder: packed weights {} for {} tokens", tensor::describe(batch.factors), tokens);
+  check(batch.weights.empty() || batch.weights.size() == batch.lengths.size(), ErrorKind::argument,
+        "decoder: {} weights for {} captions", batch.weights.size(), batch.lengths.size());
   for (size_t i = 0; i < batch.lengths.size(); ++i)
     check(batch.lengths[i] >= 2 && batch.lengths[i] <= batch.words.size(1) &&
               (i == 0 || batch.lengths[i] <= batch.lengths[i - 1]),
@@ -53,13 +57,17 @@ std::vector<int64_t> rows_at_steps(const std::vector<int64_t>& lengths, int64_t 
   }
 }
 
-Tensor packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift) {
+namespace {
+
+// Of a packed tensor that starts with all captions' first word, the part without it.
+Tensor from_step(const Tensor& packed, const CaptionBatch& batch, int64_t shift) {
+  return packed.slice(0, shift * std::ssize(batch.lengths), packed.numel());
+}
+
+Tensor packed_words(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift) {
   const Tensor& words = batch.words;
-  // All captions have a first word, which a shift leaves out.
-  if (batch.targets.defined())
-    return batch.targets.slice(0, shift * std::ssize(batch.lengths), batch.targets.numel());
-  int64_t total = 0;
-  for (const int64_t n : rows) total += n;
+  if (batch.targets.defined()) return from_step(batch.targets, batch, shift);
+  const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
   Tensor targets = Tensor::empty({total}, DType::i64, words.device());
   int64_t start = 0;
   for (size_t t = 0; t < rows.size(); ++t) {
@@ -68,6 +76,21 @@ Tensor packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& row
     start += rows[t];
   }
   return targets;
+}
+
+Tensor packed_factors(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift) {
+  if (batch.factors.defined()) return from_step(batch.factors, batch, shift);
+  if (batch.weights.empty()) return {};
+  std::vector<double> factors;
+  for (const int64_t n : rows)
+    factors.insert(factors.end(), batch.weights.begin(), batch.weights.begin() + n);
+  return Tensor::from(factors, {std::ssize(factors)}, batch.words.device());
+}
+
+}  // namespace
+
+PackedTargets packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift) {
+  return {packed_words(batch, rows, shift), packed_factors(batch, rows, shift)};
 }
 
 std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t always,
@@ -117,7 +140,7 @@ Variable decodable_shift(const std::vector<WordRange>& ranges, const std::vector
 
 }  // namespace
 
-Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
+Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const PackedTargets& targets,
                          const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
                          const LossOptions& options) {
   const Variable dropped = autograd::dropout(hidden, config.output_dropout, train, generator_of(options));
@@ -125,16 +148,13 @@ Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& t
   if (!options.decodable.empty())
     logits =
         logits + decodable_shift(options.decodable, rows, config.vocabulary, hidden.dtype(), hidden.device());
-  if (options.weights.empty()) return autograd::cross_entropy(logits, targets, -100, options.label_smoothing);
-  check(static_cast<int64_t>(options.weights.size()) >= rows.front(), ErrorKind::argument,
-        "decoder: {} weights for {} captions", options.weights.size(), rows.front());
-  std::vector<double> weights;
-  for (const int64_t n : rows)
-    weights.insert(weights.end(), options.weights.begin(), options.weights.begin() + n);
-  const Variable losses =
-      autograd::cross_entropy(logits, targets, -100, options.label_smoothing, autograd::Reduction::none);
-  const Tensor factors = Tensor::from<double>(weights, {targets.numel()}, hidden.device()).to(hidden.dtype());
-  return autograd::sum(losses * Variable(factors)) * (1.0 / static_cast<double>(targets.numel()));
+  const auto cross_entropy = [&](autograd::Reduction reduction) {
+    return autograd::cross_entropy(logits, targets.words, -100, options.label_smoothing, reduction);
+  };
+  if (!targets.factors.defined()) return cross_entropy(autograd::Reduction::mean);
+  const Variable factors(targets.factors.to(hidden.dtype()));
+  return autograd::sum(cross_entropy(autograd::Reduction::none) * factors) *
+         (1.0 / static_cast<double>(targets.words.numel()));
 }
 
 Tensor advance(nn::LSTM& lstm, DecodingState& state, const Variable& x) {

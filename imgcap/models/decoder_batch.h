@@ -15,9 +15,14 @@ void expect_batch(const CaptionBatch& batch, const DecoderConfig& config);
 // rows[t] = captions of more than t + shift tokens, for as long as there are any.
 std::vector<int64_t> rows_at_steps(const std::vector<int64_t>& lengths, int64_t shift);
 
-// words[r, t + shift] for the rows[t] captions that step t runs, packed step after step, with shift 0 or 1: the targets.
-// (total) i64
-Tensor packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift);
+// What a loss is made of, packed step after step.
+struct PackedTargets {
+  Tensor words;    // (total) i64
+  Tensor factors;  // (total) f64: of each its caption's weight; undefined where all are 1
+};
+
+// words[r, t + shift] for the rows[t] captions that step t runs, with shift 0 or 1.
+PackedTargets packed_targets(const CaptionBatch& batch, const std::vector<int64_t>& rows, int64_t shift);
 
 // teacher[t] for each step; the first `always` are fed by the teacher, the others by a coin each.
 std::vector<bool> draw_coins(const LossOptions& options, size_t steps, size_t always,
@@ -28,7 +33,7 @@ inline tensor::Generator& generator_of(const LossOptions& options) {
 }
 
 // Dropout, vocabulary layer and cross-entropy of the packed states; rows[t] captions belong to step t.
-Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const Tensor& targets,
+Variable vocabulary_loss(const Variable& hidden, nn::Linear& fc, const PackedTargets& targets,
                          const std::vector<int64_t>& rows, const DecoderConfig& config, bool train,
                          const LossOptions& options);
 

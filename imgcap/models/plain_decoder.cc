@@ -63,17 +63,15 @@ CaptionLoss PlainDecoder::loss(const CaptionBatch& batch, const LossOptions& opt
   const DecoderDropout dropout{config().embedding_dropout, config().layer_dropout, training(), &generator};
   const DecoderOutputs out =
       options.composed ? decoder_sequence_composed(w, inputs, dropout) : decoder_sequence(w, inputs, dropout);
-  Tensor targets = internal::packed_targets(batch, inputs.rows, 0);
   Variable hidden = out.hidden;
   std::vector<int64_t> rows = inputs.rows;
   if (!options.count_start) {
-    const int64_t first = inputs.rows[0];
-    hidden = autograd::slice(hidden, 0, first, hidden.size(0));
-    targets = targets.slice(0, first, targets.numel());
+    hidden = autograd::slice(hidden, 0, rows[0], hidden.size(0));
     rows.erase(rows.begin());
   }
+  const internal::PackedTargets targets = internal::packed_targets(batch, rows, options.count_start ? 0 : 1);
   return {internal::vocabulary_loss(hidden, fc_, targets, rows, config(), training(), options),
-          targets.numel()};
+          targets.words.numel()};
 }
 
 DecodingState PlainDecoder::start(const Tensor& features) {

@@ -40,10 +40,6 @@ const Language& Dataset::language_of(int64_t photo) const {
   return sets.empty() ? language : sets[photos.at(static_cast<size_t>(photo)).set].language;
 }
 
-bool Dataset::is_weighted() const {
-  return std::any_of(sets.begin(), sets.end(), [](const Set& set) { return set.weight != 1; });
-}
-
 std::map<std::string, std::vector<std::string>> Dataset::references() const {
   std::map<std::string, std::vector<std::string>> all;
   for (const Photo& photo : photos) all[photo.name] = photo.captions;
@@ -154,7 +150,8 @@ std::vector<CaptionRow> captions_of(const Dataset& data, const std::vector<int64
   int64_t images = 0;
   for (const int64_t p : photos) {
     const Dataset::Photo& photo = data.photos.at(static_cast<size_t>(p));
-    for (const std::vector<int32_t>& ids : photo.encoded) rows.push_back({images, {ids.begin(), ids.end()}});
+    for (const std::vector<int32_t>& ids : photo.encoded)
+      rows.push_back({images, {ids.begin(), ids.end()}, data.weight_of(p)});
     ++images;
   }
   return rows;
@@ -179,17 +176,15 @@ CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
                         const std::vector<const FeatureCache*>& views, int64_t epoch, const FeaturesAs& as) {
   check(!views.empty(), ErrorKind::argument, "batch: no views of the photos");
   std::vector<CaptionRow> captions = captions_of(data, photos);
-  const auto n = static_cast<int64_t>(photos.size());
-  Tensor features = Tensor::empty({n, views[0]->places(), views[0]->channels()}, tensor::DType::f16);
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t p = photos[static_cast<size_t>(i)];
+  std::vector<Tensor> features;
+  for (const int64_t p : photos) {
     const std::string& name = data.photos[static_cast<size_t>(p)].name;
     const FeatureCache& view = *views[static_cast<size_t>(p + epoch) % views.size()];
     const auto row = view.find(name);
     check(row.has_value(), ErrorKind::data, "batch: the photo '{}' is missing among augmented photos", name);
-    features.slice(0, i, i + 1).copy_(view.stored_row(*row));
+    features.push_back(view.stored_row(*row));
   }
-  return pack(as.sent(features), captions);
+  return pack(as.together(features), captions);
 }
 
 std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,

@@ -40,7 +40,6 @@ struct Dataset {
   int64_t caption_count() const;
   double weight_of(int64_t photo) const;  // its set's
   const Language& language_of(int64_t photo) const;
-  bool is_weighted() const;  // whether a set has a weight that is not 1
   std::map<std::string, std::vector<std::string>> references() const;  // by photo
   // Of the photos' names and captions, in their order. The text counts: self-critical training goes by it.
   std::string fingerprint() const;
@@ -68,7 +67,8 @@ Dataset with_captions(int64_t least, Dataset data);
 // The same data set with the rows that its photos have in another cache. Errors: data (it lacks one).
 Dataset with_rows_of(const FeatureCache& features, Dataset data);
 
-// Whole photos with all their captions, rows sorted by falling length (equal lengths keep their order).
+// Whole photos with all their captions, each of its set's weight; rows sorted by falling length (equal lengths keep their
+// order).
 // Without features: for an encoder that is trained, too.
 CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos, const Device& device = {});
 

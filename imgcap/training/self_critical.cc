@@ -112,10 +112,8 @@ SampledCaptions SelfCritical::draw(Decoder& decoder, const Variable& features,
   }
   result.reward /= static_cast<double>(drawn.size()) * static_cast<double>(samples_);
   result.batch = pack(features, rows);
-  for (const CaptionRow& row : rows) {
-    result.advantage.push_back(row.weight);
+  for (const CaptionRow& row : rows)
     result.ranges.push_back(training_.language_of(photos[static_cast<size_t>(row.image)]).range);
-  }
   return result;
 }
 
@@ -123,7 +121,6 @@ CaptionLoss SelfCritical::loss(Decoder& decoder, const SampledCaptions& sampled,
                                tensor::Generator& generator) {
   LossOptions options;
   options.teacher_forcing = 1;
-  options.weights = sampled.advantage;
   options.decodable = sampled.ranges.empty() ? std::vector<WordRange>{{}} : sampled.ranges;
   options.generator = &generator;
   decoder.eval();

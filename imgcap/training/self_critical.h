@@ -15,9 +15,8 @@ namespace imgcap {
 
 // Captions that the model draws itself, with what each is worth beside the others of its photo.
 struct SampledCaptions {
+  // A row's weight is its advantage: its CIDEr minus the mean CIDEr of its photo's others, times the weight of its set.
   CaptionBatch batch;
-  // A row of the batch: its CIDEr minus the mean CIDEr of its photo's others, times the weight of its set.
-  std::vector<double> advantage;
   std::vector<WordRange> ranges;  // a row of the batch: what it was drawn from; empty: all words
   double reward = 0;              // mean CIDEr of all
 };

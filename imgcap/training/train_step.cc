@@ -126,19 +126,9 @@ CaptionLoss TrainStep::cross_entropy_loss(const TrainingBatch& batch, const Step
   options.teacher_forcing = report.teacher_forcing;
   options.label_smoothing = options_.label_smoothing;
   options.count_start = behaviours_of(options_).count_start;
-  options.weights = weights_of(batch);
   options.generator = &state_.generator;
   state_.decoder->train();
   return state_.decoder->loss(batch.captions, options);
-}
-
-// Of each caption its set's; none where all are 1, which is the plain mean to the bit.
-std::vector<double> TrainStep::weights_of(const TrainingBatch& batch) const {
-  std::vector<double> weights;
-  if (!training_.is_weighted()) return weights;
-  for (const int64_t image : batch.captions.images)
-    weights.push_back(training_.weight_of(batch.photos[static_cast<size_t>(image)]));
-  return weights;
 }
 
 // By value in place; by norm as the factor, given back, that the step multiplies the gradients by.

@@ -48,7 +48,6 @@ class TrainStep {
   CaptionLoss forward(TrainingBatch& batch, StepReport& report);
   CaptionLoss self_critical_loss(const TrainingBatch& batch, StepReport& report);
   CaptionLoss cross_entropy_loss(const TrainingBatch& batch, const StepReport& report);
-  std::vector<double> weights_of(const TrainingBatch& batch) const;
   double clip(StepReport& report) const;
 
   const TrainOptions& options_;

@@ -41,6 +41,23 @@ void expect_like(const Tensor& out, const Tensor& x, const char* op) {
 
 void copy(Tensor& out, const Tensor& x) { expect_broadcast(out, x, "copy"); }
 
+void copy_pieces(Tensor& out, const std::vector<Tensor>& pieces) {
+  int64_t numbers = 0;
+  check(out.is_contiguous(), ErrorKind::argument, "copy_pieces: into {}, which is not contiguous",
+        describe(out));
+  for (const Tensor& piece : pieces) {
+    check(piece.defined(), ErrorKind::argument, "copy_pieces: an undefined piece");
+    check(piece.device().is_cpu(), ErrorKind::device, "copy_pieces: a piece is on {}, not on the CPU",
+          to_string(piece.device()));
+    check(piece.dtype() == out.dtype(), ErrorKind::dtype, "copy_pieces: {} into {}", describe(piece),
+          describe(out));
+    check(piece.is_contiguous() && !piece.may_overlap(out), ErrorKind::argument,
+          "copy_pieces: {} is not contiguous, or shares memory with what it is copied to", describe(piece));
+    numbers += piece.numel();
+  }
+  check(numbers == out.numel(), ErrorKind::shape, "copy_pieces: {} numbers into {}", numbers, describe(out));
+}
+
 void fill(Tensor&, double) {}
 
 void unary(Tensor& out, const Tensor& x, UnaryOp op) { expect_like(out, x, name_of(op)); }

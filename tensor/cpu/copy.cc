@@ -1,4 +1,5 @@
 #include <cstring>
+#include <vector>
 #if defined(__F16C__)
 #include <immintrin.h>
 #endif
@@ -84,6 +85,14 @@ void copy(Tensor& out, const Tensor& x) {
     dispatch_any(x.dtype(), "copy",
                  [&]<class From>() { copy_elements(target, x.device_data<From>(), loop); });
   });
+}
+
+void copy_pieces(Tensor& out, const std::vector<Tensor>& pieces) {
+  std::byte* target = out.mutable_device_raw();
+  for (const Tensor& piece : pieces) {
+    if (piece.bytes() > 0) std::memcpy(target, piece.device_raw(), static_cast<size_t>(piece.bytes()));
+    target += piece.bytes();
+  }
 }
 
 void fill(Tensor& out, double value) {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "tensor/convert.h"
 #include "tensor/cuda/bits.h"
@@ -95,16 +97,20 @@ Tensor without_repetitions(Tensor x) {
   return x;
 }
 
-// Both contiguous, of one type and shape.
-void send(Tensor& target, const Tensor& source) {
+void send_up(Tensor& target, std::span<const HostBytes> sources) {
   const bool fresh = target.version() == 0;  // nobody has written to it, so nobody has read it
   std::byte* to = target.mutable_device_raw();
+  if (target.bytes() == 0) return;
+  upload(target.device(), to, sources, fresh ? to - target.offset() * size_of(target.dtype()) : nullptr);
+}
+
+// Both contiguous, of one type and shape.
+void send(Tensor& target, const Tensor& source) {
   const std::byte* from = source.device_raw();
+  const HostBytes here{from, source.bytes()};
+  if (source.device().is_cpu()) return send_up(target, {&here, 1});
+  std::byte* to = target.mutable_device_raw();
   if (source.bytes() == 0) return;
-  if (source.device().is_cpu()) {
-    const std::byte* block = to - target.offset() * size_of(target.dtype());
-    return upload(target.device(), to, from, source.bytes(), fresh ? block : nullptr);
-  }
   if (target.device().is_cpu()) return download(source.device(), to, from, source.bytes());
   copy_between(target.device(), to, source.device(), from, source.bytes());
 }
@@ -126,6 +132,12 @@ void copy(Tensor& out, const Tensor& x) {
     copy_on_device(out, x);
   else
     copy_across(out, x);
+}
+
+void copy_pieces(Tensor& out, const std::vector<Tensor>& pieces) {
+  std::vector<HostBytes> sources;
+  for (const Tensor& piece : pieces) sources.push_back({piece.device_raw(), piece.bytes()});
+  send_up(out, sources);
 }
 
 }  // namespace tensor::cuda

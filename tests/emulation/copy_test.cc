@@ -144,6 +144,29 @@ TEST_CASE("an expanded tensor crosses to a device once") {
   CHECK(after["upload"].bytes - before["upload"].bytes == 24);
 }
 
+TEST_CASE(
+    "pieces go to a device in one copy, whatever their sizes are beside those of the blocks on the way") {
+  const int64_t large = (int64_t{4} << 20) / 4;  // numbers in such a block
+  for (const std::vector<int64_t>& sizes :
+       {std::vector<int64_t>{3, 0, 5}, {large, 1}, {large - 1, 2, large + 7}, {0, 2 * large + 3, 0}, {}}) {
+    std::vector<Tensor> pieces;
+    int64_t total = 0;
+    for (const int64_t size : sizes) {
+      pieces.push_back(Tensor::arange(total + size, DType::i32).slice(0, total, total + size));
+      total += size;
+    }
+    auto before = tensor::cuda::launch_statistics();
+    Tensor out = Tensor::empty({total}, DType::i32, kFirst);
+    tensor::kernels::copy_pieces(out, pieces);
+    auto after = tensor::cuda::launch_statistics();
+    CHECK(after["upload"].launches - before["upload"].launches == (total > 0 ? 1 : 0));
+    CHECK(first_difference(out, Tensor::arange(total, DType::i32)) == -1);
+  }
+  Tensor out = Tensor::empty({2}, DType::f32, kFirst);
+  CHECK(tests::refused([&] { tensor::kernels::copy_pieces(out, {Tensor::zeros({2}, DType::f32, kFirst)}); },
+                       tensor::ErrorKind::device) == "copy_pieces: a piece is on cuda:0, not on the CPU");
+}
+
 TEST_CASE("what crosses has the smaller of the two types") {
   auto before = tensor::cuda::launch_statistics();
   Tensor wide = Tensor::empty({1000}, DType::f64, kFirst), narrow = Tensor::empty({1000}, DType::u8, kFirst);

@@ -52,7 +52,7 @@ Run run_on(const Device& device, DecoderKind kind, DType precision, bool adam) {
   optim::ParameterAverage average(decoder->named_parameters(), {.decay = 0.5});
   optim::GradScaler scaler({.init_scale = kScale, .enabled = precision == DType::f16});
   optim::StepBlock block(*optimizer, scaler, {.average = &average, .clip_norm = 0.5});
-  const CaptionBatch batch = batch_on(device);
+  CaptionBatch batch = batch_on(device);
   imgcap::LossOptions options;
   options.teacher_forcing = 0.6;
   options.label_smoothing = 0.1;
@@ -68,7 +68,7 @@ Run run_on(const Device& device, DecoderKind kind, DType precision, bool adam) {
     const int64_t waits = tests::waits().value_or(0);
     if (step == 3) {
       options.label_smoothing = 0;  // it goes to all words, those that are shut out, too
-      options.weights = {1, 0.5, 2, 1};
+      batch.weights = {1, 0.5, 2, 1};
       options.decodable = {{.end = 16}, {.end = 12}, {.end = 12}, {.end = kWords}};
     }
     optimizer->zero_grad();

@@ -148,11 +148,15 @@ class FakeDevice final : public tensor::cuda::Runtime {
     const Opened opened(*this);
     tensor::cpu::copy(out, x);
     const std::lock_guard lock(mutex_);
-    if (x.device().is_cpu()) {
-      ++counts_.uploads;
-      counts_.bytes_uploaded += x.bytes();
-    }
+    if (x.device().is_cpu()) count_upload(x.bytes());
     if (out.device().is_cpu()) counts_.bytes_downloaded += out.bytes();
+  }
+
+  void copy_pieces(tensor::Tensor& out, const std::vector<tensor::Tensor>& pieces) {
+    const Opened opened(*this);
+    tensor::cpu::copy_pieces(out, pieces);
+    const std::lock_guard lock(mutex_);
+    count_upload(out.bytes());
   }
 
   FakeDeviceCounts counts() {
@@ -171,6 +175,11 @@ class FakeDevice final : public tensor::cuda::Runtime {
   }
 
  private:
+  void count_upload(int64_t bytes) {
+    ++counts_.uploads;
+    counts_.bytes_uploaded += bytes;
+  }
+
   // Copied at once; the host waits for it all the same.
   class Fetched final : public tensor::cuda::Fetch {
    public:
@@ -252,5 +261,8 @@ namespace tensor::cuda {
 Runtime* linked_runtime() { return &tests::fake_device(); }
 
 void copy(Tensor& out, const Tensor& x) { tests::fake_device().copy(out, x); }
+void copy_pieces(Tensor& out, const std::vector<Tensor>& pieces) {
+  tests::fake_device().copy_pieces(out, pieces);
+}
 
 }  // namespace tensor::cuda

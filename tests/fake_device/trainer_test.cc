@@ -206,6 +206,13 @@ TEST_CASE(
          {&CaptionBatch::words, &CaptionBatch::image, &CaptionBatch::targets, &CaptionBatch::fed})
       CHECK((batch.*part).to_vector<int64_t>() == (here.*part).to_vector<int64_t>());
   }
+  // Weights go with the words.
+  const Dataset weighted = join_sets({toy.data}, {{.name = "toy", .weight = 0.5}});
+  const tests::FakeDeviceCounts before = tests::fake_device_counts();
+  const CaptionBatch batch = make_batch(weighted, {0, 3, 5}, toy.features, FeaturesAs(Device::cuda()));
+  CHECK(tests::fake_device_counts().uploads == before.uploads + 2);
+  CHECK(batch.factors.to_vector<double>() ==
+        std::vector<double>(static_cast<size_t>(batch.targets.numel()), 0.5));
   // Without features, for an encoder that is trained.
   const CaptionBatch bare = make_batch(toy.data, {0, 3, 5}, Device::cuda(1));
   CHECK(bare.words.device() == Device::cuda(1));

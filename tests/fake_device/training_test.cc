@@ -45,7 +45,7 @@ Run run_on(const Device& device, DecoderKind kind, DType precision) {
   optim::AdamW optimizer(decoder->named_parameters(), {.lr = 0.01});
   optim::ParameterAverage average(decoder->named_parameters(), {.decay = 0.5});
   optim::GradScaler scaler({.init_scale = kScale, .enabled = precision == DType::f16});
-  const CaptionBatch batch = batch_on(device);
+  CaptionBatch batch = batch_on(device);
   imgcap::LossOptions options;
   options.teacher_forcing = 0.6;
   options.label_smoothing = 0.1;
@@ -54,7 +54,7 @@ Run run_on(const Device& device, DecoderKind kind, DType precision) {
   for (int step = 0; step < 6; ++step) {
     if (step == 3) {
       options.label_smoothing = 0;  // it goes to all words, those that are shut out, too
-      options.weights = {1, 0.5, 2, 1};
+      batch.weights = {1, 0.5, 2, 1};
       options.decodable = {{.end = 16}, {.end = 12}, {.end = 12}, {.end = kWords}};
     }
     optimizer.zero_grad();

@@ -54,7 +54,7 @@ TEST_CASE("targets are the words of each step's captions, packed step after step
                                   2, 31, 3, 1, 1},
                              {3, 5});
   const auto targets = [&](const Ints& rows, int64_t shift) {
-    return internal::packed_targets(batch, rows, shift).to_vector<int64_t>();
+    return internal::packed_targets(batch, rows, shift).words.to_vector<int64_t>();
   };
   CHECK(targets({3, 3, 2, 1}, 1) == Ints{11, 21, 31, 12, 22, 3, 13, 3, 3});
   CHECK(targets({3, 3, 3, 2, 1}, 0) == Ints{2, 2, 2, 11, 21, 31, 12, 22, 3, 13, 3, 3});
@@ -66,6 +66,18 @@ TEST_CASE("targets are the words of each step's captions, packed step after step
   CHECK(targets({3, 3, 2, 1}, 1) == Ints{11, 21, 31, 12, 22, 3, 13, 3, 3});
   CHECK(targets({3, 3, 3, 2, 1}, 0) == Ints{2, 2, 2, 11, 21, 31, 12, 22, 3, 13, 3, 3});
   CHECK(batch.fed.to_vector<int64_t>() == Ints{0, 0, 0, 2, 2, 2, 11, 21, 31, 12, 22, 13});
+  CHECK(batch.weights.empty());
+  CHECK_FALSE(batch.factors.defined());
+  // The weights go along, to the bit.
+  rows[1].weight = 0.1, rows[2].weight = -1e300;
+  batch = pack(Variable(Tensor::zeros({1, 3, 4})), rows);
+  CHECK(batch.weights == std::vector<double>{1, 0.1, -1e300});
+  CHECK(batch.targets.to_vector<int64_t>() == Ints{2, 2, 2, 11, 21, 31, 12, 22, 3, 13, 3, 3});
+  CHECK(internal::packed_targets(batch, {3, 3, 2, 1}, 1).factors.to_vector<double>() ==
+        std::vector<double>{1, 0.1, -1e300, 1, 0.1, -1e300, 1, 0.1, 1});
+  batch.factors = Tensor();
+  CHECK(internal::packed_targets(batch, {3, 3, 3, 2, 1}, 0).factors.to_vector<double>() ==
+        std::vector<double>{1, 0.1, -1e300, 1, 0.1, -1e300, 1, 0.1, -1e300, 1, 0.1, 1});
 }
 
 TEST_CASE("a batch that was packed has the loss of one that was made by hand") {
@@ -89,6 +101,14 @@ TEST_CASE("a batch that was packed has the loss of one that was made by hand") {
       const double packed = loss();
       batch.targets = batch.fed = Tensor();
       CHECK(packed == loss());
+
+      rows[0].weight = 0.5, rows[2].weight = -2;
+      batch = pack(batch.features, rows);
+      CHECK(batch.factors.defined());
+      const double weighted = loss();
+      CHECK(weighted != packed);
+      batch.targets = batch.fed = batch.factors = Tensor();
+      CHECK(weighted == loss());
     }
 }
 
@@ -193,6 +213,14 @@ TEST_CASE("batches that do not fit the decoder are refused, one by one") {
   CHECK(shape([](auto& b) { b.targets = Tensor::zeros({10}, DType::i64); }) ==
         "decoder: packed words (10) i64 for 11 tokens");
   CHECK(shape([](auto& b) { b.fed = Tensor::zeros({12}, DType::i64); }) != "");
+  CHECK(shape([](auto& b) { b.factors = Tensor::zeros({11}, DType::f64); }) == "");
+  CHECK(shape([](auto& b) { b.factors = Tensor::zeros({3}, DType::f64); }) ==
+        "decoder: packed weights (3) f64 for 11 tokens");
+  CHECK(refusal(
+            [](CaptionBatch& b) {
+              b.weights = {1, 1};
+            },
+            ErrorKind::argument) == "decoder: 2 weights for 3 captions");
   CHECK(lengths({5, 5, 5}) == "");
   CHECK(lengths({2, 2, 2}) == "");
   CHECK(lengths({5, 4, 1}) ==
@@ -243,23 +271,26 @@ TEST_CASE("the loss is the mean cross-entropy of the packed words, weighed by ca
   const Ints targets = {4, 5, 3, 3, 4}, rows = {3, 2};
   const std::vector<size_t> caption = {0, 1, 2, 0, 1};
   const DecoderConfig config = config_of(kWords, 4);
+  internal::PackedTargets packed{Tensor::from(targets, {5}), {}};
   const auto loss = [&](const LossOptions& options, bool train = false) {
-    return internal::vocabulary_loss(hidden, fc, Tensor::from(targets, {5}), rows, config, train, options)
-        .item();
+    return internal::vocabulary_loss(hidden, fc, packed, rows, config, train, options).item();
   };
   for (const double smoothing : {0.0, 0.1})
-    for (const std::vector<double>& factors :
-         std::vector<std::vector<double>>{{}, {0.5, -2, 3}, {1, 1, 1, 9}}) {
+    for (const std::vector<double>& factors : std::vector<std::vector<double>>{{}, {0.5, -2, 3}, {1, 1, 1}}) {
       CAPTURE(smoothing);
       LossOptions options;
       options.label_smoothing = smoothing;
-      options.weights = factors;
+      CaptionBatch batch;
+      batch.words = Tensor::from(Ints{2, 4, 3, 2, 5, 4, 2, 3, 1}, {3, 3});
+      batch.weights = factors;
+      packed.factors = internal::packed_targets(batch, rows, 1).factors;
       const auto each = cross_entropies(hidden.to_vector<double>(), weight, bias, targets, smoothing, 0);
       double expected = 0;
       for (size_t i = 0; i < 5; ++i) expected += each[i] * (factors.empty() ? 1 : factors[caption[i]]) / 5;
       CHECK(loss(options) == doctest::Approx(expected).epsilon(1e-12));
       CHECK(loss(options, true) == doctest::Approx(expected).epsilon(1e-12));  // no dropout is configured
     }
+  packed.factors = {};
   // What a search may not produce has no share of the probability.
   LossOptions options;
   options.decodable = {WordRange()};
@@ -283,12 +314,8 @@ TEST_CASE("the loss is the mean cross-entropy of the packed words, weighed by ca
     expected += (std::log(word + end) - logit(r, r == 4 ? 5 : static_cast<size_t>(targets[r]))) / 5;
   }
   const Ints own = {4, 5, 3, 3, 5};
-  CHECK(internal::vocabulary_loss(hidden, fc, Tensor::from(own, {5}), rows, config, false, options).item() ==
-        doctest::Approx(expected).epsilon(1e-12));
+  CHECK(internal::vocabulary_loss(hidden, fc, {Tensor::from(own, {5}), {}}, rows, config, false, options)
+            .item() == doctest::Approx(expected).epsilon(1e-12));
   options.decodable.pop_back();
   CHECK(error_of([&] { loss(options); }, ErrorKind::argument) == "decoder: 2 ranges for 3 captions");
-  options.decodable.clear();
-
-  options.weights = {1, 1};
-  CHECK(error_of([&] { loss(options); }, ErrorKind::argument) == "decoder: 2 weights for 3 captions");
 }

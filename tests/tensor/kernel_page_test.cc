@@ -33,6 +33,11 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
          kernels::copy(out, n({2}, t));
          kernels::copy(back, out);
        }},
+      {"copy_pieces",
+       [=](DType t) {
+         Tensor out = n({3}, t);
+         kernels::copy_pieces(out, {n({2}, t), n({1}, t)});
+       }},
       {"fill",
        [=](DType t) {
          Tensor out = n({2}, t);

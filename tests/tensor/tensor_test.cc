@@ -1,12 +1,15 @@
 // Views, copies, storage, the allocator and the random numbers.
 #include "tensor/tensor.h"
 
+#include <bit>
 #include <limits>
 #include <numeric>
 #include <thread>
 #include <utility>
 
 #include "tensor/allocator.h"
+#include "tensor/kernels.h"
+#include "tests/refused.h"
 #include "tests/tensor/reference.h"
 
 using namespace tests;
@@ -28,6 +31,35 @@ TEST_CASE("views share memory and know their elements") {
   x.select(0, 0).fill_(7);
   CHECK(x.version() > version);  // shared by views
   CHECK(x.select(0, 0).select(0, 0).select(0, 0).item() == 7);
+}
+
+TEST_CASE("a view as another type has the same bits") {
+  Tensor x = Tensor::from<double>({1, -2, 0.5}, {3});
+  const Tensor bits = x.view(DType::i64);
+  CHECK(bits.shares_storage(x));
+  CHECK(bits.to_vector<int64_t>()[1] == std::bit_cast<int64_t>(-2.0));
+  CHECK(bits.slice(0, 2, 3).view(DType::f64).item() == 0.5);
+  CHECK_THROWS_WITH_AS(x.view(DType::f32), "view: (3) f64 as f32, whose numbers are of another size",
+                       tensor::Error);
+}
+
+TEST_CASE("pieces are copied one behind the other") {
+  Tensor out = Tensor::zeros({2, 3});
+  const Tensor a = Tensor::from<float>({1, 2}, {2}), b = Tensor::from<float>({3, 4, 5}, {1, 3});
+  tensor::kernels::copy_pieces(out, {a, Tensor::empty({0}), b, a.slice(0, 0, 1)});
+  CHECK(values(out) == std::vector<float>{1, 2, 3, 4, 5, 1});
+  const auto refused = [&](const std::vector<Tensor>& pieces, Tensor to,
+                           tensor::ErrorKind kind = tensor::ErrorKind::argument) {
+    return tests::refused([&] { tensor::kernels::copy_pieces(to, pieces); }, kind);
+  };
+  CHECK(refused({a, b}, out, tensor::ErrorKind::shape) == "copy_pieces: 5 numbers into (2, 3) f32");
+  CHECK(refused({a, b, Tensor()}, out) == "copy_pieces: an undefined piece");
+  CHECK(refused({a.to(DType::f64)}, out, tensor::ErrorKind::dtype) == "copy_pieces: (2) f64 into (2, 3) f32");
+  CHECK(refused({a}, out.t()) == "copy_pieces: into (3, 2) f32, which is not contiguous");
+  CHECK(refused({out.t()}, out) ==
+        "copy_pieces: (3, 2) f32 is not contiguous, or shares memory with what it is copied to");
+  CHECK(refused({out}, out) ==
+        "copy_pieces: (2, 3) f32 is not contiguous, or shares memory with what it is copied to");
 }
 
 TEST_CASE("wrong views are refused with a sentence") {

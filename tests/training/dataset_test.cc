@@ -59,7 +59,6 @@ TEST_CASE("data sets are joined, and come apart as they were") {
   REQUIRE(all.photos.size() == 4);
   CHECK(all.caption_count() == red.caption_count() + blue.caption_count());
   CHECK(all.without_captions == std::vector<std::string>{"bare.jpg"});
-  CHECK(all.is_weighted());
   for (int64_t p = 0; p < 4; ++p) {
     const Dataset::Photo& own =
         p < 2 ? red.photos[static_cast<size_t>(p)] : blue.photos[static_cast<size_t>(p - 2)];
@@ -76,7 +75,6 @@ TEST_CASE("data sets are joined, and come apart as they were") {
   CHECK(parts[1].split == "blue.txt");
   CHECK(parts[1].sets.empty());
   CHECK(parts[1].photos[0].set == 0);
-  CHECK_FALSE(join_sets({red, blue}, {{"red", 1, ""}, {"blue", 1, ""}}).is_weighted());
   // One without a name is what it was.
   const Dataset alone = join_sets({red}, {{"", 1, ""}});
   CHECK(alone.sets.empty());

@@ -183,7 +183,6 @@ TEST_CASE("self-critical training draws each photo's captions in its language") 
       single.batch.features = data.toy.features.rows({2});
       single.batch.image = Tensor::zeros({1}, tensor::DType::i64);
       single.batch.lengths = {2};
-      single.advantage = {1};
       single.ranges = {range};
       double probability = 0;
       for (int64_t token = 0; token < data.vocabulary.size(); ++token) {

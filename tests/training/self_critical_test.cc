@@ -26,16 +26,16 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     const auto decoder = make_decoder(toy.info.decoder, generator);
     decoder->eval();
     // Weights of 1 are no weights; a caption of weight 0 is as good as none.
-    const CaptionBatch batch = make_batch(toy.data, {0, 5}, toy.features);
+    CaptionBatch batch = make_batch(toy.data, {0, 5}, toy.features);
     LossOptions options;
     options.teacher_forcing = 1;
     const double plain = decoder->loss(batch, options).loss.item();
-    options.weights.assign(batch.lengths.size(), 1);
+    batch.weights.assign(batch.lengths.size(), 1);
     CHECK(decoder->loss(batch, options).loss.item() == doctest::Approx(plain).epsilon(1e-5));
     double sum = 0;
     for (size_t r = 0; r < batch.lengths.size(); ++r) {
-      options.weights.assign(batch.lengths.size(), 0);
-      options.weights[r] = 2;
+      batch.weights.assign(batch.lengths.size(), 0);
+      batch.weights[r] = 2;
       sum += decoder->loss(batch, options).loss.item() / 2;
     }
     CHECK(sum == doctest::Approx(plain).epsilon(1e-5));
@@ -49,7 +49,6 @@ TEST_CASE("the self-critical loss is the weighted mean, and its step raises the 
     single.batch.features = toy.features.rows({2});
     single.batch.image = Tensor::zeros({1}, DType::i64);
     single.batch.lengths = {2};
-    single.advantage = {1};
     double probability = 0;
     for (int64_t token = kEos; token < toy.vocabulary.size(); ++token) {
       single.batch.words = Tensor::from<int64_t>({kSos, token}, {1, 2});
@@ -95,8 +94,8 @@ TEST_CASE("an advantage is the caption's CIDEr minus the mean of the photo's oth
       const std::vector<int64_t> photos = {5, 2, 7, 0};
       const SampledCaptions drawn = critic.draw(*decoder, toy.features.rows(photos), photos, generator);
       CHECK_FALSE(decoder->training());
-      REQUIRE(drawn.advantage.size() == kSamples * photos.size());
-      REQUIRE(drawn.batch.lengths.size() == drawn.advantage.size());
+      REQUIRE(drawn.batch.weights.size() == kSamples * photos.size());
+      REQUIRE(drawn.batch.lengths.size() == drawn.batch.weights.size());
 
       // Tokens as words: " dog" is "dog", the end is "<eos>".
       const auto text = [&](const auto& ids, size_t end) {
@@ -156,7 +155,7 @@ TEST_CASE("an advantage is the caption's CIDEr minus the mean of the photo's oth
         double others = -reward_of_row[r];
         for (const double reward : rewards[static_cast<size_t>(image[r])]) others += reward;
         const double expected = reward_of_row[r] - others / (kSamples - 1);
-        CHECK(std::fabs(drawn.advantage[r] - expected) < 1e-9);
+        CHECK(std::fabs(drawn.batch.weights[r] - expected) < 1e-9);
         largest = std::max(largest, std::fabs(expected));
       }
       CHECK(largest > 0.1);
@@ -175,7 +174,7 @@ TEST_CASE("an advantage is the caption's CIDEr minus the mean of the photo's oth
           for (int64_t k = kEos; k < logits.size(1); ++k) all += std::exp(static_cast<double>(row[k]));
           const double p =
               static_cast<double>(row[words[r * static_cast<size_t>(columns) + static_cast<size_t>(t) + 1]]);
-          loss += drawn.advantage[r] * (std::log(all) - p);
+          loss += drawn.batch.weights[r] * (std::log(all) - p);
           ++tokens;
         }
       }
@@ -197,7 +196,7 @@ TEST_CASE("captions are drawn in 32 bits whatever the features have") {
   const SampledCaptions a = critic.draw(*decoder, features, {1, 2}, one),
                         b = critic.draw(*decoder, features.to(DType::f16), {1, 2}, other);
   CHECK(a.batch.words.to_vector<int64_t>() == b.batch.words.to_vector<int64_t>());
-  CHECK(a.advantage == b.advantage);
+  CHECK(a.batch.weights == b.batch.weights);
   CHECK(b.batch.features.dtype() == DType::f16);  // the loss is that of the batch
 }
 

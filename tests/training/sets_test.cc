@@ -358,7 +358,7 @@ TEST_CASE("self-critical training counts documents and weighs advantages by set"
     double others = -of_row[r];
     for (const double reward : rewards[i]) others += reward;
     const double weight = photos[i] < 4 ? 1 : 0.5;
-    CHECK(std::fabs(drawn.advantage[r] - weight * (of_row[r] - others / (kSamples - 1))) < 1e-9);
+    CHECK(std::fabs(drawn.batch.weights[r] - weight * (of_row[r] - others / (kSamples - 1))) < 1e-9);
     sum += of_row[r];
   }
   CHECK(drawn.reward == doctest::Approx(sum / static_cast<double>(image.size())).epsilon(1e-12));

@@ -18,12 +18,32 @@
 namespace tensor::cuda {
 namespace {
 
+// Runs of the host's memory, read from the first to the last.
+class Reading {
+ public:
+  explicit Reading(std::span<const HostBytes> sources) : left_(sources) {}
+
+  // There have to be as many bytes left.
+  void next(std::byte* to, int64_t bytes) {
+    while (bytes > 0) {
+      const int64_t piece = std::min(bytes, left_.front().bytes - read_);
+      if (piece > 0) std::memcpy(to, left_.front().start + read_, static_cast<size_t>(piece));
+      to += piece, bytes -= piece, read_ += piece;
+      if (read_ == left_.front().bytes) left_ = left_.subspan(1), read_ = 0;
+    }
+  }
+
+ private:
+  std::span<const HostBytes> left_;
+  int64_t read_ = 0;  // of the first
+};
+
 // Through one pinned block: what is queued on the copy stream reads that, not the caller's memory.
-void upload_piece(Pinned& pinned, Device device, std::byte* target, const std::byte* source, int64_t bytes) {
+void upload_piece(Pinned& pinned, Device device, std::byte* target, Reading& source, int64_t bytes) {
   const cudaStream_t stream = copy_stream(device);
   const PinnedBlock block = pinned.take();
   const auto size = static_cast<size_t>(bytes);
-  std::memcpy(block.data, source, size);
+  source.next(block.data, bytes);
   cudaError_t result = cudaMemcpyAsync(target, block.data, size, cudaMemcpyHostToDevice, stream);
   if (result == cudaSuccess) result = cudaEventRecord(block.read, stream);
   pinned.give_back(block);
@@ -81,17 +101,19 @@ class FetchOfDevice final : public Fetch {
 
 }  // namespace
 
-void upload(Device device, std::byte* target, const std::byte* source, int64_t bytes,
-            const std::byte* fresh) {
+void upload(Device device, std::byte* target, std::span<const HostBytes> sources, const std::byte* fresh) {
   const DeviceGuard guard(device);
+  int64_t bytes = 0;
+  for (const HostBytes& source : sources) bytes += source.bytes;
   count_launch({.op = "upload", .device = device, .bytes = static_cast<double>(bytes)});
   const cudaStream_t compute = compute_stream(device), copy = copy_stream(device);
   const uint64_t before =
       fresh != nullptr ? of_device<Memory>(device.index).work_before(fresh) : work_so_far(device);
   wait_for_work(copy, before, device, "copy");
   Pinned& pinned = staging_for(device, bytes);
+  Reading reading(sources);
   for (int64_t at = 0; at < bytes; at += pinned.bytes())
-    upload_piece(pinned, device, target + at, source + at, std::min(bytes - at, pinned.bytes()));
+    upload_piece(pinned, device, target + at, reading, std::min(bytes - at, pinned.bytes()));
   wait_for_stream(compute, copy, device, "copy");
 }
 
