@@ -41,8 +41,24 @@ struct CrossEntropyOptions {
 };
 
 // Each struct of arguments names every one of its tensors once, in outputs() or inputs(): the check of
-// devices and the widening of 16-bit floats go by these lists. operands() are inputs that the kernel reads in 16
-// bits as they are, of the other numbers' type or of a 16-bit one.
+// devices and the widening of 16-bit floats go by these lists. operands() are those that the kernel reads or writes
+// in 16 bits as they are, of the other numbers' type or of a 16-bit one.
+
+// Such a one in a list of arguments.
+template <class T>
+struct AsItIs {
+  T& tensor;
+
+  AsItIs(T& t) : tensor(t) {}
+  operator T&() const { return tensor; }
+  T* operator->() const { return &tensor; }
+  template <class F>
+  void for_each_tensor(F& f) const {
+    f(tensor);
+  }
+};
+using Operand = AsItIs<const Tensor>;
+using OperandOut = AsItIs<Tensor>;
 
 struct BatchNormBackward {
   Tensor dx, dweight, dbias;
@@ -65,30 +81,42 @@ struct DropoutMask {
   auto inputs() { return std::tie(origin); }
 };
 
+struct LstmCell {
+  Tensor h, c, gates;     // (n, h), (n, h), (n, 4h)
+  Tensor pre, c_prev;     // (n, 4h), may be the gates; (n, h)
+  Tensor h_operand = {};  // (n, h), if any: h once more, in 16 bits, for the products that it goes into
+
+  auto outputs() { return std::tie(h, c, gates); }
+  auto inputs() { return std::tie(pre, c_prev); }
+  auto operands() { return std::tie(h_operand); }
+};
+
 struct LstmCellBackward {
   Tensor dpre, dc_prev;  // (n, 4h), may be the gates; (n, h), may be dc
   Tensor dh, dc, gates, c, c_prev;
+  Tensor dpre_operand = {};  // (n, 4h), if any: dpre once more, in 16 bits
 
   auto outputs() { return std::tie(dpre, dc_prev); }
   auto inputs() { return std::tie(dh, dc, gates, c, c_prev); }
+  auto operands() { return std::tie(dpre_operand); }
 };
 
 struct AdditiveAttention {
   Tensor context, alpha;
   Tensor keys, values, query, image, v, v_bias;  // v_bias may be undefined
 
-  auto outputs() { return std::tie(context, alpha); }
+  auto outputs() { return std::tie(alpha); }
   auto inputs() { return std::tie(query, image, v, v_bias); }
-  auto operands() { return std::tie(keys, values); }
+  auto operands() { return std::tie(context, keys, values); }
 };
 
 struct AdditiveAttentionBackward {
   Tensor dquery, dkeys, dvalues, dv, dv_bias;                     // dvalues and dv_bias may be undefined
   Tensor dcontext, dalpha, alpha, keys, values, query, image, v;  // dalpha may be undefined
 
-  auto outputs() { return std::tie(dquery, dkeys, dvalues, dv, dv_bias); }
+  auto outputs() { return std::tie(dkeys, dvalues, dv, dv_bias); }
   auto inputs() { return std::tie(dcontext, dalpha, alpha, query, image, v); }
-  auto operands() { return std::tie(keys, values); }
+  auto operands() { return std::tie(dquery, keys, values); }
 };
 
 // Where a training step's numbers stand in its block, a tensor of f64 that stays on the device of what is trained, so that

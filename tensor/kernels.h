@@ -87,10 +87,11 @@ IMGCAP_KERNEL(log_softmax, Tensor& out, const Tensor& x)
 
 // --- cross_entropy.cc: logits (n, v) contiguous, targets (n) i64. With smoothing s and class weights w (v;
 // undefined: all 1): (1 - s) * w[target] * -log p[target] + s * mean over classes of -w log p. losses is (n).
-IMGCAP_KERNEL(cross_entropy, Tensor& losses, const Tensor& logits, const Tensor& targets,
-              const Tensor& weight, const CrossEntropyOptions& options)
+// Logits of 16 bits and their gradient are read and written as they are.
+IMGCAP_KERNEL(cross_entropy, Tensor& losses, Operand logits, const Tensor& targets, const Tensor& weight,
+              const CrossEntropyOptions& options)
 // dlogits = row_gradient[i] * d losses[i] / d logits[i]; may be the logits themselves (in place).
-IMGCAP_KERNEL(cross_entropy_backward, Tensor& dlogits, const Tensor& logits, const Tensor& targets,
+IMGCAP_KERNEL(cross_entropy_backward, OperandOut dlogits, Operand logits, const Tensor& targets,
               const Tensor& weight, const Tensor& row_gradient, const CrossEntropyOptions& options)
 
 // --- conv2d.cc: x (n, c, h, w), w (o, c / groups, kh, kw), bias (o) or undefined; all contiguous
@@ -141,18 +142,19 @@ IMGCAP_KERNEL(embedding_backward, Tensor& dweight, const Tensor& dout, const Ten
 IMGCAP_KERNEL(dropout, Tensor& out, const Tensor& x, DropoutMask mask)
 
 // --- lstm.cc: pre (n, 4h) the gates before activation in the order i, f, g, o; c_prev (n, h). Writes the
-// activated gates (n, 4h), c and h (n, h). Rows may be strided (a slice of a larger buffer), columns not.
-IMGCAP_KERNEL(lstm_cell, Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Tensor& c_prev)
-// From dh and dc (gradients of h and c): dpre and dc_prev
+// activated gates (n, 4h), c and h (n, h); h once more in 16 bits where that is asked for. Rows may be strided (a slice of
+// a larger buffer), columns not.
+IMGCAP_KERNEL(lstm_cell, LstmCell arguments)
+// From dh and dc (gradients of h and c): dpre and dc_prev; dpre once more in 16 bits where that is asked for
 IMGCAP_KERNEL(lstm_cell_backward, LstmCellBackward arguments)
 
 // --- attention.cc: additive attention (Bahdanau et al. 2015) of n queries over images: keys (m, p, a)
 // projected features, values (m, p, d), query (n, a) projected state, image (n) i64 row -> image, v (a),
 // v_bias (1) or undefined. alpha (n, p) = softmax_p(v . tanh(keys + query) + v_bias), context (n, d) = sum_p
-// alpha values. context's rows may be strided.
+// alpha values. context's rows may be strided. Keys and values, and context, may be of 16 bits beside f32.
 IMGCAP_KERNEL(additive_attention, AdditiveAttention arguments)
 // Adds to dkeys (m, p, a), dv (a), dv_bias (1) and, when it is defined, dvalues (m, p, d); writes dquery (n,
-// a). dalpha (n, p): a gradient on the attention weights themselves.
+// a), which may be of 16 bits beside f32. dalpha (n, p): a gradient on the attention weights themselves.
 IMGCAP_KERNEL(additive_attention_backward, AdditiveAttentionBackward arguments)
 
 // --- optimizer.cc: all tensors of a parameter group in one pass; contiguous

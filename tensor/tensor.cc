@@ -182,9 +182,10 @@ Tensor Tensor::view(const Shape& wanted) const {
   return t;
 }
 
-Tensor Tensor::view(DType dtype) const {
-  check(size_of(dtype) == size_of(dtype_), ErrorKind::dtype,
-        "view: {} as {}, whose numbers are of another size", describe(*this), name_of(dtype));
+Tensor Tensor::bits_as(DType dtype) const {
+  check(size_of(dtype) == size_of(dtype_) && dtype != DType::boolean, ErrorKind::dtype,
+        "bits_as: {} as {}: another type of the same size is needed, not bool", describe(*this),
+        name_of(dtype));
   Tensor t = *this;
   t.dtype_ = dtype;
   return t;

@@ -135,7 +135,8 @@ class Tensor {
 
   // Views. Index and shape errors name the op and the shape.
   Tensor view(const Shape& shape) const;  // contiguous tensors only; one size may be -1
-  Tensor view(DType dtype) const;         // the same bits as numbers of another type of the same size
+  // The same bits as numbers of another type of the same size. Errors: dtype (another size; bool).
+  Tensor bits_as(DType dtype) const;
   // A view where the strides allow it, else a copy; one size may be -1.
   Tensor reshape(const Shape& shape) const;
   Tensor flatten(int first = 0, int last = -1) const;

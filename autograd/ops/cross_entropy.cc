@@ -76,9 +76,11 @@ class Divisor {
 // before it. No probabilities are kept.
 class CrossEntropyBackward final : public OnceDifferentiable {
  public:
+  // `computed`: the type of the losses, f32 where logits are of 16 bits.
   CrossEntropyBackward(const Variable& logits, const Tensor& targets, const Tensor& weight,
-                       int64_t ignore_index, double smoothing, Divisor divisor)
+                       int64_t ignore_index, double smoothing, Divisor divisor, DType computed)
       : OnceDifferentiable("cross_entropy"),
+        computed_(computed),
         ignore_index_(ignore_index),
         smoothing_(smoothing),
         divisor_(std::move(divisor)),
@@ -96,7 +98,7 @@ class CrossEntropyBackward final : public OnceDifferentiable {
       own = input.grad_fn() != nullptr;
     }
     const Variable weight = saved(weight_);
-    Tensor row_gradient = empty_like(logits, targets.shape());
+    Tensor row_gradient = Tensor::empty(targets.shape(), computed_, logits.device());
     row_gradient.copy_(divisor_.divide(g[0], 0));  // one for all rows broadcasts
     own = release_for_writing() && own && logits.is_unique() && logits.is_contiguous();
     // A copy that is made and dropped: after that, what a thread that held the tensor did with it has happened.
@@ -111,15 +113,16 @@ class CrossEntropyBackward final : public OnceDifferentiable {
   }
 
  private:
+  DType computed_;
   int64_t ignore_index_;
   double smoothing_;
   Divisor divisor_;
   int logits_, targets_, weight_;
 };
 
-Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ignore_index,
+// Under autocast logits of 16 bits are read as they are, with losses in f32: what a conversion before it would give.
+Variable cross_entropy(const Variable& logits, const Tensor& targets, int64_t ignore_index,
                        double label_smoothing, Reduction reduction, const Tensor& weight) {
-  const Variable logits = autocast_f32(given);
   expect_floats("cross_entropy", {&logits});
   expect_one_device("cross_entropy", logits, targets, weight);
   check(logits.rank() == 2 && targets.rank() == 1 && logits.size(0) == targets.size(0), ErrorKind::shape,
@@ -129,7 +132,8 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
         "cross_entropy: label smoothing {} is not between 0 and 1", label_smoothing);
   check(targets.dtype() == DType::i64, ErrorKind::dtype, "cross_entropy: the targets are {}, not i64",
         tensor::describe(targets));
-  Tensor losses = empty_like(logits.data(), targets.shape());
+  const DType computed = autocast_dtype() && tensor::is_half(logits.dtype()) ? DType::f32 : logits.dtype();
+  Tensor losses = Tensor::empty(targets.shape(), computed, logits.device());
   tensor::kernels::cross_entropy(losses, logits.data().contiguous(), targets, weight,
                                  {ignore_index, label_smoothing});
   Divisor divisor;
@@ -143,7 +147,7 @@ Variable cross_entropy(const Variable& given, const Tensor& targets, int64_t ign
     losses = total;
   }
   return record<CrossEntropyBackward>(losses, {logits}, logits, targets, weight, ignore_index,
-                                      label_smoothing, divisor);
+                                      label_smoothing, divisor, computed);
 }
 
 }  // namespace autograd

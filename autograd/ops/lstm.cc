@@ -173,7 +173,7 @@ LstmSequence run(const char* op, const Variable& x, const LstmState& state, cons
       multiply_weight(gates_t, h.before.select(0, t), cell.weight_hh.data(), true);
     else
       recurrent.multiply(gates_t, h.before.select(0, t), true);
-    tensor::kernels::lstm_cell(h_t, c_t, gates_t, gates_t, c.before.select(0, t));
+    tensor::kernels::lstm_cell({h_t, c_t, gates_t, gates_t, c.before.select(0, t)});
   }
   std::vector<Tensor> outputs = {h.after.select(0, steps - 1), c.after.select(0, steps - 1)};
   if (!one) outputs.insert(outputs.begin(), h.after);

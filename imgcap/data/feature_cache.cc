@@ -178,16 +178,17 @@ Tensor FeatureCache::stored_row(int64_t row) const {
 }
 
 Tensor FeatureCache::rows(const std::vector<int64_t>& which, const FeaturesAs& as) const {
-  if (which.empty()) return Tensor::empty({0, places(), channels()}, as.dtype, as.device);
   std::vector<Tensor> rows;
   for (const int64_t row : which) rows.push_back(stored_row(row));
-  return as.together(rows);
+  return as.together(rows, places(), channels());
 }
 
-Tensor FeaturesAs::together(const std::vector<Tensor>& rows) const {
-  const tensor::Shape& row = rows.at(0).shape();
+Tensor FeaturesAs::together(const std::vector<Tensor>& rows, int64_t places, int64_t channels) const {
+  for (const Tensor& row : rows)
+    check(row.shape() == tensor::Shape{places, channels}, ErrorKind::shape, "features: {} beside ({}, {})",
+          tensor::describe(row), places, channels);
   Tensor all =
-      Tensor::empty({std::ssize(rows), row[0], row[1]}, device.is_cpu() ? dtype : DType::f16, device);
+      Tensor::empty({std::ssize(rows), places, channels}, device.is_cpu() ? dtype : DType::f16, device);
   if (device.is_cpu() && dtype != DType::f16) {
     for (size_t i = 0; i < rows.size(); ++i) all.select(0, static_cast<int64_t>(i)).copy_(rows[i]);
     return all;

@@ -30,8 +30,9 @@ struct FeaturesAs {
 
   FeaturesAs(const tensor::Device& where = {}, tensor::DType type = tensor::DType::f32)
       : device(where), dtype(type) {}
-  // Rows (p, d) f16 of a cache as (n, p, d): they are widened where they go, for half the bytes on the way.
-  tensor::Tensor together(const std::vector<tensor::Tensor>& rows) const;
+  // Rows (p, d) f16, as they are kept, as (n, p, d): they are widened where they go, for half the bytes on the way.
+  // Errors: shape (a row is not (p, d)).
+  tensor::Tensor together(const std::vector<tensor::Tensor>& rows, int64_t places, int64_t channels) const;
 };
 
 // A safetensors file with the tensor `features` (images, places, channels) f16 and, as metadata, the photos'
@@ -71,7 +72,7 @@ class FeatureCache {
 
   // The given rows, (rows, places, channels). Errors: index (names the row).
   tensor::Tensor rows(const std::vector<int64_t>& which, const FeaturesAs& as = {}) const;
-  // One row as it is kept, (1, places, channels) f16 on the CPU: a view. Errors: index.
+  // One row as it is kept, (places, channels) f16 on the CPU: a view. Errors: index.
   tensor::Tensor stored_row(int64_t row) const;
 
  private:

@@ -99,7 +99,7 @@ CaptionBatch pack(const Variable& features, std::vector<CaptionRow>& rows, const
   batch.image = next(n);
   batch.targets = next(total);
   batch.fed = next(total);
-  if (weighted) batch.factors = next(total).view(tensor::DType::f64);
+  if (weighted) batch.factors = next(total).bits_as(tensor::DType::f64);
   return batch;
 }
 

@@ -35,8 +35,10 @@ void expect_batch(const CaptionBatch& batch, const DecoderConfig& config) {
   for (const Tensor* packed : {&batch.targets, &batch.fed})
     check(!packed->defined() || packed->shape() == Shape{tokens}, ErrorKind::shape,
           "decoder: packed words {} for {} tokens", tensor::describe(*packed), tokens);
-  check(!batch.factors.defined() || batch.factors.shape() == Shape{tokens}, ErrorKind::shape,
-        "decoder: packed weights {} for {} tokens", tensor::describe(batch.factors), tokens);
+  check(!batch.factors.defined() || (batch.factors.shape() == Shape{tokens} &&
+                                     batch.factors.dtype() == DType::f64 && !batch.weights.empty()),
+        ErrorKind::shape, "decoder: packed weights {} of {} captions' for {} tokens",
+        tensor::describe(batch.factors), batch.weights.size(), tokens);
   check(batch.weights.empty() || batch.weights.size() == batch.lengths.size(), ErrorKind::argument,
         "decoder: {} weights for {} captions", batch.weights.size(), batch.lengths.size());
   for (size_t i = 0; i < batch.lengths.size(); ++i)

@@ -194,7 +194,7 @@ Tensor FrozenDecoder::advance(DecodingState& state, const Tensor& x) const {
     layer.hh.multiply(gates, state.h[l], true);
     Tensor h = state.rooms.h[l].take(state.h[l].shape(), DType::f32, x.device()),
            c = state.rooms.c[l].take(h.shape(), DType::f32, x.device());
-    kernels::lstm_cell(h, c, gates, gates, state.c[l]);
+    kernels::lstm_cell({h, c, gates, gates, state.c[l]});
     state.h[l] = h, state.c[l] = c;
     input = h;
   }

@@ -184,7 +184,7 @@ CaptionBatch make_batch(const Dataset& data, const std::vector<int64_t>& photos,
     check(row.has_value(), ErrorKind::data, "batch: the photo '{}' is missing among augmented photos", name);
     features.push_back(view.stored_row(*row));
   }
-  return pack(as.together(features), captions);
+  return pack(as.together(features, views[0]->places(), views[0]->channels()), captions);
 }
 
 std::vector<std::vector<int64_t>> epoch_batches(int64_t photos, int64_t batch_photos, uint64_t seed,

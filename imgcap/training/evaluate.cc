@@ -91,7 +91,9 @@ double mean_loss(Decoder& decoder, const Dataset& data, const FeatureCache& feat
   double sum = 0;
   int64_t tokens = 0;
   for (const std::vector<int64_t>& group : groups(data.photos.size(), kBatchPhotos)) {
-    const CaptionLoss part = decoder.loss(make_batch(data, group, features, decoder.device()), options);
+    CaptionBatch batch = make_batch(data, group, features, decoder.device());
+    batch.weights.clear(), batch.factors = Tensor();  // they are training's
+    const CaptionLoss part = decoder.loss(batch, options);
     sum += part.loss.item() * static_cast<double>(part.tokens);
     tokens += part.tokens;
   }

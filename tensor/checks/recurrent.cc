@@ -12,6 +12,14 @@ void expect_rows(const Tensor& x, int64_t n, int64_t columns, const char* op, co
         "{}: the columns of {} have to be contiguous", op, what);
 }
 
+// A tensor once more, in 16 bits, if it is wanted.
+void expect_operand(const Tensor& operand, const Tensor& of, const char* op, const char* what) {
+  if (!operand.defined()) return;
+  expect_rows(operand, of.size(0), of.size(1), op, what);
+  check(is_half(operand.dtype()) && same_type(operand, of), ErrorKind::dtype, "{}: {} is {}, beside {}", op,
+        what, describe(operand), describe(of));
+}
+
 void expect_attention(const char* op, const Tensor& context, const Tensor& alpha, const Tensor& keys,
                       const Tensor& values, const Tensor& query, const Tensor& image, const Tensor& v) {
   check(keys.rank() == 3 && values.rank() == 3, ErrorKind::shape,
@@ -45,15 +53,16 @@ void dropout(Tensor& out, const Tensor& x, DropoutMask mask) {
         describe(x));
 }
 
-void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Tensor& c_prev) {
-  const int64_t n = h.size(0), hidden = h.size(-1);
-  expect_rows(h, n, hidden, "lstm_cell", "h");
-  expect_rows(c, n, hidden, "lstm_cell", "c");
-  expect_rows(c_prev, n, hidden, "lstm_cell", "the former c");
-  expect_rows(gates, n, 4 * hidden, "lstm_cell", "the gates");
-  expect_rows(pre, n, 4 * hidden, "lstm_cell", "the input of the gates");
-  for (const Tensor* x : {&std::as_const(c), &std::as_const(gates), &pre, &c_prev})
-    check(same_type(*x, h), ErrorKind::dtype, "lstm_cell: {} with h {}", describe(*x), describe(h));
+void lstm_cell(LstmCell a) {
+  const int64_t n = a.h.size(0), hidden = a.h.size(-1);
+  expect_rows(a.h, n, hidden, "lstm_cell", "h");
+  expect_rows(a.c, n, hidden, "lstm_cell", "c");
+  expect_rows(a.c_prev, n, hidden, "lstm_cell", "the former c");
+  expect_rows(a.gates, n, 4 * hidden, "lstm_cell", "the gates");
+  expect_rows(a.pre, n, 4 * hidden, "lstm_cell", "the input of the gates");
+  for (const Tensor* x : {&a.c, &a.gates, &a.pre, &a.c_prev})
+    check(same_type(*x, a.h), ErrorKind::dtype, "lstm_cell: {} with h {}", describe(*x), describe(a.h));
+  expect_operand(a.h_operand, a.h, "lstm_cell", "h as an operand");
 }
 
 void lstm_cell_backward(LstmCellBackward a) {
@@ -65,6 +74,7 @@ void lstm_cell_backward(LstmCellBackward a) {
   for (const Tensor* x : {&a.dpre, &a.gates, &a.dc_prev, &a.dc, &a.c, &a.c_prev})
     check(same_type(*x, a.dh), ErrorKind::dtype, "lstm_cell_backward: {} with dh {}", describe(*x),
           describe(a.dh));
+  expect_operand(a.dpre_operand, a.dpre, "lstm_cell_backward", "dpre as an operand");
 }
 
 void additive_attention(AdditiveAttention a) {

@@ -33,20 +33,23 @@ void softmax(Tensor& out, const Tensor& x) { expect_rows(out, x, "softmax"); }
 
 void log_softmax(Tensor& out, const Tensor& x) { expect_rows(out, x, "log_softmax"); }
 
-void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, const Tensor& weight,
+void cross_entropy(Tensor& losses, Operand logits, const Tensor& targets, const Tensor& weight,
                    const CrossEntropyOptions&) {
   expect_targets(logits, targets, weight);
   check(losses.shape() == targets.shape() && same_type(losses, logits) && losses.is_contiguous(),
-        ErrorKind::shape, "cross_entropy: losses {} for logits {}", describe(losses), describe(logits));
+        ErrorKind::shape, "cross_entropy: losses {} for logits {}", describe(losses),
+        describe(logits.tensor));
 }
 
-void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor& targets,
-                            const Tensor& weight, const Tensor& row_gradient, const CrossEntropyOptions&) {
+void cross_entropy_backward(OperandOut dlogits, Operand logits, const Tensor& targets, const Tensor& weight,
+                            const Tensor& row_gradient, const CrossEntropyOptions&) {
   expect_targets(logits, targets, weight);
-  check(dlogits.shape() == logits.shape() && same_type(dlogits, logits) && dlogits.is_contiguous(),
-        ErrorKind::shape, "cross_entropy: a gradient {} for logits {}", describe(dlogits), describe(logits));
+  check(
+      dlogits->shape() == logits->shape() && dlogits->dtype() == logits->dtype() && dlogits->is_contiguous(),
+      ErrorKind::shape, "cross_entropy: a gradient {} for logits {}", describe(dlogits.tensor),
+      describe(logits.tensor));
   check(row_gradient.shape() == targets.shape() && same_type(row_gradient, logits), ErrorKind::shape,
-        "cross_entropy: row gradients {} for logits {}", describe(row_gradient), describe(logits));
+        "cross_entropy: row gradients {} for logits {}", describe(row_gradient), describe(logits.tensor));
 }
 
 }  // namespace tensor::checks

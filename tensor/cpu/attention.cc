@@ -6,6 +6,7 @@
 #include "tensor/cpu/half_rows.h"
 #include "tensor/cpu/softmax.h"
 #include "tensor/kernels.h"
+#include "tensor/operand_types.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {
@@ -59,24 +60,14 @@ void score_backward(T e, const T* __restrict key, const T* __restrict query, con
   }
 }
 
-// call.operator()<T, K>() with T the type that is computed in and K that of keys and values.
-template <class Call>
-void dispatch_types(const char* op, DType type, DType operands, const Call& call) {
-  dispatch_float(type, op, [&]<class T>() {
-    if constexpr (std::is_same_v<T, float>) {
-      if (operands == DType::bf16) return call.template operator()<T, bf16>();
-      if (operands == DType::f16) return call.template operator()<T, f16>();
-    }
-    call.template operator()<T, T>();
-  });
-}
-
 }  // namespace
 
 void additive_attention(AdditiveAttention a) {
   const Sizes s = prepare("additive_attention", a);
-  dispatch_types("additive_attention", a.context.dtype(), a.keys.dtype(), [&]<class T, class K>() {
-    T *out = a.context.mutable_device_data<T>(), *weights = a.alpha.mutable_device_data<T>();
+  const NarrowRows narrow(a.context);
+  dispatch_operands(a.alpha.dtype(), a.keys.dtype(), "additive_attention", [&]<class T, class K>() {
+    T *out = narrow.wanted() ? nullptr : a.context.mutable_device_data<T>(),
+      *weights = a.alpha.mutable_device_data<T>();
     const K *keys = a.keys.device_data<K>(), *values = a.values.device_data<K>();
     const T *queries = a.query.device_data<T>(), *v = a.v.device_data<T>();
     const T shift = a.v_bias.defined() ? *a.v_bias.device_data<T>() : T(0);
@@ -84,10 +75,11 @@ void additive_attention(AdditiveAttention a) {
     const int64_t out_row = a.context.strides()[0], q_row = a.query.strides()[0];
     parallel_each(s.rows, 1, [&](int64_t r) {
       WideRows<T, K> wide_key(s.width), wide_value(s.features);
+      std::vector<T> room(narrow.wanted() ? static_cast<size_t>(s.features) : 0);
       const K *image_keys = keys + ids[r] * s.places * s.width,
               *image_values = values + ids[r] * s.places * s.features;
       const T* query = queries + r * q_row;
-      T *w = weights + r * s.places, *o = out + r * out_row;
+      T *w = weights + r * s.places, *o = narrow.wanted() ? room.data() : out + r * out_row;
       for (int64_t p = 0; p < s.places; ++p) {
         const T* key = wide_key(image_keys + p * s.width);
         w[p] =
@@ -104,6 +96,7 @@ void additive_attention(AdditiveAttention a) {
         const T weight = w[p], *value = wide_value(image_values + p * s.features);
         for (int64_t j = 0; j < s.features; ++j) o[j] += weight * value[j];
       }
+      if (narrow.wanted()) narrow.write(r, o);
     });
   });
 }
@@ -112,8 +105,10 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
   const Sizes s = prepare("additive_attention_backward", a);
   a.dcontext = dense_rows(a.dcontext);
   if (a.dalpha.defined()) a.dalpha = a.dalpha.contiguous();
-  dispatch_types("additive_attention_backward", a.dquery.dtype(), a.keys.dtype(), [&]<class T, class K>() {
-    T *dq = a.dquery.mutable_device_data<T>(), *dk = a.dkeys.mutable_device_data<T>();
+  const NarrowRows narrow(a.dquery);
+  dispatch_operands(a.dkeys.dtype(), a.keys.dtype(), "additive_attention_backward", [&]<class T, class K>() {
+    T *dq = narrow.wanted() ? nullptr : a.dquery.mutable_device_data<T>(),
+      *dk = a.dkeys.mutable_device_data<T>();
     T* df = a.dvalues.defined() ? a.dvalues.mutable_device_data<T>() : nullptr;
     const K *k = a.keys.device_data<K>(), *f = a.values.device_data<K>();
     const T *g = a.dcontext.device_data<T>(), *w = a.alpha.device_data<T>(), *q = a.query.device_data<T>(),
@@ -125,7 +120,8 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
     Tensor dv_parts = Tensor::zeros({s.images, s.width + 1}, DType::f64);
     double* parts = dv_parts.mutable_device_data<double>();
     parallel_for(s.images, 1, [&](int64_t begin, int64_t end) {
-      std::vector<T> de(static_cast<size_t>(s.places));
+      std::vector<T> de(static_cast<size_t>(s.places)),
+          room(narrow.wanted() ? static_cast<size_t>(s.width) : 0);
       WideRows<T, K> wide_key(s.width), wide_value(s.features);
       WideSum<T> dq_sum(s.width), dv_sum(s.width), dk_sum;
       for (int64_t m = begin; m < end; ++m) {
@@ -146,7 +142,7 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
           }
           const T mean = static_cast<T>(
               wide_sum(0, s.places, [&](int64_t p) { return wr[p] * de[static_cast<size_t>(p)]; }));
-          T *dqr = dq + r * dq_row, *dkey_r = many ? dk_sum.room() : dkey;
+          T *dqr = narrow.wanted() ? room.data() : dq + r * dq_row, *dkey_r = many ? dk_sum.room() : dkey;
           for (int64_t p = 0; p < s.places; ++p) {
             const T e = wr[p] * (de[static_cast<size_t>(p)] - mean);  // d loss / d e_p
             score_backward(e, wide_key(key + p * s.width), qr, v, dkey_r + p * s.width, dq_sum.room(),
@@ -159,6 +155,7 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
           }
           std::fill(dqr, dqr + s.width, T(0));
           dq_sum.move_to(dqr);
+          if (narrow.wanted()) narrow.write(r, dqr);
         }
         dv_sum.move_to(part);
         if (many) dk_sum.move_to(dkey);

@@ -1,8 +1,5 @@
 #include <cstring>
 #include <vector>
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
 
 #include "tensor/convert.h"
 #include "tensor/cpu/half_rows.h"
@@ -31,14 +28,8 @@ bool any_subnormal(const From* in, int64_t n) {
 template <class To, class From>
 void convert_run(To* out, const From* in, int64_t n) {
   if constexpr (std::is_same_v<To, float> && is_half_type<From>) return widen_row(out, in, n);
+  if constexpr (is_half_type<To> && std::is_same_v<From, float>) return narrow_row(out, in, n);
   int64_t i = 0;
-#if defined(__F16C__)  // the same bits, eight at a time, flush-to-zero or not
-  if constexpr (std::is_same_v<To, f16> && std::is_same_v<From, float>) {
-    for (; i + 8 <= n; i += 8)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
-                       _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
-  }
-#endif
   if constexpr (std::is_floating_point_v<To> && std::is_floating_point_v<From>) {
     // The processor's conversion, which flushes subnormals, where there are none.
     constexpr int64_t kBlock = 64;

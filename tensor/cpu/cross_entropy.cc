@@ -1,11 +1,14 @@
+#include "tensor/cpu/half_rows.h"
 #include "tensor/cpu/softmax.h"
 #include "tensor/kernels.h"
+#include "tensor/operand_types.h"
 #include "tensor/thread_pool.h"
 
 namespace tensor::cpu {
 namespace {
 
-constexpr int64_t kGrain = 8192;  // logits per tile
+// Rows of a tile: of 8192 logits.
+int64_t row_grain(int64_t classes) { return 8192 / std::max<int64_t>(1, classes); }
 
 // The targets, in order of rows, in range.
 Tensor checked_targets(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
@@ -26,24 +29,26 @@ double row_mean(int64_t n, F term) {
 
 }  // namespace
 
-void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, const Tensor& weight,
+void cross_entropy(Tensor& losses, Operand given, const Tensor& targets, const Tensor& weight,
                    const CrossEntropyOptions& options) {
+  const Tensor& logits = given;
   const int64_t ignore_index = options.ignore_index;
   const double smoothing = options.smoothing;
   const Tensor rows = checked_targets(logits, targets, ignore_index);
   const Tensor weights = weight.defined() ? weight.contiguous() : Tensor();
   const int64_t classes = logits.size(1);
-  dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
-    const T *x = logits.device_data<T>(), *w = weights.defined() ? weights.device_data<T>() : nullptr;
+  dispatch_operands(losses.dtype(), logits.dtype(), "cross_entropy", [&]<class T, class K>() {
+    const K* x = logits.device_data<K>();
+    const T* w = weights.defined() ? weights.device_data<T>() : nullptr;
     const int64_t* target = rows.device_data<int64_t>();
     T* loss = losses.mutable_device_data<T>();
-    parallel_each(rows.numel(), kGrain / std::max<int64_t>(1, classes), [&](int64_t i) {
+    const auto one_loss = [&](int64_t i, WideRows<T, K>& wide) {
       if (target[i] == ignore_index) {
         loss[i] = 0;
         return;
       }
       // Differences from the maximum, so that logits of 10^4 lose no digits.
-      const T* row = x + i * classes;
+      const T* row = wide(x + i * classes);
       const auto [top, sum] = row_statistics(row, classes);
       const double log_sum = std::log(sum), shift = static_cast<double>(top);
       double value = log_sum - (static_cast<double>(row[target[i]]) - shift);
@@ -56,33 +61,39 @@ void cross_entropy(Tensor& losses, const Tensor& logits, const Tensor& targets, 
         value = (1 - smoothing) * value + smoothing * mean;
       }
       loss[i] = static_cast<T>(value);
+    };
+    parallel_for(rows.numel(), row_grain(classes), [&](int64_t begin, int64_t end) {
+      WideRows<T, K> wide(classes);
+      for (int64_t i = begin; i < end; ++i) one_loss(i, wide);
     });
   });
 }
 
-void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor& targets,
-                            const Tensor& weight, const Tensor& row_gradient,
-                            const CrossEntropyOptions& options) {
+void cross_entropy_backward(OperandOut dlogits, Operand given, const Tensor& targets, const Tensor& weight,
+                            const Tensor& row_gradient, const CrossEntropyOptions& options) {
+  const Tensor& logits = given;
   const int64_t ignore_index = options.ignore_index;
   const double smoothing = options.smoothing;
   const Tensor rows = checked_targets(logits, targets, ignore_index);
   const Tensor weights = weight.defined() ? weight.contiguous() : Tensor();
   const int64_t classes = logits.size(1);
   const Tensor gradients = row_gradient.contiguous();
-  dispatch_float(logits.dtype(), "cross_entropy", [&]<class T>() {
-    const T *x = logits.device_data<T>(), *g = gradients.device_data<T>();
+  dispatch_operands(gradients.dtype(), logits.dtype(), "cross_entropy", [&]<class T, class K>() {
+    const K* x = logits.device_data<K>();
+    const T* g = gradients.device_data<T>();
     const T* w = weights.defined() ? weights.device_data<T>() : nullptr;
     const double mean_weight =
         w != nullptr ? row_mean(classes, [&](int64_t k) { return static_cast<double>(w[k]); }) : 1.0;
     const int64_t* target = rows.device_data<int64_t>();
-    T* out = dlogits.mutable_device_data<T>();
-    parallel_each(rows.numel(), kGrain / std::max<int64_t>(1, classes), [&](int64_t i) {
-      const T* row = x + i * classes;
-      T* d = out + i * classes;
+    K* out = dlogits->mutable_device_data<K>();
+    const auto one_row = [&](int64_t i, WideRows<T, K>& wide) {
+      K* result = out + i * classes;
       if (target[i] == ignore_index) {
-        std::fill(d, d + classes, T(0));
+        std::fill(result, result + classes, K(T(0)));
         return;
       }
+      const T* row = wide(x + i * classes);
+      T* d = wide.room_for(result);
       const auto [top, sum] = row_statistics(row, classes);
       // How much the row's loss falls when the log-probability of its target, and of all,
       // rises.
@@ -100,6 +111,11 @@ void cross_entropy_backward(Tensor& dlogits, const Tensor& logits, const Tensor&
         for (int64_t k = 0; k < classes; ++k) d[k] = fast_exp(row[k] - shift) * scale - uniform;
       }
       d[target[i]] -= static_cast<T>(on_target);
+      wide.finish(result);
+    };
+    parallel_for(rows.numel(), row_grain(classes), [&](int64_t begin, int64_t end) {
+      WideRows<T, K> wide(classes);
+      for (int64_t i = begin; i < end; ++i) one_row(i, wide);
     });
   });
 }

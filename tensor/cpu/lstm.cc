@@ -1,5 +1,6 @@
 // The LSTM cell (Hochreiter and Schmidhuber 1997, with forget gate) between its matrix products:
 //   i, f, o = sigmoid(pre),  g = tanh(pre),  c = f c_prev + i g,  h = o tanh(c)
+#include "tensor/cpu/half_rows.h"
 #include "tensor/cpu/vector_math.h"
 #include "tensor/kernels.h"
 #include "tensor/thread_pool.h"
@@ -29,11 +30,13 @@ int64_t row_grain(int64_t hidden) { return 4096 / std::max<int64_t>(hidden, 1); 
 
 }  // namespace
 
-void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Tensor& c_prev) {
-  const int64_t n = h.size(0), hidden = h.size(-1);
-  dispatch_float(h.dtype(), "lstm_cell", [&]<class T>() {
-    const auto out_h = mutable_rows<T>(h), out_c = mutable_rows<T>(c), out_gates = mutable_rows<T>(gates);
-    const auto in = rows<T>(pre), before = rows<T>(c_prev);
+void lstm_cell(LstmCell a) {
+  const int64_t n = a.h.size(0), hidden = a.h.size(-1);
+  const NarrowRows operand(a.h_operand);
+  dispatch_float(a.h.dtype(), "lstm_cell", [&]<class T>() {
+    const auto out_h = mutable_rows<T>(a.h), out_c = mutable_rows<T>(a.c),
+               out_gates = mutable_rows<T>(a.gates);
+    const auto in = rows<T>(a.pre), before = rows<T>(a.c_prev);
     parallel_each(n, row_grain(hidden), [&](int64_t r) {
       const T *p = in[r], *cp = before[r];
       T *g = out_gates[r], *ch = out_c[r], *hh = out_h[r];
@@ -45,12 +48,14 @@ void lstm_cell(Tensor& h, Tensor& c, Tensor& gates, const Tensor& pre, const Ten
         ch[j] = cell;
         hh[j] = g[3 * hidden + j] * fast_tanh(cell);
       }
+      if (operand.wanted()) operand.write(r, hh);
     });
   });
 }
 
 void lstm_cell_backward(LstmCellBackward a) {
   const int64_t n = a.dh.size(0), hidden = a.dh.size(-1);
+  const NarrowRows operand(a.dpre_operand);
   dispatch_float(a.dh.dtype(), "lstm_cell_backward", [&]<class T>() {
     const auto out = mutable_rows<T>(a.dpre), out_c = mutable_rows<T>(a.dc_prev);
     const auto in_h = rows<T>(a.dh), in_c = rows<T>(a.dc), g_rows = rows<T>(a.gates), c_rows = rows<T>(a.c);
@@ -68,6 +73,7 @@ void lstm_cell_backward(LstmCellBackward a) {
         d[3 * hidden + j] = gh[j] * th * o * (1 - o);
         dcp[j] = dcell * f;
       }
+      if (operand.wanted()) operand.write(r, d);
     });
   });
 }

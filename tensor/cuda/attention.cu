@@ -1,6 +1,7 @@
 // Additive attention (Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473):
 //   e_p = v . tanh(key_p + query) + b,  alpha = softmax(e),  context = sum_p alpha_p value_p
-// Keys and values may be of 16 bits where all else is f32. The backward pass computes tanh again.
+// Operands, that is keys, values, the context and the query's gradient, may be of 16 bits where all else is f32. The
+// backward pass computes tanh again.
 #include <cmath>
 
 #include "tensor/cuda/bad_index.h"
@@ -9,6 +10,7 @@
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/softmax.h"
 #include "tensor/kernels.h"
+#include "tensor/operand_types.h"
 
 namespace tensor::cuda {
 namespace {
@@ -43,8 +45,8 @@ struct WarpOfBlock {
 // A block has one row: a warp for each place's score, all threads for the softmax, each some columns of the
 // context, which it reads in packs of P. Zeros for an image that there is not. Bytes: all tensors once. FLOPs: 4 a
 // key's element, 2 a value's and 7 a place.
-template <int P, class T, class K>
-__global__ void attend(T* context, T* alpha, const T* v_bias, int64_t context_row, Inputs<T, K> in) {
+template <int P, class T, class K, class O>
+__global__ void attend(O* context, T* alpha, const T* v_bias, int64_t context_row, Inputs<T, K> in) {
   T* scores = dynamic_shared<T>();
   const WarpOfBlock warp;
   const int64_t row = blockIdx.x, image = in.image[row];
@@ -73,7 +75,7 @@ __global__ void attend(T* context, T* alpha, const T* v_bias, int64_t context_ro
       const Pack<K, P> value = values[(image * in.places + p) * packs + i];
       for (int k = 0; k < P; ++k) sums[k] += scores[p] * static_cast<T>(value.at[k]);
     }
-    for (int k = 0; k < P; ++k) context[row * context_row + i * P + k] = sums[k];
+    for (int k = 0; k < P; ++k) context[row * context_row + i * P + k] = static_cast<O>(sums[k]);
   }
 }
 
@@ -88,8 +90,8 @@ struct Gradients {
 
 // A block has one row: the gradients of its scores (n, p), of its query, and its part (n, a + 1) f64 of those of v
 // and v_bias. Bytes: the inputs and outputs once. FLOPs: 8 a key's element, 2 a value's and 6 a place.
-template <class T, class K>
-__global__ void score_gradients(T* dscores, T* dquery, double* dv_parts, int64_t dquery_row, Inputs<T, K> in,
+template <class T, class K, class O>
+__global__ void score_gradients(T* dscores, O* dquery, double* dv_parts, int64_t dquery_row, Inputs<T, K> in,
                                 Gradients<T> g) {
   T* de = dynamic_shared<T>();
   const WarpOfBlock warp;
@@ -129,7 +131,7 @@ __global__ void score_gradients(T* dscores, T* dquery, double* dv_parts, int64_t
       dq += static_cast<double>(dq_few);
       dv += static_cast<double>(dv_few);
     }
-    dquery[row * dquery_row + j] = static_cast<T>(dq);
+    dquery[row * dquery_row + j] = static_cast<O>(static_cast<T>(dq));
     dv_parts[row * (in.width + 1) + j] = dv;
   }
 }
@@ -222,16 +224,28 @@ Inputs<T, K> inputs_of(const char* op, const Arguments& a) {
           check};
 }
 
-template <class Call>
-void dispatch_types(const char* op, DType type, DType operands, const Call& call) {
-  dispatch_float(type, op, [&]<class T>() {
-    if constexpr (std::is_same_v<T, float>) {
-      if (operands == DType::bf16) return call.template operator()<T, bf16>();
-      if (operands == DType::f16) return call.template operator()<T, f16>();
-    }
-    call.template operator()<T, T>();
-  });
+// f.operator()<O>() with the type of what is written as an operand: T's, or that of keys and values.
+template <class T, class K, class F>
+void dispatch_written(const Tensor& written, const F& f) {
+  if constexpr (!std::is_same_v<T, K>)
+    if (is_half(written.dtype())) return f.template operator()<K>();
+  f.template operator()<T>();
 }
+
+// What a kernel writes in place of an operand: the tensor, or, where its type is of 16 bits and not that of keys and values,
+// one of f32, from which finish() copies.
+struct Written {
+  Tensor target, room;
+
+  Written(const Tensor& tensor, DType operands)
+      : target(tensor),
+        room(is_half(tensor.dtype()) && tensor.dtype() != operands
+                 ? Tensor::empty(tensor.shape(), DType::f32, tensor.device())
+                 : tensor) {}
+  void finish() {
+    if (!room.shares_storage(target)) target.copy_(room);
+  }
+};
 
 // Of blocks with barriers and `shared` bytes of shared memory.
 Launch launch_of(const char* op, Device device, int64_t blocks, int64_t shared, double flops, int64_t bytes) {
@@ -273,11 +287,17 @@ void attend_on_device(AdditiveAttention& a) {
   const Launch config =
       launch_of("additive_attention", a.context.device(), in.rows,
                 shared_for<T>("additive_attention", in.places), flops_of(in, 4, 2, 7), bytes);
-  T *context = a.context.mutable_device_data<T>(), *alpha = a.alpha.mutable_device_data<T>();
-  if (in.features % kPack<K> == 0 && aligned(in.values))
-    launch(config, attend<kPack<K>, T, K>, context, alpha, v_bias, a.context.strides()[0], in);
-  else
-    launch(config, attend<1, T, K>, context, alpha, v_bias, a.context.strides()[0], in);
+  Written written(a.context, a.keys.dtype());
+  Tensor& out = written.room;
+  T* alpha = a.alpha.mutable_device_data<T>();
+  dispatch_written<T, K>(out, [&]<class O>() {
+    O* context = out.mutable_device_data<O>();
+    if (in.features % kPack<K> == 0 && aligned(in.values))
+      launch(config, attend<kPack<K>, T, K, O>, context, alpha, v_bias, out.strides()[0], in);
+    else
+      launch(config, attend<1, T, K, O>, context, alpha, v_bias, out.strides()[0], in);
+  });
+  written.finish();
 }
 
 template <class T, class K>
@@ -292,12 +312,18 @@ void attend_backward_on_device(AdditiveAttentionBackward& a) {
   Tensor parts = Tensor::empty(Shape{in.rows, of_v}, DType::f64, device);
   Tensor sums = Tensor::empty(Shape{1, of_v}, DType::f64, device);
   T* dscores = scores.mutable_device_data<T>();
+  Written written(a.dquery, a.keys.dtype());
+  Tensor& dquery = written.room;
   const int64_t read = a.keys.bytes() + a.query.bytes() + a.v.bytes() + a.image.bytes() + scores.bytes();
-  launch(launch_of(op, device, in.rows, shared_for<T>(op, in.places), flops_of(in, 8, 2, 6),
-                   read + a.values.bytes() + a.dcontext.bytes() + a.alpha.bytes() +
-                       (g.dalpha != nullptr ? a.dalpha.bytes() : 0) + a.dquery.bytes() + parts.bytes()),
-         score_gradients<T, K>, dscores, a.dquery.mutable_device_data<T>(),
-         parts.mutable_device_data<double>(), a.dquery.strides()[0], in, g);
+  const Launch config =
+      launch_of(op, device, in.rows, shared_for<T>(op, in.places), flops_of(in, 8, 2, 6),
+                read + a.values.bytes() + a.dcontext.bytes() + a.alpha.bytes() +
+                    (g.dalpha != nullptr ? a.dalpha.bytes() : 0) + dquery.bytes() + parts.bytes());
+  dispatch_written<T, K>(dquery, [&]<class O>() {
+    launch(config, score_gradients<T, K, O>, dscores, dquery.mutable_device_data<O>(),
+           parts.mutable_device_data<double>(), dquery.strides()[0], in, g);
+  });
+  written.finish();
   T* dvalues = a.dvalues.defined() ? a.dvalues.mutable_device_data<T>() : nullptr;
   const int64_t of_values =
       dvalues != nullptr ? a.alpha.bytes() + a.dcontext.bytes() + 2 * a.dvalues.bytes() : 0;
@@ -321,8 +347,8 @@ void attend_backward_on_device(AdditiveAttentionBackward& a) {
 void additive_attention(AdditiveAttention a) {
   if (a.query.size(0) == 0) return;
   prepare(a);
-  dispatch_types("additive_attention", a.context.dtype(), a.keys.dtype(),
-                 [&]<class T, class K>() { attend_on_device<T, K>(a); });
+  dispatch_operands(a.alpha.dtype(), a.keys.dtype(), "additive_attention",
+                    [&]<class T, class K>() { attend_on_device<T, K>(a); });
 }
 
 void additive_attention_backward(AdditiveAttentionBackward a) {
@@ -330,8 +356,8 @@ void additive_attention_backward(AdditiveAttentionBackward a) {
   prepare(a);
   a.dcontext = dense_rows(a.dcontext);
   if (a.dalpha.defined()) a.dalpha = a.dalpha.contiguous();
-  dispatch_types("additive_attention_backward", a.dquery.dtype(), a.keys.dtype(),
-                 [&]<class T, class K>() { attend_backward_on_device<T, K>(a); });
+  dispatch_operands(a.alpha.dtype(), a.keys.dtype(), "additive_attention_backward",
+                    [&]<class T, class K>() { attend_backward_on_device<T, K>(a); });
 }
 
 }  // namespace tensor::cuda

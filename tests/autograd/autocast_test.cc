@@ -14,6 +14,7 @@
 
 using namespace autograd;
 using tests::random;
+using tests::values;
 
 namespace {
 
@@ -368,4 +369,42 @@ TEST_CASE("autocast: LSTM sequence and attention, fused beside composed") {
   }
   CHECK(tests::relative_error(f.context.data(), c.context.data()) < 4 * 0x1p-8);
   CHECK(tests::relative_error(f.alpha.data(), c.alpha.data()) < 4 * 0x1p-8);
+}
+
+TEST_CASE("cross-entropy's gradient is written over 16-bit logits only where nobody has them any more") {
+  const Tensor targets = ids({0, 2, 1, 2, 0});
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    Variable x = leaf({5, 4}, 1), w = leaf({3, 4}, 2);
+    const auto logits_of = [&] {
+      const AutocastGuard autocast(dtype);
+      return linear(x, w);
+    };
+    const auto loss_of = [&](const Variable& logits) {
+      const AutocastGuard autocast(dtype);
+      const Variable loss = cross_entropy(logits, targets);
+      CHECK(loss.dtype() == DType::f32);
+      return loss;
+    };
+    // As of a conversion before it.
+    const auto gradient = [&](const std::function<void()>& run) {
+      x.zero_grad();
+      run();
+      return values(x.grad().data());
+    };
+    const std::vector<double> wanted =
+        gradient([&] { cross_entropy(to(logits_of(), DType::f32), targets).backward(); });
+    CHECK(gradient([&] { loss_of(logits_of()).backward(); }) == wanted);
+    const Variable kept = logits_of();
+    const Tensor seen = kept.data();
+    const std::vector<double> before = values(seen.to(DType::f64));
+    CHECK(gradient([&] { loss_of(kept).backward(); }) == wanted);
+    CHECK(values(seen.to(DType::f64)) == before);
+    const Variable loss = loss_of(logits_of());
+    CHECK(gradient([&] { loss.backward({}, true); }) == wanted);
+    CHECK(gradient([&] { loss.backward(); }) == wanted);
+    const Variable own(seen.clone(), true);
+    loss_of(own).backward();
+    CHECK(values(own.data().to(DType::f64)) == before);
+    CHECK(own.grad().dtype() == dtype);
+  }
 }

@@ -136,6 +136,33 @@ TEST_CASE(
   CHECK(same_values(gradients(c, Device::cuda()).dkeys, gradients(c, Device::cpu()).dkeys));
 }
 
+TEST_CASE("additive attention: the context and the query's gradient in 16 bits are those in f32, rounded") {
+  for (const DType operands : {DType::f32, DType::f16, DType::bf16})
+    for (const DType written : {DType::f16, DType::bf16}) {
+      const Case c{3, 4, 7, 8, 5, DType::f32, operands, true};
+      // Rows apart, as where a context is a part of a layer's input.
+      const auto room = [&](int64_t columns) {
+        return Tensor::zeros({c.rows, columns + 4}, written, Device::cuda());
+      };
+      const auto inside = [](const Tensor& wide) { return wide.slice(1, 2, wide.size(1) - 2); };
+      const auto around = [](const Tensor& wide) {
+        return numbers(wide.slice(1, 0, 2)) == numbers(wide.slice(1, wide.size(1) - 2, wide.size(1)));
+      };
+      AdditiveAttention a = attend(c, Device::cuda());
+      const Tensor context = a.context, context_room = room(c.features);
+      a.context = inside(context_room);
+      kernels::additive_attention(a);
+      CHECK(same_values(a.context, context.to(written)));
+      CHECK(around(context_room));
+      AdditiveAttentionBackward g = gradients(c, Device::cuda());
+      const Tensor dquery = g.dquery, dquery_room = room(c.width);
+      g.dquery = inside(dquery_room);
+      kernels::additive_attention_backward(g);
+      CHECK(same_values(g.dquery, dquery.to(written)));
+      CHECK(around(dquery_room));
+    }
+}
+
 TEST_CASE("additive attention: an image that there is not is said at the next wait") {
   Case c{3, 4, 7, 8, 5};
   const auto wait = [] { tensor::cuda::runtime_of(Device::cuda(), "test").wait(0); };

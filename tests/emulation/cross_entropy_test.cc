@@ -59,6 +59,25 @@ void check_rows(const Twins& logits, const Twins& targets, const Twins& weight, 
 
 }  // namespace
 
+TEST_CASE("cross-entropy of 16-bit logits beside f32 is that of the widened ones, the gradient rounded") {
+  for (const DType type : {DType::f16, DType::bf16})
+    for (const int64_t classes : {7, 40, 1025, 2048}) {
+      const Device there = Device::cuda();
+      const Tensor logits = made(1, {5, classes}, -8, 8).to(type).to(there), wide = logits.to(DType::f32),
+                   targets = Tensor::from<int64_t>({3, 2, 0, 6, 1}, {5}, there),
+                   weight = made(3, {classes}, 0.5, 2).to(DType::f32).to(there),
+                   rows = made(4, {5}, -2, 2).to(DType::f32).to(there);
+      const CrossEntropyOptions options{.ignore_index = 2, .smoothing = 0.1};
+      Tensor losses = Tensor::empty({5}, DType::f32, there);
+      kernels::cross_entropy(losses, logits, targets, weight, options);
+      CHECK(worst_error(losses, losses_of(wide, targets, weight, options), 1) <= band(DType::f32));
+      const Tensor want = gradient_of(wide, targets, weight, rows, options).to(type);
+      for (const bool in_place : {false, true})
+        CHECK(worst_error(gradient_of(logits, targets, weight, rows, options, in_place), want, 1) <=
+              band(type));
+    }
+}
+
 TEST_CASE("cross-entropy and its gradient as on the CPU, at every width around warps, blocks and packs") {
   for (const DType type : kTypes)
     for (const int64_t classes : {1, 5, 31, 32, 33, 128, 257, 1023, 1024, 1025, 2049})

@@ -61,6 +61,26 @@ TEST_CASE(
   }
 }
 
+// It takes minutes, and so is run when asked for: build/bin/test_emulation -ns -tc="*photos of 224 x 224*"
+TEST_CASE(
+    "features of three photos of 224 x 224, whole networks: near the CPU's in f32, and a rounding away in f16" *
+    doctest::skip()) {
+  for (const std::string name : {"resnet50", "efficientnet_lite2"}) {
+    CAPTURE(name);
+    const auto encoder = make_encoder(name, false);
+    tests::fill(*encoder);
+    encoder->freeze();
+    const Tensor x = made(5, {3, 3, 224, 224}).to(DType::f32), want = encoder->features(x);
+    encoder->to(Device::cuda());
+    for (const DType dtype : {DType::f32, DType::f16}) {
+      encoder->set_arithmetic(dtype);
+      const double error = relative_error(encoder->features(x.to(Device::cuda())).to(Device::cpu()), want);
+      MESSAGE(name << " in " << tensor::name_of(dtype) << ": " << error << " from the CPU's f32");
+      CHECK(error <= (dtype == DType::f32 ? 1e-4 : 2e-2));
+    }
+  }
+}
+
 TEST_CASE("a batch that has no room at once goes through a device's network in parts") {
   nn::Conv2d conv(3, 8, 3, nn::conv2d_options(1, 1));
   nn::BatchNorm2d norm(8);

@@ -34,13 +34,15 @@ Tensor rows_like(const Tensor& x, int64_t columns) {
 }
 
 struct Cell {
-  Tensor h, c, gates;
+  Tensor h, c, gates, h_operand = {};
 };
 
-Cell cell_of(const Tensor& pre, const Tensor& c_prev) {
+// `operand`: the type of one, or f64: none.
+Cell cell_of(const Tensor& pre, const Tensor& c_prev, DType operand = DType::f64) {
   const int64_t hidden = c_prev.size(1);
   Cell cell{rows_like(c_prev, hidden), rows_like(c_prev, hidden), rows_like(c_prev, 4 * hidden)};
-  kernels::lstm_cell(cell.h, cell.c, cell.gates, pre, c_prev);
+  if (is_half(operand)) cell.h_operand = rows_like(c_prev.to(operand), hidden);
+  kernels::lstm_cell({cell.h, cell.c, cell.gates, pre, c_prev, cell.h_operand});
   return cell;
 }
 
@@ -102,6 +104,21 @@ TEST_CASE("the LSTM cell and its gradients as on the CPU, rows apart and in plac
   CHECK(cell_of(Tensor::empty({0, 8}, DType::f32, Device::cuda()),
                 Tensor::empty({0, 2}, DType::f32, Device::cuda()))
             .h.numel() == 0);
+}
+
+TEST_CASE("the LSTM cell's operands in 16 bits are what it writes in f32, rounded") {
+  for (const DType type : {DType::f16, DType::bf16}) {
+    const Tensor pre = made(1, {3, 4 * 300}, -2, 2).to(DType::f32).to(Device::cuda()),
+                 c_prev = made(2, {3, 300}).to(DType::f32).to(Device::cuda());
+    const Cell cell = cell_of(pre, c_prev, type);
+    CHECK(same_values(cell.h_operand, cell.h.to(type)));
+    CHECK(same_values(cell.h, cell_of(pre, c_prev).h));
+    tensor::LstmCellBackward a;
+    a.dpre = a.gates = cell.gates, a.dpre_operand = rows_like(pre.to(type), 4 * 300);
+    a.dh = c_prev, a.dc = c_prev.clone(), a.dc_prev = a.dc, a.c = cell.c, a.c_prev = c_prev;
+    kernels::lstm_cell_backward(a);
+    CHECK(same_values(a.dpre_operand, a.dpre.to(type)));
+  }
 }
 
 TEST_CASE("a mask counts from where its origin is, which a step moves on") {

@@ -68,7 +68,7 @@ Run run_on(const Device& device, DecoderKind kind, DType precision, bool adam) {
     const int64_t waits = tests::waits().value_or(0);
     if (step == 3) {
       options.label_smoothing = 0;  // it goes to all words, those that are shut out, too
-      batch.weights = {1, 0.5, 2, 1};
+      batch = batch_on(device, {1, 0.5, 2, 1});
       options.decodable = {{.end = 16}, {.end = 12}, {.end = 12}, {.end = kWords}};
     }
     optimizer->zero_grad();

@@ -86,9 +86,11 @@ TEST_CASE("kernels want all their tensors on one device") {
   check_devices<tensor::BatchNormBackward>("batch_norm_backward",
                                            {row, channel, channel, row, row, channel, channel, channel, true},
                                            [](auto a) { kernels::batch_norm_backward(a); });
-  check_devices<tensor::LstmCellBackward>("lstm_cell_backward",
-                                          {gates, state, state, state, gates, state, state},
-                                          [](auto a) { kernels::lstm_cell_backward(a); });
+  check_devices<tensor::LstmCell>("lstm_cell", {state, state, gates, gates, state, state.to(DType::f16)},
+                                  [](auto a) { kernels::lstm_cell(a); });
+  check_devices<tensor::LstmCellBackward>(
+      "lstm_cell_backward", {gates, state, state, state, gates, state, state, gates.to(DType::f16)},
+      [](auto a) { kernels::lstm_cell_backward(a); });
   check_devices<tensor::AdditiveAttention>(
       "additive_attention",
       {n({2, 5}), n({2, 3}), n({1, 3, 4}), n({1, 3, 5}), n({2, 4}), image, n({4}), channel},

@@ -54,7 +54,7 @@ Run run_on(const Device& device, DecoderKind kind, DType precision) {
   for (int step = 0; step < 6; ++step) {
     if (step == 3) {
       options.label_smoothing = 0;  // it goes to all words, those that are shut out, too
-      batch.weights = {1, 0.5, 2, 1};
+      batch = batch_on(device, {1, 0.5, 2, 1});
       options.decodable = {{.end = 16}, {.end = 12}, {.end = 12}, {.end = kWords}};
     }
     optimizer.zero_grad();

@@ -213,9 +213,14 @@ TEST_CASE("batches that do not fit the decoder are refused, one by one") {
   CHECK(shape([](auto& b) { b.targets = Tensor::zeros({10}, DType::i64); }) ==
         "decoder: packed words (10) i64 for 11 tokens");
   CHECK(shape([](auto& b) { b.fed = Tensor::zeros({12}, DType::i64); }) != "");
-  CHECK(shape([](auto& b) { b.factors = Tensor::zeros({11}, DType::f64); }) == "");
-  CHECK(shape([](auto& b) { b.factors = Tensor::zeros({3}, DType::f64); }) ==
-        "decoder: packed weights (3) f64 for 11 tokens");
+  const auto factors = [&](const Tensor& packed, const std::vector<double>& weights) {
+    return shape([&](CaptionBatch& b) { b.factors = packed, b.weights = weights; });
+  };
+  CHECK(factors(Tensor::zeros({11}, DType::f64), {1, 2, 3}) == "");
+  CHECK(factors(Tensor::zeros({3}, DType::f64), {1, 2, 3}) ==
+        "decoder: packed weights (3) f64 of 3 captions' for 11 tokens");
+  CHECK(factors(Tensor::zeros({11}, DType::i64), {1, 2, 3}) != "");
+  CHECK(factors(Tensor::zeros({11}, DType::f64), {}) != "");
   CHECK(refusal(
             [](CaptionBatch& b) {
               b.weights = {1, 1};

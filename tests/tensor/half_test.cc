@@ -301,11 +301,97 @@ TEST_CASE("an LSTM cell whose state is in f32 beside 16-bit inputs") {
   Tensor h = Tensor::empty({2, 3}, DType::bf16), next = Tensor::empty({2, 3}), gates = Tensor::empty({2, 12});
   Tensor wide_h = Tensor::empty({2, 3}), wide_next = Tensor::empty({2, 3}),
          wide_gates = Tensor::empty({2, 12});
-  tensor::kernels::lstm_cell(h, next, gates, pre, c);
-  tensor::kernels::lstm_cell(wide_h, wide_next, wide_gates, pre.to(DType::f32), c);
+  tensor::kernels::lstm_cell({h, next, gates, pre, c});
+  tensor::kernels::lstm_cell({wide_h, wide_next, wide_gates, pre.to(DType::f32), c});
   check_rounded(h, wide_h);
   CHECK(values(next) == values(wide_next));
   CHECK(values(gates) == values(wide_gates));
+}
+
+// What a conversion of the f32 result would give, and the rest as without it.
+TEST_CASE("operands in 16 bits: an LSTM cell's h and dpre, an attention's context and dquery") {
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    const auto apart = [](int64_t rows, int64_t columns, DType type) {
+      return Tensor::zeros({rows, columns + 5}, type).slice(1, 2, 2 + columns);
+    };
+    const Tensor pre = random({3, 36}, DType::f32, 1), c = random({3, 9}, DType::f32, 2);
+    const auto cell = [&](const Tensor& operand) {
+      tensor::LstmCell a{
+          apart(3, 9, DType::f32), apart(3, 9, DType::f32), apart(3, 36, DType::f32), pre, c, operand};
+      tensor::kernels::lstm_cell(a);
+      return a;
+    };
+    const tensor::LstmCell with = cell(apart(3, 9, dtype)), without = cell({});
+    CHECK(values(with.h) == values(without.h));
+    CHECK(values(with.h_operand) == values(without.h.to(dtype)));
+    const auto back = [&](const Tensor& operand) {
+      tensor::LstmCellBackward a;
+      a.dpre = with.gates.clone(), a.gates = a.dpre, a.dc_prev = apart(3, 9, DType::f32);
+      a.dh = random({3, 9}, DType::f32, 3), a.dc = random({3, 9}, DType::f32, 4);
+      a.c = with.c, a.c_prev = c, a.dpre_operand = operand;
+      tensor::kernels::lstm_cell_backward(a);
+      return a;
+    };
+    const tensor::LstmCellBackward d = back(apart(3, 36, dtype)), plain = back({});
+    CHECK(values(d.dpre) == values(plain.dpre));
+    CHECK(values(d.dpre_operand) == values(plain.dpre.to(dtype)));
+    CHECK_THROWS_WITH_AS(cell(apart(3, 9, DType::f32)),
+                         doctest::Contains("lstm_cell: h as an operand is (3, 9) f32, beside (3, 9) f32"),
+                         tensor::Error);
+    CHECK_THROWS_WITH_AS(cell(apart(3, 8, dtype)), doctest::Contains("lstm_cell: h as an operand is (3, 8)"),
+                         tensor::Error);
+
+    for (const DType keys : {DType::f32, DType::f16, DType::bf16}) {
+      tensor::AdditiveAttention a;
+      a.keys = random({2, 5, 7}, DType::f32, 5).to(keys),
+      a.values = random({2, 5, 9}, DType::f32, 6).to(keys);
+      a.query = random({3, 7}, DType::f32, 7), a.v = random({7}, DType::f32, 8);
+      a.image = Tensor::from<int64_t>({1, 0, 1}, {3});
+      a.alpha = Tensor::empty({3, 5}), a.context = apart(3, 9, DType::f32);
+      tensor::kernels::additive_attention(a);
+      const Tensor wide = a.context;
+      a.context = apart(3, 9, dtype);
+      tensor::kernels::additive_attention(a);
+      CHECK(values(a.context) == values(wide.to(dtype)));
+
+      tensor::AdditiveAttentionBackward g;
+      g.keys = a.keys, g.values = a.values, g.query = a.query, g.v = a.v, g.image = a.image,
+      g.alpha = a.alpha;
+      g.dcontext = random({3, 9}, DType::f32, 9);
+      const auto gradients = [&](DType type) {
+        g.dkeys = Tensor::zeros({2, 5, 7}), g.dvalues = Tensor::zeros({2, 5, 9}), g.dv = Tensor::zeros({7});
+        g.dquery = apart(3, 7, type);
+        tensor::kernels::additive_attention_backward(g);
+        return values(g.dkeys);
+      };
+      const std::vector<double> dkeys = gradients(DType::f32);
+      const Tensor dquery = g.dquery;
+      CHECK(gradients(dtype) == dkeys);
+      CHECK(values(g.dquery) == values(dquery.to(dtype)));
+    }
+  }
+}
+
+TEST_CASE("cross-entropy reads 16-bit logits and writes their gradient as they are") {
+  const Tensor targets = Tensor::from<int64_t>({3, -100, 0, 40}, {4}), rows = random({4}, DType::f32, 3),
+               weight = random({41}, DType::f32, 4);
+  for (const DType dtype : {DType::f16, DType::bf16})
+    for (const double smoothing : {0.0, 0.1}) {
+      const Tensor logits = random({4, 41}, dtype, 2), wide = logits.to(DType::f32);
+      Tensor losses = Tensor::empty({4}), wide_losses = Tensor::empty({4});
+      tensor::kernels::cross_entropy(losses, logits, targets, weight, {-100, smoothing});
+      tensor::kernels::cross_entropy(wide_losses, wide, targets, weight, {-100, smoothing});
+      CHECK(values(losses) == values(wide_losses));
+      Tensor d = Tensor::empty({4, 41}, dtype), in_place = logits.clone(), wide_d = Tensor::empty({4, 41});
+      tensor::kernels::cross_entropy_backward(d, logits, targets, weight, rows, {-100, smoothing});
+      tensor::kernels::cross_entropy_backward(in_place, in_place, targets, weight, rows, {-100, smoothing});
+      tensor::kernels::cross_entropy_backward(wide_d, wide, targets, weight, rows, {-100, smoothing});
+      CHECK(values(d) == values(wide_d.to(dtype)));
+      CHECK(values(in_place) == values(d));
+      CHECK_THROWS_WITH_AS(
+          tensor::kernels::cross_entropy_backward(wide_d, logits, targets, weight, rows, {-100, smoothing}),
+          doctest::Contains("cross_entropy: a gradient (4, 41) f32 for logits (4, 41)"), tensor::Error);
+    }
 }
 
 TEST_CASE("optimisers do not take 16-bit weights") {

@@ -248,7 +248,7 @@ const std::map<std::string, std::function<void(DType)>>& samples() {
       {"lstm_cell",
        [=](DType t) {
          Tensor h = n({1, 2}, t), c = h.clone(), gates = n({1, 8}, t);
-         kernels::lstm_cell(h, c, gates, n({1, 8}, t), n({1, 2}, t));
+         kernels::lstm_cell({h, c, gates, n({1, 8}, t), n({1, 2}, t)});
        }},
       {"lstm_cell_backward",
        [=](DType t) {

@@ -33,13 +33,16 @@ TEST_CASE("views share memory and know their elements") {
   CHECK(x.select(0, 0).select(0, 0).select(0, 0).item() == 7);
 }
 
-TEST_CASE("a view as another type has the same bits") {
-  Tensor x = Tensor::from<double>({1, -2, 0.5}, {3});
-  const Tensor bits = x.view(DType::i64);
+TEST_CASE("a tensor's bits as those of another type") {
+  const Tensor x = Tensor::from<double>({1, -2, 0.5}, {3}), bits = x.bits_as(DType::i64);
   CHECK(bits.shares_storage(x));
   CHECK(bits.to_vector<int64_t>()[1] == std::bit_cast<int64_t>(-2.0));
-  CHECK(bits.slice(0, 2, 3).view(DType::f64).item() == 0.5);
-  CHECK_THROWS_WITH_AS(x.view(DType::f32), "view: (3) f64 as f32, whose numbers are of another size",
+  CHECK(bits.slice(0, 2, 3).bits_as(DType::f64).item() == 0.5);
+  CHECK_THROWS_WITH_AS(x.bits_as(DType::f32),
+                       "bits_as: (3) f64 as f32: another type of the same size is needed, not bool",
+                       tensor::Error);
+  CHECK_THROWS_WITH_AS(Tensor::zeros({1}, DType::u8).bits_as(DType::boolean),
+                       "bits_as: (1) u8 as bool: another type of the same size is needed, not bool",
                        tensor::Error);
 }
 
@@ -47,7 +50,7 @@ TEST_CASE("pieces are copied one behind the other") {
   Tensor out = Tensor::zeros({2, 3});
   const Tensor a = Tensor::from<float>({1, 2}, {2}), b = Tensor::from<float>({3, 4, 5}, {1, 3});
   tensor::kernels::copy_pieces(out, {a, Tensor::empty({0}), b, a.slice(0, 0, 1)});
-  CHECK(values(out) == std::vector<float>{1, 2, 3, 4, 5, 1});
+  CHECK(values(out) == std::vector<double>{1, 2, 3, 4, 5, 1});
   const auto refused = [&](const std::vector<Tensor>& pieces, Tensor to,
                            tensor::ErrorKind kind = tensor::ErrorKind::argument) {
     return tests::refused([&] { tensor::kernels::copy_pieces(to, pieces); }, kind);

@@ -66,8 +66,22 @@ TEST_CASE("expanded: no kernel writes to it") {
   });
   check_refused(row, [&] {
     Tensor c = Tensor::empty({5, 4}), gates = Tensor::empty({5, 16});
-    tensor::kernels::lstm_cell(x, c, gates, Tensor::zeros({5, 16}), Tensor::zeros({5, 4}));
+    tensor::kernels::lstm_cell({x, c, gates, Tensor::zeros({5, 16}), Tensor::zeros({5, 4})});
   });
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    const Tensor half = row.to(dtype), expanded = half.unsqueeze(0).expand({5, 4});
+    const auto state = [] { return Tensor::zeros({5, 4}); };
+    check_refused(half, [&] {
+      tensor::kernels::lstm_cell(
+          {state(), state(), Tensor::zeros({5, 16}), Tensor::zeros({5, 16}), state(), expanded});
+    });
+    tensor::AdditiveAttention looked;
+    looked.keys = looked.values = Tensor::zeros({1, 2, 4}), looked.query = state(),
+    looked.v = Tensor::zeros({4});
+    looked.image = Tensor::zeros({5}, DType::i64), looked.alpha = Tensor::zeros({5, 2}),
+    looked.context = expanded;
+    check_refused(half, [&] { tensor::kernels::additive_attention(looked); });
+  }
   const Tensor half = row.to(DType::f16);
   Tensor y = half.unsqueeze(0).expand({5, 4});
   check_refused(half, [&] { tensor::kernels::affine(y, a.to(DType::f16), 2, 1); });

@@ -61,6 +61,8 @@ TEST_CASE("the mean loss is a token's, whatever batches the captions come in") {
     const double expected = sum / static_cast<double>(tokens);
     CHECK(std::fabs(of_photos - expected) > 0.05);
     CHECK(mean_loss(*decoder, data, toy.features) == doctest::Approx(expected).epsilon(1e-5));
+    const Dataset weighted = join_sets({data}, {{.name = "half", .weight = 0.5}});
+    CHECK(mean_loss(*decoder, weighted, toy.features) == mean_loss(*decoder, data, toy.features));
     // It makes no graph and throws no coins, whatever the seed.
     CHECK(mean_loss(*decoder, data, toy.features, 1, false, 7) == mean_loss(*decoder, data, toy.features));
     for (const auto& [name, value] : decoder->named_parameters()) CHECK_FALSE(value.grad().defined());

@@ -92,7 +92,9 @@ std::map<std::string, std::vector<float>> stepped_by_hand(const Sets& sets, cons
     with.composed = true;
     with.generator = &generator;
     const autograd::AutocastGuard autocast(dtype_of(o.precision));
-    const CaptionLoss loss = decoder->loss(make_batch(training, own, sets.toy.features), with);
+    CaptionBatch captions = make_batch(training, own, sets.toy.features);
+    captions.weights.clear(), captions.factors = Tensor();
+    const CaptionLoss loss = decoder->loss(captions, with);
     const Variable part = loss.loss * (training.sets[s].weight * static_cast<double>(loss.tokens));
     sum = sum.defined() ? sum + part : part;
     tokens += static_cast<double>(loss.tokens);
@@ -174,8 +176,8 @@ TEST_CASE("the original's <sos> terms have their captions' weights, too") {
       return decoder->loss(make_batch(training, photos, sets.toy.features), with);
     };
     const CaptionLoss first = loss_of({0, 1}), second = loss_of({5, 6});
-    const CaptionBatch batch = make_batch(training, {0, 1, 5, 6}, sets.toy.features);
-    for (const int64_t image : batch.image.to_vector<int64_t>()) with.weights.push_back(image < 2 ? 0.5 : 2);
+    CaptionBatch batch = make_batch(training, {0, 1, 5, 6}, sets.toy.features);
+    for (const int64_t image : batch.image.to_vector<int64_t>()) batch.weights.push_back(image < 2 ? 0.5 : 2);
     const CaptionLoss both = decoder->loss(batch, with);
     CHECK(both.tokens == first.tokens + second.tokens);
     CHECK(both.loss.item() == doctest::Approx((0.5 * first.loss.item() * static_cast<double>(first.tokens) +

@@ -32,11 +32,13 @@ inline tensor::Tensor features_on(const tensor::Device& device) {
   return features.to(device);
 }
 
-inline CaptionBatch batch_on(const tensor::Device& device) {
-  std::vector<CaptionRow> rows = {{0, {kSos, 5, 6, 7, kEos}},
-                                  {1, {kSos, 8, kEos}},
-                                  {2, {kSos, 9, 10, kEos}},
-                                  {0, {kSos, 11, 12, 13, 14, kEos}}};
+// The captions' weights from the longest on.
+inline CaptionBatch batch_on(const tensor::Device& device,
+                             const std::vector<double>& weights = {1, 1, 1, 1}) {
+  std::vector<CaptionRow> rows = {{0, {kSos, 5, 6, 7, kEos}, weights.at(1)},
+                                  {1, {kSos, 8, kEos}, weights.at(3)},
+                                  {2, {kSos, 9, 10, kEos}, weights.at(2)},
+                                  {0, {kSos, 11, 12, 13, 14, kEos}, weights.at(0)}};
   return pack(features_on(device), rows);
 }
 

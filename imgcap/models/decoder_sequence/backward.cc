@@ -29,7 +29,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
     // The buffers are saved like inputs, so that they are freed and guarded the same way.
     for (size_t l = 0; l < trace.layers.size(); ++l) {
       const DecoderTrace::Layer& layer = trace.layers[l];
-      layers_.push_back({save(layer.input), save(layer.gates), save(layer.h), save(layer.c),
+      layers_.push_back({save(layer.input), save(layer.gates), save(layer.state()), save(layer.c),
                          save(trace.weights.ih[l]), save(trace.weights.hh[l])});
     }
     query_weight_ = save(trace.weights.query);
@@ -67,7 +67,11 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   DecoderTrace unpack() const {
     DecoderTrace trace;
     for (const SavedLayer& layer : layers_) {
-      trace.layers.push_back({kept(layer.input), kept(layer.gates), kept(layer.h), kept(layer.c)});
+      trace.layers.push_back({.input = kept(layer.input),
+                              .gates = kept(layer.gates),
+                              .h = {},
+                              .c = kept(layer.c),
+                              .h_operand = kept(layer.state)});
       trace.weights.ih.push_back(kept(layer.weight_ih));
       trace.weights.hh.push_back(kept(layer.weight_hh));
     }
@@ -88,7 +92,7 @@ class DecoderSequenceBackward final : public autograd::OnceDifferentiable {
   DropoutDraws draws_;
   // Numbers of saves.
   struct SavedLayer {
-    int input, gates, h, c, weight_ih, weight_hh;
+    int input, gates, state, c, weight_ih, weight_hh;
   };
   std::vector<SavedLayer> layers_;
   int query_weight_, gate_weight_, query_, alpha_, context_, gate_, fed_;

@@ -43,13 +43,19 @@ class Forward {
       DecoderTrace::Layer layer;
       layer.gates = make({plan_.total, 4 * plan_.hidden});
       layer.h = make({plan_.rows + plan_.total, plan_.hidden});
-      layer.c = make({plan_.rows + plan_.total, plan_.hidden});
-      if (l == 0 || dropout_.layers > 0) layer.input = make({plan_.total, weights.weight_ih.size(1)});
+      layer.c = make(layer.h.shape());
+      if (plan_.has_operands()) layer.h_operand = make(layer.h.shape(), plan_.product);
+      if (l == 0 || dropout_.layers > 0)
+        layer.input = make({plan_.total, weights.weight_ih.size(1)}, plan_.product);
       set_initial(layer.h, inputs_.h0, l);
+      if (plan_.has_operands()) set_initial(layer.h_operand, inputs_.h0, l);
       set_initial(layer.c, inputs_.c0, l);
       Tensor bias = weights.bias_ih.data().clone();
       tensor::kernels::add_inplace(bias, weights.bias_hh.data(), 1);
-      biases_.push_back(bias);
+      if (l == 0)
+        bias_ = bias;  // with the words
+      else
+        layer.gates.copy_(bias);
       // Layer 0 sees a word and a context, which are multiplied apart.
       const Tensor ih = plan_.operand(weights.weight_ih.data()), hh = plan_.operand(weights.weight_hh.data());
       below_.push_back(l == 0 ? PackedMatrix() : plan_.packed(ih.t()));
@@ -125,10 +131,8 @@ class Forward {
   void feed_known(size_t from, size_t to) {
     const int64_t first = plan_.start[from], last = plan_.start[to - 1] + plan_.n[to - 1];
     const Tensor slots = trace_.layers[0].input.slice(0, first, last).slice(1, 0, plan_.embedding);
-    Tensor x = slots.is_contiguous() ? slots : make(slots.shape());
-    const auto of_step = [&](size_t t) {
-      return x.slice(0, plan_.start[t] - first, plan_.start[t] - first + plan_.n[t]);
-    };
+    // In the weights' type, and without gaps.
+    Tensor x = slots.is_contiguous() && !plan_.has_operands() ? slots : make(slots.shape());
     if (inputs_.fed.defined())
       trace_.fed.slice(0, first, last).copy_(inputs_.fed.slice(0, first, last));
     else
@@ -138,17 +142,17 @@ class Forward {
     const bool given = from == 0 && plan_.first_input;
     if (given) {
       packed_rows(trace_.fed, plan_, 0).zero_();
-      of_step(0).copy_(inputs_.first_input.data());
+      x.slice(0, 0, plan_.rows).copy_(inputs_.first_input.data());
     }
     const int64_t words = first + (given ? plan_.rows : 0);
     Tensor embedded = x.slice(0, words - first, last - first);
     tensor::kernels::embedding(embedded, weights_.embedding.data(), trace_.fed.slice(0, words, last));
-    for (size_t t = given ? 1 : from; t < to; ++t)
-      drop(of_step(t), dropout_.embedding, trace_.draws.embedding[t]);
+    for_each_mask(plan_, trace_.draws.embedding, embedded, given ? 1 : from, to,
+                  [&](const Tensor& rows, uint64_t offset) { drop(rows, dropout_.embedding, offset); });
     Tensor gates = trace_.layers[0].gates.slice(0, first, last);
-    gates.copy_(biases_[0]);
-    add_product(gates, x, word_);
-    if (!slots.is_contiguous()) Tensor(slots).copy_(x);
+    gates.copy_(bias_);
+    if (!x.shares_storage(slots)) Tensor(slots).copy_(x);
+    add_product(gates, plan_.has_operands() ? slots : x, word_);
   }
 
   // The word that the step before scores highest.
@@ -157,16 +161,17 @@ class Forward {
     fed.copy_(pick_words(state_rows(trace_.layers.back().h, plan_, t, true), weights_));
     tensor::kernels::embedding(embedded, weights_.embedding.data(), fed);
     drop(embedded, dropout_.embedding, trace_.draws.embedding[t]);
-    word_slot(t).copy_(embedded);
+    Tensor slot = word_slot(t);
+    slot.copy_(embedded);
     Tensor gates = packed_rows(trace_.layers[0].gates, plan_, t);
-    gates.copy_(biases_[0]);
-    add_product(gates, embedded, word_);
+    gates.copy_(bias_);
+    add_product(gates, plan_.has_operands() ? slot : embedded, word_);
   }
 
   void attend(size_t t) {
-    const Tensor state = state_rows(trace_.layers.back().h, plan_, t, true);
+    const Tensor state = state_rows(trace_.layers.back().state(), plan_, t, true);
     Tensor query = packed_rows(trace_.query, plan_, t), alpha = packed_rows(trace_.alpha, plan_, t);
-    query_.multiply(query, plan_.operand(state), false);
+    query_.multiply(query, state, false);
     Tensor slot = packed_rows(trace_.layers[0].input, plan_, t)
                       .slice(1, plan_.embedding, plan_.embedding + plan_.features);
     Tensor context = plan_.gate ? packed_rows(trace_.context, plan_, t) : slot;
@@ -186,26 +191,38 @@ class Forward {
     add_product(packed_rows(trace_.layers[0].gates, plan_, t), slot, context_);
   }
 
-  // The gates of layer 0 hold their word's and context's share already.
+  // The gates of layer 0 hold their word's and context's share already, those of others their bias.
   void run_layer(int l, size_t t) {
     const auto at = static_cast<size_t>(l);
     DecoderTrace::Layer& layer = trace_.layers[at];
     Tensor gates = packed_rows(layer.gates, plan_, t);
     if (l > 0) {
-      Tensor input = state_rows(trace_.layers[at - 1].h, plan_, t, false);
+      Tensor input = state_rows(trace_.layers[at - 1].state(), plan_, t, false);
       if (layer.input.defined()) {
-        Tensor dropped = packed_rows(layer.input, plan_, t);
-        dropped.copy_(input);
-        drop(dropped, dropout_.layers, trace_.draws.layers[draw_of_layer(plan_, t, l)]);
-        input = dropped;
+        input = packed_rows(layer.input, plan_, t);
+        drop_below(input, l, t);
       }
-      gates.copy_(biases_[at]);
       add_product(gates, input, below_[at]);
     }
     const bool from_zeros = t == 0 && !inputs_.h0.defined();
-    if (!from_zeros) add_product(gates, state_rows(layer.h, plan_, t, true), state_[at]);
-    Tensor h = state_rows(layer.h, plan_, t, false), c = state_rows(layer.c, plan_, t, false);
-    tensor::kernels::lstm_cell(h, c, gates, gates, state_rows(layer.c, plan_, t, true));
+    if (!from_zeros) add_product(gates, state_rows(layer.state(), plan_, t, true), state_[at]);
+    tensor::kernels::lstm_cell(
+        {.h = state_rows(layer.h, plan_, t, false),
+         .c = state_rows(layer.c, plan_, t, false),
+         .gates = gates,
+         .pre = gates,
+         .c_prev = state_rows(layer.c, plan_, t, true),
+         .h_operand = plan_.has_operands() ? state_rows(layer.h_operand, plan_, t, false) : Tensor()});
+  }
+
+  // h of the layer below after dropout.
+  void drop_below(Tensor& input, int l, size_t t) const {
+    const Tensor below = state_rows(trace_.layers[static_cast<size_t>(l) - 1].h, plan_, t, false);
+    if (!dropout_.train || dropout_.layers == 0) return input.copy_(below);
+    Tensor dropped = plan_.has_operands() ? make(below.shape()) : input;
+    tensor::kernels::dropout(
+        dropped, below, trace_.draws.mask(dropout_.layers, trace_.draws.layers[draw_of_layer(plan_, t, l)]));
+    if (plan_.has_operands()) input.copy_(dropped);
   }
 
   const DecoderWeights& weights_;
@@ -214,7 +231,7 @@ class Forward {
   const DecoderPlan& plan_;
   std::vector<PackedMatrix> below_, state_;  // a layer
   PackedMatrix word_, context_, query_, gate_;
-  std::vector<Tensor> biases_;
+  Tensor bias_;  // of layer 0
   Tensor keys_, values_;
   DecoderTrace trace_;
 };

@@ -24,6 +24,7 @@ struct DecoderPlan {
 
   // x as the operand of a product: in the type `product`. Sums are in `dtype`.
   Tensor operand(const Tensor& x) const { return x.to(product); }
+  bool has_operands() const { return product != dtype; }  // of a type of their own
   // A weight that each step multiplies its rows by.
   tensor::PackedMatrix packed(const Tensor& operand) const {
     return tensor::PackedMatrix(operand, tensor::packed_for(rows));

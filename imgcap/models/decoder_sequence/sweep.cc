@@ -51,9 +51,8 @@ class Sweep {
   void open_layer(size_t l) {
     LayerState& layer = layers_[l];
     layer.dpre = in_.own_trace ? trace_.layers[l].gates : make({plan_.total, 4 * plan_.hidden});
-    layer.operand = plan_.product == plan_.dtype
-                        ? layer.dpre
-                        : Tensor::empty(layer.dpre.shape(), plan_.product, plan_.device);
+    layer.operand =
+        plan_.has_operands() ? Tensor::empty(layer.dpre.shape(), plan_.product, plan_.device) : layer.dpre;
     layer.dh = zeros({plan_.rows, plan_.hidden});
     layer.dc = zeros({plan_.rows, plan_.hidden});
     layer.weight = plan_.packed(trace_.weights.hh[l]);
@@ -130,11 +129,15 @@ class Sweep {
     const int64_t n = plan_.n[t];
     Tensor dpre_t = packed_rows(layer.dpre, plan_, t), dh_t = layer.dh.slice(0, 0, n),
            dc_t = layer.dc.slice(0, 0, n);
-    tensor::kernels::lstm_cell_backward({dpre_t, dc_t, dh_t, dc_t, packed_rows(kept.gates, plan_, t),
-                                         state_rows(kept.c, plan_, t, false),
-                                         state_rows(kept.c, plan_, t, true)});
-    Tensor operand = packed_rows(layer.operand, plan_, t);
-    if (plan_.product != plan_.dtype) operand.copy_(dpre_t);
+    const Tensor operand = packed_rows(layer.operand, plan_, t);
+    tensor::kernels::lstm_cell_backward({.dpre = dpre_t,
+                                         .dc_prev = dc_t,
+                                         .dh = dh_t,
+                                         .dc = dc_t,
+                                         .gates = packed_rows(kept.gates, plan_, t),
+                                         .c = state_rows(kept.c, plan_, t, false),
+                                         .c_prev = state_rows(kept.c, plan_, t, true),
+                                         .dpre_operand = plan_.has_operands() ? operand : Tensor()});
     if (goes_back(t)) layer.weight.multiply(dh_t, operand, false);
   }
 
@@ -158,8 +161,7 @@ class Sweep {
     result_[kScore] = zeros({plan_.width});
     if (in_.score_bias.defined()) result_[kScoreBias] = zeros({1});
     if (needs(kValues)) result_[kValues] = zeros(in_.values.shape());
-    // Cleared: of 16 bits, what it holds is widened along with what is added to.
-    dquery_ = zeros({plan_.total, plan_.width});
+    dquery_ = Tensor::empty({plan_.total, plan_.width}, plan_.product, plan_.device);
     if (plan_.gate) dgate_ = make({plan_.total, plan_.features});
     context_ = plan_.packed(trace_.weights.ih[0].slice(1, plan_.embedding, plan_.embedding + plan_.features));
     query_ = plan_.packed(trace_.weights.query);
@@ -199,11 +201,11 @@ class Sweep {
                                                   .query = packed_rows(trace_.query, plan_, t),
                                                   .image = in_.image.slice(0, 0, n),
                                                   .v = in_.score_weight});
-    if (goes_back(t)) query_.multiply(dstate, plan_.operand(dquery), true);
+    if (goes_back(t)) query_.multiply(dstate, dquery, true);
   }
 
   void attention_weights() {
-    const Tensor before = states_before(trace_.layers.back().h);
+    const Tensor before = states_before(trace_.layers.back().state());
     if (needs(kQuery)) result_[kQuery] = weight_gradient(dquery_, before);
     if (!plan_.gate) return;
     if (needs(kGate)) result_[kGate] = weight_gradient(dgate_, before);
@@ -216,7 +218,7 @@ class Sweep {
   // earlier.
   Tensor states_before(const Tensor& buffer) const {
     if (plan_.total == plan_.rows * plan_.steps) return buffer.slice(0, 0, plan_.total);
-    Tensor gathered = make({plan_.total, plan_.hidden});
+    Tensor gathered = Tensor::empty({plan_.total, plan_.hidden}, buffer.dtype(), plan_.device);
     for (size_t t = 0; t < plan_.n.size(); ++t)
       packed_rows(gathered, plan_, t).copy_(state_rows(buffer, plan_, t, true));
     return gathered;
@@ -239,11 +241,12 @@ class Sweep {
     const DecoderTrace::Layer& layer = trace_.layers[l];
     const Tensor x = layer.input.defined()
                          ? layer.input
-                         : trace_.layers[l - 1].h.slice(0, plan_.rows, plan_.rows + plan_.total);
+                         : trace_.layers[l - 1].state().slice(0, plan_.rows, plan_.rows + plan_.total);
     const auto input = [&](DecoderLayerInput which) { return layer_input(static_cast<int>(l), which); };
     const Tensor& operand = layers_[l].operand;
     if (needs(input(kWeightIh))) result_[input(kWeightIh)] = weight_gradient(operand, x);
-    if (needs(input(kWeightHh))) result_[input(kWeightHh)] = weight_gradient(operand, states_before(layer.h));
+    if (needs(input(kWeightHh)))
+      result_[input(kWeightHh)] = weight_gradient(operand, states_before(layer.state()));
     const Tensor bias = sum_rows(layers_[l].dpre);
     result_[input(kBiasIh)] = bias;
     result_[input(kBiasHh)] = bias.clone();
@@ -255,12 +258,11 @@ class Sweep {
     Tensor dx = make({plan_.total, plan_.embedding});
     tensor::kernels::matmul(dx, layers_[0].operand, trace_.weights.ih[0].slice(1, 0, plan_.embedding), 1, 0);
     const size_t first_word = plan_.first_input ? 1 : 0;
-    if (drops(dropout_.embedding))
-      for (size_t t = first_word; t < plan_.n.size(); ++t) {
-        Tensor rows = packed_rows(dx, plan_, t);
-        tensor::kernels::dropout(rows, rows,
-                                 trace_.draws.mask(dropout_.embedding, trace_.draws.embedding[t]));
-      }
+    if (drops(dropout_.embedding) && first_word < plan_.n.size())
+      for_each_mask(plan_, trace_.draws.embedding, dx.slice(0, plan_.start[first_word], plan_.total),
+                    first_word, plan_.n.size(), [&](Tensor rows, uint64_t offset) {
+                      tensor::kernels::dropout(rows, rows, trace_.draws.mask(dropout_.embedding, offset));
+                    });
     if (plan_.first_input && needs(kFirst)) result_[kFirst] = packed_rows(dx, plan_, 0).clone();
     if (!needs(kEmbedding)) return;
     result_[kEmbedding] = zeros({plan_.vocabulary, plan_.embedding});

@@ -1,5 +1,6 @@
 // Copies and fills. The host's side is read or written when CUDA would: pinned memory when the work runs, other memory
 // before the call returns.
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "tensor/cuda/emulation/emulation.h"
 #include "tensor/cuda/emulation/memory.h"
 #include "tensor/cuda/emulation/pinned.h"
+#include "tensor/cuda/emulation/report.h"
 #include "tensor/cuda/emulation/watch.h"
 
 namespace tensor::cuda::emulation {
@@ -31,23 +33,28 @@ void copy_without_kernels(const Rows& to, const Rows& from) {
   for (size_t i = 0; i < to.height; ++i) std::memmove(to.row(i), from.row(i), to.width);
 }
 
-void copy_now(const Rows& to, const Rows& from) {
+// What the next work of the stream holds of the host's side of a copy.
+using Held = std::vector<HeldPinned>;
+void hold(Held& held, const Rows& host, CopyOf copy, const CUstream_st& stream) {
+  if (host.device >= 0 || host.is_pageable()) return;
+  const uint64_t work = stream.queued + 1;
+  if (host.pitch == host.width)
+    held.emplace_back(host.start, host.extent(), copy, stream.number, work);
+  else
+    for (size_t i = 0; i < host.height; ++i)
+      held.emplace_back(host.row(i), host.width, copy, stream.number, work);
+}
+
+void copy_now(const Rows& to, const Rows& from, const Held& held) {
+  if (std::ranges::any_of(held, &HeldPinned::was_overwritten))
+    return report(cudaErrorIllegalAddress,
+                  "the host wrote over pinned memory that this reads, without a wait for it");
   const OpenPinned open_to(to.start, to.extent()), open_from(from.start, from.extent());
   for (size_t i = 0; i < to.height; ++i) {
     if (from.device >= 0) check_read(from.device, from.row(i), from.width);
     if (to.device >= 0) check_write(to.device, to.row(i), to.width);
     std::memmove(to.row(i), from.row(i), to.width);
   }
-}
-
-// The host's side of a copy that is queued now, if it is pinned.
-void hold(const Rows& host, CopyOf copy, const CUstream_st& stream) {
-  if (host.device >= 0 || host.is_pageable()) return;
-  if (host.pitch == host.width)
-    hold_pinned(host.start, host.extent(), copy, stream.number, stream.queued);
-  else
-    for (size_t i = 0; i < host.height; ++i)
-      hold_pinned(host.row(i), host.width, copy, stream.number, stream.queued);
 }
 
 bool fits(cudaMemcpyKind kind, bool from_device, bool to_device) {
@@ -80,9 +87,10 @@ cudaError_t copy(Rows to, Rows from, cudaMemcpyKind kind, cudaStream_t stream) {
     staged = std::make_shared<std::vector<std::byte>>(from.start, from.start + from.extent());
     from.start = staged->data();
   }
-  queue_work(stream, "cudaMemcpyAsync", [to, from, staged] { copy_now(to, from); });
-  if (staged == nullptr) hold(from, CopyOf::reads, *stream);
-  hold(to, CopyOf::writes, *stream);
+  const auto held = std::make_shared<Held>();
+  if (staged == nullptr) hold(*held, from, CopyOf::reads, *stream);
+  hold(*held, to, CopyOf::writes, *stream);
+  queue_work(stream, "cudaMemcpyAsync", [to, from, staged, held] { copy_now(to, from, *held); });
   if (to.is_pageable()) {
     wait_for(stream);
     return sticky_error(stream->device);

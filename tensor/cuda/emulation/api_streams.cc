@@ -3,6 +3,7 @@
 
 #include "tensor/cuda/emulation/api.h"
 #include "tensor/cuda/emulation/emulation.h"
+#include "tensor/cuda/emulation/pinned.h"
 
 using namespace tensor::cuda::emulation;
 
@@ -67,7 +68,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* context) {
   return api_call([&] {
     if (!is_stream(stream)) return cudaErrorInvalidResourceHandle;
-    queue_work(stream, "cudaLaunchHostFunc", [=] { function(context); });
+    queue_work(stream, "cudaLaunchHostFunc", [=] {
+      release_holds(stream->known);  // it may use what copies before it have brought
+      function(context);
+    });
     return cudaSuccess;
   });
 }

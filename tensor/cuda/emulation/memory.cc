@@ -60,14 +60,6 @@ void on_fault(int, siginfo_t* info, void*) {
     say(pinned_fault(info->si_addr));
 }
 
-// Again and again: the test framework has a handler of its own for each case.
-void hear_of_faults() {
-  struct sigaction action {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND;
-  ::sigaction(SIGSEGV, &action, nullptr);
-}
-
 }  // namespace
 
 std::byte* DeviceMemory::allocate(size_t bytes, bool reserved) {
@@ -148,6 +140,14 @@ int device_of(const void* address) {
   for (int device = 0; device < kDevices; ++device)
     if (memory_of(device).holds(address)) return device;
   return -1;
+}
+
+// Again and again: the test framework has a handler of its own for each case.
+void hear_of_faults() {
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND;
+  ::sigaction(SIGSEGV, &action, nullptr);
 }
 
 OpenMemory::OpenMemory() {

@@ -50,6 +50,9 @@ class DeviceMemory {
   std::map<size_t, size_t> released_;  // the sizes of former ones
 };
 
+// From now on a fault says where it was, before it ends the program.
+void hear_of_faults();
+
 DeviceMemory& memory_of(int device);
 // The device in whose range an address lies; -1: it is the host's.
 int device_of(const void* address);

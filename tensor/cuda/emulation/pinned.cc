@@ -3,8 +3,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <map>
-#include <vector>
+
+#include "tensor/cuda/emulation/memory.h"
 
 namespace tensor::cuda::emulation {
 namespace {
@@ -14,7 +17,14 @@ constexpr size_t kAddresses = size_t{1} << 36;
 
 constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
-// Offsets from the first address of all pinned memory.
+std::atomic<std::byte*> first_address = nullptr;  // of all of it; null: there was none yet
+
+bool is_there(const void* address) {
+  const auto first = reinterpret_cast<uintptr_t>(first_address.load());
+  return first != 0 && reinterpret_cast<uintptr_t>(address) - first < kAddresses;
+}
+
+// Offsets from the first address.
 struct Pages {
   size_t begin = 0, end = 0;
 
@@ -31,17 +41,14 @@ struct Hold {
 
 // Never destroyed, as streams are not.
 struct All {
-  std::byte* base = nullptr;  // null: the system has no room for the addresses
-  std::map<size_t, size_t> blocks;
+  std::byte* base = nullptr;        // null: the system has no room for the addresses
+  std::map<size_t, size_t> blocks;  // where each starts, and its bytes: at least one
   std::vector<Hold> holds;
 
   All() {
     void* range = ::mmap(nullptr, kAddresses, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range != MAP_FAILED) base = static_cast<std::byte*>(range);
-  }
-  bool has(const void* address) const {
-    return base != nullptr &&
-           reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(base) < kAddresses;
+    first_address = base;
   }
   size_t offset(const void* address) const {
     return static_cast<size_t>(static_cast<const std::byte*>(address) - base);
@@ -61,7 +68,7 @@ void protect(Pages pages, int how) {
   if (!pages.empty()) ::mprotect(all().base + pages.begin, pages.end - pages.begin, how);
 }
 
-// What holds leave open of these pages.
+// Closes of these pages what is held.
 void close_held(Pages pages) {
   for (const CopyOf copy : {CopyOf::reads, CopyOf::writes})  // the stricter one last
     for (const Hold& hold : all().holds)
@@ -76,8 +83,9 @@ Pages touched_pages(const void* start, size_t bytes) {
 }  // namespace
 
 void* allocate_pinned(size_t bytes) {
-  if (all().base == nullptr) return nullptr;
-  const size_t size = whole_pages(std::max<size_t>(bytes, 1));
+  if (all().base == nullptr || bytes > kAddresses) return nullptr;
+  bytes = std::max<size_t>(bytes, 1);
+  const size_t size = whole_pages(bytes);
   size_t at = 0;
   for (const auto& [start, taken] : all().blocks) {
     if (at + size + kPage <= start) break;
@@ -90,10 +98,10 @@ void* allocate_pinned(size_t bytes) {
 }
 
 bool release_pinned(void* start) {
-  if (!all().has(start)) return false;
+  if (!is_there(start)) return false;
   const auto block = all().blocks.find(all().offset(start));
   if (block == all().blocks.end()) return false;
-  const Pages pages{block->first, block->first + whole_pages(std::max<size_t>(block->second, 1))};
+  const Pages pages{block->first, block->first + whole_pages(block->second)};
   std::erase_if(all().holds, [&](const Hold& hold) { return !hold.pages.with(pages).empty(); });
   ::madvise(start, pages.end - pages.begin, MADV_DONTNEED);
   protect(pages, PROT_NONE);
@@ -102,21 +110,41 @@ bool release_pinned(void* start) {
 }
 
 bool is_pinned(const void* address, size_t bytes) {
-  if (!all().has(address)) return false;
+  if (!is_there(address)) return false;
   const size_t at = all().offset(address);
   const auto block = all().block_before(at);
   return block != all().blocks.end() && at - block->first <= block->second &&
          bytes <= block->second - (at - block->first);
 }
 
-void hold_pinned(void* start, size_t bytes, CopyOf copy, size_t stream, uint64_t work) {
+HeldPinned::HeldPinned(std::byte* start, size_t bytes, CopyOf copy, size_t stream, uint64_t work) {
+  hear_of_faults();
   const size_t begin = all().offset(start), end = begin + bytes;
   const auto block = all().block_before(begin);
   const bool is_last = end == block->first + block->second;
-  const Pages pages{whole_pages(begin), is_last ? whole_pages(end) : end / kPage * kPage};
+  Pages pages{whole_pages(begin), is_last ? whole_pages(end) : end / kPage * kPage};
+  if (pages.empty()) pages = {end, end};
+  for (const Pages& part :
+       {Pages{begin, std::min(end, pages.begin)}, Pages{std::max(begin, pages.end), end}}) {
+    if (part.empty()) continue;
+    std::byte* from = all().base + part.begin;
+    const size_t size = part.end - part.begin;
+    const OpenPinned open(from, size);
+    if (copy == CopyOf::reads)
+      open_.push_back({from, {from, from + size}});
+    else
+      std::memset(from, 0xff, size);
+  }
   if (pages.empty()) return;
   all().holds.push_back({pages, copy, stream, work});
   close_held(pages);
+}
+
+bool HeldPinned::was_overwritten() const {
+  return std::ranges::any_of(open_, [](const Part& part) {
+    const OpenPinned open(part.start, part.bytes.size());
+    return std::memcmp(part.start, part.bytes.data(), part.bytes.size()) != 0;
+  });
 }
 
 void release_holds(const Moment& known) {
@@ -140,10 +168,9 @@ OpenPinned::~OpenPinned() {
 }
 
 std::string_view pinned_fault(const void* address) {
-  if (!all().has(address)) return "";
-  if (!is_pinned(address, 1)) return "emulated device: pinned memory was touched outside of its blocks\n";
-  return "emulated device: the host touched pinned memory that a queued copy reads or writes, without a wait for "
-         "it\n";
+  if (!is_there(address)) return "";
+  return "emulated device: the host touched pinned memory that a queued copy reads or writes, without a wait for it, "
+         "or that is nobody's\n";
 }
 
 }  // namespace tensor::cuda::emulation

@@ -1,10 +1,12 @@
 // Memory of the host that a device may read and write by itself. While a queued copy has some of it, its pages are closed to
-// the host: whoever reads a result before the wait, or writes over what is still to be read, ends there.
+// the host: whoever reads a result before the wait, or writes over what is still to be read, ends there. On pages that hold
+// other bytes of a block, too, what a copy will write is all ones meanwhile, and what it reads is compared when it runs.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "tensor/cuda/emulation/history.h"
 
@@ -17,9 +19,21 @@ bool is_pinned(const void* address, size_t bytes);
 
 enum class CopyOf { reads, writes };  // what a copy does with the host's memory
 
-// A stream's work, which is queued, copies these bytes of a block. Closed for the host, for writing or altogether, are the
-// pages on which no other bytes of the block lie.
-void hold_pinned(void* start, size_t bytes, CopyOf copy, size_t stream, uint64_t work);
+// What a stream's work, which is about to be queued, copies of a block, until release_holds().
+class HeldPinned {
+ public:
+  HeldPinned(std::byte* start, size_t bytes, CopyOf copy, size_t stream, uint64_t work);
+
+  // Whether the host has written over what the copy reads.
+  bool was_overwritten() const;
+
+ private:
+  struct Part {
+    const std::byte* start;
+    std::vector<std::byte> bytes;
+  };
+  std::vector<Part> open_;  // what is read of pages that are not closed
+};
 // The host knows that these works are done.
 void release_holds(const Moment& known);
 
@@ -36,7 +50,7 @@ class OpenPinned {
   size_t bytes_;
 };
 
-// What is to be said of a fault at an address, by a signal's handler; empty: it is no pinned memory.
+// What a signal's handler is to say of a fault at an address; empty: it is not where pinned memory is.
 std::string_view pinned_fault(const void* address);
 
 }  // namespace tensor::cuda::emulation
