@@ -37,8 +37,8 @@ struct CaptionBatch {
   Tensor fed = {};      // (sum of lengths) i64: of step 0 zeros, of step t word t - 1
   // A factor for each caption's terms of the loss, whose mean is still over the tokens; empty: 1.
   std::vector<double> weights = {};
-  Tensor factors =
-      {};  // (sum of lengths) f64: of each target its caption's weight; pack() makes them of weights
+  // The same for each target, where there are weights, made by pack(): (sum of lengths) f64.
+  Tensor factors = {};
 };
 
 // A caption that is to be a row of a batch.

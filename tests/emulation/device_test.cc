@@ -248,6 +248,28 @@ TEST_CASE(
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
 }
 
+TEST_CASE("copies that follow each other through the same pinned memory need no wait between them") {
+  for (const size_t count : {size_t{4}, size_t{50000}}) {  // beside other bytes, and whole pages
+    DeviceRun run;
+    int* pinned = nullptr;
+    CHECK(cudaMallocHost(&pinned, count * 4 + 64) == cudaSuccess);
+    const int *x = run.numbers<int>(count), *y = run.numbers<int>(2 * count) + count;
+    int *out = run.empty<int>(count), *second = run.empty<int>(count);
+    const auto copy = [&](int* to, const int* from, cudaMemcpyKind kind) {
+      CHECK(cudaMemcpyAsync(to, from, count * 4, kind, run.stream()) == cudaSuccess);
+    };
+    copy(pinned, x, cudaMemcpyDeviceToHost);
+    copy(out, pinned, cudaMemcpyHostToDevice);
+    copy(pinned, y, cudaMemcpyDeviceToHost);
+    copy(second, pinned, cudaMemcpyHostToDevice);
+    CHECK(run.fault() == "");
+    CHECK(pinned[1] == static_cast<int>(count) + 1);
+    CHECK(run.values(out, count)[1] == 1);
+    CHECK(run.values(second, count)[1] == static_cast<int>(count) + 1);
+    CHECK(cudaFreeHost(pinned) == cudaSuccess);
+  }
+}
+
 TEST_CASE("events: nothing has passed before somebody waits, and times are in order") {
   DeviceRun run;
   cudaEvent_t start = nullptr, end = nullptr, untimed = nullptr;

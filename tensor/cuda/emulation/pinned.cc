@@ -25,15 +25,15 @@ bool is_there(const void* address) {
 }
 
 // Offsets from the first address.
-struct Pages {
+struct Range {
   size_t begin = 0, end = 0;
 
   bool empty() const { return begin >= end; }
-  Pages with(Pages other) const { return {std::max(begin, other.begin), std::min(end, other.end)}; }
+  Range with(Range other) const { return {std::max(begin, other.begin), std::min(end, other.end)}; }
 };
 
 struct Hold {
-  Pages pages;
+  Range bytes, pages;  // what is copied, and what of it is closed
   CopyOf copy;
   size_t stream;
   uint64_t work;
@@ -64,18 +64,18 @@ All& all() {
   return *them;
 }
 
-void protect(Pages pages, int how) {
+void protect(Range pages, int how) {
   if (!pages.empty()) ::mprotect(all().base + pages.begin, pages.end - pages.begin, how);
 }
 
 // Closes of these pages what is held.
-void close_held(Pages pages) {
+void close_held(Range pages) {
   for (const CopyOf copy : {CopyOf::reads, CopyOf::writes})  // the stricter one last
     for (const Hold& hold : all().holds)
       if (hold.copy == copy) protect(hold.pages.with(pages), copy == CopyOf::reads ? PROT_READ : PROT_NONE);
 }
 
-Pages touched_pages(const void* start, size_t bytes) {
+Range touched_pages(const void* start, size_t bytes) {
   const size_t begin = all().offset(start);
   return {begin / kPage * kPage, whole_pages(begin + bytes)};
 }
@@ -101,7 +101,7 @@ bool release_pinned(void* start) {
   if (!is_there(start)) return false;
   const auto block = all().blocks.find(all().offset(start));
   if (block == all().blocks.end()) return false;
-  const Pages pages{block->first, block->first + whole_pages(block->second)};
+  const Range pages{block->first, block->first + whole_pages(block->second)};
   std::erase_if(all().holds, [&](const Hold& hold) { return !hold.pages.with(pages).empty(); });
   ::madvise(start, pages.end - pages.begin, MADV_DONTNEED);
   protect(pages, PROT_NONE);
@@ -122,11 +122,14 @@ HeldPinned::HeldPinned(std::byte* start, size_t bytes, CopyOf copy, size_t strea
   const size_t begin = all().offset(start), end = begin + bytes;
   const auto block = all().block_before(begin);
   const bool is_last = end == block->first + block->second;
-  Pages pages{whole_pages(begin), is_last ? whole_pages(end) : end / kPage * kPage};
+  Range pages{whole_pages(begin), is_last ? whole_pages(end) : end / kPage * kPage};
   if (pages.empty()) pages = {end, end};
-  for (const Pages& part :
-       {Pages{begin, std::min(end, pages.begin)}, Pages{std::max(begin, pages.end), end}}) {
-    if (part.empty()) continue;
+  for (const Range& part :
+       {Range{begin, std::min(end, pages.begin)}, Range{std::max(begin, pages.end), end}}) {
+    // What copies before this one still read stays, and what they write will change.
+    const bool awaited = std::ranges::any_of(
+        all().holds, [&](const Hold& hold) { return hold.copy != copy && !hold.bytes.with(part).empty(); });
+    if (part.empty() || awaited) continue;
     std::byte* from = all().base + part.begin;
     const size_t size = part.end - part.begin;
     const OpenPinned open(from, size);
@@ -135,8 +138,7 @@ HeldPinned::HeldPinned(std::byte* start, size_t bytes, CopyOf copy, size_t strea
     else
       std::memset(from, 0xff, size);
   }
-  if (pages.empty()) return;
-  all().holds.push_back({pages, copy, stream, work});
+  all().holds.push_back({{begin, end}, pages, copy, stream, work});
   close_held(pages);
 }
 
@@ -148,14 +150,14 @@ bool HeldPinned::was_overwritten() const {
 }
 
 void release_holds(const Moment& known) {
-  std::vector<Pages> open;
+  std::vector<Range> open;
   std::erase_if(all().holds, [&](const Hold& hold) {
     if (hold.stream >= known.size() || hold.work > known[hold.stream]) return false;
     open.push_back(hold.pages);
     return true;
   });
-  for (const Pages& pages : open) protect(pages, PROT_READ | PROT_WRITE);
-  for (const Pages& pages : open) close_held(pages);
+  for (const Range& pages : open) protect(pages, PROT_READ | PROT_WRITE);
+  for (const Range& pages : open) close_held(pages);
 }
 
 OpenPinned::OpenPinned(const void* start, size_t bytes)
