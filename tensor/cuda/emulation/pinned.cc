@@ -102,7 +102,7 @@ bool release_pinned(void* start) {
   const auto block = all().blocks.find(all().offset(start));
   if (block == all().blocks.end()) return false;
   const Range pages{block->first, block->first + whole_pages(block->second)};
-  std::erase_if(all().holds, [&](const Hold& hold) { return !hold.pages.with(pages).empty(); });
+  std::erase_if(all().holds, [&](const Hold& hold) { return !hold.bytes.with(pages).empty(); });
   ::madvise(start, pages.end - pages.begin, MADV_DONTNEED);
   protect(pages, PROT_NONE);
   all().blocks.erase(block);
