@@ -11,7 +11,7 @@ try:
 except ImportError:
     print("skipped: Playwright for Python is not installed")
     sys.exit(77)
-from browser_tools import BEAR, DROP, PHOTOS, SKATER, SKIER, Page, Server, photo, read, tiff, until
+from browser_tools import BEAR, DROP, PHOTOS, READ_AGAIN_ONCE_CAPTIONED, SKATER, SKIER, Page, Server, photo, read, tiff, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if not CHROMIUM:
@@ -447,6 +447,19 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(page.texts("#photo-list .text")[1:], ["my own words"], "another model's caption does not take them away")
         page.page.click("text=Back to the model’s")
         self.assertNotIn("my own words", page.page.inner_text("#captions"))
+
+    def test_what_is_seen_is_kept(self):
+        page = self.a_page()
+        page.give(SKATER)
+        page.captioned(1)
+        for model, other in (("plain", "attention"), ("attention", "plain")) * 3:
+            page.page.check(f"#models [value={model}]")
+            page.page.uncheck(f"#models [value={other}]")
+            page.page.evaluate(READ_AGAIN_ONCE_CAPTIONED)
+            with page.page.expect_navigation():
+                page.page.click("#again")
+            page.ready()
+            self.assertIn(model, page.texts("#captions h2")[0], "read again in the moment that the caption is there")
 
     def test_a_caption_stays_when_another_model_fails(self):
         page = self.a_page(expected=["Failed to load resource"])

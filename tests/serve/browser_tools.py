@@ -148,6 +148,16 @@ DROP = """([kind, name, bytes]) => {
   else for (const name of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(new DragEvent(name, { dataTransfer: transfer, bubbles: true, cancelable: true }));
 }"""
 
+# Reads the page again in the very moment that the next photo has its captions.
+READ_AGAIN_ONCE_CAPTIONED = """() => {
+  const atWork = () => document.querySelector('#photo-list .at-work') !== null;
+  let begun = false;
+  new MutationObserver(() => {
+    if (begun && !atWork()) location.reload();
+    begun ||= atWork();
+  }).observe(document.getElementById('photo-list'), { childList: true, subtree: true, attributes: true });
+}"""
+
 
 def tiff(width=40, height=30, orientation=1):
     """A photo that browsers cannot show: red on the left, blue on the right as it is stored, not packed."""

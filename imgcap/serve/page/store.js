@@ -14,10 +14,12 @@ function open() {
   return opened;
 }
 
-// Done when it is kept: a full disk shows at the end only.
+// Done when it is kept: a full disk shows at the end only. Committed at once: a page that is left or read again in the same
+// moment takes back what no one has committed.
 async function run(mode, act) {
   const transaction = (await open()).transaction(kStore, mode);
   const request = act(transaction.objectStore(kStore));
+  transaction.commit();
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve(request.result);
     transaction.onabort = () => reject(transaction.error);
