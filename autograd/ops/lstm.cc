@@ -118,6 +118,9 @@ class LstmBackward final : public OnceDifferentiable {
     const int64_t steps = h.size(0), n = h.size(1), hidden = h.size(2);
     const Tensor x = saved(x_).data().reshape({steps * n, weight_ih.size(1)});
     Tensor dpre = release_for_writing() ? gates : Tensor::empty(gates.shape(), gates.dtype(), gates.device());
+    // What goes into products, written beside dpre where it has another type.
+    const bool apart = x.dtype() != gates.dtype();
+    const Tensor operands = apart ? Tensor::empty(gates.shape(), x.dtype(), gates.device()) : dpre;
     const auto running = [&](const Tensor& gradient) {
       return or_zeros(gradient, h.select(0, 0)).clone().to(gates.dtype());
     };
@@ -125,15 +128,17 @@ class LstmBackward final : public OnceDifferentiable {
     tensor::PackedMatrix recurrent;
     if (steps > 1 || needs(1)) recurrent = tensor::PackedMatrix(weight_hh, tensor::packed_for(n));
     const size_t last = gradients.size() - 2;
-    Tensor dh = running(gradients[last]), dc = running(gradients[last + 1]);
+    Tensor dh = running(gradients[last]), dc = running(gradients[last + 1]), douts;
+    if (last > 0 && gradients[0].defined()) douts = gradients[0].to(gates.dtype());
     for (int64_t t = steps; t-- > 0;) {
-      if (last > 0 && gradients[0].defined()) tensor::kernels::add_inplace(dh, gradients[0].select(0, t), 1);
-      Tensor dpre_t = dpre.select(0, t);
-      tensor::kernels::lstm_cell_backward(
-          {dpre_t, dc, dh, dc, gates.select(0, t), c_after.select(0, t), c_before.select(0, t)});
-      if (t > 0 || needs(1)) recurrent.multiply(dh, dpre_t.to(x.dtype()), false);
+      if (douts.defined()) tensor::kernels::add_inplace(dh, douts.select(0, t), 1);
+      const Tensor operand = operands.select(0, t);
+      tensor::kernels::lstm_cell_backward({dpre.select(0, t), dc, dh, dc, gates.select(0, t),
+                                           c_after.select(0, t), c_before.select(0, t),
+                                           apart ? operand : Tensor()});
+      if (t > 0 || needs(1)) recurrent.multiply(dh, operand, false);
     }
-    const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = flat.to(x.dtype());
+    const Tensor flat = dpre.view({steps * n, 4 * hidden}), operand = operands.view(flat.shape());
     std::vector<Tensor> result(7);
     if (needs(0)) result[0] = product(operand, weight_ih).view(input_metas()[0].shape);
     if (needs(1)) result[1] = dh.to(h.dtype());
@@ -167,13 +172,17 @@ LstmSequence run(const char* op, const Variable& x, const LstmState& state, cons
   multiply_weight(flat, cell.x.data().reshape({steps * n, in}), cell.weight_ih.data(), true);
   tensor::PackedMatrix recurrent;  // laid out once for all steps
   if (!one) recurrent = tensor::PackedMatrix(cell.weight_hh.data().t(), tensor::packed_for(n));
+  // h before it is rounded, where it goes on in 16 bits alone.
+  Tensor exact;
+  if (cell.wide() != cell.h.dtype()) exact = Tensor::empty(cell.h.shape(), cell.wide(), x.device());
   for (int64_t t = 0; t < steps; ++t) {
     Tensor gates_t = gates.select(0, t), h_t = h.after.select(0, t), c_t = c.after.select(0, t);
     if (one)
       multiply_weight(gates_t, h.before.select(0, t), cell.weight_hh.data(), true);
     else
       recurrent.multiply(gates_t, h.before.select(0, t), true);
-    tensor::kernels::lstm_cell({h_t, c_t, gates_t, gates_t, c.before.select(0, t)});
+    tensor::kernels::lstm_cell({exact.defined() ? exact : h_t, c_t, gates_t, gates_t, c.before.select(0, t),
+                                exact.defined() ? h_t : Tensor()});
   }
   std::vector<Tensor> outputs = {h.after.select(0, steps - 1), c.after.select(0, steps - 1)};
   if (!one) outputs.insert(outputs.begin(), h.after);

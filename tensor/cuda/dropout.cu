@@ -14,7 +14,7 @@ constexpr int kWords = 4;  // of a Philox block
 
 // A thread has the elements of one Philox block, in packs of P. Bytes: x, out and the origin. FLOPs: 1 an element.
 template <int P, class T>
-__global__ void drop(T* out, const T* x, int64_t n, T scale, uint32_t threshold, const int64_t* origin,
+__global__ void drop(T* out, const T* x, int64_t n, Computed<T> scale, uint32_t threshold, const int64_t* origin,
                      PhiloxPlace place) {
   const int64_t block = thread_index(), first = block * kWords;
   const auto [seed, offset] = place_of(origin, place);
@@ -22,8 +22,8 @@ __global__ void drop(T* out, const T* x, int64_t n, T scale, uint32_t threshold,
   for (int word = 0; word < kWords && first + word < n; word += P) {
     auto pack = *reinterpret_cast<const Pack<T, P>*>(x + first + word);
     for (int k = 0; k < P; ++k) {
-      const T value = pack.at[k] * scale;
-      pack.at[k] = words.words[word + k] >> 8 >= threshold ? value : T(0);
+      const Computed<T> value = static_cast<Computed<T>>(pack.at[k]) * scale;
+      pack.at[k] = static_cast<T>(words.words[word + k] >> 8 >= threshold ? value : 0);
     }
     *reinterpret_cast<Pack<T, P>*>(out + first + word) = pack;
   }
@@ -45,11 +45,11 @@ void dropout(Tensor& out, const Tensor& x, DropoutMask mask) {
                       .block = kThreads,
                       .flops = static_cast<double>(n),
                       .bytes = 2.0 * static_cast<double>(x.bytes()) + (origin != nullptr ? 16.0 : 0.0)};
-  dispatch_float(x.dtype(), "dropout", [&]<class T>() {
+  dispatch_floating(x.dtype(), "dropout", [&]<class T>() {
     constexpr int P = std::min(kPack<T>, kWords);
     const T* source = x.device_data<T>();
     T* target = out.mutable_device_data<T>();
-    const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
+    const auto scale = static_cast<Computed<T>>(p < 1 ? 1 / (1 - p) : 0);
     if (n % P == 0 && aligned(source) && aligned(target))
       launch(config, drop<P, T>, target, source, n, scale, threshold, origin, place);
     else

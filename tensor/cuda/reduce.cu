@@ -9,7 +9,7 @@
 #include "tensor/cuda/tensor_list.h"
 #include "tensor/kernels.h"
 
-// Sums are made in f64. What is reduced is cut into tiles whose bounds depend on the shape alone, and their
+// Sums are made in f64, the rest of what has 16 bits in f32; each result is rounded as an f32 first, as on the CPU. What is reduced is cut into tiles whose bounds depend on the shape alone, and their
 // results are reduced in turn: the same bits each time.
 namespace tensor::cuda {
 namespace {
@@ -21,21 +21,23 @@ struct Sum {
   using Total = double;
   static constexpr double start = 0;
   __device__ double operator()(double a, double b) const { return a + b; }
-  __device__ static T result(double total, double divisor) { return static_cast<T>(total / divisor); }
+  __device__ static T result(double total, double divisor) {
+    return static_cast<T>(static_cast<Computed<T>>(total / divisor));
+  }
 };
 template <class T>
 struct Max {  // NaN wins
-  using Total = T;
-  static constexpr T start = -kInfinity<T>;
-  __device__ T operator()(T a, T b) const { return b > a || b != b ? b : a; }
-  __device__ static T result(T total, double) { return total; }
+  using Total = Computed<T>;
+  static constexpr Total start = -kInfinity<Total>;
+  __device__ Total operator()(Total a, Total b) const { return b > a || b != b ? b : a; }
+  __device__ static T result(Total total, double) { return static_cast<T>(total); }
 };
 template <class T>
 struct Min {
-  using Total = T;
-  static constexpr T start = kInfinity<T>;
-  __device__ T operator()(T a, T b) const { return b < a || b != b ? b : a; }
-  __device__ static T result(T total, double) { return total; }
+  using Total = Computed<T>;
+  static constexpr Total start = kInfinity<Total>;
+  __device__ Total operator()(Total a, Total b) const { return b < a || b != b ? b : a; }
+  __device__ static T result(Total total, double) { return static_cast<T>(total); }
 };
 
 // x seen as kept dimensions and reduced ones, and how the threads of a block divide the work.
@@ -89,7 +91,8 @@ __global__ void reduce_tiles(Out* out, const T* x, Plan plan, double divisor) {
     const int64_t end = min(plan.reduced.numel, (at + 1) * plan.tile);
     for (int64_t i = at * plan.tile + lane * P; i < end; i += plan.width * P) {
       const auto pack = *reinterpret_cast<const Pack<T, P>*>(row + plan.reduced.offsets(i).at[0]);
-      for (int k = 0; k < P; ++k) total = Op{}(total, static_cast<Total>(pack.at[k]));
+      for (int k = 0; k < P; ++k)
+        total = Op{}(total, static_cast<Total>(static_cast<Computed<T>>(pack.at[k])));
     }
   }
   totals[me] = total;
@@ -97,8 +100,7 @@ __global__ void reduce_tiles(Out* out, const T* x, Plan plan, double divisor) {
     __syncthreads();
     if (lane < half) totals[me] = Op{}(totals[me], totals[me + half * next]);
   }
-  if (lane == 0 && o < plan.kept.numel)
-    out[at * plan.kept.numel + o] = static_cast<Out>(Op::result(totals[me], divisor));
+  if (lane == 0 && o < plan.kept.numel) out[at * plan.kept.numel + o] = Op::result(totals[me], divisor);
 }
 
 // Whether each row of what is reduced can be read in packs.
@@ -182,7 +184,7 @@ void reduce(Tensor& out, const Tensor& x, const std::vector<int>& dims, ReduceOp
     fill(out, op == ReduceOp::sum ? 0.0 : std::numeric_limits<double>::quiet_NaN());
     return;
   }
-  dispatch_float(x.dtype(), "reduce", [&]<class T>() {
+  dispatch_floating(x.dtype(), "reduce", [&]<class T>() {
     const T* source = x.device_data<T>();
     T* target = out.mutable_device_data<T>();
     const Device device = out.device();

@@ -3,6 +3,9 @@
 
 #include <vector>
 
+#include "autograd/autocast.h"
+#include "autograd/ops.h"
+#include "tensor/cuda/driver/launches.h"
 #include "tensor/kernels.h"
 #include "tests/emulation/seeds.h"
 #include "tests/emulation/twins.h"
@@ -10,6 +13,7 @@
 using namespace tests;
 using tensor::Device;
 using tensor::DType;
+using tensor::Shape;
 using tensor::Tensor;
 namespace kernels = tensor::kernels;
 
@@ -121,6 +125,22 @@ TEST_CASE("the LSTM cell's operands in 16 bits are what it writes in f32, rounde
   }
 }
 
+TEST_CASE("an LSTM's steps under autocast convert nothing") {
+  const auto copies = [](int64_t steps) {
+    const auto leaf = [](uint32_t seed, const Shape& shape) {
+      return autograd::Variable(made(seed, shape).to(DType::f32).to(Device::cuda()), true);
+    };
+    const autograd::Variable x = leaf(1, {steps, 3, 8}), h = leaf(2, {3, 16}), c = leaf(3, {3, 16});
+    const autograd::Variable weight_ih = leaf(4, {64, 8}), weight_hh = leaf(5, {64, 16}), bias = leaf(6, {64});
+    const int64_t before = tensor::cuda::launch_statistics()["copy"].launches;
+    const autograd::AutocastGuard autocast(DType::f16);
+    const autograd::LstmSequence all = autograd::lstm_sequence(x, {h, c}, weight_ih, weight_hh, bias, bias);
+    (autograd::sum(all.outputs) + autograd::sum(all.last.c)).backward();
+    return tensor::cuda::launch_statistics()["copy"].launches - before;
+  };
+  CHECK(copies(7) == copies(3));
+}
+
 TEST_CASE("a mask counts from where its origin is, which a step moves on") {
   const std::vector<int64_t> place{7, 40};
   for (const Device& device : {Device::cpu(), Device::cuda()}) {
@@ -152,4 +172,5 @@ TEST_CASE("dropout and the LSTM cell are one launch, which reads and writes each
   expect_launches("lstm_cell_backward", {1, 24 * n, 52 * n},
                   [&] { gradients_of(cell, c_prev, dh, dc, false); });
   expect_launches("dropout", {1, n * 4, 32 * n}, [&] { dropped(pre, 0.5, 1, 2); });
+  expect_launches("dropout", {1, n * 4, 16 * n}, [&] { dropped(pre.to(DType::f16), 0.5, 1, 2); });
 }

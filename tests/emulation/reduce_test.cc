@@ -18,7 +18,13 @@ namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity(),
                  kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr DType kTypes[] = {DType::f32, DType::f64, DType::bf16};
+constexpr DType kTypes[] = {DType::f32, DType::f64, DType::f16, DType::bf16};
+
+// What a result may be apart where it is rounded to a type: half a unit in the last place, or, where the sums differ in f64,
+// a whole one.
+double band(DType type) {
+  return type == DType::f64 ? 1e-14 : type == DType::f32 ? 1.2e-7 : type == DType::f16 ? 0x1p-10 : 0x1p-7;
+}
 constexpr ReduceOp kOps[] = {ReduceOp::sum, ReduceOp::mean, ReduceOp::max, ReduceOp::min};
 
 Tensor reduce(const Tensor& x, const std::vector<int>& dims, ReduceOp op) {
@@ -33,13 +39,12 @@ Tensor reduce(const Tensor& x, const std::vector<int>& dims, ReduceOp op) {
 // of sizes. The greatest and the least are the same.
 void check_reduce(const Twins& x, const std::vector<int>& dims) {
   const DType type = x.cpu.dtype();
-  const double band = type == DType::f64 ? 1e-14 : type == DType::f32 ? 1.2e-7 : 0x1p-7;
   for (const ReduceOp op : kOps) {
     const Tensor got = reduce(x.cuda, dims, op), want = reduce(x.cpu, dims, op);
     if (op == ReduceOp::max || op == ReduceOp::min)
       CHECK_MESSAGE(worst_error(got, want) == 0, static_cast<int>(op), " ", x.text());
     else
-      CHECK_MESSAGE(worst_error(got, want, 1e-2) <= band, static_cast<int>(op), " ", x.text());
+      CHECK_MESSAGE(worst_error(got, want, 1e-2) <= band(type), static_cast<int>(op), " ", x.text());
   }
 }
 
@@ -100,7 +105,7 @@ TEST_CASE("reduce: every op, type, layout and set of dimensions as on the CPU") 
 }
 
 TEST_CASE("reduce: rows and columns at lengths around those of warps, blocks and tiles") {
-  for (const DType type : {DType::f32, DType::f64}) {
+  for (const DType type : kTypes) {
     for (const int64_t n : kEdges) {
       check_reduce(Twins(made(3, {3, n}, 0.25, 2).to(type)), {1});
       check_reduce(Twins(made(4, {n, 9}, 0.25, 2).to(type)), {0});
@@ -164,17 +169,16 @@ TEST_CASE("argmax and topk as on the CPU: ties, NaN, any layout and length") {
 
 TEST_CASE("cumsum as on the CPU") {
   for (const DType type : kTypes) {
-    const double band = type == DType::f64 ? 1e-14 : type == DType::f32 ? 1.2e-7 : 0x1p-7;
     for (const int64_t n : kEdges)
       for (const int64_t rows : {1, 9}) {
         const Twins x(made(14, {rows, n}, 0.25, 2).to(type));
-        CHECK_MESSAGE(worst_error(cumsum(x.cuda), cumsum(x.cpu)) <= band, x.text());
+        CHECK_MESSAGE(worst_error(cumsum(x.cuda), cumsum(x.cpu)) <= band(type), x.text());
       }
     for (const Twins& x : twins({3, 4, 37}, type, 15, 0.25, 2))
-      CHECK_MESSAGE(worst_error(cumsum(x.cuda), cumsum(x.cpu)) <= band, x.text());
+      CHECK_MESSAGE(worst_error(cumsum(x.cuda), cumsum(x.cpu)) <= band(type), x.text());
     Tensor bad = Tensor::full({1, 1500}, 1, type);
     bad.slice(1, 700, 701).fill_(kInf), bad.slice(1, 1400, 1401).fill_(-kInf);
-    CHECK(worst_error(cumsum(bad.to(Device::cuda())), cumsum(bad)) <= band);
+    CHECK(worst_error(cumsum(bad.to(Device::cuda())), cumsum(bad)) <= band(type));
   }
   CHECK(cumsum(Tensor::empty({4, 0}, DType::f32, Device::cuda())).numel() == 0);
 }
@@ -203,6 +207,8 @@ TEST_CASE("reductions: launches, what they read and write, and the same bits in 
   // Two stages: the second reads the f64 results of the first.
   expect_launches("reduce", {2, n + tiles, 4 * n + 8 * tiles + 8 * tiles + 16},
                   [&] { reduce(x, {1}, ReduceOp::sum); });
+  expect_launches("reduce", {2, n + tiles, 2 * n + 8 * tiles + 8 * tiles + 8},
+                  [&] { reduce(x.to(DType::f16), {1}, ReduceOp::sum); });
   expect_launches("argmax", {1, n, 4 * n + 8 * 4}, [&] { argmax(x); });
   expect_launches(
       "topk", {1, n, 4 * n + 12 * 8}, [&] { topk(x, 2); }, 1.01);
