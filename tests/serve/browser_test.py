@@ -211,7 +211,8 @@ class BrowserTest(unittest.TestCase):
         until(lambda: page.page.locator("#photo-list .problem").count() == 1, "the broken photo's error")
         self.assertIn("broken.jpg", page.texts("#photo-list .problem")[0])
         page.page.click("#photo-list li:nth-child(1) .open")
-        self.assertEqual(page.page.evaluate("[document.getElementById('photo').naturalWidth, document.getElementById('photo').naturalHeight]"), [30, 40])
+        size = "[document.getElementById('photo').naturalWidth, document.getElementById('photo').naturalHeight]"
+        until(lambda: page.page.evaluate(size) == [30, 40], "the photo, upright")
         self.assertIn("TIFF, 30 × 40, turned upright", page.page.inner_text("#photo-facts"))
 
     def test_camera(self):
@@ -369,10 +370,18 @@ class BrowserTest(unittest.TestCase):
     def test_a_batch_stops_goes_on_and_passes_over_what_is_done(self):
         page = self.a_page()
         photos = [photo(name) for name in sorted(os.listdir(PHOTOS)) if name.endswith(".jpg")][:24]
+        asked = []  # the first four are answered, so that something is left to be stopped
+
+        def answer_four(route):
+            asked.append(route)
+            if len(asked) <= 4:
+                route.continue_()
+        page.page.route("**/api/caption", answer_four)
         page.give(*photos)
         until(lambda: page.page.locator("#photo-list .text").count() >= 2, "two captions")
         page.page.click("#stop")
         until(lambda: "Stopped" in page.page.inner_text("#progress-text"), "the stop")
+        page.page.unroute("**/api/caption")
         done = page.page.locator("#photo-list .text").count()
         self.assertLess(done, 24)
         self.assertEqual(page.page.inner_text("#progress-text"), f"Stopped: {24 - done} photos left")
@@ -460,6 +469,21 @@ class BrowserTest(unittest.TestCase):
                 page.page.click("#again")
             page.ready()
             self.assertIn(model, page.texts("#captions h2")[0], "read again in the moment that the caption is there")
+
+    def test_what_one_model_said_is_kept_while_another_looks(self):
+        page = self.a_page()
+        page.page.check("#models [value=plain]")
+        held = self.hold(page)
+        page.give(SKATER)
+        self.come(page, held, 1)
+        held[0].continue_()
+        self.come(page, held, 2)
+        page.page.click(".tools >> text=Correct")
+        page.page.fill("textarea", "my own words")
+        page.page.press("textarea", "Enter")
+        page.page.reload()
+        page.ready()
+        self.assertEqual(page.texts("#captions .sentence"), ["my own words"])
 
     def test_a_caption_stays_when_another_model_fails(self):
         page = self.a_page(expected=["Failed to load resource"])
@@ -702,6 +726,7 @@ class BrowserTest(unittest.TestCase):
         server = Server(PROGRAM, "--run", str(run))
         self.addCleanup(server.stop)
         page = self.a_page(server.address, expected=["Failed to load resource"])
+        os.utime(log, (time.time() - 150,) * 2)  # whatever the start took
         facts = lambda: page.page.inner_text("#run-facts")
         until(lambda: "nothing new for 3 min" in facts(), "that it is silent")
         os.utime(log, (time.time() - 270,) * 2)

@@ -34,7 +34,7 @@ export function showMap(maps, at, word) {
             (kind === 'attention' ? `: ${share(map[first])} of its attention` : ''));
 }
 
-// What the maps of this kind are, in a place whose height stays the same: captions must not move under the pointer.
+// What the maps of this kind are, at a height that stays: captions must not move under the pointer.
 function explain(kind) {
   for (const each of ['attention', 'gradient']) find(`about-${each}`).classList.toggle('now', each === kind);
   find(`about-${kind}`).hidden = false;

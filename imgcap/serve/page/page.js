@@ -1,4 +1,4 @@
-// The page: photos come in, captions come out. Each module does one thing; here they are put together.
+// The page: photos come in, captions come out. Each module does one thing; here they come together.
 import { askJson } from './api.js';
 import { album } from './album.js';
 import { prepareAsking } from './ask.js';
@@ -45,7 +45,7 @@ async function begin() {
   prepareReplacing();
   const begun = prepare();
   const takeLater = (photos) => begun.then(() => take(photos));
-  prepareIntake(takeLater);  // at once: a browser opens what is dropped on a page that does not take it
+  prepareIntake(takeLater);  // at once: a browser opens what a page does not take
   try {
     await begun;
   } catch (error) {

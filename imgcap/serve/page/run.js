@@ -1,4 +1,4 @@
-// A training run that goes on elsewhere: its curves and speed, and what it says of a few photos at each validation.
+// A training run elsewhere: its curves and speed, what it says of a few photos at each validation.
 import { ask, askJson } from './api.js';
 import { dress, element, find } from './dom.js';
 import { patiently, sleep } from './patience.js';

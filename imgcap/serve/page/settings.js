@@ -1,4 +1,4 @@
-// What is asked of the models. The fields' bounds, defaults and explanations are the server's own, from openapi.json.
+// What is asked of the models. The fields' bounds, defaults and texts are openapi.json's.
 import { element, find, languageName } from './dom.js';
 
 const kKept = `imgcap settings ${location.pathname}`;

@@ -1,4 +1,4 @@
-// The photos' place in this browser: one IndexedDB store, which survives a reload. A server under another path has its own.
+// The photos' place in this browser: one IndexedDB store, which survives a reload, for each path of a server.
 
 const kStore = 'photos';
 
@@ -14,12 +14,11 @@ function open() {
   return opened;
 }
 
-// Done when it is kept: a full disk shows at the end only. Committed at once: a page that is left or read again in the same
-// moment takes back what no one has committed.
+// Done when it is kept: a full disk shows at the end only.
 async function run(mode, act) {
   const transaction = (await open()).transaction(kStore, mode);
   const request = act(transaction.objectStore(kStore));
-  transaction.commit();
+  transaction.commit();  // or a page that is left takes it back
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve(request.result);
     transaction.onabort = () => reject(transaction.error);

@@ -1,4 +1,4 @@
-// The photos that are to be captioned, one after another, until somebody says stop; what was left goes on later.
+// The photos to be captioned, one after another, until somebody says stop; the rest goes on later.
 import { caption } from './api.js';
 import { album, correct, keyOf, textOf } from './album.js';
 import { announce, clearNotice, notice } from './notice.js';
@@ -31,6 +31,8 @@ async function show(entry, photo) {
   album.changed(entry);
 }
 
+const over = (fresh, old) => [...fresh, ...old.filter((each) => !fresh.some((one) => keyOf(one) === keyOf(each)))];
+
 // One request: one model. Its results go into `found`.
 function ask(entry, options, found, signal) {
   return patiently(async () => {
@@ -41,6 +43,8 @@ function ask(entry, options, found, signal) {
       else if (name === 'caption') {
         correct(data, entry.results.find((each) => keyOf(each) === keyOf(data))?.corrected);
         found.set(keyOf(data), data);
+        entry.results = over([...found.values()], entry.results);
+        album.keep(entry);  // before others have their say: the page may be left
         work.dispatchEvent(new CustomEvent('found', { detail: { entry, result: data } }));
       }
       else if (name === 'problem') entry.error = data.error;
@@ -51,7 +55,7 @@ function ask(entry, options, found, signal) {
 }
 
 async function captionOne(entry) {
-  const stopped = new AbortController(), found = new Map();
+  const stopped = new AbortController(), found = new Map(), before = entry.results;
   Object.assign(entry, { error: undefined, notes: [] });
   underWay.set(entry, stopped);
   album.changed(entry);
@@ -66,9 +70,10 @@ async function captionOne(entry) {
     if (error.name !== 'AbortError') entry.error = error.message;
     else if (album.entries.includes(entry)) waiting.unshift(entry);
   } finally {
-    // What a person wrote stays, and after an error what there was before, too.
-    const old = entry.results.filter((each) => !found.has(keyOf(each)) && (entry.error || each.corrected !== undefined));
-    if (found.size > 0 && !isWaiting(entry)) entry.results = [...found.values(), ...old];
+    // What a person wrote stays; after an error or a stop what was before, too.
+    const again = isWaiting(entry), written = (each) => each.corrected !== undefined;
+    const fresh = [...found.values()].filter((each) => !again || written(each));
+    entry.results = over(fresh, before.filter((each) => again || !fresh.length || entry.error || written(each)));
     underWay.delete(entry);
     album.changed(entry);
   }
