@@ -106,7 +106,7 @@ class Load:
     def malformed(self):
         body, kind = form([self.photo()])
         status, text = self.post('/api/caption', body[:-40], kind)
-        if status != 400 or 'error' not in json.loads(text):
+        if status not in (400, 429) or 'error' not in json.loads(text):
             raise Wrong(f'malformed: {status} {text[:200]}')
         return 0
 

@@ -129,14 +129,17 @@ TEST_CASE("Ctrl-C while photos are encoded keeps what there is") {
   const std::vector<std::string> prepare = {
       "prepare", "--images", folder / "photos", "--weights", tests::encoder_in_the_box(),
       "--out",   cache,      "--threads",       "1"};
-  tests::Program program(prepare);
-  for (int i = 0; i < 60000 && !program.catches(SIGINT); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-  program.send(SIGINT);
-  const Result stopped = program.wait();
-  CHECK(stopped.code == 130);
-  CHECK(has(stopped.err, "imgcap: interrupted"));
+  // A slow machine has nothing to keep so soon: then it is given longer.
+  for (int milliseconds = 1500; milliseconds < 100'000 && !fs::exists(cache); milliseconds *= 2) {
+    tests::Program program(prepare);
+    for (int i = 0; i < 60000 && !program.catches(SIGINT); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    program.send(SIGINT);
+    const Result stopped = program.wait();
+    CHECK(stopped.code == 130);
+    CHECK(has(stopped.err, "imgcap: interrupted"));
+  }
   REQUIRE(fs::exists(cache));
   const Json info = read_json(run({"info", cache, "--json"}).out);
   CAPTURE(info.dump());

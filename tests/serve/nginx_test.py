@@ -92,7 +92,8 @@ class NginxTest(unittest.TestCase):
             self.assertEqual(json.load(answer)["photos"][0]["captions"][0]["caption"], alone)
 
     def test_events_come_one_by_one(self):
-        answer = self.ask("POST", "/captions/api/caption?language=all", read(SKIER), Content_Type="image/jpeg", Accept="text/event-stream")
+        # Long captions: what comes word by word takes longer than this program may be kept from reading.
+        answer = self.ask("POST", "/captions/api/caption?language=all&min_words=40&max_words=50", read(SKIER), Content_Type="image/jpeg", Accept="text/event-stream")
         self.assertEqual(answer.status, 200)
         arrived = []
         while line := answer.readline():
