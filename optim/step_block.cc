@@ -62,7 +62,7 @@ Variable StepBlock::scale(const Variable& loss) {
   return loss * Variable(number(StepPlace::loss_scale).to(loss.dtype()).view(loss.shape()));
 }
 
-void StepBlock::queue(const Variable& loss) {
+void StepBlock::queue(const Variable& loss, int64_t tokens) {
   begin();
   check(queued_since_ <= options_.steps_ahead, ErrorKind::argument,
         "StepBlock: over {} steps without settling all", options_.steps_ahead);
@@ -83,6 +83,7 @@ void StepBlock::queue(const Variable& loss) {
                                 .bad = bad_,
                                 .origin = origin_,
                                 .drawn = generator != nullptr ? static_cast<int64_t>(generator->drawn()) : 0,
+                                .tokens = tokens,
                                 .clip_norm = options_.clip_norm,
                                 .growth_factor = scaling.growth_factor,
                                 .backoff_factor = scaling.backoff_factor,
@@ -114,6 +115,7 @@ StepOutcome StepBlock::settle() {
   const auto* at = numbers.data<double>();
   StepOutcome outcome;
   outcome.loss = at[StepPlace::loss];
+  outcome.tokens = static_cast<int64_t>(at[StepPlace::tokens]);
   outcome.gradient_norm = std::sqrt(at[StepPlace::squares]);
   outcome.lr = optimizer_.lr();
   outcome.was_skipped = at[StepPlace::bad_tensor] >= 0;

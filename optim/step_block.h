@@ -9,7 +9,7 @@
 //     block.begin();
 //     const Variable loss = model.loss(batch);
 //     block.scale(loss).backward();
-//     block.queue(loss);
+//     block.queue(loss, batch.tokens);
 //     if (block.queued() > 1) report(block.settle());  // of the step before: the device has work meanwhile
 //   }
 //   while (block.queued() > 0) report(block.settle());
@@ -40,6 +40,7 @@ struct StepBlockOptions {
 // What a step found out.
 struct StepOutcome {
   double loss = 0;
+  int64_t tokens = 0;        // as queue() was told
   double gradient_norm = 0;  // without the loss scale, before clip_norm
   double lr = 0;             // of the first group
   bool was_skipped = false;  // a gradient was inf or NaN with its loss scale
@@ -61,8 +62,9 @@ class StepBlock {
   Variable scale(const Variable& loss);
 
   // Queues the rest of a step of the gradients that are there: unscaling, clipping, the optimiser, the average. A step
-  // whose loss is not finite changes nothing. Errors: as unscale_() and step(); argument (over steps_ahead).
-  void queue(const Variable& loss);
+  // whose loss is not finite changes nothing. `tokens`: how many the loss is the mean of, for whoever sums over steps.
+  // Errors: as unscale_() and step(); argument (over steps_ahead).
+  void queue(const Variable& loss, int64_t tokens = 0);
   int64_t queued() const { return static_cast<int64_t>(outcomes_.size()); }
 
   // Waits for the oldest queued step, but for nothing that was queued after it, and counts it in the optimiser, the

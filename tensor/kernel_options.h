@@ -129,6 +129,7 @@ struct StepPlace {
     loss_scale,      // of the next step
     growth,          // good steps in a row since the loss scale changed
     loss,            // of this step
+    tokens,          // that it is the mean of
     squares,         // of its gradients, summed
     bad_tensor,      // this and the next two as first_not_finite gives them
     bad_element,
@@ -192,6 +193,7 @@ struct FinishStep {
   Tensor bad;            // (3) f64, of the gradients with their loss scale; undefined: none is used
   Tensor origin = {};    // if any: of the step's random numbers (DropoutMask); moves on by `drawn` blocks
   int64_t drawn = 0;
+  int64_t tokens = 0;                              // that the loss is the mean of, where that is counted
   double clip_norm = 0;                            // 0: none
   double growth_factor = 2, backoff_factor = 0.5;  // of the loss scale
   int64_t growth_interval = 2000;

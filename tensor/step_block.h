@@ -37,10 +37,11 @@ IMGCAP_HOST_DEVICE inline LossScale after_step(const LossScale& now, bool overfl
 }
 
 // The kernel finish_step. `bad`: three numbers, or null where there is no loss scale.
-IMGCAP_HOST_DEVICE inline void finish_step(double* block, double loss, double squares, const double* bad,
-                                           double clip_norm, const LossScaling& rules) {
+IMGCAP_HOST_DEVICE inline void finish_step(double* block, double loss, int64_t tokens, double squares,
+                                           const double* bad, double clip_norm, const LossScaling& rules) {
   if (block[StepPlace::skip] == 0) block[StepPlace::good] += 1;
   block[StepPlace::loss] = loss;
+  block[StepPlace::tokens] = static_cast<double>(tokens);
   block[StepPlace::squares] = squares;
   block[StepPlace::gradient_scale] = clip_norm > 0 ? clip_coefficient(std::sqrt(squares), clip_norm) : 1;
   block[StepPlace::bad_tensor] = bad != nullptr ? bad[0] : -1;

@@ -17,6 +17,7 @@ struct StepReport {
   // gradient_norm: of all gradients together, before clip_norm.
   double loss = 0, gradient_norm = 0, lr = 0, teacher_forcing = 0, captions_per_second = 0, seconds_left = 0;
   int64_t captions = 0;          // of its batch
+  int64_t tokens = 0;            // that the loss is the mean of
   double loss_scale = 0;         // after the step; 0: none is used
   int64_t skipped = 0;           // steps whose scaled gradients overflowed, so far
   bool was_skipped = false;      // this one: then gradient_norm is not finite

@@ -47,6 +47,7 @@ StepReport TrainStep::step_now(TrainingBatch& batch, StepReport report) {
   report.lr = state_.optimizer->lr();
   const CaptionLoss result = forward(batch, report);
   report.loss = result.loss.item();
+  report.tokens = result.tokens;
   expect_finite(report);
   state_.scaler.scale(result.loss).backward();
   state_.scaler.unscale_(*state_.optimizer);
@@ -68,7 +69,7 @@ std::optional<StepReport> TrainStep::queue_step(TrainingBatch& batch, StepReport
   const CaptionLoss result = forward(batch, report);
   block_->scale(result.loss).backward();
   if (state_.step == 0) state_.optimizer->expect_gradients();
-  block_->queue(result.loss);
+  block_->queue(result.loss, result.tokens);
   queued_.push_back(std::move(report));
   ++state_.step;
   return queued_.size() > 1 ? std::optional(settle()) : std::nullopt;
@@ -83,6 +84,7 @@ StepReport TrainStep::settle() {
   queued_.pop_front();
   const optim::StepOutcome outcome = block_->settle();
   report.loss = outcome.loss;
+  report.tokens = outcome.tokens;
   report.gradient_norm = outcome.gradient_norm;
   report.lr = outcome.lr;
   report.was_skipped = outcome.was_skipped;

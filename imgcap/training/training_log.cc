@@ -135,6 +135,7 @@ void TrainingLogWriter::add(const StepReport& r) const {
   Json line = Json::object({{kStep, r.step},
                             {"epoch", r.epoch},
                             {kLoss, r.loss},
+                            {"tokens", r.tokens},
                             {"gradient_norm", r.gradient_norm},
                             {"lr", r.lr},
                             {"teacher_forcing", r.teacher_forcing},

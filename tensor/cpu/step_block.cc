@@ -39,7 +39,7 @@ void first_not_finite(Tensor& out, const std::vector<Tensor>& tensors) {
 }
 
 void finish_step(FinishStep p) {
-  tensor::finish_step(p.block.mutable_device_data<double>(), *p.loss.device_data<double>(),
+  tensor::finish_step(p.block.mutable_device_data<double>(), *p.loss.device_data<double>(), p.tokens,
                       *p.squares.device_data<double>(),
                       p.bad.defined() ? p.bad.device_data<double>() : nullptr, p.clip_norm,
                       {p.growth_factor, p.backoff_factor, p.growth_interval});

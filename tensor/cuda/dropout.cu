@@ -14,8 +14,8 @@ constexpr int kWords = 4;  // of a Philox block
 
 // A thread has the elements of one Philox block, in packs of P. Bytes: x, out and the origin. FLOPs: 1 an element.
 template <int P, class T>
-__global__ void drop(T* out, const T* x, int64_t n, Computed<T> scale, uint32_t threshold, const int64_t* origin,
-                     PhiloxPlace place) {
+__global__ void drop(T* out, const T* x, int64_t n, Computed<T> scale, uint32_t threshold,
+                     const int64_t* origin, PhiloxPlace place) {
   const int64_t block = thread_index(), first = block * kWords;
   const auto [seed, offset] = place_of(origin, place);
   const PhiloxBlock words = philox(seed, offset + static_cast<uint64_t>(block));

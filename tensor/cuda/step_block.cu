@@ -58,9 +58,10 @@ __global__ void first_of_tiles(double* out, const double* found, int64_t tiles) 
 }
 
 // One thread. `bad` and `origin` may be null.
-__global__ void finish(double* block, const double* loss, const double* squares, const double* bad,
-                       double clip_norm, LossScaling scaling, int64_t* origin, int64_t drawn) {
-  tensor::finish_step(block, *loss, *squares, bad, clip_norm, scaling);
+__global__ void finish(double* block, const double* loss, int64_t tokens, const double* squares,
+                       const double* bad, double clip_norm, LossScaling scaling, int64_t* origin,
+                       int64_t drawn) {
+  tensor::finish_step(block, *loss, tokens, *squares, bad, clip_norm, scaling);
   if (origin != nullptr) origin[1] += drawn;
 }
 
@@ -102,9 +103,9 @@ void first_not_finite(Tensor& out, const std::vector<Tensor>& tensors) {
 
 void finish_step(FinishStep p) {
   launch({.op = "finish_step", .device = p.block.device(), .bytes = 8.0 * (2 * StepPlace::count + 5)}, finish,
-         p.block.mutable_device_data<double>(), p.loss.device_data<double>(), p.squares.device_data<double>(),
-         p.bad.defined() ? p.bad.device_data<double>() : nullptr, p.clip_norm,
-         LossScaling{p.growth_factor, p.backoff_factor, p.growth_interval},
+         p.block.mutable_device_data<double>(), p.loss.device_data<double>(), p.tokens,
+         p.squares.device_data<double>(), p.bad.defined() ? p.bad.device_data<double>() : nullptr,
+         p.clip_norm, LossScaling{p.growth_factor, p.backoff_factor, p.growth_interval},
          p.origin.defined() ? p.origin.mutable_device_data<int64_t>() : nullptr, p.drawn);
 }
 

@@ -249,6 +249,7 @@ TEST_CASE("finish_step as on the CPU, step after step") {
                .loss = number(s.loss),
                .squares = number(s.squares),
                .bad = scaled ? Tensor::from<double>({s.bad, 5, kInf}, {3}, kDevices[k]) : Tensor(),
+               .tokens = 19,
                .clip_norm = clip,
                .growth_interval = 2});
         }

@@ -76,6 +76,7 @@ struct Run {
     optimizer->zero_grad();
     const Variable value = loss(step);
     outcome.loss = value.item();
+    outcome.tokens = 100 + step;
     scaler.scale(value).backward();
     scaler.unscale_(*optimizer);
     if (s.clip_value > 0) optim::clip_grad_value_(optimizer->parameters(), s.clip_value);
@@ -108,7 +109,7 @@ struct Run {
       if (step % 5 != 2) block.begin();  // which scale() does else
       const Variable value = loss(step);
       block.scale(value).backward();
-      block.queue(value);
+      block.queue(value, 100 + step);
       while (block.queued() > (step == pause ? 0 : depth)) settle(block);
     }
     while (block.queued() > 0) settle(block);
@@ -138,6 +139,7 @@ void check_same(const Run& x, const Run& y) {
   for (size_t i = 0; i < x.outcomes.size(); ++i) {
     CAPTURE(i);
     CHECK(x.outcomes[i].loss == y.outcomes[i].loss);
+    CHECK(x.outcomes[i].tokens == y.outcomes[i].tokens);
     CHECK(x.outcomes[i].lr == y.outcomes[i].lr);
     CHECK(x.outcomes[i].was_skipped == y.outcomes[i].was_skipped);
     const double p = x.outcomes[i].gradient_norm, q = y.outcomes[i].gradient_norm;

@@ -34,6 +34,7 @@ void finish(Tensor& block, double loss, double squares, bool overflowed, double 
                         .loss = Tensor::full({1}, loss, DType::f64),
                         .squares = Tensor::full({1}, squares, DType::f64),
                         .bad = Tensor::from<double>({overflowed ? 2.0 : -1.0, 5, kInf}, {3}),
+                        .tokens = 19,
                         .clip_norm = clip_norm,
                         .growth_interval = 2});
 }
@@ -69,6 +70,7 @@ TEST_CASE("finish_step: counts, skips, clips and scales") {
   CHECK(at(block, StepPlace::skip) == 0);
   CHECK(at(block, StepPlace::good) == 0);
   CHECK(at(block, StepPlace::loss) == 2);
+  CHECK(at(block, StepPlace::tokens) == 19);
   CHECK(at(block, StepPlace::squares) == 16);
   CHECK(at(block, StepPlace::gradient_scale) == 1 / (4 + 1e-6));
   CHECK(at(block, StepPlace::bad_tensor) == -1);

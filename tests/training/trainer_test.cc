@@ -170,17 +170,19 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
     Trainer trainer(toy.info, toy.features, toy.data, toy.data, options, folder.path);
     std::vector<Json> expected;
     const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(); };
-    int64_t skipped = 0;
+    int64_t skipped = 0, tokens = 0;
     TrainListener listener;
     listener.step = [&](const StepReport& r) {
       expected.push_back(Json::object({{"step", r.step},
                                        {"epoch", r.epoch},
                                        {"loss", r.loss},
+                                       {"tokens", r.tokens},
                                        {"gradient_norm", number(r.gradient_norm)},
                                        {"lr", r.lr},
                                        {"teacher_forcing", r.teacher_forcing},
                                        {"captions_per_second", r.captions_per_second}}));
       skipped += r.was_skipped;
+      tokens += r.tokens;
       CHECK(r.skipped == skipped);
       if (kind == "f16") {
         expected.back()["loss_scale"] = r.loss_scale;
@@ -201,6 +203,11 @@ TEST_CASE("the log has a line of JSON for each step and each validation") {
     trainer.run(listener, go);
     CHECK(expected.size() == 8);
     CHECK((skipped > 0) == (kind == "f16"));
+    // Two epochs of eight photos with captions of 4 and 5 words, and the ends; self-critical ones are drawn.
+    if (kind == "self-critical")
+      CHECK(tokens > 0);
+    else
+      CHECK(tokens == 2 * 8 * (5 + 6));
     std::ifstream file(folder.path / "log.jsonl");
     std::string line;
     size_t lines = 0;
