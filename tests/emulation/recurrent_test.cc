@@ -131,7 +131,8 @@ TEST_CASE("an LSTM's steps under autocast convert nothing") {
       return autograd::Variable(made(seed, shape).to(DType::f32).to(Device::cuda()), true);
     };
     const autograd::Variable x = leaf(1, {steps, 3, 8}), h = leaf(2, {3, 16}), c = leaf(3, {3, 16});
-    const autograd::Variable weight_ih = leaf(4, {64, 8}), weight_hh = leaf(5, {64, 16}), bias = leaf(6, {64});
+    const autograd::Variable weight_ih = leaf(4, {64, 8}), weight_hh = leaf(5, {64, 16}),
+                             bias = leaf(6, {64});
     const int64_t before = tensor::cuda::launch_statistics()["copy"].launches;
     const autograd::AutocastGuard autocast(DType::f16);
     const autograd::LstmSequence all = autograd::lstm_sequence(x, {h, c}, weight_ih, weight_hh, bias, bias);
