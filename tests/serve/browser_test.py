@@ -409,6 +409,16 @@ class BrowserTest(unittest.TestCase):
     def come(self, page, held, count):
         until(lambda: page.page.evaluate("true") and len(held) == count, f"{count} requests")
 
+    def one_of_two_models(self, page):
+        """A photo that one model has captioned and another looks at. -> the routes that are held"""
+        page.page.check("#models [value=plain]")
+        held = self.hold(page)
+        page.give(SKATER)
+        self.come(page, held, 1)
+        held[0].continue_()
+        self.come(page, held, 2)
+        return held
+
     def test_what_is_deleted_under_way_does_not_come_back(self):
         page = self.a_page(expected=["Failed to load resource"])
         broken_off = []
@@ -472,12 +482,7 @@ class BrowserTest(unittest.TestCase):
 
     def test_what_one_model_said_is_kept_while_another_looks(self):
         page = self.a_page()
-        page.page.check("#models [value=plain]")
-        held = self.hold(page)
-        page.give(SKATER)
-        self.come(page, held, 1)
-        held[0].continue_()
-        self.come(page, held, 2)
+        self.one_of_two_models(page)
         page.page.click(".tools >> text=Correct")
         page.page.fill("textarea", "my own words")
         page.page.press("textarea", "Enter")
@@ -487,12 +492,7 @@ class BrowserTest(unittest.TestCase):
 
     def test_a_caption_stays_when_another_model_fails(self):
         page = self.a_page(expected=["Failed to load resource"])
-        page.page.check("#models [value=plain]")
-        held = self.hold(page)
-        page.give(SKATER)
-        self.come(page, held, 1)
-        held[0].continue_()
-        self.come(page, held, 2)
+        held = self.one_of_two_models(page)
         held[1].fulfill(status=400, json={"error": "not today"})
         until(lambda: page.texts("#captions .problem") == ["not today"], "the error")
         self.assertEqual([title.split("\n")[0] for title in page.texts("#captions h2")], ["attention · English"])
@@ -500,12 +500,7 @@ class BrowserTest(unittest.TestCase):
 
     def test_a_correction_outlives_other_captions(self):
         page = self.a_page()
-        page.page.check("#models [value=plain]")
-        held = self.hold(page)
-        page.give(SKATER)
-        self.come(page, held, 1)
-        held[0].continue_()
-        self.come(page, held, 2)
+        held = self.one_of_two_models(page)
         for text in ("a first try", "a second try"):
             page.page.click(".tools >> text=Correct")
             page.page.fill("textarea", text)
