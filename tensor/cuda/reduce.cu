@@ -9,8 +9,9 @@
 #include "tensor/cuda/tensor_list.h"
 #include "tensor/kernels.h"
 
-// Sums are made in f64, the rest of what has 16 bits in f32; each result is rounded as an f32 first, as on the CPU. What is reduced is cut into tiles whose bounds depend on the shape alone, and their
-// results are reduced in turn: the same bits each time.
+// Sums are made in f64, the rest of what has 16 bits in f32; each result is rounded as an f32 first, as on the CPU. What is
+// reduced is cut into tiles whose bounds depend on the shape alone, and their results are reduced in turn: the same bits each
+// time.
 namespace tensor::cuda {
 namespace {
 
